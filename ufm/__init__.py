@@ -1,0 +1,62 @@
+"""ufm: theory verification for the unconstrained features model and deep equilibrium models.
+
+The names below are the public surface; they load lazily, so ``import ufm`` pulls in neither torch, cvxpy nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_EXPORTS: dict[str, str] = {
+    "ClassPrior": "ufm.priors",
+    "LayerPeeled": "ufm.architectures",
+    "UnconstrainedFeatures": "ufm.architectures",
+    "DeepLinear": "ufm.architectures",
+    "LinearDEQ": "ufm.architectures",
+    "PenalisedDEQ": "ufm.architectures",
+    "Solution": "ufm.solution",
+    "solve": "ufm.solvers",
+    "Threshold": "ufm.thresholds",
+    "collapse_threshold": "ufm.thresholds",
+    "measure": "ufm.measures",
+    "verify": "ufm.verification",
+}
+
+if TYPE_CHECKING:
+    from ufm.architectures import DeepLinear, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
+    from ufm.measures import measure
+    from ufm.priors import ClassPrior
+    from ufm.solution import Solution
+    from ufm.solvers import solve
+    from ufm.thresholds import Threshold, collapse_threshold
+    from ufm.verification import verify
+
+__all__ = [
+    "ClassPrior",
+    "DeepLinear",
+    "LayerPeeled",
+    "LinearDEQ",
+    "PenalisedDEQ",
+    "Solution",
+    "Threshold",
+    "UnconstrainedFeatures",
+    "collapse_threshold",
+    "measure",
+    "solve",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        value = getattr(importlib.import_module(_EXPORTS[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'ufm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

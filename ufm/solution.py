@@ -1,0 +1,94 @@
+"""What a solver returns: the value with its enclosure, the logits, the factors and their geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm.architectures import Factors
+from ufm.problem import Problem
+
+if TYPE_CHECKING:
+    from ufm.geometry import Geometry
+
+__all__ = ["Solution"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Optimum of a :class:`~ufm.problem.Problem`.
+
+    Attributes:
+        problem: what was solved.
+        method: the solver, ``"reduced"``, ``"nuclear"``, ``"sdp"`` or ``"direct"``.
+        value: optimal risk (budgets) or objective (weight decay) found.
+        lower: lower bound on the optimal value from weak duality, in floating point.
+        upper: upper bound: the value at a feasible point. ``ufm.certify`` makes both rigorous.
+        multiplier: mu; for budgets the multiplier of the constraint (0 when it is idle), else the strength.
+        is_global: True when the duality gap is closed; None when only a best point was found.
+        iterations: outer iterations of the solver.
+        info: solver-specific figures (residuals, starts, status), for people to read.
+        dim: feature dimension d of the factors.
+    """
+
+    problem: Problem
+    method: str
+    value: float
+    lower: float
+    upper: float
+    multiplier: float
+    is_global: bool | None
+    iterations: int
+    _logits: Array | Callable[[], Array] = field(repr=False)
+    info: dict[str, Any] = field(default_factory=dict, repr=False)
+    dim: int | None = None
+    _factors: Factors | None = field(default=None, repr=False)
+
+    @property
+    def gap(self) -> float:
+        """``upper - lower``, never negative."""
+        return max(0.0, self.upper - self.lower)
+
+    @cached_property
+    def logits(self) -> Array:
+        """Z, shape (K, K), column k = logits of class k; columns centred under CE.
+
+        Under MSE without bias a shift of a column changes the risk, and the optimal columns are not centred.
+        """
+        return self._logits() if callable(self._logits) else self._logits
+
+    @cached_property
+    def factors(self) -> Factors:
+        """Optimal factors, see :meth:`ufm.architectures.Architecture.factorise`."""
+        if self._factors is not None:
+            return self._factors
+        return self.problem.architecture.factorise(self.logits, self.problem.prior, self.dim)
+
+    @property
+    def classifier(self) -> Array:
+        """W, shape (K, d)."""
+        return self.factors.classifier
+
+    @property
+    def features(self) -> Array:
+        """H, shape (d, K), column k the (collapsed) features of class k; for a DEQ the injection h."""
+        return self.factors.features
+
+    @property
+    def equilibrium(self) -> Array | None:
+        """A, shape (d, d), of a DEQ ``z* = A z* + h``; None for an explicit network."""
+        return self.factors.equilibrium
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Geometry of the optimum: ETF error, self-duality error, minority cosine, rank, phase, ..."""
+        from ufm.geometry import Geometry
+
+        return Geometry.of(self.factors, self.problem.prior)
