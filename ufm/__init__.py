@@ -1,6 +1,6 @@
 """ufm: theory verification for the unconstrained features model and deep equilibrium models.
 
-The names below are the public surface; they load lazily, so ``import ufm`` pulls in neither torch, cvxpy nor matplotlib.
+The names below are the public surface; they load lazily: ``import ufm`` pulls in neither torch, cvxpy nor matplotlib.
 """
 
 from __future__ import annotations
