@@ -1,0 +1,53 @@
+"""Claims of the theory, one module a topic; :func:`all_claims` collects them in the order of the report."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+
+from ufm.claims._model import (
+    Claim,
+    Context,
+    Enclosure,
+    Evidence,
+    Figure,
+    Status,
+    Verdict,
+    combine,
+    judge_equal,
+    judge_order,
+)
+
+__all__ = [
+    "MODULES",
+    "Claim",
+    "Context",
+    "Enclosure",
+    "Evidence",
+    "Figure",
+    "Status",
+    "Verdict",
+    "all_claims",
+    "combine",
+    "judge_equal",
+    "judge_order",
+]
+
+#: Modules of this package with a ``CLAIMS: tuple[Claim, ...]``, in the order of the report.
+MODULES: tuple[str, ...] = ()
+
+
+def all_claims() -> dict[str, Claim]:
+    """Every claim by its id, in order; raises ValueError when two share an id."""
+    return dict(_collect())
+
+
+@cache
+def _collect() -> dict[str, Claim]:
+    claims: dict[str, Claim] = {}
+    for module in MODULES:
+        for claim in importlib.import_module(f"ufm.claims.{module}").CLAIMS:
+            if claim.id in claims:
+                raise ValueError(f"two claims share the id {claim.id!r} (second one in ufm.claims.{module})")
+            claims[claim.id] = claim
+    return claims

@@ -1,0 +1,391 @@
+"""What a claim is, what its check returns, and judgements that are hard to get wrong.
+
+A claim is a statement with its source and hypotheses and a check. A check looks for evidence and never just asserts:
+
+* ``proved``: an exact symbolic proof, every step decided;
+* ``certified``: rigorous arithmetic (exact rationals or ball arithmetic) establishes the statement as it stands;
+* ``supported``: floating-point evidence with known error bounds agrees, and is no proof;
+* ``refuted``: rigorous evidence excludes the statement;
+* ``inconclusive``: anything else, a crash and a NaN included.
+
+Only the first three count as *as claimed*. The ``judge_*`` functions below turn numbers into a status: they give
+``certified`` and ``refuted`` to rigorous enclosures alone, and ``inconclusive`` whenever a number is missing its error.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ufm._validation import integer, one_of, real
+
+__all__ = [
+    "EFFORTS",
+    "Claim",
+    "Context",
+    "Enclosure",
+    "Evidence",
+    "Figure",
+    "Status",
+    "Verdict",
+    "combine",
+    "judge_equal",
+    "judge_order",
+    "plain",
+]
+
+EFFORTS = ("quick", "full")
+
+T = TypeVar("T")
+
+
+class Status(StrEnum):
+    """How a claim came out."""
+
+    proved = "proved"
+    certified = "certified"
+    supported = "supported"
+    refuted = "refuted"
+    inconclusive = "inconclusive"
+
+    @property
+    def as_claimed(self) -> bool:
+        """Whether the claim came out as claimed: proved, certified or supported."""
+        return self in (Status.proved, Status.certified, Status.supported)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Data of a figure for the report; :mod:`ufm.report.figures` draws it.
+
+    Attributes:
+        kind: which drawing, one of ``ufm.report.figures.KINDS``.
+        title: short title, also the accessible name of the drawing.
+        caption: what to see in it.
+        data: the numbers, JSON-able, in the layout that :mod:`ufm.report.figures` documents for the kind.
+    """
+
+    kind: str
+    title: str
+    caption: str
+    data: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        for name in ("kind", "title", "caption"):
+            _text(f"figure {name}", getattr(self, name))
+        object.__setattr__(self, "data", plain("figure data", self.data))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a check found.
+
+    Attributes:
+        status: the judgement.
+        summary: one line, with numbers.
+        details: what the summary rests on, JSON-able (NumPy scalars and arrays are converted).
+        established_by: what established it, strongest first, e.g. ``("ball arithmetic",)``. Required unless the
+            status is inconclusive.
+        assumptions: what is used without being checked here, e.g. classical lemmas by name.
+        figures: data of figures for the report.
+
+    Raises:
+        ValueError: NaN among the details of a conclusive judgement, an empty summary, or a conclusive judgement that
+            does not say what established it.
+        TypeError: details that JSON cannot hold.
+    """
+
+    status: Status
+    summary: str
+    details: dict[str, Any] = field(default_factory=dict)
+    established_by: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", Status(self.status))
+        _text("evidence summary", self.summary)
+        object.__setattr__(self, "established_by", _texts("established_by", self.established_by))
+        object.__setattr__(self, "assumptions", _texts("assumptions", self.assumptions))
+        object.__setattr__(self, "figures", tuple(self.figures))
+        if self.status is not Status.inconclusive and not self.established_by:
+            raise ValueError(f"established_by must not be empty for status {self.status.value!r}")
+        details = plain("evidence details", self.details)
+        if self.status is not Status.inconclusive and _has_nan(details):
+            raise ValueError(f"evidence details contain NaN, which supports nothing (status {self.status.value!r})")
+        object.__setattr__(self, "details", details)
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the theory with the check that tries it.
+
+    Attributes:
+        id: kebab-case identifier.
+        title: a few words.
+        statement: the precise statement, plain text with Unicode mathematics.
+        source: paper and theorem, or where else it comes from.
+        check: looks for evidence; what it raises makes the verdict inconclusive.
+        group: heading it stands under in the report.
+        hypotheses: what the statement assumes.
+        region: where it holds, if that is narrower than the hypotheses say; None otherwise.
+        effort: ``"full"`` for a check too long for a quick run: it runs at full effort, or when named.
+    """
+
+    id: str
+    title: str
+    statement: str
+    source: str
+    check: Callable[[Context], Evidence] = field(repr=False)
+    group: str
+    hypotheses: tuple[str, ...] = ()
+    region: str | None = None
+    effort: str = "quick"
+
+    def __post_init__(self) -> None:
+        for name in ("id", "title", "statement", "source", "group"):
+            _text(f"claim {name}", getattr(self, name))
+        parts = self.id.split("-")
+        if not self.id.isascii() or self.id != self.id.lower() or not all(p.isalnum() for p in parts):
+            raise ValueError(f"claim id must be kebab-case (a-z, 0-9, '-'), got {self.id!r}")
+        if not callable(self.check):
+            raise TypeError(f"check of claim {self.id!r} must be callable, got {self.check!r}")
+        object.__setattr__(self, "hypotheses", _texts("hypotheses", self.hypotheses))
+        one_of("effort", self.effort, EFFORTS)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, the evidence found for it, and how long that took.
+
+    Attributes:
+        claim: the claim.
+        evidence: what was found; for a check that raised, an inconclusive one that says so.
+        seconds: wall-clock time of the check.
+        error: ``"Type: message"`` of what the check raised, None if it returned.
+    """
+
+    claim: Claim
+    evidence: Evidence
+    seconds: float
+    error: str | None = None
+
+    @property
+    def status(self) -> Status:
+        """How the claim came out."""
+        return self.evidence.status
+
+    @property
+    def as_claimed(self) -> bool:
+        """Whether it came out as claimed."""
+        return self.status.as_claimed
+
+
+@dataclass
+class Context:
+    """What a check may use of the run it is part of.
+
+    Attributes:
+        effort: ``"quick"`` or ``"full"``.
+        seed: seed of everything random.
+        out: directory for checkpoints of long work, or None.
+        on_progress: called as ``on_progress(description, completed, total)``; total may be None.
+        cache: results that several claims share, see :meth:`once`.
+        records: finished pieces of the check that is running, see :meth:`record`.
+    """
+
+    effort: str = "quick"
+    seed: int = 0
+    out: Path | None = None
+    on_progress: Callable[[str, float, float | None], None] | None = field(default=None, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    records: dict[str, list[Any]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        one_of("effort", self.effort, EFFORTS)
+        self.seed = integer("seed", self.seed, minimum=0)
+
+    @property
+    def full(self) -> bool:
+        """Whether the run is one of full effort."""
+        return self.effort == "full"
+
+    def progress(self, description: str, completed: float, total: float | None = None) -> None:
+        """Tell whoever is watching how far the running check has come."""
+        if self.on_progress is not None:
+            self.on_progress(description, completed, total)
+
+    def once(self, key: str, compute: Callable[[], T]) -> T:
+        """``compute()``, run once per verification and shared between claims under ``key``."""
+        if key not in self.cache:
+            self.cache[key] = compute()
+        return self.cache[key]
+
+    def record(self, name: str, item: Any) -> None:
+        """Keep a finished piece of long work, so that it survives an interruption and stands in the partial report."""
+        self.records.setdefault(name, []).append(plain(f"record {name!r}", item))
+
+
+# Judging ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """An interval said to hold a true value; ``rigorous`` if exact or ball arithmetic says so.
+
+    An interval that is empty or has a NaN end is not an error but evidence of nothing: every judgement on it is
+    inconclusive.
+    """
+
+    lower: float
+    upper: float
+    rigorous: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("lower", "upper"):
+            value = getattr(self, name)
+            if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real | np.number):
+                raise TypeError(f"{name} must be a real number, got {value!r}")
+            object.__setattr__(self, name, float(value))
+        if not isinstance(self.rigorous, bool):
+            raise TypeError(f"rigorous must be True or False, got {self.rigorous!r}")
+
+    @classmethod
+    def around(cls, value: float, error: float) -> Enclosure:
+        """``value`` computed in floating point with ``|value - truth| <= error``, ``error`` estimated, not proved."""
+        value, error = float(value), float(error)
+        if not error >= 0:
+            return cls(math.nan, math.nan)
+        return cls(value - error, value + error)
+
+    @classmethod
+    def of_ball(cls, ball: Any) -> Enclosure:
+        """Rigorous enclosure from a real ball of python-flint (``arb``), rounded outwards."""
+        lower, upper = float(ball.lower()), float(ball.upper())
+        return cls(math.nextafter(lower, -math.inf), math.nextafter(upper, math.inf), rigorous=True)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the ends are finite and in order."""
+        return math.isfinite(self.lower) and math.isfinite(self.upper) and self.lower <= self.upper
+
+
+def judge_equal(claimed: float | Enclosure, computed: Enclosure, *, tolerance: float) -> Status:
+    """Judge ``|claimed - truth| <= tolerance``, where ``computed`` encloses the truth.
+
+    * every point of the enclosure within the tolerance: ``certified`` if rigorous, else ``supported``;
+    * no point within the tolerance: ``refuted`` if rigorous, else ``inconclusive``;
+    * anything else (an enclosure wider than the tolerance, NaN): ``inconclusive``.
+
+    Args:
+        claimed: the claimed number, or the enclosure of a formula's value.
+        computed: enclosure of what was computed.
+        tolerance: finite, >= 0; what the claim calls equal.
+    """
+    allowed = real("tolerance", tolerance)
+    if allowed < 0:
+        raise ValueError(f"tolerance must be >= 0, got {tolerance!r}")
+    target = claimed if isinstance(claimed, Enclosure) else Enclosure(claimed, claimed, rigorous=True)
+    if not (target.is_valid and computed.is_valid):
+        return Status.inconclusive
+    rigorous = target.rigorous and computed.rigorous
+    farthest = max(_up(target.upper, computed.lower), _up(computed.upper, target.lower))
+    nearest = max(_down(computed.lower, target.upper), _down(target.lower, computed.upper))
+    if farthest <= allowed:
+        return Status.certified if rigorous else Status.supported
+    if nearest > allowed and rigorous:
+        return Status.refuted
+    return Status.inconclusive
+
+
+def judge_order(lhs: Enclosure, rhs: Enclosure, *, strict: bool) -> Status:
+    """Judge ``lhs < rhs`` (strict) or ``lhs <= rhs`` from enclosures of the two sides.
+
+    ``certified`` where rigorous enclosures are in that order, ``refuted`` where they are in the opposite one,
+    ``supported`` where enclosures in floating point are in order, ``inconclusive`` where they overlap otherwise.
+    """
+    if not (lhs.is_valid and rhs.is_valid):
+        return Status.inconclusive
+    rigorous = lhs.rigorous and rhs.rigorous
+    if lhs.upper < rhs.lower or (not strict and lhs.upper == rhs.lower):
+        return Status.certified if rigorous else Status.supported
+    if rigorous and (lhs.lower > rhs.upper or (strict and lhs.lower == rhs.upper)):
+        return Status.refuted
+    return Status.inconclusive
+
+
+def combine(statuses: Iterable[Status]) -> Status:
+    """Status of a claim made of parts that must all hold: as strong as its weakest part, nothing from no parts.
+
+    One refuted part refutes the whole; short of that one inconclusive part leaves it inconclusive.
+    """
+    parts = [Status(s) for s in statuses]
+    if not parts:
+        return Status.inconclusive
+    for status in (Status.refuted, Status.inconclusive, Status.supported, Status.certified):
+        if status in parts:
+            return status
+    return Status.proved
+
+
+# JSON ---------------------------------------------------------------------------------------------------------------
+
+
+def plain(name: str, value: Any) -> Any:
+    """``value`` as dicts, lists, strings, booleans, None, ints and floats; raises TypeError naming ``name``."""
+    if value is None or isinstance(value, str | bool):
+        return str(value) if isinstance(value, StrEnum) else value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real | np.floating):
+        return float(value)
+    if isinstance(value, np.ndarray):
+        return plain(name, value.tolist())
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"{name} must have string keys, got {key!r}")
+        return {key: plain(f"{name}[{key!r}]", item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(f"{name}[{i}]", item) for i, item in enumerate(value)]
+    raise TypeError(f"{name} must hold only what JSON can, got {value!r} of type {type(value).__name__}")
+
+
+def _has_nan(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isnan(value)
+    if isinstance(value, dict):
+        return any(map(_has_nan, value.values()))
+    return isinstance(value, list) and any(map(_has_nan, value))
+
+
+def _up(a: float, b: float) -> float:
+    return 0.0 if a == b else math.nextafter(a - b, math.inf)
+
+
+def _down(a: float, b: float) -> float:
+    return 0.0 if a == b else math.nextafter(a - b, -math.inf)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} must be a non-empty string, got {value!r}")
+    return value
+
+
+def _texts(name: str, values: Any) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise TypeError(f"{name} must be a tuple of strings, got the string {values!r}")
+    return tuple(_text(name, v) for v in values)
