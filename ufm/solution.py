@@ -36,6 +36,9 @@ class Solution:
         iterations: outer iterations of the solver.
         info: solver-specific figures (residuals, starts, status), for people to read.
         dim: feature dimension d of the factors.
+        collapsed: for every group of the prior whether s_a = 0, where the method decides it exactly; else None.
+        phase: ``"none"``, ``"partial"`` or ``"total"``, where the method decides it exactly; else None (the geometry
+            then decides numerically).
     """
 
     problem: Problem
@@ -50,6 +53,8 @@ class Solution:
     info: dict[str, Any] = field(default_factory=dict, repr=False)
     dim: int | None = None
     _factors: Factors | None = field(default=None, repr=False)
+    collapsed: tuple[bool, ...] | None = None
+    phase: str | None = None
 
     @property
     def gap(self) -> float:
@@ -91,4 +96,4 @@ class Solution:
         """Geometry of the optimum: ETF error, self-duality error, minority cosine, rank, phase, ..."""
         from ufm.geometry import Geometry
 
-        return Geometry.of(self.factors, self.problem.prior)
+        return Geometry.of(self.factors, self.problem.prior, collapsed=self.collapsed, phase=self.phase)

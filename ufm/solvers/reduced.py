@@ -1,0 +1,172 @@
+"""``method="reduced"``: symmetry reduction, exact for priors with groups of equal counts (theory section 3).
+
+One group: closed form. Two groups under cross-entropy: one or two scalar equations. More groups: Newton's method on
+the factored reduction. MSE without bias: closed form for any prior.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm.problem import Problem
+from ufm.reduction import ReducedLogits, ReducedRisk
+from ufm.solution import Solution
+from ufm.solvers._many_groups import ManyGroups
+from ufm.solvers._two_groups import TwoGroups
+
+__all__ = ["solve_reduced"]
+
+Array = NDArray[np.float64]
+
+#: Relative duality gap up to which a point counts as the global optimum.
+GAP_TOLERANCE = 1e-9
+
+
+def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
+    """Solve ``problem`` in the coordinates of its symmetry reduction, to about 1e-12 relative in the value.
+
+    Args:
+        problem: what to solve.
+        dim: feature dimension of the factors, default K.
+
+    Returns:
+        The optimum; ``lower`` is the weak-duality bound at the reduced gradient.
+    """
+    if problem.loss.name == "mse":
+        return _mean_squared_error(problem, dim)
+    groups = problem.prior.groups
+    weights = np.array([problem.weights[group.classes[0]] for group in groups])
+    if len(groups) == 1:
+        logits, mu, collapsed, steps = _one_group(problem, float(weights[0]))
+    elif len(groups) == 2:
+        logits, mu, collapsed, steps = _two_groups(problem, weights)
+    else:
+        many = ManyGroups(problem.prior, weights)
+        found = many.constrained(problem.radius) if problem.is_constrained else many.penalised(problem.strength)
+        logits, mu, collapsed, steps = found.logits, found.multiplier, found.collapsed, found.steps
+    return _solution(problem, dim, weights, logits, mu, collapsed, steps)
+
+
+def _solution(
+    problem: Problem,
+    dim: int | None,
+    weights: Array,
+    logits: ReducedLogits,
+    mu: float,
+    collapsed: tuple[bool, ...],
+    steps: int,
+) -> Solution:
+    risk = ReducedRisk(problem.prior)
+    norm = risk.dual_norm(risk.gradient(logits), weights)
+    value = risk.value(logits)
+    if problem.is_constrained:
+        lower = risk.entropy(logits) - problem.radius * norm
+    else:
+        value += problem.strength * logits.gauge(problem.prior, weights)
+        lower = risk.entropy(logits, min(1.0, problem.strength / norm) if norm > 0 else 1.0)
+    closed = value - lower <= GAP_TOLERANCE * value + 1e-300
+    return Solution(
+        problem,
+        "reduced",
+        value,
+        min(lower, value),
+        value,
+        mu,
+        True if closed else None,
+        steps,
+        lambda: logits.expand(problem.prior),
+        {"reduced": logits},
+        dim,
+        collapsed=collapsed,
+        phase=_phase(logits, collapsed),
+    )
+
+
+def _phase(logits: ReducedLogits, collapsed: tuple[bool, ...]) -> str:
+    """``"none"``, ``"partial"`` (a group collapsed), ``"total"`` (its column of the trivial block vanishes too)."""
+    if not any(collapsed):
+        return "none"
+    columns = np.abs(logits.trivial).max(axis=0)
+    # exact zeros for two groups and MSE; rounding of the factored Newton method for more
+    return "total" if any(c and columns[a] <= 1e-12 * columns.max() for a, c in enumerate(collapsed)) else "partial"
+
+
+def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, tuple[bool, ...], int]:
+    """Balanced classes: ``Z = s (I - 11^T/K)``, the simplex ETF."""
+    k = problem.prior.num_classes
+    if problem.is_constrained:
+        s = problem.radius / (k - 1)
+        q = math.exp(-s) / (1 + (k - 1) * math.exp(-s))
+        # d f/d radius = -mu
+        mu = q
+    else:
+        mu = problem.strength
+        beta = mu * weight * k  # pi = 1/K
+        s = math.log1p((1 - beta) * k / beta) if beta < 1 else 0.0
+    trivial = np.zeros((1, 1))
+    return ReducedLogits(np.array([s]), trivial), mu, (s == 0,), 0
+
+
+def _two_groups(problem: Problem, weights: Array) -> tuple[ReducedLogits, float, tuple[bool, ...], int]:
+    a, b = problem.prior.groups
+    n = problem.prior.num_samples
+    core = TwoGroups(a.size, b.size, a.count / n, b.count / n, float(weights[0]), float(weights[1]))
+    found = core.constrained(problem.radius) if problem.is_constrained else core.penalised(problem.strength)
+    k, k_a, k_b = core.k, a.size, b.size
+    u = 0.0 if found.total else found.s_a + k_a * found.d_a
+    v = 0.0 if found.total else found.s_b + k_b * found.d_b
+    # M = s [a=b] + sqrt(K_a K_b) t_ab with t_BA = -u/K and t_AB = -v/K, columns orthogonal to sqrt(K_a/K)
+    root = math.sqrt(k_a * k_b)
+    trivial = np.array([[k_b * u / k, -root * v / k], [-root * u / k, k_a * v / k]])
+    logits = ReducedLogits(np.array([found.s_a, found.s_b]), trivial)
+    nothing = found.total and found.s_a == 0 and k_a > 1
+    return logits, math.exp(found.log_multiplier), (nothing, found.collapsed), found.steps
+
+
+def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
+    """``z_k = max(0, 1 - mu omega_k/pi_k)`` on the diagonal: flipping the sign of any class leaves the problem unchanged.
+
+    With budgets ``sum_k z_k = radius`` fixes mu (water-filling), and mu = 0 once radius >= K. Theory section 3.
+    """
+    pi, omega = problem.prior.probabilities, problem.weights
+    k = problem.prior.num_classes
+    if not problem.is_constrained:
+        mu = problem.strength
+    elif problem.radius >= k:
+        mu = 0.0
+    else:
+        # sum_k max(0, 1 - mu/pi_k) >= the same sum over the j most frequent classes, with equality for the right j
+        order = np.argsort(-pi, kind="stable")
+        mu = float(((np.arange(1, k + 1) - problem.radius) / np.cumsum(1 / pi[order])).max())
+    z = np.maximum(0.0, 1 - mu * omega / pi)
+    value = 0.5 * float(pi @ (z - 1) ** 2)
+    norm = float((pi * (1 - z) / omega).max())
+    scale = 1.0 if norm <= mu or norm == 0 else mu / norm
+    lower = float(pi @ (scale * (1 - z))) - 0.5 * float(pi @ (scale * (1 - z)) ** 2)
+    if problem.is_constrained:
+        lower = float(pi @ (1 - z)) - 0.5 * float(pi @ (1 - z) ** 2) - problem.radius * norm
+    else:
+        value += mu * float(omega @ z)
+    groups = problem.prior.groups
+    s = np.array([z[group.classes[0]] for group in groups])
+    logits = ReducedLogits(s, np.diag(s))
+    collapsed = tuple(bool(group.size > 1 and s[a] == 0) for a, group in enumerate(groups))
+    closed = value - lower <= GAP_TOLERANCE * value + 1e-15
+    return Solution(
+        problem,
+        "reduced",
+        value,
+        min(lower, value),
+        value,
+        mu,
+        True if closed else None,
+        0,
+        lambda: np.diag(z),
+        {"reduced": logits},
+        dim,
+        collapsed=collapsed,
+        phase=_phase(logits, collapsed),
+    )
