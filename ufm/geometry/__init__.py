@@ -1,0 +1,44 @@
+"""Geometry: frames, distances to them, and the geometry of a solution."""
+
+from ufm.geometry._solution_geometry import PHASES, Geometry, collapse, group_scales
+from ufm.geometry.distances import (
+    centred,
+    cosine_matrix,
+    etf_error,
+    gof_error,
+    gram_distance,
+    mean_pairwise_cosine,
+    procrustes_distance,
+    self_duality_error,
+)
+from ufm.geometry.frames import (
+    SELI,
+    general_orthogonal_frame,
+    orthogonal_frame,
+    random_isometry,
+    seli,
+    simplex_etf,
+    simplex_etf_gram,
+)
+
+__all__ = [
+    "PHASES",
+    "SELI",
+    "Geometry",
+    "centred",
+    "collapse",
+    "cosine_matrix",
+    "etf_error",
+    "general_orthogonal_frame",
+    "gof_error",
+    "gram_distance",
+    "group_scales",
+    "mean_pairwise_cosine",
+    "orthogonal_frame",
+    "procrustes_distance",
+    "random_isometry",
+    "self_duality_error",
+    "seli",
+    "simplex_etf",
+    "simplex_etf_gram",
+]

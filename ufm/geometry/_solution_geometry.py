@@ -1,0 +1,254 @@
+"""Geometry of a solution: how far its factors are from the ETF and from self-duality, and its phase of collapse."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm._validation import one_of
+from ufm.architectures import Factors
+from ufm.geometry.distances import centred, cosine_matrix, etf_error, mean_pairwise_cosine, self_duality_error
+from ufm.priors import ClassPrior
+
+__all__ = ["PHASES", "Geometry", "collapse", "group_scales"]
+
+Array = NDArray[np.float64]
+Groups = Sequence[tuple[int, ...]]
+
+PHASES = ("none", "partial", "total")
+
+#: Singular values and logits of a solution count as zero up to this fraction of the largest singular value: a hundred
+#: times the 1e-9 that a solver may leave behind, and far below what a solution shows that is not at a threshold.
+TOLERANCE = 1e-7
+
+#: Logits up to this size are zero whatever the largest is (softmax fixes their unit): a solver's noise around Z = 0.
+ZERO_LOGITS = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Geometry of optimal factors; build it with :meth:`of`. ``geometry["rank"]`` is ``geometry.rank``.
+
+    W is the classifier, H the equilibrium features (what the classifier sees), M the features less their unweighted
+    mean over classes, Z = W H the logits. Groups are those of the prior, most frequent first: the majority is the
+    first, the minority the last, and with balanced classes both are all classes.
+
+    Attributes:
+        etf_error: ``|G/|G|_F - (I - 11^T/K)/sqrt(K-1)|_F`` with ``G = M^T M`` (NC2); 1.0 where M = 0.
+        classifier_etf_error: the same with ``G = W W^T``, W not centred; 1.0 where W = 0.
+        self_duality_error: ``|W/|W|_F - M^T/|M|_F|_F`` (NC3); 1.0 where one of them is 0, 0.0 where both are.
+        minority_cosine: mean pairwise cosine of the minority's classifiers (Fang et al. 2021); 1 in both collapsed
+            phases, for zero classifiers coincide; None for a single minority class.
+        majority_cosine: mean pairwise cosine of the majority's classifiers; None for a single class.
+        minority_feature_cosine: mean pairwise cosine of the minority's columns of M; None for a single class.
+        majority_feature_cosine: mean pairwise cosine of the majority's columns of M; None for a single class.
+        rank: singular values of Z above 1e-7 of the largest.
+        singular_values: of Z, descending, shape (K,), read-only.
+        group_scales: s_b of every group, the mean over its classes k of ``Z[k, k]`` less the mean of ``Z[j, k]`` over
+            the other members j; None for a group of one class.
+        collapsed: for every group, whether its classes coincide (s_b = 0). A group of one class never does.
+        phase: ``"none"``; ``"partial"`` if a group is collapsed; ``"total"`` if moreover the centred logits of such a
+            group vanish, so that its features carry nothing.
+    """
+
+    etf_error: float
+    classifier_etf_error: float
+    self_duality_error: float
+    minority_cosine: float | None
+    majority_cosine: float | None
+    minority_feature_cosine: float | None
+    majority_feature_cosine: float | None
+    rank: int
+    singular_values: Array
+    group_scales: tuple[float | None, ...]
+    collapsed: tuple[bool, ...]
+    phase: str
+
+    @classmethod
+    def of(
+        cls,
+        factors: Factors,
+        prior: ClassPrior,
+        *,
+        collapsed: Sequence[bool] | None = None,
+        phase: str | None = None,
+    ) -> Geometry:
+        """Measure ``factors``.
+
+        A group is found collapsed when the logit columns of its classes differ from their mean by no more than
+        1e-7 of the largest singular value of Z, and its logits vanish within the same tolerance. Closer than that to a
+        threshold the numbers cannot tell; a solver that knows better says so.
+
+        Args:
+            factors: W, H and, for a DEQ, A.
+            prior: the class prior they belong to.
+            collapsed: for every group of the prior whether it is collapsed, where the solver knows.
+            phase: the phase, where the solver knows. Without ``collapsed``, a phase other than ``"none"`` means that
+                the least frequent group of two or more classes is collapsed, beside those found to be.
+
+        Raises:
+            TypeError, ValueError: factors and prior that do not belong together, factors not finite or without
+                equilibrium, ``collapsed`` of the wrong length or true for a group of one class, an unknown phase, a phase that
+                contradicts ``collapsed`` or that no group of this prior can have.
+        """
+        w, h, z = _checked(factors, prior)
+        groups = [group.classes for group in prior.groups]
+        singular_values = np.asarray(np.linalg.svd(z, compute_uv=False), dtype=np.float64)
+        singular_values.setflags(write=False)
+        scale = float(singular_values[0])
+        flags, found = collapse(z, groups, max(TOLERANCE * scale, ZERO_LOGITS))
+        if collapsed is not None:
+            flags = _checked_flags(collapsed, groups)
+            found = _phase_given(flags, z, groups, max(TOLERANCE * scale, ZERO_LOGITS))
+        if phase is not None:
+            flags, found = _override(one_of("phase", phase, PHASES), flags, groups, known=collapsed is not None)
+        means = centred(h)
+        # A logit is a product of two factors: noise of 1e-7 in it is a row of length sqrt(1e-7).
+        cosines = [cosine_matrix(x, zero=TOLERANCE**0.5) for x in (w.T, means)]
+        (majority_w, majority_h), (minority_w, minority_h) = (
+            [mean_pairwise_cosine(c, members) for c in cosines] for members in (groups[0], groups[-1])
+        )
+        return cls(
+            etf_error=etf_error(means),
+            classifier_etf_error=etf_error(w.T, centre=False),
+            self_duality_error=self_duality_error(w, means),
+            minority_cosine=minority_w,
+            majority_cosine=majority_w,
+            minority_feature_cosine=minority_h,
+            majority_feature_cosine=majority_h,
+            rank=0 if scale <= ZERO_LOGITS else int((singular_values > TOLERANCE * scale).sum()),
+            singular_values=singular_values,
+            group_scales=group_scales(z, groups),
+            collapsed=flags,
+            phase=found,
+        )
+
+    @property
+    def collapsed_groups(self) -> tuple[int, ...]:
+        """Indices of the collapsed groups in ``prior.groups``."""
+        return tuple(b for b, flag in enumerate(self.collapsed) if flag)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.__dataclass_fields__:
+            raise KeyError(f"{name!r} is no field of Geometry; it has {', '.join(self.__dataclass_fields__)}")
+        return getattr(self, name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON types (arrays and tuples as lists)."""
+        return {
+            f.name: value.tolist() if isinstance(value := getattr(self, f.name), np.ndarray) else _listed(value)
+            for f in dataclasses.fields(self)
+        }
+
+
+def group_scales(logits: Array, groups: Groups) -> tuple[float | None, ...]:
+    """``s_b``, the mean over k in group b of ``Z[k, k] - mean of Z[j, k] over the other j in b``; None for one class.
+
+    On logits that are invariant under permutations within groups, ``Z_ij = s_a [i = j] + t_ab``.
+
+    Args:
+        logits: Z, shape (K, K), column k = logits of class k.
+        groups: class indices, a tuple a group.
+    """
+    scales: list[float | None] = []
+    for members in groups:
+        size = len(members)
+        block = logits[np.ix_(members, members)]
+        # Differences from the diagonal, not trace minus sum: equal logits then give exactly 0.
+        scales.append(float((np.diagonal(block) - block).sum()) / (size * (size - 1)) if size > 1 else None)
+    return tuple(scales)
+
+
+def collapse(logits: Array, groups: Groups, tolerance: float) -> tuple[tuple[bool, ...], str]:
+    """Which groups are collapsed, and the phase.
+
+    A group of two or more classes is collapsed when its logit columns coincide: ``|Z[:, k] - mean over the group|`` at
+    most ``tolerance`` for each of its classes. On symmetric logits this is ``s_b = 0``; on others it is stricter than a
+    vanishing mean, where terms could cancel.
+
+    Args:
+        logits: Z, shape (K, K), column k = logits of class k.
+        groups: class indices, a tuple a group.
+        tolerance: absolute tolerance on the Euclidean norm of a column.
+
+    Returns:
+        A flag for every group, and ``"none"``, ``"partial"`` or ``"total"`` (see :class:`Geometry`).
+    """
+    flags = tuple(
+        len(members) > 1
+        and _longest(logits[:, list(members)] - logits[:, list(members)].mean(axis=1, keepdims=True)) <= tolerance
+        for members in groups
+    )
+    return flags, _phase_given(flags, logits, groups, tolerance)
+
+
+def _phase_given(flags: Sequence[bool], logits: Array, groups: Groups, tolerance: float) -> str:
+    columns = logits - logits.mean(axis=0)
+    if any(
+        flag and _longest(columns[:, list(members)]) <= tolerance for flag, members in zip(flags, groups, strict=True)
+    ):
+        return "total"
+    return "partial" if any(flags) else "none"
+
+
+def _longest(columns: Array) -> float:
+    return float(np.linalg.norm(columns, axis=0).max())
+
+
+def _override(phase: str, flags: tuple[bool, ...], groups: Groups, *, known: bool) -> tuple[tuple[bool, ...], str]:
+    if known:
+        if (phase == "none") == any(flags):
+            raise ValueError(f"phase {phase!r} contradicts collapsed, got {list(flags)}")
+        return flags, phase
+    if phase == "none":
+        return tuple(False for _ in groups), phase
+    candidates = [b for b, members in enumerate(groups) if len(members) > 1]
+    if not candidates:
+        raise ValueError(f"phase must be 'none' where every group has one class, got {phase!r}")
+    return tuple(flag or b == candidates[-1] for b, flag in enumerate(flags)), phase
+
+
+def _checked_flags(collapsed: Any, groups: Groups) -> tuple[bool, ...]:
+    if isinstance(collapsed, str | bytes) or not isinstance(collapsed, Sequence | np.ndarray):
+        raise TypeError(f"collapsed must be a sequence of booleans, one a group, got {collapsed!r}")
+    if len(collapsed) != len(groups):
+        raise ValueError(f"collapsed must have one entry a group, {len(groups)}, got {len(collapsed)}")
+    for b, (flag, members) in enumerate(zip(collapsed, groups, strict=True)):
+        if not isinstance(flag, bool | np.bool_):
+            raise TypeError(f"collapsed[{b}] must be a boolean, got {flag!r}")
+        if flag and len(members) < 2:
+            raise ValueError(f"collapsed[{b}] must be False: a group of one class has nothing to coincide with")
+    return tuple(bool(flag) for flag in collapsed)
+
+
+def _checked(factors: Any, prior: Any) -> tuple[Array, Array, Array]:
+    """W (K, d), the equilibrium features (d, K) and the logits (K, K)."""
+    if not isinstance(factors, Factors):
+        raise TypeError(f"factors must be ufm.architectures.Factors, got {factors!r}")
+    if not isinstance(prior, ClassPrior):
+        raise TypeError(f"prior must be a ufm.ClassPrior, got {prior!r}")
+    k = prior.num_classes
+    w = np.asarray(factors.classifier, dtype=np.float64)
+    if w.ndim != 2 or w.shape[0] != k or w.shape[1] < 1:
+        raise ValueError(f"factors.classifier must have shape (K, d) with K = {k} classes, got {w.shape}")
+    d = w.shape[1]
+    if np.shape(factors.features) != (d, k):
+        raise ValueError(f"factors.features must have shape (d, K) = {(d, k)}, got {np.shape(factors.features)}")
+    if factors.equilibrium is not None and np.shape(factors.equilibrium) != (d, d):
+        raise ValueError(f"factors.equilibrium must have shape (d, d) = {(d, d)}, got {np.shape(factors.equilibrium)}")
+    try:
+        h = np.asarray(factors.equilibrium_features, dtype=np.float64)
+    except np.linalg.LinAlgError as error:
+        raise ValueError("factors.equilibrium must not have eigenvalue 1: there is no equilibrium") from error
+    if not (np.isfinite(w).all() and np.isfinite(h).all()):
+        raise ValueError("factors must be finite, got NaN or infinite entries")
+    return w, h, w @ h
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

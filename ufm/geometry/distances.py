@@ -1,0 +1,247 @@
+"""Distances of features and classifiers to frames, up to rotation and scale.
+
+Convention: a matrix divided by its own norm is read as the zero matrix where the norm is 0, so that a zero matrix is
+at distance 1 from every frame, and no error is ever NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm.geometry.frames import simplex_etf_gram
+
+__all__ = [
+    "centred",
+    "cosine_matrix",
+    "etf_error",
+    "gof_error",
+    "gram_distance",
+    "mean_pairwise_cosine",
+    "procrustes_distance",
+    "self_duality_error",
+]
+
+Array = NDArray[np.float64]
+
+#: What is left of a matrix after centring counts as zero below this fraction of it: it is round-off of the mean.
+ROUND_OFF = 1e-13
+
+
+def gram_distance(matrix: Any, frame: Any) -> float:
+    """``|G/|G|_F - G0/|G0|_F|_F`` with ``G = M^T M``, ``G0 = F^T F``: 0 iff M is F up to rotation and scale.
+
+    Args:
+        matrix: M, shape (d, K).
+        frame: F, shape (d', K); d' may differ from d.
+
+    Returns:
+        A number in [0, sqrt(2)]; 1.0 if exactly one of the two is zero.
+
+    Raises:
+        TypeError, ValueError: not real finite matrices with the same number of columns.
+
+    Source: the NC2 measure of Zhu et al. 2021, for any frame.
+    """
+    m, f = _pair(matrix, frame)
+    return _norm(_unit(_gram(m)) - _unit(_gram(f)))
+
+
+def procrustes_distance(matrix: Any, frame: Any) -> float:
+    """``min over orthogonal Q and c >= 0 of |M/|M|_F - c Q F/|F|_F|_F``: 0 iff M is F up to rotation and scale.
+
+    With ``M F^T = P S R^T`` the minimiser is ``Q = P R^T`` (von Neumann's trace inequality) and
+    ``c = |M F^T|_* / (|M|_F |F|_F)``; the minimum is ``sqrt(1 - c^2)``, computed from the residual so that it is
+    accurate near 0 too. Where d and d' differ, the smaller matrix is padded with zero rows.
+
+    Args:
+        matrix: M, shape (d, K).
+        frame: F, shape (d', K).
+
+    Returns:
+        A number in [0, 1]; 1.0 if M is zero or F is zero, 0.0 if both are.
+
+    Raises:
+        TypeError, ValueError: not real finite matrices with the same number of columns.
+
+    Source: Schonemann 1966; Gower and Dijksterhuis 2004.
+    """
+    m, f = (_unit(_compressed(x)) for x in _pair(matrix, frame))
+    if not m.any() or not f.any():
+        return float(m.any() != f.any())
+    rows = max(len(m), len(f))
+    m, f = (np.pad(x, ((0, rows - len(x)), (0, 0))) for x in (m, f))
+    p, s, rt = np.linalg.svd(m @ f.T)
+    return min(1.0, _norm(m - s.sum() * (p @ rt) @ f))
+
+
+def gof_error(matrix: Any) -> float:
+    """Distance to the nearest general orthogonal frame: ``min over L of |G/|G|_F - L/|L|_F|_F``, L diagonal and >= 0.
+
+    The minimum is at ``L_kk`` proportional to ``G_kk`` and equals ``sqrt(2 (1 - g))``, ``g = |diag G| / |G|_F``. With
+    the off-diagonal part O of ``G/|G|_F`` that is ``|O|_F sqrt(2/(1+g))``, which keeps its accuracy near 0.
+
+    Args:
+        matrix: M, shape (d, K).
+
+    Returns:
+        A number in [0, sqrt(2)); 1.0 if M is zero.
+
+    Raises:
+        TypeError, ValueError: not a real finite matrix.
+
+    Source: Dang et al. 2023 for the frame.
+    """
+    gram = _unit(_gram(_matrix("matrix", matrix)))
+    if not gram.any():
+        return 1.0
+    diagonal = np.diagonal(gram).copy()
+    np.fill_diagonal(gram, 0.0)
+    return _norm(gram) * math.sqrt(2 / (1 + _norm(diagonal)))
+
+
+def etf_error(matrix: Any, *, centre: bool = True) -> float:
+    """``|G/|G|_F - (I - 11^T/K)/sqrt(K-1)|_F`` with ``G = M_c^T M_c`` (NC2).
+
+    It is 0 iff M_c is a simplex ETF up to rotation and scale.
+
+    Args:
+        matrix: M, shape (d, K), K >= 2.
+        centre: take M_c as M less the unweighted mean of its columns; False for M itself (classifiers).
+
+    Returns:
+        A number in [0, sqrt(2)]; 1.0 if all columns are equal (with ``centre``) or zero.
+
+    Raises:
+        TypeError, ValueError: not a real finite matrix with at least two columns.
+
+    Source: Zhu et al. 2021; Papyan, Han, Donoho 2020 for centring.
+    """
+    m = _matrix("matrix", matrix, min_columns=2)
+    gram = _unit(_gram(centred(m) if centre else m))
+    return _norm(gram - _unit(simplex_etf_gram(m.shape[1])))
+
+
+def self_duality_error(classifier: Any, means: Any) -> float:
+    """``|W/|W|_F - M^T/|M|_F|_F`` (NC3): 0 iff classifier and means agree up to scale, without rotation.
+
+    Args:
+        classifier: W, shape (K, d).
+        means: M, shape (d, K), as a rule :func:`centred` class means; they are taken as they come.
+
+    Returns:
+        A number in [0, 2]; 1.0 if one of the two is zero, 0.0 if both are (they are equal).
+
+    Raises:
+        TypeError, ValueError: not real finite matrices of transposed shapes.
+
+    Source: Papyan, Han, Donoho 2020 (NC3); Zhu et al. 2021.
+    """
+    w, m = _matrix("classifier", classifier), _matrix("means", means)
+    if w.shape != m.T.shape:
+        raise ValueError(f"classifier must have shape (K, d) = {m.T.shape} to match means, got {w.shape}")
+    return _norm(_unit(w) - _unit(m.T))
+
+
+def centred(matrix: Any) -> Array:
+    """``M`` less the unweighted mean of its columns, (d, K); exactly zero where only round-off would be left.
+
+    Raises:
+        TypeError, ValueError: not a real finite matrix.
+    """
+    m = _matrix("matrix", matrix)
+    c = m - m.mean(axis=1, keepdims=True)
+    return np.zeros_like(c) if _norm(c) <= ROUND_OFF * _norm(m) else c
+
+
+def cosine_matrix(matrix: Any, *, zero: float = 1e-12) -> Array:
+    """Cosines between the columns of M, shape (K, K), in [-1, 1].
+
+    Two zero columns have cosine 1 (they coincide), a zero and a nonzero column have cosine 0.
+
+    Args:
+        matrix: M, shape (d, K).
+        zero: columns shorter than this fraction of the longest count as zero.
+
+    Raises:
+        TypeError, ValueError: not a real finite matrix.
+    """
+    m = _matrix("matrix", matrix)
+    # Each column by its own largest entry first: neither tiny nor huge columns may under- or overflow when squared.
+    top = np.abs(m).max(axis=0, initial=0.0)
+    unit = m / np.where(top > 0, top, 1.0)
+    norms = np.linalg.norm(unit, axis=0)
+    unit /= np.where(norms > 0, norms, 1.0)
+    lengths = norms * (top / top.max() if top.any() else top)
+    vanishing = lengths <= zero * lengths.max(initial=0.0)
+    cosines = np.clip(unit.T @ unit, -1.0, 1.0)
+    cosines[vanishing, :] = 0.0
+    cosines[:, vanishing] = 0.0
+    cosines[np.ix_(vanishing, vanishing)] = 1.0
+    np.fill_diagonal(cosines, 1.0)
+    return cosines
+
+
+def mean_pairwise_cosine(cosines: Array, members: tuple[int, ...]) -> float | None:
+    """Mean of the cosines over pairs of different ``members``; None for fewer than two of them.
+
+    Args:
+        cosines: from :func:`cosine_matrix`, shape (K, K).
+        members: column indices, for instance the classes of a group.
+
+    Source: Fang et al. 2021 (minority collapse).
+    """
+    size = len(members)
+    if size < 2:
+        return None
+    block = cosines[np.ix_(members, members)]
+    return min(1.0, float(block.sum() - np.trace(block)) / (size * (size - 1)))
+
+
+def _matrix(name: str, value: Any, *, min_columns: int = 1) -> Array:
+    array = np.asarray(value)
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise TypeError(f"{name} must be a real matrix, got dtype {array.dtype}")
+    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < min_columns:
+        raise ValueError(f"{name} must be a matrix with at least {min_columns} column(s), got shape {array.shape}")
+    array = array.astype(np.float64, copy=False)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinite entries")
+    return array
+
+
+def _pair(matrix: Any, frame: Any) -> tuple[Array, Array]:
+    m, f = _matrix("matrix", matrix), _matrix("frame", frame)
+    if m.shape[1] != f.shape[1]:
+        raise ValueError(f"frame must have as many columns as matrix, {m.shape[1]}, got {f.shape[1]}")
+    return m, f
+
+
+def _norm(array: Array) -> float:
+    """Frobenius norm without overflow or underflow of the squares."""
+    top = float(np.abs(array).max(initial=0.0))
+    return top * float(np.linalg.norm(array / top)) if top > 0 else 0.0
+
+
+def _unit(array: Array) -> Array:
+    """``A/|A|_F``, and zero for a zero A."""
+    top = float(np.abs(array).max(initial=0.0))
+    if top == 0:
+        return np.zeros_like(array)
+    scaled = array / top
+    return scaled / np.linalg.norm(scaled)
+
+
+def _gram(matrix: Array) -> Array:
+    """``M^T M / max|M_ij|^2``: the Gram matrix up to scale, safe from overflow."""
+    top = float(np.abs(matrix).max(initial=0.0))
+    scaled = matrix / top if top > 0 else matrix
+    return scaled.T @ scaled
+
+
+def _compressed(matrix: Array) -> Array:
+    """The same columns in min(d, K) coordinates of their own span: nothing that is invariant under rotation changes."""
+    return np.asarray(np.linalg.qr(matrix, mode="r")) if len(matrix) > matrix.shape[1] else matrix
