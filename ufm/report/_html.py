@@ -1,0 +1,151 @@
+"""From the JSON-able report to the page."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ufm.report._build import labels, started
+
+__all__ = ["render_html"]
+
+#: Longer tables of details are cut on the page; ``report.json`` has all of them.
+MAX_ROWS = 40
+#: Longer lists of numbers are cut in a line of details.
+MAX_ITEMS = 12
+
+SYMBOLS = {"proved": "∎", "certified": "✓", "supported": "≈", "refuted": "✗", "inconclusive": "?"}
+
+
+def render_html(report: dict[str, Any]) -> str:
+    """The report as one HTML page: no script, no network, figures inline. The same report gives the same page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ufm.report", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"number": number, "seconds": _seconds, "details": _details, "formula": _formula}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for verdict in report["verdicts"]:
+        groups.setdefault(verdict["claim"]["group"], []).append(verdict)
+    style = resources.files("ufm.report").joinpath("style.css").read_text(encoding="utf-8")
+    page = environment.get_template("template.html").render(
+        report=report,
+        groups=groups,
+        figures=_figures(report),
+        labels=labels(),
+        symbols=SYMBOLS,
+        started=started(report),
+        style=Markup(style),
+        as_claimed=sum(v["as_claimed"] for v in report["verdicts"]),
+    )
+    return re.sub(r"[ \t]+\n", "\n", page)
+
+
+def number(value: float) -> str:
+    """A number for readers: integers in full, others with up to 10 significant digits."""
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:.10g}"
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        return f"{mantissa}·10{str(int(exponent)).translate(_EXPONENT)}"
+    return text.replace("-", "−")
+
+
+_EXPONENT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _seconds(value: float) -> str:
+    if value < 0.05:
+        return "< 0.1 s"
+    return f"{value:.1f} s" if value < 60 else f"{int(value // 60)} min {int(value % 60)} s"
+
+
+def _figures(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Figures by claim id, each drawn or with the reason why it could not be."""
+    from ufm.report.figures import draw
+
+    drawn: dict[str, list[dict[str, Any]]] = {}
+    count = 0
+    for verdict in report["verdicts"]:
+        for figure in verdict["figures"]:
+            count += 1
+            entry: dict[str, Any] = {"number": count, "title": figure["title"], "caption": figure["caption"]}
+            try:
+                entry["svg"] = Markup(draw(figure, count))
+            except Exception as exc:  # a figure that fails must not take the report with it; the page says so
+                entry["error"] = f"{type(exc).__name__}: {exc}"
+            drawn.setdefault(verdict["claim"]["id"], []).append(entry)
+    return drawn
+
+
+#: Subscripts of one or two letters, a bar or a bracket: ``n_B``, ``|Z|_*``, ``E_{min}``; never ``solve_reduced``.
+_SUBSCRIPT = re.compile(r"(?:(?<!\w)([A-Za-zα-ωΑ-Ω]{1,2})|(?<=[|)\]‖]))_(?:\{([^{}\s]+)\}|([A-Za-z0-9]{1,3}\b|\*))")
+_SUPERSCRIPT = re.compile(r"(?<=[\w|)\]>‖])\^(?:\{([^{}]+)\}|([A-Za-z0-9*]))")
+
+
+def _formula(text: str) -> Markup:
+    """Escape ``text`` and set subscripts and superscripts of formulas such as ``n_B`` or ``|A|_F^2``."""
+    escaped = str(Markup.escape(text))
+    lowered = _SUBSCRIPT.sub(lambda m: f"{m[1] or ''}<sub>{m[2] or m[3]}</sub>", escaped)
+    return Markup(_SUPERSCRIPT.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", lowered))
+
+
+def _details(details: dict[str, Any]) -> Markup:
+    """A description list; lists of like records become tables, matrices too."""
+    rows = Markup("").join(
+        Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(_label(key), _value(value)) for key, value in details.items()
+    )
+    return Markup('<dl class="details">{}</dl>').format(rows)
+
+
+def _label(key: str) -> Markup:
+    words = key if re.fullmatch(r"[A-Za-z]{1,2}_\w+", key) else key.replace("_", " ")
+    return _formula(words)
+
+
+def _value(value: Any) -> Markup:
+    if isinstance(value, dict):
+        return _details(value) if value else Markup("none")
+    if isinstance(value, list) and value:
+        if all(isinstance(row, dict) and row.keys() == value[0].keys() for row in value) and value[0]:
+            return _table(list(value[0]), [list(row.values()) for row in value])
+        if all(isinstance(row, list) and len(row) == len(value[0]) for row in value) and value[0]:
+            return _table(None, value)
+        shown = Markup(", ").join(_value(item) for item in value[:MAX_ITEMS])
+        left = len(value) - MAX_ITEMS
+        return shown + Markup(", … ({} more in report.json)").format(left) if left > 0 else shown
+    return Markup.escape(_scalar(value))
+
+
+def _scalar(value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number(value)
+    return {"Infinity": "∞", "-Infinity": "−∞", "NaN": "not a number"}.get(value, str(value))
+
+
+def _table(header: list[str] | None, rows: list[list[Any]]) -> Markup:
+    head = Markup("")
+    if header is not None:
+        cells = Markup("").join(Markup('<th scope="col">{}</th>').format(_label(key)) for key in header)
+        head = Markup("<thead><tr>{}</tr></thead>").format(cells)
+    body = Markup("").join(
+        Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(_value(cell)) for cell in row))
+        for row in rows[:MAX_ROWS]
+    )
+    table = Markup('<div class="scroll" tabindex="0"><table class="data">{}<tbody>{}</tbody></table></div>').format(
+        head, body
+    )
+    left = len(rows) - MAX_ROWS
+    return table + Markup("<p class='more'>{} more rows in report.json</p>").format(left) if left > 0 else table

@@ -1,0 +1,190 @@
+"""Figures of the report, drawn as inline SVG from the data that evidence carries.
+
+The layouts of ``Figure.data`` by kind (lists of numbers; null or a string for a missing or infinite value is a gap):
+
+``"thresholds"``
+    ``{"x_label", "y_label", "curves": [{"label", "x", "y"}], "marks": [{"label", "x", "y"}]}``: collapse thresholds
+    R*(tau) as curves on a logarithmic axis, single settings as labelled marks.
+``"matrices"``
+    ``{"panels": [{"label", "matrix"}], "class_groups": [sizes]}``: matrices of one shape beside each other on one
+    colour scale, with lines between the groups of classes.
+``"order-parameter"``
+    ``{"x_label", "y_label", "series": [{"label", "line": {"x", "y"} or null, "points": {"x", "y"} or null}],
+    "thresholds": [{"label", "x"}]}``: predictions as lines, measurements as points, thresholds as vertical lines.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as MplFigure
+from matplotlib.ticker import MaxNLocator
+
+__all__ = ["KINDS", "draw"]
+
+#: Okabe and Ito's palette, told apart with any colour vision; dark ones first, since lines are thin.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "ufm",
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e3e6ea",
+    "grid.linewidth": 0.6,
+    "axes.edgecolor": "#6b7280",
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "figure.constrained_layout.use": True,
+}
+
+#: Width in inches: narrow, so that text stays readable when the drawing is shrunk to a phone's width.
+WIDTH = 5.0
+
+
+def draw(figure: dict[str, Any], number: int) -> str:
+    """Draw a figure of a report as an ``<svg>`` element with an accessible name; the same input gives the same text.
+
+    Args:
+        figure: ``{"kind", "title", "caption", "data"}`` as in ``report.json``.
+        number: number of the figure on its page; it keeps the ids of several drawings apart.
+
+    Raises:
+        ValueError: an unknown kind, or data that is not laid out as this module documents.
+    """
+    kind = figure["kind"]
+    if kind not in KINDS:
+        raise ValueError(f"figure kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}")
+    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
+        canvas = MplFigure()
+        FigureCanvasSVG(canvas)
+        try:
+            KINDS[kind](canvas, figure["data"])
+        except (KeyError, TypeError, IndexError) as exc:
+            raise ValueError(f"data of a {kind!r} figure is not laid out as documented: {exc!r}") from exc
+        buffer = io.StringIO()
+        canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return _inline(buffer.getvalue(), figure["title"], figure["caption"], f"f{number}-")
+
+
+def _thresholds(canvas: MplFigure, data: dict[str, Any]) -> None:
+    canvas.set_size_inches(WIDTH, 3.5)
+    axes = canvas.add_subplot()
+    axes.set_yscale("log")
+    for i, curve in enumerate(data["curves"]):
+        axes.plot(_numbers(curve["x"]), _numbers(curve["y"]), color=_pick(COLOURS, i), label=curve["label"])
+    for i, mark in enumerate(data["marks"]):
+        axes.plot(mark["x"], mark["y"], _pick(MARKERS, i), color="#111827", markersize=4.5, zorder=3)
+        axes.annotate(
+            mark["label"],
+            (mark["x"], mark["y"]),
+            xytext=(6, -3),
+            textcoords="offset points",
+            fontsize=7.5,
+            va="top",
+            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8},
+        )
+    _finish(axes, data)
+
+
+def _order_parameter(canvas: MplFigure, data: dict[str, Any]) -> None:
+    canvas.set_size_inches(WIDTH, 3.6)
+    axes = canvas.add_subplot()
+    for i, threshold in enumerate(data["thresholds"]):
+        axes.axvline(
+            threshold["x"], color="#6b7280", linestyle=("--", ":")[i % 2], linewidth=1, label=threshold["label"]
+        )
+    for i, series in enumerate(data["series"]):
+        colour = _pick(COLOURS, i)
+        line, points = series["line"], series["points"]
+        if line is not None:
+            label = None if points is not None else series["label"]
+            axes.plot(_numbers(line["x"]), _numbers(line["y"]), color=colour, label=label)
+        if points is not None:
+            axes.plot(
+                _numbers(points["x"]),
+                _numbers(points["y"]),
+                _pick(MARKERS, i),
+                color=colour,
+                markeredgecolor="white",
+                markeredgewidth=0.6,
+                linestyle="none",
+                label=series["label"],
+                zorder=3,
+            )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _finish(axes, data)
+
+
+def _matrices(canvas: MplFigure, data: dict[str, Any]) -> None:
+    panels = [(panel["label"], np.asarray(panel["matrix"], dtype=float)) for panel in data["panels"]]
+    largest = max(float(np.abs(matrix).max()) for _, matrix in panels)
+    edges = np.cumsum(data["class_groups"])[:-1] - 0.5
+    canvas.set_size_inches(WIDTH, WIDTH / len(panels) + 0.2)
+    image = None
+    all_axes = []
+    for i, (label, matrix) in enumerate(panels):
+        axes = canvas.add_subplot(1, len(panels), i + 1)
+        image = axes.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+        axes.set_title(label)
+        axes.grid(False)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for edge in edges:
+            axes.axhline(edge, color="#111827", linewidth=0.7)
+            axes.axvline(edge, color="#111827", linewidth=0.7)
+        all_axes.append(axes)
+    if image is not None:
+        canvas.colorbar(image, ax=all_axes, shrink=0.8, pad=0.02)
+
+
+#: Drawings by kind.
+KINDS: dict[str, Callable[[MplFigure, dict[str, Any]], None]] = {
+    "thresholds": _thresholds,
+    "matrices": _matrices,
+    "order-parameter": _order_parameter,
+}
+
+
+def _finish(axes: Any, data: dict[str, Any]) -> None:
+    axes.set_xlabel(data["x_label"])
+    axes.set_ylabel(data["y_label"])
+    handles, _ = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(loc="best")
+
+
+def _numbers(values: list[Any]) -> list[float]:
+    return [float(v) if isinstance(v, int | float) else math.nan for v in values]
+
+
+def _pick(options: tuple[str, ...], i: int) -> str:
+    return options[i % len(options)]
+
+
+def _inline(svg: str, title: str, caption: str, prefix: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = re.sub(r"url\(#", f"url(#{prefix}", svg)
+    svg = re.sub(r'href="#', f'href="#{prefix}', svg)
+    head, body = svg.split(">", 1)
+    head = re.sub(r'\s(width|height|version)="[^"]*"', "", head)
+    names = f'<title id="{prefix}title">{escape(title)}</title><desc id="{prefix}desc">{escape(caption)}</desc>'
+    label = f'role="img" aria-label="{escape(title, quote=True)}" aria-describedby="{prefix}desc"'
+    return f"{head} {label}>{names}{body}".strip()

@@ -1,0 +1,195 @@
+"""Checking claims: :func:`verify` runs the checks in order and keeps what was found."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ufm._validation import integer, one_of
+from ufm.claims import Claim, Context, Evidence, Status, Verdict, all_claims
+from ufm.claims._model import EFFORTS
+
+__all__ = ["Verification", "prepare_directory", "verify"]
+
+
+def verify(
+    ids: str | Claim | Iterable[str | Claim] | None = None,
+    effort: str = "quick",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    progress: Callable[[str, float, float | None], None] | None = None,
+    command: str | None = None,
+) -> Verification:
+    """Check claims of the theory; iterate over the result to run the checks and receive a verdict each.
+
+    Arguments are checked here, before any work; the checks run as the iteration goes on.
+
+    Args:
+        ids: the claims to check, by id or as :class:`~ufm.claims.Claim` objects, in this order; None for all of them.
+        effort: ``"quick"`` (a minute or two) or ``"full"``; claims of full effort run when the effort is full or when
+            they are named.
+        out: directory for ``report.html`` and ``report.json`` (see :func:`ufm.report.write_report`), written after the
+            last verdict or on interruption, and for checkpoints of long work. None writes nothing.
+        seed: seed of everything random, >= 0.
+        progress: called as ``progress(description, completed, total)`` from running checks; total may be None.
+        command: the command line to name in the report.
+
+    Returns:
+        A :class:`Verification`, an iterator of :class:`~ufm.claims.Verdict`.
+
+    Raises:
+        ValueError: an unknown claim (the message names close matches), effort or seed, nothing to check, or a directory
+            that cannot be written.
+        TypeError: ids that are neither strings nor claims.
+    """
+    one_of("effort", effort, EFFORTS)
+    seed = integer("seed", seed, minimum=0)
+    claims = _select(ids, effort)
+    directory = None if out is None else prepare_directory(out)
+    context = Context(effort=effort, seed=seed, out=directory, on_progress=progress)
+    return Verification(claims, context, command)
+
+
+class Verification(Iterator[Verdict]):
+    """A run over claims: an iterator of verdicts that remembers them.
+
+    A check that raises gives an inconclusive verdict. ``KeyboardInterrupt`` is kept as an inconclusive verdict of the
+    running claim, with the finished pieces of its work, the report is written, and the interrupt goes on to the caller.
+
+    Attributes:
+        claims: the claims of the run, in order.
+        context: what the checks share.
+        verdicts: the verdicts so far.
+        interrupted: whether the run was stopped before its end.
+        started: when the run began, UTC.
+        command: the command line to name in the report.
+    """
+
+    def __init__(self, claims: Iterable[Claim], context: Context, command: str | None = None) -> None:
+        self.claims = tuple(claims)
+        self.context = context
+        self.verdicts: list[Verdict] = []
+        self.interrupted = False
+        self.started = datetime.now(UTC)
+        self.command = command
+        self._finished = False
+
+    @property
+    def current(self) -> Claim | None:
+        """The claim that the next step checks; None at the end."""
+        return None if self._finished or len(self.verdicts) == len(self.claims) else self.claims[len(self.verdicts)]
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """Number of verdicts of each status."""
+        counter = Counter(v.status for v in self.verdicts)
+        return {status: counter[status] for status in Status}
+
+    @property
+    def all_as_claimed(self) -> bool:
+        """Whether every claim of the run was checked and came out as claimed."""
+        complete = not self.interrupted and len(self.verdicts) == len(self.claims)
+        return complete and all(v.as_claimed for v in self.verdicts)
+
+    def __next__(self) -> Verdict:
+        claim = self.current
+        if claim is None:
+            self._finish()
+            raise StopIteration
+        start = time.perf_counter()
+        self.context.records = {}
+        error: str | None = None
+        try:
+            evidence = _checked(claim, self.context)
+        except KeyboardInterrupt:
+            evidence = self._failed("interrupted before the check ended")
+            self.verdicts.append(Verdict(claim, evidence, time.perf_counter() - start, "KeyboardInterrupt"))
+            self.stop()
+            raise
+        except (Exception, SystemExit) as exc:  # whatever a check does, the other claims still get their turn
+            error = f"{type(exc).__name__}: {exc}"
+            evidence = self._failed(f"the check failed: {error}")
+        verdict = Verdict(claim, evidence, time.perf_counter() - start, error)
+        self.verdicts.append(verdict)
+        return verdict
+
+    def stop(self) -> None:
+        """End the run here: mark it interrupted if claims are left or were cut short, and write the report."""
+        if not self._finished:
+            self.interrupted = True
+            self._finish()
+
+    def _failed(self, summary: str) -> Evidence:
+        finished = self.context.records
+        kept = sum(map(len, finished.values()))
+        if kept:
+            summary += f"; {kept} finished piece{'s' if kept > 1 else ''} of its work kept"
+        return Evidence(Status.inconclusive, summary, details={"finished": finished} if finished else {})
+
+    def _finish(self) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        if self.context.out is not None:
+            from ufm.report import write_report
+
+            write_report(self, self.context.out)
+
+
+def prepare_directory(path: str | os.PathLike[str]) -> Path:
+    """Create the directory ``path`` if it is missing and make sure that files can be written in it.
+
+    Raises:
+        ValueError: it cannot be created or written; the message says why.
+    """
+    directory = Path(path)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as exc:
+        reason = exc.strerror or exc
+        raise ValueError(f"out must be a directory that can be written, got {str(path)!r}: {reason}") from exc
+    return directory
+
+
+def _checked(claim: Claim, context: Context) -> Evidence:
+    evidence = claim.check(context)
+    if not isinstance(evidence, Evidence):
+        raise TypeError(f"the check of {claim.id!r} must return Evidence, got {evidence!r}")
+    return evidence
+
+
+def _select(ids: str | Claim | Iterable[str | Claim] | None, effort: str) -> list[Claim]:
+    known = all_claims()
+    if ids is None:
+        selected = [c for c in known.values() if effort == "full" or c.effort == "quick"]
+    else:
+        if not isinstance(ids, str | Claim | Iterable):
+            raise TypeError(f"ids must be claim ids (strings) or None, got {ids!r}")
+        wanted = [ids] if isinstance(ids, str | Claim) else list(ids)
+        selected = [c if isinstance(c, Claim) else _lookup(c, known) for c in wanted]
+    unique: dict[str, Claim] = {}
+    for claim in selected:
+        if unique.setdefault(claim.id, claim) is not claim:
+            raise ValueError(f"ids must be unique, got two claims with the id {claim.id!r}")
+    if not unique:
+        raise ValueError("ids must name at least one claim; there is nothing to verify")
+    return list(unique.values())
+
+
+def _lookup(name: object, known: dict[str, Claim]) -> Claim:
+    if not isinstance(name, str):
+        raise TypeError(f"ids must hold claim ids (strings) or Claim objects, got {name!r}")
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else "; `ufm claims` lists them"
+        raise ValueError(f"unknown claim {name!r}{hint}")
+    return known[name]
