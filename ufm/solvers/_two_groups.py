@@ -62,7 +62,7 @@ class TwoGroupsOptimum:
 
 @dataclass(frozen=True)
 class _Side:
-    """One group at a given angle: its numbers and their derivatives in log mu (``_m``) and in log tan theta (``_t``)."""
+    """One group at a given angle: its numbers, their derivatives in log mu (``_m``) and in log tan theta (``_t``)."""
 
     s: float
     d: float
@@ -154,7 +154,7 @@ class TwoGroups:
             v_positive = side_b is not None and side_b.w > 0
             if not u_positive and not v_positive:
                 return None
-            step = math.nan
+            h = step = math.nan
             if side_a is None or not u_positive:  # the angle is too small for u > 0
                 lo = t
             elif side_b is None or not v_positive:
@@ -166,13 +166,12 @@ class TwoGroups:
                 found = side_a, side_b, cos, sin, slope_m, slope_t
                 lo, hi = (t, hi) if h < 0 else (lo, t)
                 step = -h / slope_t
-            # Newton is quadratic: after a step of 1e-8 the point reached is exact to rounding.
+            # The slope is at least 1 in log(u/v), so |h| bounds the error, and Newton's next step squares it.
             if last <= 1e-8 or hi - lo <= 4e-16 * max(1.0, abs(t)):
                 break
-            new = t + step
+            new, last = t + step, abs(h)
             if not lo < new < hi:
-                new = 0.5 * (lo + hi)
-            last = abs(step) / max(1.0, abs(t)) if new == t + step else math.inf
+                new, last = 0.5 * (lo + hi), math.inf
             t = new
         self._t = t
         return found
@@ -272,7 +271,7 @@ class TwoGroups:
             new = m + step
             if not lo < new < hi:
                 new = 0.5 * (lo + hi) if math.isfinite(lo) else min(hi, m) - 2 * (1 + abs(m))
-            last = abs(step) / max(1.0, abs(m)) if new == m + step else math.inf
+            last = max(abs(step), abs(excess) / radius) if new == m + step else math.inf
             m = new
         return self._optimum(m, collapsed)
 
