@@ -93,8 +93,8 @@ class Geometry:
 
         Raises:
             TypeError, ValueError: factors and prior that do not belong together, factors not finite or without
-                equilibrium, ``collapsed`` of the wrong length or true for a group of one class, an unknown phase, a phase that
-                contradicts ``collapsed`` or that no group of this prior can have.
+                equilibrium, ``collapsed`` of the wrong length or true for a group of one class, an unknown phase, or
+                one that contradicts ``collapsed`` or that no group of this prior can have.
         """
         w, h, z = _checked(factors, prior)
         groups = [group.classes for group in prior.groups]
