@@ -91,22 +91,22 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "summary": evidence.summary,
         "established_by": list(evidence.established_by),
         "assumptions": list(evidence.assumptions),
-        "details": _strict(evidence.details),
+        "details": strict(evidence.details),
         "figures": [
-            {"kind": f.kind, "title": f.title, "caption": f.caption, "data": _strict(f.data)} for f in evidence.figures
+            {"kind": f.kind, "title": f.title, "caption": f.caption, "data": strict(f.data)} for f in evidence.figures
         ],
         "seconds": round(verdict.seconds, 3),
         "error": verdict.error,
     }
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
+        return {key: strict(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_strict(item) for item in value]
+        return [strict(item) for item in value]
     return value
 
 

@@ -38,7 +38,7 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "ufm",
     "font.family": "DejaVu Sans",
-    "font.size": 8.5,
+    "font.size": 9,
     "axes.titlesize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -47,14 +47,14 @@ STYLE: dict[str, Any] = {
     "grid.linewidth": 0.6,
     "axes.edgecolor": "#6b7280",
     "legend.frameon": False,
-    "legend.fontsize": 7.5,
+    "legend.fontsize": 8,
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
     "figure.constrained_layout.use": True,
 }
 
 #: Width in inches: narrow, so that text stays readable when the drawing is shrunk to a phone's width.
-WIDTH = 5.0
+WIDTH = 4.7
 
 
 def draw(figure: dict[str, Any], number: int) -> str:
@@ -95,7 +95,7 @@ def _thresholds(canvas: MplFigure, data: dict[str, Any]) -> None:
             (mark["x"], mark["y"]),
             xytext=(6, -3),
             textcoords="offset points",
-            fontsize=7.5,
+            fontsize=8,
             va="top",
             bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8},
         )

@@ -1,0 +1,436 @@
+"""The command line ``ufm``: a thin layer that parses, calls the package and prints.
+
+Exit status: 0 when all is as claimed, 1 when a claim came out otherwise, 2 for wrong usage (a bad value, an unreadable
+file), 130 when interrupted. With ``--json`` standard output holds one JSON document and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import math
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ufm.architectures import Architecture
+    from ufm.priors import ClassPrior
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ufm",
+    help="Verify the theory of neural collapse, minority collapse and deep equilibrium models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+deq_app = typer.Typer(
+    help="Train real deep equilibrium models and set prediction beside measurement.", no_args_is_help=True
+)
+app.add_typer(deq_app, name="deq")
+
+#: Architectures by their name on the command line: class, and the options it takes.
+ARCHITECTURES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "layer-peeled": ("LayerPeeled", ("E_W", "E_H")),
+    "linear-deq": ("LinearDEQ", ("E_W", "E_H", "rho")),
+    "deep-linear": ("DeepLinear", ("budgets",)),
+    "unconstrained-features": ("UnconstrainedFeatures", ("lambda_W", "lambda_H")),
+    "penalised-deq": ("PenalisedDEQ", ("lambda_W", "lambda_H", "rho")),
+}
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+#: Options that choose an architecture, shared by several commands: type, flags, help.
+ARCHITECTURE_OPTIONS: dict[str, tuple[Any, tuple[str, ...], str]] = {
+    "E_W": (float, ("--E-W", "--e-w"), "Classifier budget E_W."),
+    "E_H": (float, ("--E-H", "--e-h"), "Feature budget E_H."),
+    "budgets": (str, ("--budgets",), "Budgets c_1,c_2 of a deep linear network."),
+    "lambda_W": (float, ("--lambda-W", "--lambda-w"), "Weight decay of the classifier."),
+    "lambda_H": (float, ("--lambda-H", "--lambda-h"), "Weight decay of the features."),
+    "rho": (float, ("--rho",), "Spectral bound on the equilibrium map A, in [0, 1)."),
+}
+
+LossOption = Annotated[str, typer.Option("--loss", help="ce (cross-entropy) or mse.")]
+MajorityOption = Annotated[int | None, typer.Option("--majority", help="Number K_A of majority classes.")]
+MinorityOption = Annotated[int | None, typer.Option("--minority", help="Number K_B of minority classes.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+
+
+def main() -> None:
+    """Entry point of the ``ufm`` script."""
+    app(prog_name="ufm")
+
+
+def _command(group: typer.Typer, name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command; wrong values end in a message and status 2, an interrupt in status 130, never a traceback."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> None:
+            try:
+                function(*args, **kwargs)
+            except KeyboardInterrupt:
+                typer.echo("ufm: interrupted", err=True)
+                raise typer.Exit(130) from None
+            except BrokenPipeError:
+                raise
+            except (ValueError, TypeError, OSError) as exc:
+                typer.echo(f"ufm: {exc}", err=True)
+                raise typer.Exit(2) from None
+
+        group.command(name, help=inspect.getdoc(function), epilog=f"Example: {example}")(wrapper)
+        return function
+
+    return register
+
+
+def _with_architecture(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, whose first parameter is an architecture, the options that choose one in its place."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    choice = Annotated[str, typer.Option("--architecture", "-a", help=f"One of {', '.join(ARCHITECTURES)}.")]
+    shared = [inspect.Parameter("kind", inspect.Parameter.KEYWORD_ONLY, default="layer-peeled", annotation=choice)]
+    for key, (kind, flags, text) in ARCHITECTURE_OPTIONS.items():
+        option = Annotated[kind | None, typer.Option(*flags, help=text)]
+        shared.append(inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option))
+
+    def wrapper(*, kind: str, **values: Any) -> None:
+        options = {key: values.pop(key) for key in ARCHITECTURE_OPTIONS}
+        function(_architecture(kind, options), **values)
+
+    parameters = [*shared, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
+    wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapper
+
+
+# Claims -------------------------------------------------------------------------------------------------------------
+
+
+@_command(app, "verify", "ufm verify --effort quick --out report")
+def verify(
+    claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Claims by id; all if none.")] = None,
+    effort: Annotated[str, typer.Option("--effort", help="quick (a minute or two) or full.")] = "quick",
+    out: Annotated[Path, typer.Option("--out", help="Directory for report.html and report.json.")] = Path("ufm-report"),
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Check claims of the theory and write a report.
+
+    Shows a table of verdicts as they come, then writes report.html and report.json. Exit status 0 if every claim came
+    out proved, certified or supported, 1 if one did not, 130 if interrupted: then finished verdicts are kept in a
+    report that says it is partial.
+    """
+    from ufm._live import LiveView, summary_text
+    from ufm.report import build_report
+    from ufm.verification import verify as run_checks
+
+    view = LiveView(_console(stderr=as_json))
+    command = shlex.join(["ufm", *sys.argv[1:]])
+    run = run_checks(claims or None, effort, out=out, seed=seed, progress=view.progress, command=command)
+    try:
+        with view.running(run):
+            view.start(run.current)
+            for verdict in run:
+                view.verdict(verdict)
+                view.start(run.current)
+    except KeyboardInterrupt:
+        run.stop()
+    if as_json:
+        _print_json(build_report(run))
+    view.console.print()
+    view.console.print(summary_text(run))
+    partial = " (partial: interrupted)" if run.interrupted else ""
+    view.console.print(f"report{partial}: {out / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+    raise typer.Exit(130 if run.interrupted else 0 if run.all_as_claimed else 1)
+
+
+@_command(app, "claims", "ufm claims --json")
+def claims(as_json: JsonOption = False) -> None:
+    """List the claims: id, title, and the effort from which a run includes them."""
+    from ufm.claims import all_claims
+
+    known = list(all_claims().values())
+    if as_json:
+        fields = ("id", "title", "statement", "source", "group", "hypotheses", "region", "effort")
+        _print_json([{name: getattr(claim, name) for name in fields} for claim in known])
+        return
+    _print_table(("id", "claim", "group", "effort"), [(c.id, c.title, c.group, c.effort) for c in known])
+
+
+# Solving ------------------------------------------------------------------------------------------------------------
+
+
+@_command(app, "solve", "ufm solve --E-W 1 --E-H 5 --majority 5 --minority 5 --ratio 12")
+@_with_architecture
+def solve(
+    architecture: Any,
+    counts: Annotated[str | None, typer.Option("--counts", help="Counts n_k, e.g. 100,100,10.")] = None,
+    majority: MajorityOption = None,
+    minority: MinorityOption = None,
+    ratio: Annotated[float | None, typer.Option("--ratio", help="Imbalance R = n_A/n_B.")] = None,
+    minority_count: Annotated[
+        float | None, typer.Option("--minority-count", help="n_B; matters for penalised architectures. [default: 1]")
+    ] = None,
+    loss: LossOption = "ce",
+    method: Annotated[str, typer.Option("--method", help="auto, reduced, nuclear, sdp or direct.")] = "auto",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Solve one problem: optimal value with its enclosure, multiplier and geometry."""
+    import ufm
+    from ufm.claims._model import plain
+
+    prior = _prior(counts, majority, minority, ratio, minority_count)
+    solution = ufm.solve(architecture, prior, loss, method=method, seed=seed)
+    figures: dict[str, Any] = {
+        "architecture": repr(architecture),
+        "counts": prior.counts,
+        "loss": loss,
+        "method": solution.method,
+        "value": solution.value,
+        "lower": solution.lower,
+        "upper": solution.upper,
+        "multiplier": solution.multiplier,
+        "is_global": solution.is_global,
+        "geometry": solution.geometry.to_dict(),
+    }
+    if as_json:
+        _print_json(plain("solution", figures | {"logits": solution.logits}))
+        return
+    figures["counts"] = repr(prior)
+    _print_figures({**{k: v for k, v in figures.items() if k != "geometry"}, **figures["geometry"]})
+
+
+@_command(app, "threshold", "ufm threshold --E-W 1 --E-H 5 --majority 5 --minority 5")
+@_with_architecture
+def threshold(
+    architecture: Any,
+    majority: MajorityOption = None,
+    minority: MinorityOption = None,
+    loss: LossOption = "ce",
+    num_samples: Annotated[float | None, typer.Option("--num-samples", help="Fix N (penalised).")] = None,
+    majority_count: Annotated[float | None, typer.Option("--majority-count", help="Fix n_A (penalised).")] = None,
+    minority_count: Annotated[float | None, typer.Option("--minority-count", help="Fix n_B (penalised).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Imbalance ratio R* from which on the minority has collapsed."""
+    import ufm
+
+    k_a, k_b = _groups(majority, minority)
+    found = ufm.collapse_threshold(
+        architecture,
+        k_a,
+        k_b,
+        loss=loss,
+        num_samples=num_samples,
+        majority_count=majority_count,
+        minority_count=minority_count,
+    )
+    figures = {
+        "architecture": repr(architecture),
+        "ratio": found.ratio,
+        "lower": found.lower,
+        "upper": found.upper,
+        "majority_count": found.majority_count,
+        "minority_count": found.minority_count,
+    }
+    if as_json:
+        _print_json(figures)
+        return
+    _print_figures({name: value for name, value in figures.items() if value is not None})
+
+
+@_command(app, "phase", "ufm phase --E-W 1 --E-H 5 --majority 5 --minority 5 --ratios 1,5,12,13,100")
+@_with_architecture
+def phase(
+    architecture: Any,
+    ratios: Annotated[str, typer.Option("--ratios", help="Imbalance ratios R, e.g. 1,10,100.")],
+    majority: MajorityOption = None,
+    minority: MinorityOption = None,
+    minority_count: Annotated[
+        float | None, typer.Option("--minority-count", help="n_B; matters for penalised architectures. [default: 1]")
+    ] = None,
+    loss: LossOption = "ce",
+    as_json: JsonOption = False,
+) -> None:
+    """Phase (none, partial, total), order parameter s_B and optimal value along a list of imbalance ratios."""
+    import ufm
+
+    k_a, k_b = _groups(majority, minority)
+    rows = []
+    for ratio in _numbers("ratios", ratios):
+        solution = ufm.solve(architecture, _prior(None, k_a, k_b, ratio, minority_count), loss)
+        geometry = solution.geometry
+        s_b = 0.0 if geometry.collapsed[-1] else geometry.group_scales[-1]
+        rows.append({"ratio": ratio, "phase": geometry.phase, "s_B": s_b, "value": solution.value})
+    if as_json:
+        _print_json(
+            {"architecture": repr(architecture), "majority": k_a, "minority": k_b, "loss": loss, "points": rows}
+        )
+        return
+    _print_table(("R", "phase", "s_B", "value"), [tuple(row.values()) for row in rows])
+
+
+# Files --------------------------------------------------------------------------------------------------------------
+
+
+@_command(app, "measure", "ufm measure features.npz")
+def measure(
+    file: Annotated[
+        Path, typer.Argument(help="NumPy .npz with features (n, d), labels (n,) and, optionally, classifier.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the neural collapse of a trained network's last-layer features.
+
+    The file holds the arrays features (n, d) and labels (n,), and may hold classifier (K, d) and bias (K,).
+    """
+    import ufm
+    from ufm.claims._model import plain
+
+    arrays = _load_arrays(file, required=("features", "labels"), optional=("classifier", "bias"))
+    features, labels = arrays.pop("features"), arrays.pop("labels")
+    found = plain("measures", ufm.measure(features, labels, **arrays).to_dict())
+    if as_json:
+        _print_json(found)
+    else:
+        _print_figures(found)
+
+
+# Helpers ------------------------------------------------------------------------------------------------------------
+
+
+def _architecture(name: str, options: dict[str, Any]) -> Architecture:
+    """The architecture of the options; raises ValueError for one that is missing or plays no role."""
+    from ufm import architectures
+    from ufm._validation import one_of
+
+    class_name, wanted = ARCHITECTURES[one_of("--architecture", name, ARCHITECTURES)]
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in ARCHITECTURE_OPTIONS:
+        if key in wanted and key not in given:
+            raise ValueError(f"{_flag(key)} must be given for --architecture {name}")
+        if key in given and key not in wanted:
+            raise ValueError(f"{_flag(key)} plays no role for --architecture {name}: it takes {_flags(wanted)}")
+    if "budgets" in given:
+        given["budgets"] = tuple(_numbers("budgets", given["budgets"]))
+    return getattr(architectures, class_name)(**given)
+
+
+def _prior(
+    counts: str | None,
+    majority: int | None,
+    minority: int | None,
+    ratio: float | None,
+    minority_count: float | None,
+) -> ClassPrior:
+    from ufm.priors import ClassPrior
+
+    if counts is not None:
+        if any(value is not None for value in (majority, minority, ratio, minority_count)):
+            raise ValueError("--counts must stand alone, without --majority, --minority, --ratio and --minority-count")
+        return ClassPrior(_numbers("counts", counts))
+    k_a, k_b = _groups(majority, minority, "; or give --counts")
+    if ratio is None:
+        raise ValueError("--ratio must be given with --majority and --minority")
+    return ClassPrior.step(k_a, k_b, ratio, 1.0 if minority_count is None else minority_count)
+
+
+def _groups(majority: int | None, minority: int | None, otherwise: str = "") -> tuple[int, int]:
+    if majority is None or minority is None:
+        raise ValueError(f"--majority and --minority must be given{otherwise}")
+    return majority, minority
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{_flag(name)} must be numbers separated by commas, got {text!r}") from None
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
+
+
+def _flags(keys: tuple[str, ...]) -> str:
+    return ", ".join(map(_flag, keys))
+
+
+def _load_arrays(file: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+    """Arrays of an .npz file, without pickle; raises ValueError for a file that is none or lacks a required array."""
+    import zipfile
+
+    import numpy as np
+
+    if not file.is_file():
+        raise ValueError(f"FILE must be an .npz file that exists, got {str(file)!r}")
+    try:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with archive:
+            missing = [name for name in required if name not in archive]
+            if missing:
+                raise ValueError(f"it lacks {', '.join(missing)} and holds {', '.join(archive.files) or 'nothing'}")
+            return {name: archive[name] for name in (*required, *optional) if name in archive}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as exc:
+        wanted = ", ".join(required)
+        raise ValueError(f"FILE must be an .npz file with {wanted}, got {str(file)!r}: {exc}") from exc
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(_strict(value), ensure_ascii=False, allow_nan=False))
+
+
+def _strict(value: Any) -> Any:
+    from ufm.report._build import strict
+
+    return strict(value)
+
+
+def _print_figures(figures: dict[str, Any]) -> None:
+    _print_table(None, [(name.replace("_", " "), value) for name, value in figures.items()])
+
+
+def _print_table(header: tuple[str, ...] | None, rows: list[tuple[Any, ...]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=header is not None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in header or ("",) * len(rows[0] if rows else ()):
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    _console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return "inf" if math.isinf(value) else f"{value:.12g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(item) for item in value)
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()
