@@ -6,6 +6,7 @@ file), 130 when interrupted. With ``--json`` standard output holds one JSON docu
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import json
@@ -304,6 +305,31 @@ def measure(
         _print_json(found)
     else:
         _print_figures(found)
+
+
+@_command(app, "certify", "ufm certify certificate.json")
+def certify(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Certificates (JSON).")],
+    as_json: JsonOption = False,
+) -> None:
+    """Check certificates with the independent checker: exit status 0 if it accepts all, 1 if it rejects one.
+
+    The checker re-derives the problem from the claim in the file, trusts none of the numbers in it, and runs no solver.
+    """
+    from proofs_check.checker import check_file
+
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise ValueError(f"FILE must be a certificate that exists, got {', '.join(map(repr, missing))}")
+    outcomes = [check_file(file) for file in files]
+    if as_json:
+        _print_json([{"file": str(f), **dataclasses.asdict(o)} for f, o in zip(files, outcomes, strict=True)])
+    else:
+        for file, outcome in zip(files, outcomes, strict=True):
+            typer.echo(f"{'accepted' if outcome.accepted else 'REJECTED'}  {file}")
+            for line in filter(None, (outcome.statement, outcome.reason)):
+                typer.echo(f"  {line}")
+    raise typer.Exit(0 if all(o.accepted for o in outcomes) else 1)
 
 
 # Helpers ------------------------------------------------------------------------------------------------------------
