@@ -1,0 +1,42 @@
+# Two commands do everything, set-up included: `make verify` (the main job) and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OUT ?= out
+EFFORT ?= quick
+WORKERS ?= 2
+
+# One thread a process: tests and claims run in parallel processes, and threads would compete with them.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: verify test lint readme notebooks clean
+
+verify: $(STAMP)
+	$(BIN)/ufm verify --effort $(EFFORT) --out $(OUT)
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The claims table of the README, generated from the verdicts of the last `make verify`.
+readme: $(STAMP)
+	$(BIN)/python -m ufm.report.readme $(OUT)/report.json README.md
+
+# Run the notebooks and keep their outputs.
+notebooks: $(STAMP)
+	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+
+# Made when missing, and again whenever the requirements change.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ufm needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) $(OUT) *.egg-info .pytest_cache .ruff_cache .hypothesis

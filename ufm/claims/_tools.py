@@ -1,0 +1,145 @@
+"""What the checks of several topics share: enclosures of optimal values, theorems, and how the two combine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ufm.claims._model import Enclosure, Evidence, Status, combine, judge_equal
+from ufm.solution import Solution
+
+__all__ = ["Comparison", "Symbolic", "compare", "enclose", "evidence", "floating", "symbolic"]
+
+#: Relative error granted to a float64 solver whose duality gap is closed, beyond the gap itself.
+ROUNDING = 1e-12
+
+
+def enclose(solution: Solution) -> Enclosure:
+    """Rigorous enclosure of the optimal value from a certificate of ``solution``."""
+    from ufm.certificates import certify
+
+    certificate = certify(solution)
+    return Enclosure(float(certificate.lower), float(certificate.upper), rigorous=True)
+
+
+def floating(solution: Solution) -> Enclosure:
+    """Enclosure of the optimal value by the duality gap of a solver, in floating point: evidence, not proof."""
+    slack = ROUNDING * abs(solution.value)
+    return Enclosure(solution.lower - slack, solution.upper + slack)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A claimed number beside a computed enclosure on one instance."""
+
+    label: str
+    claimed: float
+    computed: Enclosure
+    status: Status
+    method: str
+
+    def plain(self) -> dict[str, Any]:
+        """As a row of evidence details."""
+        return {
+            "instance": self.label,
+            "claimed": self.claimed,
+            "lower": self.computed.lower,
+            "upper": self.computed.upper,
+            "rigorous": self.computed.rigorous,
+            "method": self.method,
+            "status": self.status.value,
+        }
+
+
+def compare(label: str, claimed: float, computed: Enclosure, method: str, *, relative: float = 1e-8) -> Comparison:
+    """Judge a claimed number against an enclosure; equal means within ``relative`` of the claimed size."""
+    if not math.isfinite(claimed):
+        return Comparison(label, 0.0, computed, Status.inconclusive, method)
+    status = judge_equal(claimed, computed, tolerance=relative * abs(claimed))
+    return Comparison(label, claimed, computed, status, method)
+
+
+@dataclass(frozen=True)
+class Symbolic:
+    """Outcome of a theorem of ``proofs_check``: its status, the classical lemmas it assumes and its undecided steps."""
+
+    theorem: str
+    status: Status
+    lemmas: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+    num_steps: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def symbolic(theorem: str, **variant: Any) -> Symbolic:
+    """Run the symbolic proof of ``theorem``; ``variant`` replaces pieces of its statement (for false variants)."""
+    from proofs_check import theorems
+
+    proof = theorems.prove(theorem, **variant)
+    failing = tuple(f"{step.statement}: {step.detail}" for step in proof.steps if step.result is not True)
+    return Symbolic(theorem, Status(proof.status), proof.lemmas, failing, len(proof.steps), {"steps": len(proof.steps)})
+
+
+def evidence(
+    summary: str,
+    *,
+    proofs: Sequence[Symbolic] = (),
+    comparisons: Sequence[Comparison] = (),
+    numeric: Status | None = None,
+    universal: bool = True,
+    established_by: Sequence[str] = (),
+    assumptions: Sequence[str] = (),
+    details: Mapping[str, Any] | None = None,
+    figures: Sequence[Any] = (),
+) -> Evidence:
+    """Combine symbolic proofs with instances into the strongest status that both allow.
+
+    * refuted if a proof step or an instance is rigorously contradicted;
+    * proved if every theorem is proved and no instance stayed inconclusive;
+    * without a proof, instances establish a universal statement only as *supported*, and a statement about just these
+      instances (``universal=False``) as strongly as they were judged.
+
+    A proof beside instances that do not confirm it is inconclusive: one of the two has an error.
+    """
+    instances = [c.status for c in comparisons]
+    if numeric is not None:
+        instances.append(numeric)
+    seen = combine(instances) if instances else None
+    proved = combine([p.status for p in proofs]) if proofs else None
+    if Status.refuted in (seen, proved):
+        status = Status.refuted
+    elif proved is Status.proved and (seen is None or seen.as_claimed):
+        status = Status.proved
+    elif proved is not None or seen is None or not seen.as_claimed:
+        status = Status.inconclusive
+    else:
+        status = Status.supported if universal else seen
+    how = [f"symbolic proof of {p.theorem} ({p.num_steps} exact steps)" for p in proofs if p.status is Status.proved]
+    how += [f"symbolic contradiction in {p.theorem}" for p in proofs if p.status is Status.refuted]
+    by_method: dict[str, int] = {}
+    for c in comparisons:
+        by_method[c.method] = by_method.get(c.method, 0) + 1
+    how += [f"{method} on {n} instance{'s' * (n > 1)}" for method, n in by_method.items()]
+    how += list(established_by)
+    lemmas = [f"{lemma} (classical lemma)" for lemma in dict.fromkeys(x for p in proofs for x in p.lemmas)]
+    body: dict[str, Any] = dict(details or {})
+    if comparisons:
+        body["instances"] = [c.plain() for c in comparisons]
+    if proofs:
+        body["proofs"] = [{"theorem": p.theorem, "status": p.status.value, "steps": p.num_steps} for p in proofs]
+    undecided = [line for p in proofs for line in p.failing][:5]
+    if undecided:
+        body["open steps"] = undecided
+    if status is Status.refuted:
+        against = next((c for c in comparisons if c.status is Status.refuted), None)
+        if against is not None:
+            span = f"[{against.computed.lower:.12g}, {against.computed.upper:.12g}]"
+            summary = f"refuted at {against.label}: claimed {against.claimed:.12g}, rigorous enclosure {span}"
+        elif undecided:
+            summary = f"refuted: {undecided[0]}"
+    elif status is Status.inconclusive:
+        open_at = next((c.label for c in comparisons if not c.status.as_claimed), undecided[0] if undecided else "")
+        summary = f"inconclusive{': ' + open_at if open_at else ''}; {summary}"
+    return Evidence(status, summary, body, tuple(how) or ("nothing",), (*lemmas, *assumptions), tuple(figures))
