@@ -316,7 +316,7 @@ def certify(
 
     The checker re-derives the problem from the claim in the file, trusts none of the numbers in it, and runs no solver.
     """
-    from proofs_check.checker import check_file
+    from proofs_check.checker import LEMMAS, check_file
 
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
@@ -327,7 +327,8 @@ def certify(
     else:
         for file, outcome in zip(files, outcomes, strict=True):
             typer.echo(f"{'accepted' if outcome.accepted else 'REJECTED'}  {file}")
-            for line in filter(None, (outcome.statement, outcome.reason)):
+            rests = [f"rests on {LEMMAS[lemma]}" for lemma in outcome.lemmas]
+            for line in filter(None, (outcome.statement, outcome.reason, *rests)):
                 typer.echo(f"  {line}")
     raise typer.Exit(0 if all(o.accepted for o in outcomes) else 1)
 

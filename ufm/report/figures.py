@@ -134,13 +134,17 @@ def _order_parameter(canvas: MplFigure, data: dict[str, Any]) -> None:
 def _matrices(canvas: MplFigure, data: dict[str, Any]) -> None:
     panels = [(panel["label"], np.asarray(panel["matrix"], dtype=float)) for panel in data["panels"]]
     largest = max(float(np.abs(matrix).max()) for _, matrix in panels)
-    edges = np.cumsum(data["class_groups"])[:-1] - 0.5
+    edges = np.cumsum(data["class_groups"])[:-1]
     canvas.set_size_inches(WIDTH, WIDTH / len(panels) + 0.2)
+    colours = mpl.colormaps["RdBu_r"].resampled(101)
     image = None
     all_axes = []
     for i, (label, matrix) in enumerate(panels):
         axes = canvas.add_subplot(1, len(panels), i + 1)
-        image = axes.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+        image = axes.pcolormesh(matrix, cmap=colours, vmin=-largest, vmax=largest, edgecolors="face", linewidth=0.2)
+        axes.set_aspect("equal")
+        axes.invert_yaxis()
+        axes.spines[["top", "right"]].set_visible(True)
         axes.set_title(label)
         axes.grid(False)
         axes.set_xticks([])
@@ -150,7 +154,9 @@ def _matrices(canvas: MplFigure, data: dict[str, Any]) -> None:
             axes.axvline(edge, color="#111827", linewidth=0.7)
         all_axes.append(axes)
     if image is not None:
-        canvas.colorbar(image, ax=all_axes, shrink=0.8, pad=0.02)
+        bar = canvas.colorbar(image, ax=all_axes, shrink=0.8, pad=0.02)
+        bar.solids.set_rasterized(False)
+        bar.solids.set_edgecolor("face")
 
 
 #: Drawings by kind.
