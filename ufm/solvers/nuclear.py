@@ -1,0 +1,414 @@
+r"""``method="nuclear"``: the K x K convex problem for any prior, without its symmetries.
+
+In ``Y = Z diag(omega)`` the problem is ``min f(Y) + gauge(|Y|_*)``, the gauge being a ball or a multiple of the norm.
+Two steps take turns:
+
+* *Accelerated proximal gradient* (Beck and Teboulle 2009, with restarts of O'Donoghue and Candes 2015): singular-value
+  soft-thresholding, which finds the rank r of the optimum.
+* *Newton on the manifold of rank r* (Bareilles, Iutzeler and Malick 2023 for the combination), which finds the optimum
+  on it. At ``Y = U diag(s) V^T`` with ``E = U_r V_r^T`` the Lagrangian ``f + mu |.|_*`` has, along the tangent
+  ``D = U [[A, C], [B, 0]] V^T``, the gradient ``G + mu E`` and the second derivative
+
+      f''[D, D] + mu ( sum_{i<j<=r} (A_ij - A_ji)^2 / (s_i + s_j) + sum_i (|B_i|^2 + |C_i|^2) / s_i )
+                + 2 <G_00, B diag(1/s) C>,
+
+  G_00 the block of G outside both ranges, at most mu in norm at the optimum. The step is found by conjugate gradients,
+  preconditioned with the diagonal in this basis, and retracted by a truncated singular value decomposition; a ball
+  keeps ``|Y|_* = radius`` (``tr A = 0``), and its mu is the least-squares multiplier.
+
+The first kind of step alone converges to the global optimum, whatever the second does. The gap is first order in the
+gradient's residual, so that Newton's method is what makes a relative gap of 1e-9 and less affordable.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+
+from ufm._validation import integer, positive
+from ufm.losses import CrossEntropy
+from ufm.problem import Problem
+from ufm.solution import Solution
+from ufm.solvers._conclude import conclude, is_closed, lower_bound
+
+__all__ = ["solve_nuclear"]
+
+Array = NDArray[np.float64]
+
+#: Singular values below this fraction of the largest count as zero.
+_ZERO = 1e-13
+#: Relative rounding error allowed for in comparisons of objective values.
+_ROUNDING = 1e-14
+_MAX_BURST = 80
+_MAX_CG = 1000
+_MAX_HALVINGS = 12
+#: Outer iterations without progress in value or gap after which float64 has given what it can.
+_PATIENCE = 4
+
+
+def solve_nuclear(
+    problem: Problem,
+    *,
+    dim: int | None = None,
+    tol: float = 1e-9,
+    max_iter: int = 200,
+    start: ArrayLike | None = None,
+) -> Solution:
+    """Solve ``problem`` over the K x K logits, for any prior, to a relative duality gap of ``tol``.
+
+    Args:
+        problem: what to solve.
+        dim: feature dimension of the factors, default K.
+        tol: relative duality gap > 0 at which to stop; about 1e-12 is what float64 allows.
+        max_iter: outer iterations (a burst of proximal gradient steps and a Newton step each) >= 1.
+        start: logits (K, K) to start from, such as the optimum at a nearby radius.
+
+    Returns:
+        The solution. Where the gap stays above ``tol``, ``is_global`` is None, a RuntimeWarning says so, and ``info``
+        repeats it under ``"warning"``. ``info`` counts the steps: ``proximal_steps``, ``newton_steps``, ``cg_steps``,
+        and gives the ``rank``.
+
+    Raises:
+        TypeError, ValueError: ``tol``, ``max_iter`` or ``start`` is not what it should be.
+    """
+    tol = positive("tol", tol)
+    max_iter = integer("max_iter", max_iter, minimum=1)
+    first = None if start is None else _check_start(start, problem.prior.num_classes)
+    exact = _without_iterating(problem)
+    if exact is not None:
+        rank = int(np.linalg.matrix_rank(exact))
+        return conclude(problem, "nuclear", exact, tol=tol, iterations=0, info={"rank": rank}, dim=dim)
+    search = _Search(problem, first)
+    trouble = search.run(tol, max_iter)
+    return conclude(
+        problem,
+        "nuclear",
+        search.logits,
+        tol=tol,
+        lower=search.lower,
+        iterations=search.iterations,
+        info=search.info,
+        dim=dim,
+        trouble=trouble,
+    )
+
+
+def _check_start(start: ArrayLike, k: int) -> Array:
+    try:
+        logits = np.array(start, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"start must be a ({k}, {k}) array of real numbers, got {type(start).__name__}") from error
+    if logits.shape != (k, k):
+        raise ValueError(f"start must have shape ({k}, {k}), got {logits.shape}")
+    if not np.isfinite(logits).all():
+        raise ValueError("start must be finite, got NaN or infinite entries")
+    return logits
+
+
+def _without_iterating(problem: Problem) -> Array | None:
+    """The optima at which the gauge is not differentiable or idle: Z = 0, and Z = I under MSE."""
+    k = problem.prior.num_classes
+    if problem.is_constrained:
+        return np.eye(k) if problem.loss.name == "mse" and problem.radius >= k else None
+    zero = np.zeros((k, k))
+    return zero if problem.dual_norm(problem.gradient(zero)) <= problem.strength else None
+
+
+class _SecondOrder:
+    """Gradient and Hessian of the risk at Y, in the variable ``Y = Z diag(omega)``."""
+
+    def __init__(self, problem: Problem, y: Array) -> None:
+        omega, pi = problem.weights, problem.prior.probabilities
+        logits = y / omega
+        self._scale = pi / omega**2
+        self._off: Array | None = None
+        if problem.loss.name == "ce":
+            off, miss = CrossEntropy.probabilities(logits)
+            np.fill_diagonal(off, 0.0)
+            self._off, self._miss = off, miss
+            self.gradient = off * (pi / omega)
+            np.fill_diagonal(self.gradient, -miss * (pi / omega))
+        else:
+            self.gradient = problem.gradient(logits) / omega
+
+    @property
+    def bound(self) -> float:
+        """An upper bound of the local curvature, for the first step length."""
+        if self._off is None:
+            return float(self._scale.max())
+        return float((self._scale * np.minimum(self._miss, 0.5)).max())
+
+    def hessian(self, d: Array) -> Array:
+        """``f''[D]``; column k of CE is ``(diag p - p p^T) d``, in margins to keep small p's relative accuracy."""
+        if self._off is None:
+            return d * self._scale
+        margins = d - np.diagonal(d)
+        out = self._off * (margins - (self._off * margins).sum(axis=0))
+        np.fill_diagonal(out, 0.0)
+        np.fill_diagonal(out, -out.sum(axis=0))
+        return out * self._scale
+
+    def diagonal(self, u: Array, v: Array) -> Array:
+        """Diagonal ``f''[u_a v_b^T, u_a v_b^T]`` in the basis of the columns of u and v, shape (K, K)."""
+        if self._off is None:
+            return np.broadcast_to(self._scale @ v**2, u.shape).copy()
+        ut = u.T
+        mean = ut @ self._off - ut * self._miss
+        second = ut**2 @ self._off - 2 * ut * (ut @ self._off) + ut**2 * self._miss
+        return (np.maximum(second - mean**2, 0.0) * self._scale) @ v**2
+
+
+@dataclass
+class _Point:
+    """``Y = U diag(s) V^T`` of rank r with its full singular bases and its objective."""
+
+    y: Array
+    u: Array
+    s: Array  # (r,)
+    vt: Array
+    value: float
+
+    @property
+    def rank(self) -> int:
+        return len(self.s)
+
+
+class _Search:
+    """State of one solve: the current feasible point and what is known about the optimal value."""
+
+    def __init__(self, problem: Problem, start: Array | None) -> None:
+        self.problem = problem
+        self.lower = 0.0
+        self.iterations = 0
+        self.info: dict[str, Any] = {"rank": 0, "proximal_steps": 0, "newton_steps": 0, "cg_steps": 0}
+        self._y, self._value = self._feasible_start(start)
+        self._step = 1 / max(_SecondOrder(problem, self._y).bound, 1e-300)
+
+    @property
+    def logits(self) -> Array:
+        """The best point so far, in the ball."""
+        logits = self._y / self.problem.weights
+        if self.problem.is_constrained:
+            gauge = self.problem.gauge(logits)
+            if gauge > self.problem.radius:
+                logits = logits * (self.problem.radius / gauge)
+        return logits
+
+    def _feasible_start(self, start: Array | None) -> tuple[Array, float]:
+        """Scale ``start``, by default the (centred) identity, to the radius or to its best length."""
+        problem = self.problem
+        k = problem.prior.num_classes
+        centred = problem.loss.name == "ce"
+        logits = np.eye(k) if start is None else start
+        if centred:
+            logits = logits - logits.mean(axis=0)
+        y = logits * problem.weights
+        norm = float(np.linalg.norm(y, "nuc"))
+        if norm == 0:
+            return self._feasible_start(None)
+        y = y / norm
+        if problem.is_constrained:
+            y = y * (problem.radius if start is None else min(problem.radius, norm))
+            return y, self._objective(y, 0.0)
+        if start is None:
+            found = minimize_scalar(
+                lambda t: self._objective(y * math.exp(t), math.exp(t)), bounds=(-40.0, 40.0), method="bounded"
+            )
+            norm = math.exp(found.x)
+        return y * norm, self._objective(y * norm, norm)
+
+    def _objective(self, y: Array, gauge: float) -> float:
+        risk = self.problem.risk(y / self.problem.weights)
+        return risk if self.problem.is_constrained else risk + self.problem.strength * gauge
+
+    def run(self, tol: float, max_iter: int) -> str:
+        """Iterate until the gap is closed; otherwise return why not."""
+        burst = 5
+        best_gap, best_value, idle = math.inf, math.inf, 0
+        while True:
+            self.lower = max(self.lower, lower_bound(self.problem, self._y / self.problem.weights))
+            gap = self._value - self.lower
+            if is_closed(self.problem, self._value, self.lower, tol):
+                return ""
+            if self.iterations >= max_iter:
+                return f"max_iter = {max_iter} reached"
+            progress = gap < 0.9 * best_gap or self._value < best_value * (1 - 100 * _ROUNDING)
+            idle = 0 if progress else idle + 1
+            if idle >= _PATIENCE:
+                return "no further progress in float64"
+            best_gap, best_value = min(gap, best_gap), min(self._value, best_value)
+            self.iterations += 1
+            point, settled = self._proximal_burst(burst)
+            full_step = False
+            if settled and point.rank > 0:
+                full_step = self._newton(point)
+            burst = max(1, burst // 2) if full_step else min(_MAX_BURST, 2 * burst)
+
+    def _proximal_burst(self, steps: int) -> tuple[_Point, bool]:
+        """Take accelerated proximal gradient steps; second result: whether the rank has settled."""
+        point = None
+        momentum, towards = 1.0, self._y
+        ranks: list[int] = []
+        self._step *= 2  # curvature falls with the risk; too long a step is halved below
+        for _ in range(steps):
+            candidate = self._proximal(towards)
+            self.info["proximal_steps"] += 1
+            if candidate.value > self._value and momentum > 1:
+                momentum, towards = 1.0, self._y
+                candidate = self._proximal(towards)
+                self.info["proximal_steps"] += 1
+            if candidate.value > self._value * (1 + _ROUNDING):
+                break
+            following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+            # momentum that points uphill is dropped (gradient restart)
+            uphill = np.vdot(towards - candidate.y, candidate.y - self._y) > 0
+            towards = candidate.y if uphill else candidate.y + (momentum - 1) / following * (candidate.y - self._y)
+            momentum = 1.0 if uphill else following
+            point = candidate
+            self._y, self._value = point.y, point.value
+            ranks.append(point.rank)
+        if point is None:
+            point = candidate
+            ranks.append(point.rank)
+        self.info["rank"] = point.rank
+        recent = ranks[-max(1, steps // 4) - 1 :]
+        return point, min(recent) == max(recent)
+
+    def _proximal(self, y: Array) -> _Point:
+        """``prox(Y - t grad f(Y))``, t halved until f lies below its quadratic model."""
+        gradient = _SecondOrder(self.problem, y).gradient
+        risk = self.problem.risk(y / self.problem.weights)
+        while True:
+            u, s, vt = np.linalg.svd(y - self._step * gradient)
+            s = self._shrink(s)
+            new = (u[:, : len(s)] * s) @ vt[: len(s)]
+            d = new - y
+            new_risk = self.problem.risk(new / self.problem.weights)
+            model = risk + np.vdot(gradient, d) + np.vdot(d, d) / (2 * self._step)
+            if new_risk <= model + 10 * _ROUNDING * risk:
+                value = new_risk if self.problem.is_constrained else new_risk + self.problem.strength * s.sum()
+                return _Point(new, u, s, vt, float(value))
+            self._step /= 2
+
+    def _shrink(self, s: Array) -> Array:
+        """Soft-threshold singular values (penalty), or project them onto the simplex (ball); the nonzero ones."""
+        if not self.problem.is_constrained:
+            s = s - self._step * self.problem.strength
+        elif s.sum() > self.problem.radius:
+            excess = np.cumsum(s) - self.problem.radius
+            last = int(np.nonzero(s * np.arange(1, len(s) + 1) > excess)[0][-1])
+            s = s - excess[last] / (last + 1)
+        return s[s > _ZERO * max(s[0], 0.0)] if s[0] > 0 else s[:0]
+
+    def _newton(self, point: _Point) -> bool:
+        """Take a Newton step on the manifold of the point's rank; True if the full step lowered the objective."""
+        problem = self.problem
+        if problem.is_constrained and point.s.sum() < problem.radius * (1 - 1e-9):
+            return False  # not on the sphere: the constraint is idle here
+        system = _NewtonSystem(problem, point)
+        if system.mu <= 0:
+            return False
+        x, cg_steps = system.solve()
+        self.info["cg_steps"] += cg_steps
+        slope = float(np.vdot(system.gradient, x))
+        d = point.u @ x @ point.vt
+        length = 1.0
+        for _ in range(_MAX_HALVINGS):
+            new = self._retract(point.y + length * d, point.rank)
+            if new.value <= point.value + 1e-4 * length * slope + _ROUNDING * point.value:
+                self._y, self._value = new.y, new.value
+                self.info["newton_steps"] += 1
+                return length == 1.0
+            length /= 2
+        return False
+
+    def _retract(self, y: Array, rank: int) -> _Point:
+        u, s, vt = np.linalg.svd(y)
+        s = s[:rank]
+        if self.problem.is_constrained:
+            s = s * (self.problem.radius / s.sum())
+        new = (u[:, :rank] * s) @ vt[:rank]
+        return _Point(new, u, s, vt, self._objective(new, float(s.sum())))
+
+
+class _NewtonSystem:
+    """The Newton system of the module's docstring at one point, in coordinates ``X = U^T D V``."""
+
+    def __init__(self, problem: Problem, point: _Point) -> None:
+        r = self._r = point.rank
+        self._u, self._vt, self._s = point.u, point.vt, point.s
+        self._constrained = problem.is_constrained
+        self._model = _SecondOrder(problem, point.y)
+        self._diag = np.arange(r)
+        g = point.u.T @ self._model.gradient @ point.vt.T
+        self.mu = -float(np.trace(g[:r, :r])) / r if problem.is_constrained else problem.strength
+        # where |G_00| > mu the rank is too small; shrinking the block keeps the system positive definite there
+        outside = g[r:, r:].copy()
+        norm = np.linalg.norm(outside, 2) if outside.size else 0.0
+        self._outside = outside * min(1.0, (1 - 1e-9) * self.mu / norm) if norm > 0 else outside
+        g[self._diag, self._diag] += self.mu
+        self.gradient = self._tangent(g)
+        self._sums = point.s[:, None] + point.s
+        self._precondition_with(self._model.diagonal(point.u, point.vt.T))
+
+    def _tangent(self, x: Array) -> Array:
+        """Project onto the tangent space, in place."""
+        r = self._r
+        x[r:, r:] = 0.0
+        if self._constrained:
+            x[self._diag, self._diag] -= np.trace(x[:r, :r]) / r
+        return x
+
+    def _precondition_with(self, curvature: Array) -> None:
+        r, mu, s = self._r, self.mu, self._s
+        curvature = np.maximum(curvature, 1e-3 * curvature[:r].mean() + 1e-300)
+        self._symmetric = (curvature[:r, :r] + curvature[:r, :r].T) / 2
+        self._skew = self._symmetric + 2 * mu / self._sums
+        self._below = curvature[r:, :r] + mu / s
+        self._right = curvature[:r, r:] + mu / s[:, None]
+
+    def _precondition(self, x: Array) -> Array:
+        r = self._r
+        out = np.zeros_like(x)
+        a = x[:r, :r]
+        out[:r, :r] = (a + a.T) / (2 * self._symmetric) + (a - a.T) / (2 * self._skew)
+        out[r:, :r] = x[r:, :r] / self._below
+        out[:r, r:] = x[:r, r:] / self._right
+        return self._tangent(out)
+
+    def _apply(self, x: Array) -> Array:
+        r, mu, s = self._r, self.mu, self._s
+        out = self._u.T @ self._model.hessian(self._u @ x @ self._vt) @ self._vt.T
+        a, below, right = x[:r, :r], x[r:, :r], x[:r, r:]
+        out[:r, :r] += mu * (a - a.T) / self._sums
+        out[r:, :r] += mu * below / s + self._outside @ (right.T / s)
+        out[:r, r:] += mu * right / s[:, None] + (below / s).T @ self._outside
+        return self._tangent(out)
+
+    def solve(self) -> tuple[Array, int]:
+        """Conjugate gradients to a relative residual that falls with the gradient (Eisenstat and Walker 1996)."""
+        relative = np.linalg.norm(self.gradient) / (self.mu * math.sqrt(self._r))
+        target = min(0.1, max(float(relative), 1e-12)) ** 2
+        x = np.zeros_like(self.gradient)
+        residual = -self.gradient
+        z = self._precondition(residual)
+        p, rz = z, np.vdot(residual, z)
+        first = rz
+        for step in range(1, _MAX_CG + 1):
+            hp = self._apply(p)
+            curvature = np.vdot(p, hp)
+            if not curvature > 0:  # rounding, next to the solution
+                return x, step
+            x = x + rz / curvature * p
+            residual = residual - rz / curvature * hp
+            z = self._precondition(residual)
+            rz, previous = np.vdot(residual, z), rz
+            if rz <= target * first:
+                return x, step
+            p = z + rz / previous * p
+        return x, _MAX_CG
