@@ -1,0 +1,63 @@
+"""The README: its example prints what it says, its commands and paths exist, its table is the generated one."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from ufm.claims import all_claims
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def _run(code: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(code, "README.md", "exec"), {})
+    return out.getvalue()
+
+
+def test_example_prints_what_the_readme_says() -> None:
+    (code,), (expected,) = _blocks("python"), _blocks("text")
+    assert len(code.strip().splitlines()) <= 15
+    assert _run(code) == expected
+
+
+def test_a_changed_example_would_be_noticed() -> None:
+    (code,), (expected,) = _blocks("python"), _blocks("text")
+    assert _run(code.replace("ratio=50.0", "ratio=49.0")) != expected
+
+
+def test_commands_are_targets_of_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)", README))
+    assert {"verify", "test"} <= named <= targets
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:ufm|proofs_check|notebooks|results)/[\w./]*)`", README))))
+def test_paths_of_the_layout_exist(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_images_exist() -> None:
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert images
+    assert all((ROOT / image).is_file() for image in images)
+
+
+def test_table_holds_every_claim_and_no_other() -> None:
+    table = README.split("<!-- claims:begin")[1].split("<!-- claims:end -->")[0]
+    for claim_id in all_claims():
+        assert table.count(f"(`{claim_id}`)") == 1, (
+            f"claim {claim_id!r} is not in the README's table: run `make readme`"
+        )
+    assert len(re.findall(r"^\| \*\*", table, re.MULTILINE)) == len(all_claims())
