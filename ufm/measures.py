@@ -58,6 +58,7 @@ COINCIDENT = 1e-13
 
 #: Features and classifiers must stay below this, so that no logit squared overflows.
 LARGEST = 1e70
+LARGEST_SQUARE = 1e150
 
 #: Rows that are converted to float64 and centred at a time.
 CHUNK = 4096
@@ -134,7 +135,7 @@ def cdnv(class_variances: Any, means: Any) -> float | None:
     Source: Galanti, Gyorgy, Hutter 2022.
     """
     m = _real("means", means, ndim=2)
-    v = _real("class_variances", class_variances, ndim=1)
+    v = _real("class_variances", class_variances, ndim=1, largest=LARGEST_SQUARE)
     k = m.shape[1]
     if k < 2:
         raise ValueError(f"means must have at least 2 columns, got {k}")
@@ -239,6 +240,8 @@ def nearest_mean_agreement(features: Any, means: Any, predictions: Any) -> float
     """
     m = _real("means", means, ndim=2)
     x = _features(features)
+    if not len(x):
+        raise ValueError("features must hold at least one sample, got none")
     y = _labels("predictions", predictions, num_classes=m.shape[1], length=len(x))
     if x.shape[1] != len(m):
         raise ValueError(f"features must have d = {len(m)} columns to match means, got {x.shape[1]}")
@@ -652,14 +655,14 @@ def _array(value: Any) -> NDArray[Any]:
     return np.asarray(value)
 
 
-def _real(name: str, value: Any, *, ndim: int) -> Array:
+def _real(name: str, value: Any, *, ndim: int, largest: float = LARGEST) -> Array:
     """``value`` as a finite float64 array of ``ndim`` dimensions without an empty axis."""
     array = _array(value)
     _check_real(name, array)
     if array.ndim != ndim or 0 in array.shape:
         raise ValueError(f"{name} must be an array of {ndim} dimension(s) and not empty, got shape {array.shape}")
     array = array.astype(np.float64, copy=False)
-    _check_size(name, array)
+    _check_size(name, array, largest)
     return array
 
 
@@ -693,17 +696,20 @@ def _check_real(name: str, array: NDArray[Any]) -> None:
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
 
 
-def _check_size(name: str, array: NDArray[Any]) -> None:
-    # NaN fails both comparisons.
+def _check_size(name: str, array: NDArray[Any], largest: float = LARGEST) -> None:
     if not array.size:
         return
     low, high = float(array.min()), float(array.max())
-    if not (low >= -LARGEST and high <= LARGEST):
-        raise ValueError(f"{name} must be finite and at most {LARGEST:g} in size, got {low} to {high}")
+    # NaN fails both comparisons.
+    if not (low >= -largest and high <= largest):
+        raise ValueError(f"{name} must be finite and at most {largest:g} in size, got {low} to {high}")
 
 
 def _covariance_and_means(within_covariance: Any, means: Any) -> tuple[Array, Array]:
-    s_w, m = _real("within_covariance", within_covariance, ndim=2), _real("means", means, ndim=2)
+    s_w, m = (
+        _real("within_covariance", within_covariance, ndim=2, largest=LARGEST_SQUARE),
+        _real("means", means, ndim=2),
+    )
     if s_w.shape != (len(m), len(m)):
         raise ValueError(f"within_covariance must have shape (d, d) = {(len(m), len(m))}, got {s_w.shape}")
     return s_w, m
