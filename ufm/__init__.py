@@ -22,11 +22,23 @@ _EXPORTS: dict[str, str] = {
     "Threshold": "ufm.thresholds",
     "collapse_threshold": "ufm.thresholds",
     "measure": "ufm.measures",
+    "Certificate": "ufm.certificates",
+    "certify": "ufm.certificates",
+    "certify_counterexample": "ufm.certificates",
+    "certify_phase": "ufm.certificates",
+    "certify_threshold": "ufm.certificates",
     "verify": "ufm.verification",
 }
 
 if TYPE_CHECKING:
     from ufm.architectures import DeepLinear, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
+    from ufm.certificates import (
+        Certificate,
+        certify,
+        certify_counterexample,
+        certify_phase,
+        certify_threshold,
+    )
     from ufm.measures import measure
     from ufm.priors import ClassPrior
     from ufm.solution import Solution
@@ -35,6 +47,7 @@ if TYPE_CHECKING:
     from ufm.verification import verify
 
 __all__ = [
+    "Certificate",
     "ClassPrior",
     "DeepLinear",
     "LayerPeeled",
@@ -43,6 +56,10 @@ __all__ = [
     "Solution",
     "Threshold",
     "UnconstrainedFeatures",
+    "certify",
+    "certify_counterexample",
+    "certify_phase",
+    "certify_threshold",
     "collapse_threshold",
     "measure",
     "solve",

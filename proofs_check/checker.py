@@ -1,0 +1,806 @@
+"""Check a certificate without trusting whoever wrote it: ``python -m proofs_check.checker FILE``.
+
+A certificate is JSON (``schema.json``): a *claim* (architecture, class prior, loss, statement) apart from a *witness*.
+This file re-derives the problem from the claim alone, evaluates the witness in ball arithmetic at a precision of its
+own and accepts only what the balls prove. It imports nothing from ``ufm`` and runs no solver. Numbers are exact
+rationals in strings, ``"p/q"``; a file that is too large, malformed or merely surprising is rejected with a reason.
+
+The problem: K classes of n_k samples, pi_k = n_k/N, logits Z = W H (or W (I-A)^{-1} H), risk f (cross-entropy or MSE).
+
+    layer_peeled            |W|^2 <= K E_W, sum_k |h_k|^2 <= K E_H               f(Z) s.t. |Z|_* <= K sqrt(E_W E_H)
+    linear_deq              the same and |A|_2 <= rho                            radius / (1 - rho)
+    deep_linear             |W|^2 <= c_1, |H|^2 <= c_2                           radius sqrt(c_1 c_2)
+    unconstrained_features  + (lambda_W/2)|W|^2 + (lambda_H/2) sum_k n_k|h_k|^2  f(Z) + lam |Z diag(sqrt n)|_*
+    penalised_deq           the same and |A|_2 <= rho                            lam (1 - rho)
+
+with lam = sqrt(lambda_W lambda_H). The right column has the same optimal value, in every feature dimension >= K (lemma
+"gauge"). Classes of equal counts form groups of K_a classes. A matrix invariant under permuting them has the entries
+``Z_ij = s_a ([i=j] - 1/K_a) + B_aa`` inside group a and ``Z_ij = B_ab`` across groups; it acts as s_a on the K_a - 1
+dimensions of zero-sum vectors of group a, and as S B S, S = diag(sqrt K_a), on what is left.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flint import arb, arb_mat, ctx, fmpq, fmpq_mat, fmpz
+
+__all__ = ["FORMAT", "LEMMAS", "Outcome", "check", "check_file"]
+
+FORMAT = "ufm-certificate/1"
+PRECISION = 512  # bits; nothing in a file can change it
+MAX_BYTES = 4_000_000
+MAX_DIGITS = 400
+MAX_CLASSES = 1_000_000
+MAX_GROUPS = 128
+MAX_FACTOR_SIZE = 16  # rows and columns of the exact matrices of a counterexample
+MAX_FACTORS = 8
+RATIONAL = re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}(/[0-9]{{1,{MAX_DIGITS}}})?", re.ASCII)
+
+#: What is used without being checked here: classical, or proved elsewhere.
+LEMMAS = {
+    "gauge": "the gauge of the architecture, the least norm of factors of a given product (Gelfand-Naimark and Mirsky "
+    "for an equilibrium layer), and within-class collapse (Jensen)",
+    "duality": "weak duality, f(Z) >= <G, Z> - f*(G), and von Neumann's inequality |<G, Z>| <= |G|_2 |Z|_*",
+    "kkt": "the Karush-Kuhn-Tucker conditions suffice, and cross-entropy is strictly convex on centred logits",
+    "threshold": "on the threshold curve tau(theta) falls strictly from infinity to 0: one threshold for each radius, "
+    "collapse above it and none below",
+    "mse": "under MSE the optimum is diagonal (sign flips and convexity)",
+    "etf": "the best simplex-ETF logits of an architecture, from its gauge",
+}
+
+Answer = tuple[str, tuple[str, ...]]  # why a claim holds, and the lemmas that takes
+
+
+class Reject(Exception):
+    """The certificate does not pass; the message says why."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Verdict on a certificate, true if accepted.
+
+    Attributes:
+        accepted: whether the witness proves the claim.
+        reason: why, or why not.
+        statement: the claim in words, written from the claim's data; empty when it could not be read.
+        lemmas: keys of LEMMAS the acceptance rests on.
+    """
+
+    accepted: bool
+    reason: str
+    statement: str = ""
+    lemmas: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.accepted
+
+
+def check(source: str | bytes | dict[str, Any]) -> Outcome:
+    """Check a certificate given as JSON text, bytes or an already parsed object. Never raises on a bad certificate."""
+    statement = ""
+    try:
+        certificate = parse(source if isinstance(source, str | bytes) else json.dumps(source))
+        with ctx.workprec(PRECISION):
+            claim = read_claim(certificate)
+            statement = describe(claim)
+            reason, lemmas = CHECKS[claim.kind](claim, certificate["witness"])
+        return Outcome(True, reason, statement, lemmas)
+    except Reject as problem:
+        return Outcome(False, str(problem)[:500], statement)
+    except Exception as problem:  # fail closed: what this file did not foresee is no proof
+        return Outcome(False, f"unreadable: {type(problem).__name__}: {problem!s:.200}", statement)
+
+
+def check_file(path: str | Path) -> Outcome:
+    """Check the certificate in a file; reads little more than MAX_BYTES of it."""
+    try:
+        if not Path(path).is_file():
+            return Outcome(False, f"{path} is not a regular file")
+        with open(path, "rb") as stream:
+            return check(stream.read(MAX_BYTES + 1))
+    except (OSError, ValueError) as problem:
+        return Outcome(False, f"cannot read {str(path)!r:.200}: {problem!s:.200}")
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def parse(text: str | bytes) -> Any:
+    """JSON of bounded size, without floats, NaN or duplicate keys; the standard library bounds its depth."""
+    if len(text) > MAX_BYTES:
+        raise Reject(f"the file is larger than {MAX_BYTES} bytes")
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+
+    def no_float(token: str) -> Any:
+        raise Reject(f"{token[:40]} is not allowed: numbers are exact, as strings 'p/q'")
+
+    def small_int(token: str) -> int:
+        if len(token) > 9:
+            raise Reject("integers have at most 9 digits; larger numbers are strings 'p/q'")
+        return int(token)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise Reject(f"duplicate key among {sorted(key[:40] for key, _ in pairs[:20])}")
+        return dict(pairs)
+
+    try:
+        return json.loads(
+            text, parse_float=no_float, parse_constant=no_float, parse_int=small_int, object_pairs_hook=unique
+        )
+    except json.JSONDecodeError as problem:
+        raise Reject(f"not JSON: {problem}") from None
+
+
+def fields(value: Any, name: str, *keys: str) -> list[Any]:
+    """Values of exactly these keys of an object, in this order."""
+    if not isinstance(value, dict) or set(value) != set(keys):
+        found = sorted(key[:40] for key in value)[:20] if isinstance(value, dict) else type(value).__name__
+        raise Reject(f"{name} must have exactly the keys {sorted(keys)}, got {found}")
+    return [value[key] for key in keys]
+
+
+def rational(value: Any, name: str, *, positive: bool = False) -> fmpq:
+    """Exact rational from a string 'p' or 'p/q'."""
+    if not isinstance(value, str) or not RATIONAL.fullmatch(value):
+        raise Reject(f"{name} must be a rational 'p/q' of at most {MAX_DIGITS} digits, got {str(value)[:60]!r}")
+    p, _, q = value.partition("/")
+    if int(q or 1) == 0:
+        raise Reject(f"{name} has denominator 0")
+    number = fmpq(int(p), int(q or 1))
+    if positive and number <= 0:
+        raise Reject(f"{name} must be > 0, got {value[:60]}")
+    return number
+
+
+def fraction(value: Any, name: str) -> fmpq:
+    """Rational in [0, 1)."""
+    number = rational(value, name)
+    if not 0 <= number < 1:
+        raise Reject(f"{name} must lie in [0, 1)")
+    return number
+
+
+def integer(value: Any, name: str, low: int, high: int) -> int:
+    """Integer between low and high."""
+    if type(value) is not int or not low <= value <= high:
+        raise Reject(f"{name} must be an integer between {low} and {high}, got {str(value)[:60]!r}")
+    return value
+
+
+def vector(value: Any, name: str, low: int, high: int | None = None, *, positive: bool = False) -> list[fmpq]:
+    """Rational vector of ``low`` to ``high`` entries (default: exactly ``low``)."""
+    if not isinstance(value, list) or not low <= len(value) <= (high or low):
+        raise Reject(f"{name} must be a list of {low}{f' to {high}' if high else ''} rationals")
+    return [rational(x, name, positive=positive) for x in value]
+
+
+def matrix(value: Any, name: str, rows: int, columns: int | None, limit: int) -> list[list[fmpq]]:
+    """Rational matrix as a list of ``rows`` rows; ``columns`` None: any number of columns from 1 to ``limit``."""
+    if not isinstance(value, list) or len(value) != rows or rows > limit:
+        raise Reject(f"{name} must be a list of {rows} rows (at most {limit})")
+    first = vector(value[0], name, columns or 1, columns or limit)
+    return [first, *(vector(row, name, len(first)) for row in value[1:])]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The problem, derived from the claim alone, and the statement about it.
+
+    Attributes:
+        kind: "value", "threshold", "phase" or "counterexample".
+        architecture, parameters: its name, and its parameters as written.
+        sizes: K_a of every group.
+        counts: n_a of every group; none for a threshold, where the ratio is what is sought.
+        fixed: for a threshold under weight decay: what is held fixed while the ratio varies, and its value.
+        loss: "ce" or "mse".
+        radius2: squared radius of the nuclear-norm ball; None when penalised.
+        strength2: squared strength of the nuclear-norm penalty; None when there are budgets.
+        statement: the statement's data.
+    """
+
+    kind: str
+    architecture: str
+    parameters: dict[str, Any]
+    sizes: list[int]
+    counts: list[fmpq]
+    fixed: tuple[str, fmpq] | None
+    loss: str
+    radius2: fmpq | None
+    strength2: fmpq | None
+    statement: Any
+
+    @property
+    def total(self) -> fmpq:
+        """N = sum_a K_a n_a."""
+        return sum((k * n for k, n in zip(self.sizes, self.counts, strict=True)), fmpq(0))
+
+
+def read_claim(certificate: Any) -> Claim:
+    """The claim of a certificate; everything in it is checked, and the witness is not looked at."""
+    form, claim, _ = fields(certificate, "certificate", "format", "claim", "witness")
+    if form != FORMAT:
+        raise Reject(f"format must be {FORMAT!r}, got {str(form)[:60]!r}")
+    kind, architecture, prior, loss, statement = fields(
+        claim, "claim", "kind", "architecture", "prior", "loss", "statement"
+    )
+    if not isinstance(kind, str) or kind not in CHECKS:
+        raise Reject(f"kind must be one of {sorted(CHECKS)}, got {str(kind)[:60]!r}")
+    if loss not in ("ce", "mse"):
+        raise Reject(f"loss must be 'ce' or 'mse', got {str(loss)[:60]!r}")
+    if not isinstance(architecture, dict) or not isinstance(architecture.get("name"), str):
+        raise Reject("architecture must be an object with a name")
+    name = architecture["name"]
+    parameters = {key: value for key, value in architecture.items() if key != "name"}
+    sizes, counts, fixed = read_prior(prior, kind)
+    radius2 = strength2 = None
+    if kind == "counterexample":
+        check_nonconvex(name, parameters)
+    else:
+        radius2, strength2 = gauge(name, parameters, sum(sizes))
+    if kind == "threshold" and (fixed is None) != (strength2 is None):
+        raise Reject("a threshold needs something held fixed exactly when the architecture is penalised")
+    return Claim(kind, name, parameters, sizes, counts, fixed, loss, radius2, strength2, statement)
+
+
+def read_prior(prior: Any, kind: str) -> tuple[list[int], list[fmpq], tuple[str, fmpq] | None]:
+    """Group sizes and counts; for a threshold the two sizes and what is held fixed."""
+    if kind == "threshold":
+        *groups, fixed = fields(prior, "prior", "majority_classes", "minority_classes", "fixed")
+        if fixed is not None:
+            if not isinstance(fixed, dict) or len(fixed) != 1 or not set(fixed) < {*FIXED}:
+                raise Reject(f"fixed must be null or one of {sorted(FIXED)} with its value")
+            [(key, value)] = fixed.items()
+            fixed = key, rational(value, key, positive=True)
+        return [integer(k, "classes", 1, MAX_CLASSES) for k in groups], [], fixed
+    if not isinstance(prior, list) or not 1 <= len(prior) <= MAX_GROUPS:
+        raise Reject(f"prior must be a list of 1 to {MAX_GROUPS} groups")
+    pairs = [fields(group, "group", "classes", "count") for group in prior]
+    sizes = [integer(size, "classes", 1, MAX_CLASSES) for size, _ in pairs]
+    if sum(sizes) < 2:
+        raise Reject("there must be at least 2 classes")
+    return sizes, [rational(count, "count", positive=True) for _, count in pairs], None
+
+
+def gauge(name: str, parameters: dict[str, Any], k: int) -> tuple[fmpq | None, fmpq | None]:
+    """(squared radius, None) or (None, squared strength) of an architecture whose gauge is the nuclear norm."""
+    equilibrium = ["rho"] if name in ("linear_deq", "penalised_deq") else []
+    if name in ("layer_peeled", "linear_deq"):
+        e_w, e_h, *rho = fields(parameters, name, "E_W", "E_H", *equilibrium)
+        budgets = rational(e_w, "E_W", positive=True) * rational(e_h, "E_H", positive=True)
+        return k * k * budgets / (1 - fraction(rho[0] if rho else "0", "rho")) ** 2, None
+    if name == "deep_linear":
+        first, second = vector(*fields(parameters, name, "budgets"), "budgets", 2, positive=True)
+        return first * second, None
+    if name in ("unconstrained_features", "penalised_deq"):
+        l_w, l_h, *rho = fields(parameters, name, "lambda_W", "lambda_H", *equilibrium)
+        decays = rational(l_w, "lambda_W", positive=True) * rational(l_h, "lambda_H", positive=True)
+        return None, decays * (1 - fraction(rho[0] if rho else "0", "rho")) ** 2
+    raise Reject(f"unknown architecture {name[:60]!r}")
+
+
+def describe(claim: Claim) -> str:
+    """The claim in words, from its data alone."""
+    parameters = ", ".join(f"{key}={brief(value)}" for key, value in sorted(claim.parameters.items()))
+    loss = {"ce": "cross-entropy", "mse": "mean squared error"}[claim.loss]
+    text = brief(claim.statement)
+    if claim.kind == "threshold":
+        fixed = f", {claim.fixed[0]}={brief(str(claim.fixed[1]))}" if claim.fixed else ""
+        prior = f"K_A={claim.sizes[0]}, K_B={claim.sizes[1]}{fixed}"
+        what = f"the ratio n_A/n_B from which on the minority is collapsed is in {text}"
+    else:
+        groups = [f"{k} of {brief(str(n))}" for k, n in zip(claim.sizes, claim.counts, strict=True)]
+        prior = f"classes {', '.join(groups[:6])}{', ...' if len(groups) > 6 else ''}"
+        what = {
+            "value": f"the optimal value is in {text}",
+            "phase": f"collapse of the minority: {text}",
+            "counterexample": f"not every optimum is a simplex ETF: {text}",
+        }[claim.kind]
+    return f"{claim.architecture}({parameters}), {loss}, {prior}: {what}"
+
+
+def brief(value: Any) -> str:
+    """Data for people: rationals too long to read become decimals with 20 digits, everything else is cut short."""
+    if isinstance(value, dict) and set(value) == {"lower", "upper"}:
+        return f"[{brief(value['lower'])}, {brief(value['upper'])}]"
+    if isinstance(value, str) and len(value) > 12 and RATIONAL.fullmatch(value):
+        return "~" + str(arb(rational(value, "number")).str(20, radius=False))
+    return value if isinstance(value, str) and RATIONAL.fullmatch(value) else f"{value!r:.200}"
+
+
+# Values -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Point:
+    """A symmetric point with rational factors, and its risk and gradient in balls.
+
+    Attributes:
+        within: s_a, the scale on the zero-sum vectors of group a.
+        left, right: L (g, r) and R (r, g) with B = L R.
+        risk: f(Z).
+        standard: the gradient's scale on the zero-sum vectors of every group.
+        block: the gradient's block means, (g, g).
+        dual: function of c giving -f*(c grad f(Z)).
+    """
+
+    within: list[arb]
+    left: list[list[arb]]
+    right: list[list[arb]]
+    risk: arb
+    standard: list[arb]
+    block: list[list[arb]]
+    dual: Callable[[arb], arb]
+
+
+def evaluate(claim: Claim, data: Any) -> Point:
+    """Read the point of a witness and evaluate risk and gradient there."""
+    g, sizes, total = len(claim.sizes), claim.sizes, claim.total
+    s_data, l_data, r_data = fields(data, "point", "within", "left", "right")
+    within = [arb(x) for x in vector(s_data, "within", g)]
+    left = [[arb(x) for x in row] for row in matrix(l_data, "left", g, None, MAX_GROUPS)]
+    right = [[arb(x) for x in row] for row in matrix(r_data, "right", len(left[0]), g, MAX_GROUPS)]
+    b_means = (arb_mat(left) * arb_mat(right)).tolist()
+    pi = [arb(n / total) for n in claim.counts]
+    standard: list[arb] = []
+    block = [[arb(0)] * g for _ in range(g)]
+    risk, trace = arb(0), arb(0)
+    columns: list[tuple[arb, arb, list[tuple[arb, int]]]] = []
+    for b, k in enumerate(sizes):
+        if claim.loss == "ce":
+            # odds of the K_a classes of every group (own class apart) against the own class, in a column of group b
+            own = b_means[b][b] + within[b] * arb(fmpq(k - 1, k))
+            others = [k - 1 if a == b else sizes[a] for a in range(g)]
+            odds = [
+                others[a] * ((-within[b]) if a == b else b_means[a][b] - own).exp() if others[a] else arb(0)
+                for a in range(g)
+            ]
+            odd = sum(odds, arb(0))
+            risk += k * pi[b] * odd.log1p()
+            shares, miss = [x / (1 + odd) for x in odds], odd / (1 + odd)
+            standard.append(-pi[b] * (miss + (shares[b] / (k - 1) if k > 1 else 0)))
+            for a in range(g):
+                block[a][b] = pi[b] * ((shares[b] - miss) / k if a == b else shares[a] / sizes[a])
+            columns.append((k * pi[b], miss, [(x, m) for x, m in zip(shares, others, strict=True) if m]))
+        else:
+            residual = [b_means[a][b] - (arb(fmpq(1, k)) if a == b else 0) for a in range(g)]
+            standard.append(pi[b] * (within[b] - 1))
+            for a in range(g):
+                block[a][b] = pi[b] * residual[a]
+            squares = sum((sizes[a] * residual[a] ** 2 for a in range(g)), arb(0))
+            risk += pi[b] * ((k - 1) * (within[b] - 1) ** 2 + k * squares) / 2
+            trace += (k - 1) * standard[b] + k * block[b][b]
+
+    def dual(c: arb) -> arb:
+        if claim.loss == "mse":  # -f*(G) = -tr G - sum_k |G_k|^2/(2 pi_k)
+            return -c * trace - c * c * risk
+        value = arb(0)  # -f*(c grad f) = sum_k pi_k H(e_k + c (p_k - e_k)), H the entropy
+        for mass, miss, shares in columns:
+            value -= mass * (1 - c * miss) * (-c * miss).log1p()
+            value -= mass * sum((c * x * (c * x / m).log() for x, m in shares), arb(0))
+        return value
+
+    return Point(within, left, right, risk, standard, block, dual)
+
+
+def factor_norms(claim: Claim, point: Point, weights: Sequence[Any]) -> tuple[arb, arb, arb]:
+    """sum_a (K_a-1) sqrt(w_a) |s_a|, and |S L|^2 and |R S|^2 with columns weighted by w."""
+    groups, ranks = range(len(claim.sizes)), range(len(point.right))
+    scale = sum(((claim.sizes[a] - 1) * arb(weights[a]).sqrt() * abs(point.within[a]) for a in groups), arb(0))
+    left = sum((claim.sizes[a] * point.left[a][r] ** 2 for a in groups for r in ranks), arb(0))
+    right = sum((claim.sizes[b] * arb(weights[b]) * point.right[r][b] ** 2 for b in groups for r in ranks), arb(0))
+    return scale, left, right
+
+
+def spectral_norm_at_most(claim: Claim, point: Point, bound: arb, weights: Sequence[Any]) -> bool:
+    """Whether |G diag(w)^{-1/2}|_2 <= bound: its scalars, and bound^2 I - X^T X > 0 (Cholesky) for its block X."""
+    g, roots = len(claim.sizes), [arb(w).sqrt() for w in weights]
+    if not all(abs(point.standard[a]) / roots[a] <= bound for a in range(g) if claim.sizes[a] > 1):
+        return False
+    size = [arb(k).sqrt() for k in claim.sizes]
+    x = arb_mat([[size[a] * point.block[a][b] * size[b] / roots[b] for b in range(g)] for a in range(g)])
+    gram = (x.transpose() * x).tolist()
+    rows: list[list[arb]] = []
+    for i in range(g):
+        row: list[arb] = []
+        for j, other in enumerate([*rows, row]):
+            entry = (bound**2 if i == j else 0) - gram[i][j] - sum((row[p] * other[p] for p in range(j)), arb(0))
+            if i == j and not entry > 0:
+                return False
+            row.append(entry.sqrt() if i == j else entry / other[j])
+        rows.append(row)
+    return True
+
+
+def enclose(claim: Claim, witness: Any) -> tuple[arb, arb]:
+    """Balls whose lower end (of the first) and upper end (of the second) enclose the optimal value."""
+    if claim.loss == "mse" and claim.radius2 is not None and claim.radius2 >= sum(claim.sizes) ** 2:
+        fields(witness, "witness")  # Z = I fits the budgets and has risk 0
+        return arb(0), arb(0)
+    point_data, norm_data = fields(witness, "witness", "point", "dual_norm")
+    point, norm = evaluate(claim, point_data), arb(rational(norm_data, "dual_norm", positive=True))
+    weights = claim.counts if claim.radius2 is None else [fmpq(1)] * len(claim.sizes)
+    if not spectral_norm_at_most(claim, point, norm, weights):
+        raise Reject("dual_norm is not an upper bound of the gradient's spectral norm")
+    scale, left, right = factor_norms(claim, point, weights)
+    if claim.radius2 is not None:
+        if not (scale + left) * (scale + right) <= arb(claim.radius2):
+            raise Reject("the point is not feasible: its factors exceed the budgets")
+        return point.dual(arb(1)) - arb(claim.radius2).sqrt() * norm, point.risk
+    strength = arb(claim.strength2).sqrt()
+    return point.dual(arb(1) if norm <= strength else strength / norm), point.risk + strength * (
+        scale + (left * right).sqrt()
+    )
+
+
+def check_value(claim: Claim, witness: Any) -> Answer:
+    """The optimal value lies in [lower, upper].
+
+    Upper bound: the objective at explicit factors. With the roots of s_a on zero-sum vectors, S L and R S on the rest,
+    |W|^2 = sum_a (K_a-1)|s_a| + |S L|^2 and |H|^2 likewise; feasible for budgets iff |W|^2 |H|^2 <= radius^2. Lower
+    bound: weak duality at the gradient G of the same point, -f*(G) - radius |G|_2 for budgets, -f*(c G) with
+    c = strength/|G diag(n)^{-1/2}|_2 (1 if that is more) for weight decay; and 0, which bounds every objective here.
+    """
+    low, high = (rational(x, "statement") for x in fields(claim.statement, "statement", "lower", "upper"))
+    lower, upper = enclose(claim, witness)
+    if not upper <= arb(high):
+        raise Reject("upper bound not proved: the objective at the witness is not below the claimed bound")
+    if low > 0 and not arb(low) <= lower:
+        raise Reject("lower bound not proved: the dual value of the witness is not above the claimed bound")
+    return "feasible factors from above, a dual bound from below", ("gauge", "duality")
+
+
+# Two groups: thresholds and phases ------------------------------------------------------------------------------------
+
+
+def check_two_groups(claim: Claim) -> tuple[int, int]:
+    """(K_A, K_B) of a prior with two groups, majority first, whose minority can collapse."""
+    if len(claim.sizes) != 2 or claim.sizes[1] < 2:
+        raise Reject("the prior must have two groups, majority first, and at least 2 minority classes")
+    if claim.counts and claim.counts[0] < claim.counts[1]:
+        raise Reject("the first group must be the majority")
+    return claim.sizes[0], claim.sizes[1]
+
+
+def interval(value: Any, name: str) -> tuple[arb, arb, arb]:
+    """Two rationals 0 <= low < high as points, and a ball that holds everything between them."""
+    low, high = vector(value, name, 2)
+    if not 0 <= low < high:
+        raise Reject(f"{name} must satisfy 0 <= low < high")
+    return arb(low), arb(high), arb(low).union(arb(high))
+
+
+def half_angle(t: arb) -> tuple[arb, arb]:
+    """(cos, sin) of the angle theta in (0, pi/2) with tan(theta/2) = t."""
+    if not (t > 0 and t < 1):
+        raise Reject("the angle leaves (0, pi/2)")
+    return (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+
+
+def majority_side(k_a: int, k_b: int, cos: arb) -> tuple[arb, arb]:
+    """(d_A, q) at angle theta: stationarity gives q_A = q mu/pi_A with q = (1 - a cos)/K_A, and d_A = log(q_A/r_A)."""
+    k = k_a + k_b
+    q = (1 - (arb(k_b) / k).sqrt() * cos) / k_a
+    return (q * arb(k * k_b).sqrt() / cos).log(), q
+
+
+def threshold_curve(k_a: int, k_b: int, t: arb) -> tuple[arb, arb, arb, arb]:
+    """(tau, d tau/d theta, s_A, q) on the curve of optima with mu = pi_B, at tan(theta/2) = t; R = 1 + q (e^{s_A} - 1).
+
+    r_B = sin/sqrt(K K_A), v = K_B log((1 - K_A r_B)/(K_B r_B)), s_A = sqrt(K_A/K_B) v cot(theta) - K_A d_A and
+    tau = (K_A-1) s_A + sqrt(K_A/K) v/sin. As theta grows to arcsin sqrt(K_A/K), v and cot fall while d_A rises, so
+    s_A and tau fall strictly, from infinity to 0 (lemma "threshold").
+    """
+    k = k_a + k_b
+    cos, sin = half_angle(t)
+    if not k * sin * sin < k_a:
+        raise Reject("the angle leaves (0, arcsin sqrt(K_A/K))")
+    a, b, lead = (arb(k_b) / k).sqrt(), (arb(k_a) / k).sqrt(), (arb(k_a) / k_b).sqrt()
+    r = sin / arb(k * k_a).sqrt()
+    v, dv = k_b * ((1 - k_a * r) / (k_b * r)).log(), -k_b * cos / (sin * (1 - k_a * r))
+    (d, q), dd = majority_side(k_a, k_b, cos), a * sin / (1 - a * cos) + sin / cos
+    s, ds = lead * v * cos / sin - k_a * d, lead * (dv * cos / sin - v / (sin * sin)) - k_a * dd
+    slope = (k_a - 1) * ds + b * (dv * sin - v * cos) / (sin * sin)
+    return (k_a - 1) * s + b * v / sin, slope, s, q
+
+
+def collapsed_branch(k_a: int, k_b: int, tau: arb, t: arb) -> tuple[arb, arb]:
+    """(R, mu/pi_B) of the optimum among logits with s_B = 0 and |Z|_* = tau, at tan(theta/2) = t.
+
+    Stationarity at angle theta fixes v = (tau + K_A (K_A-1) d_A) / ((K_A-1) sqrt(K_A/K_B) cot + sqrt(K_A/K)/sin),
+    r_B = 1/(K_A + K_B e^{v/K_B}), mu/pi_B = sqrt(K K_A) r_B/sin and R = (mu/pi_B)(1 + q (e^{s_A} - 1)).
+    """
+    k = k_a + k_b
+    cos, sin = half_angle(t)
+    d, q = majority_side(k_a, k_b, cos)
+    u_over_v = (arb(k_a) / k_b).sqrt() * cos / sin
+    v = (tau + k_a * (k_a - 1) * d) / ((k_a - 1) * u_over_v + (arb(k_a) / k).sqrt() / sin)
+    s = u_over_v * v - k_a * d
+    if not v > 0 or (k_a > 1 and not s > 0):
+        raise Reject("the angle leaves the branch with v > 0 and s_A > 0")
+    beta = arb(k * k_a).sqrt() / (k_a + k_b * (v / k_b).exp()) / sin
+    return beta * (1 + q * s.expm1()), beta
+
+
+def multiplier_ratio(k_a: int, k_b: int, tau: arb, ratio: fmpq, witness: Any, name: str) -> arb:
+    """Ball of mu/pi_B at the optimum among logits with s_B = 0, by a sign change of R(theta) - ratio on the bracket."""
+    low, high, hull = interval(witness, name)
+    first, last = (collapsed_branch(k_a, k_b, tau, t)[0] - arb(ratio) for t in (low, high))
+    if not ((first < 0 and last > 0) or (first > 0 and last < 0)):
+        raise Reject(f"{name}: no sign change of R(theta) - R on the bracket")
+    return collapsed_branch(k_a, k_b, tau, hull)[1]
+
+
+#: Weight decay collapses the minority iff strength^2 N^2 / n_B >= 1; as a function of R, with one quantity held fixed.
+FIXED: dict[str, Callable[[int, int, fmpq, fmpq], fmpq]] = {
+    "num_samples": lambda k_a, k_b, ratio, n: n * (k_a * ratio + k_b),
+    "minority_count": lambda k_a, k_b, ratio, n: n * (k_a * ratio + k_b) ** 2,
+    "majority_count": lambda k_a, k_b, ratio, n: n * (k_a * ratio + k_b) ** 2 / ratio,
+}
+
+
+def check_threshold(claim: Claim, witness: Any) -> Answer:
+    """R* = inf{R >= 1: the minority is collapsed at every n_A/n_B >= R} lies in [lower, upper], or is infinite.
+
+    Cross-entropy with budgets: a bracket of theta with tau(theta_low) > tau > tau(theta_high), on which tau falls (one
+    solution), carries R* = R(theta*). At either end of [lower, upper] the optimum with s_B = 0 is enclosed by a sign
+    change of its own equation, with mu < pi_B at the lower end and mu > pi_B at the upper one. MSE with budgets:
+    R* = 1/(1 - tau/K_A), infinite for tau >= K_A. Weight decay: n_B <= strength^2 N^2. The last two compare rationals.
+    """
+    k_a, k_b = check_two_groups(claim)
+    if isinstance(claim.statement, dict) and "infinite" in claim.statement:
+        (flag,) = fields(claim.statement, "statement", "infinite")
+        fields(witness, "witness")
+        if flag is not True or claim.loss != "mse" or claim.radius2 is None or claim.radius2 < k_a**2:
+            raise Reject("an infinite threshold needs MSE, budgets and tau >= K_A")
+        return "tau >= K_A: no ratio collapses the minority", ("gauge", "mse")
+    low, high = (rational(x, "statement") for x in fields(claim.statement, "statement", "lower", "upper"))
+    if not 1 <= low <= high:
+        raise Reject("a threshold needs 1 <= lower <= upper")
+    if claim.fixed is not None:
+        fields(witness, "witness")
+        held, value = claim.fixed
+        first, last = (claim.strength2 * FIXED[held](k_a, k_b, ratio, value) for ratio in (low, high))
+        if low > 1 and not first < 1:
+            raise Reject("the minority is collapsed at the lower end")
+        if not last >= 1 or (held == "majority_count" and k_a * high < k_b):  # from K_B/K_A on the product grows
+            raise Reject("the minority is not collapsed from the upper end on")
+        return "n_B > strength^2 N^2 at the lower end, n_B <= strength^2 N^2 from the upper end on", ("gauge", "kkt")
+    if claim.loss == "mse":
+        fields(witness, "witness")
+        # lower <= 1/(1 - tau/K_A) <= upper, squared
+        if claim.radius2 < (k_a * (1 - 1 / low)) ** 2 or claim.radius2 > (k_a * (1 - 1 / high)) ** 2:
+            raise Reject("1/(1 - tau/K_A) is not in the interval")
+        return "1/(1 - tau/K_A) is in the interval", ("gauge", "mse")
+    bracket, below, above = fields(witness, "witness", "bracket", "below", "above")
+    tau = arb(claim.radius2).sqrt()
+    first, last, hull = interval(bracket, "bracket")
+    tau_first, _, s_first, q_first = threshold_curve(k_a, k_b, first)
+    tau_last, _, s_last, q_last = threshold_curve(k_a, k_b, last)
+    if not (tau_first > tau and tau > tau_last):
+        raise Reject("the bracket does not enclose the radius")
+    if not threshold_curve(k_a, k_b, hull)[1] < 0:
+        raise Reject("the bracket is too wide to show that it holds one solution")
+    if not (arb(low) <= 1 + q_first * s_last.expm1() and 1 + q_last * s_first.expm1() <= arb(high)):
+        raise Reject("the threshold of the bracket is not inside the claimed interval")
+    if not multiplier_ratio(k_a, k_b, tau, low, below, "below") < 1:
+        raise Reject("no proof that the minority is uncollapsed at the lower end")
+    if not multiplier_ratio(k_a, k_b, tau, high, above, "above") > 1:
+        raise Reject("no proof that the minority is collapsed at the upper end")
+    return "one threshold in the interval, mu < pi_B at its lower end, mu > pi_B at its upper end", (
+        "gauge",
+        "kkt",
+        "threshold",
+    )
+
+
+def check_phase(claim: Claim, witness: Any) -> Answer:
+    """The optimum is in phase "none" (s_B > 0), "partial" (s_B = 0 exactly) or "total" (minority columns vanish too).
+
+    Cross-entropy with budgets: ``angle`` brackets the optimum among logits with s_B = 0. If mu > pi_B there, it is the
+    optimum (strict complementarity: s_B = 0 exactly); if mu < pi_B, it is not, and neither is any point with s_B = 0.
+    Total takes no witness: u = v = 0, s_A = tau/(K_A-1) satisfies the optimality conditions strictly. Weight decay:
+    collapse iff n_B <= strength^2 N^2; ``scale`` brackets s_A of the best point with u = v = 0, which is optimal iff
+    its trivial block of the gradient has norm <= mu. MSE: a collapsed minority has features 0.
+    """
+    k_a, k_b = check_two_groups(claim)
+    (phase,) = fields(claim.statement, "statement", "phase")
+    if phase not in ("none", "partial", "total"):
+        raise Reject("phase must be 'none', 'partial' or 'total'")
+    if claim.strength2 is not None:
+        return check_penalised_phase(claim, witness, phase)
+    ratio = claim.counts[0] / claim.counts[1]
+    if claim.loss == "mse":
+        fields(witness, "witness")
+        return decided(phase, "total" if claim.radius2 <= (k_a * (1 - 1 / ratio)) ** 2 else "none", "tau", ("mse",))
+    tau = arb(claim.radius2).sqrt()
+    if phase == "total":
+        fields(witness, "witness")
+        if k_a == 1:
+            raise Reject("with one majority class and a budget the trivial block cannot vanish")
+        q, r = total_point(k_a, k_b, tau / (k_a - 1))
+        beta = k_a * q + k_b * r
+        if not total_margin(k_a, k_b, r, beta, arb(ratio) * beta) < 1:
+            raise Reject("no proof that the point with minority features 0 is optimal")
+        return "the gradient's trivial block is strictly below mu where the minority features vanish", ("gauge", "kkt")
+    beta = multiplier_ratio(k_a, k_b, tau, ratio, *fields(witness, "witness", "angle"), "angle")
+    if not (beta > 1 if phase == "partial" else beta < 1):
+        raise Reject(f"no proof that mu {'>' if phase == 'partial' else '<'} pi_B")
+    return f"mu {'>' if phase == 'partial' else '<'} pi_B at the best logits with s_B = 0", ("gauge", "kkt")
+
+
+def decided(phase: str, truth: str, why: str, lemmas: tuple[str, ...]) -> Answer:
+    """Accept a phase that a comparison of rationals decides."""
+    if phase != truth:
+        raise Reject(f"comparing {why} shows that the phase is {truth!r}")
+    return f"comparing {why}, exactly", ("gauge", *lemmas)
+
+
+def total_point(k_a: int, k_b: int, s: arb) -> tuple[arb, arb]:
+    """(q_A, r_A) at s_A = s, d_A = -s/K_A, where the trivial block of the logits vanishes."""
+    grown = (s / k_a).exp()
+    q = 1 / (s.exp() + (k_a - 1) + k_b * grown)
+    return q, q * grown
+
+
+def total_margin(k_a: int, k_b: int, r: arb, beta_a: arb, beta_b: arb) -> arb:
+    """Squared norm of the gradient's trivial block over mu^2, where the trivial block of the logits vanishes."""
+    k = k_a + k_b
+    return k * k_b * (r / beta_a) ** 2 + arb(fmpq(k_a, k)) / beta_b**2
+
+
+def check_penalised_phase(claim: Claim, witness: Any, phase: str) -> Answer:
+    """Phases under weight decay, where mu = strength is known: beta_a^2 = (mu sqrt(n_a)/pi_a)^2 = mu^2 N^2/n_a."""
+    k_a, k_b = claim.sizes
+    squares = [claim.strength2 * claim.total**2 / n for n in claim.counts]
+    if squares[1] < 1 or claim.loss == "mse":
+        fields(witness, "witness")
+        return decided(phase, "none" if squares[1] < 1 else "total", "n_B with strength^2 N^2", (claim_lemma(claim),))
+    if k_a == 1 or squares[0] >= 1:  # then u = v = 0 means Z = 0
+        fields(witness, "witness")
+        below = fmpq(k_b, k_a + k_b) / squares[0] + fmpq(k_a, k_a + k_b) / squares[1] <= 1
+        return decided(phase, "total" if below else "partial", "the dual norm at Z = 0 with mu", ("kkt",))
+    if phase == "none":
+        raise Reject("n_B <= strength^2 N^2: the minority is collapsed")
+    low, high, hull = interval(*fields(witness, "witness", "scale"), "scale")
+    beta_a, beta_b = (arb(square).sqrt() for square in squares)
+    first, last = (k_a * q + k_b * r - beta_a for q, r in (total_point(k_a, k_b, s) for s in (low, high)))
+    if not (first > 0 and last < 0):
+        raise Reject("scale: no sign change of K_A q + K_B r - beta_A on the bracket")
+    margin = total_margin(k_a, k_b, total_point(k_a, k_b, hull)[1], beta_a, beta_b)
+    if not (margin < 1 if phase == "total" else margin > 1):
+        raise Reject(f"no proof that the gradient's trivial block is {'below' if phase == 'total' else 'above'} mu")
+    return f"the gradient's trivial block is {'below' if phase == 'total' else 'above'} mu where it vanishes in Z", (
+        "gauge",
+        "kkt",
+    )
+
+
+def claim_lemma(claim: Claim) -> str:
+    """The lemma that turns rational comparisons into phases."""
+    return "mse" if claim.loss == "mse" else "kkt"
+
+
+# Counterexamples ------------------------------------------------------------------------------------------------------
+
+
+def check_nonconvex(name: str, parameters: dict[str, Any]) -> None:
+    """Check the parameters of an architecture whose gauge is not a norm."""
+    if name == "linear_deq":
+        e_w, e_h, rho, e_a = fields(parameters, name, "E_W", "E_H", "rho", "E_A")
+        vector([e_w, e_h, e_a], "E_W, E_H and E_A", 3, positive=True)
+        fraction(rho, "rho")
+    elif name == "deep_linear":
+        vector(*fields(parameters, name, "budgets"), "budgets", 2, MAX_FACTORS, positive=True)
+    else:
+        raise Reject(f"no counterexamples are known to this checker for {name[:60]!r}")
+
+
+def check_counterexample(claim: Claim, witness: Any) -> Answer:
+    """The simplex ETF is not optimal: exactly feasible factors do better than every ETF by at least ``margin``.
+
+    Balanced classes, cross-entropy. The best ETF has K-1 singular values sigma and risk log(1 + (K-1) e^{-sigma}).
+    linear_deq with |A|_2 <= rho, |A|_F^2 <= E_A: sigma = K sqrt(E_W E_H)/(K-1 - min((K-1) rho, sqrt((K-1) E_A)));
+    deep_linear with M factors: sigma = (prod c_i)^{1/2}/(K-1)^{M/2}. Budgets of the witness are compared exactly.
+    """
+    refutes, margin_data = fields(claim.statement, "statement", "refutes", "margin")
+    if refutes != "etf-optimal" or claim.loss != "ce" or len(claim.sizes) != 1:
+        raise Reject("counterexamples refute 'etf-optimal' for balanced classes under cross-entropy")
+    if not arb(rational(margin_data, "margin", positive=True)) <= advantage(claim, witness):
+        raise Reject("the point does not beat the simplex ETF by the margin")
+    return "exactly feasible factors beat every simplex ETF", ("gauge", "etf")
+
+
+def advantage(claim: Claim, witness: Any) -> arb:
+    """Risk of the best simplex ETF minus that of the witness, whose budgets are checked."""
+    k = claim.sizes[0]
+    if k > MAX_FACTOR_SIZE:
+        raise Reject(f"counterexamples are limited to {MAX_FACTOR_SIZE} classes")
+    z, sigma = (deq_factors if claim.architecture == "linear_deq" else deep_factors)(claim.parameters, witness, k)
+    odds = [sum((arb(z[i, j] - z[j, j]).exp() for i in range(k) if i != j), arb(0)) for j in range(k)]
+    return ((k - 1) * (-sigma).exp()).log1p() - sum((odd.log1p() for odd in odds), arb(0)) / k
+
+
+def square_norm(m: list[list[fmpq]]) -> fmpq:
+    """Squared Frobenius norm."""
+    return sum((x * x for row in m for x in row), fmpq(0))
+
+
+def deq_factors(parameters: dict[str, Any], witness: Any, k: int) -> tuple[fmpq_mat, arb]:
+    """Exact logits W (I-A)^{-1} H within the budgets, and sigma of the best ETF."""
+    e_w, e_h, rho, e_a = (rational(parameters[key], key) for key in ("E_W", "E_H", "rho", "E_A"))
+    w_data, a_data, h_data = fields(witness, "witness", "W", "A", "H")
+    w = matrix(w_data, "W", k, None, MAX_FACTOR_SIZE)
+    d = len(w[0])
+    a = matrix(a_data, "A", d, d, MAX_FACTOR_SIZE)
+    h = matrix(h_data, "H", d, k, MAX_FACTOR_SIZE)
+    if square_norm(w) > k * e_w or square_norm(h) > k * e_h or square_norm(a) > e_a:
+        raise Reject("W, H or A exceeds its Frobenius budget")
+    exact, eye = fmpq_mat(a), fmpq_mat([[fmpq(int(i == j)) for j in range(d)] for i in range(d)])
+    if not positive_semidefinite((eye * rho**2 - exact.transpose() * exact).tolist()):
+        raise Reject("|A|_2 exceeds rho")
+    growth = arb((k - 1) * rho).min((arb((k - 1) * e_a)).sqrt())
+    return fmpq_mat(w) * (eye - exact).solve(fmpq_mat(h)), arb(k * k * e_w * e_h).sqrt() / (k - 1 - growth)
+
+
+def deep_factors(parameters: dict[str, Any], witness: Any, k: int) -> tuple[fmpq_mat, arb]:
+    """Exact logits of a product of factors within their budgets (the classifier first), and sigma of the best ETF."""
+    budgets = [rational(c, "budgets") for c in parameters["budgets"]]
+    (data,) = fields(witness, "witness", "factors")
+    if not isinstance(data, list) or len(data) != len(budgets):
+        raise Reject(f"factors must be a list of {len(budgets)} matrices")
+    product, rows, size = None, k, fmpq(1)
+    for i, (factor_data, budget) in enumerate(zip(data, budgets, strict=True)):
+        factor = matrix(factor_data, "factors", rows, k if i == len(budgets) - 1 else None, MAX_FACTOR_SIZE)
+        if square_norm(factor) > budget:
+            raise Reject(f"factor {i + 1} exceeds its Frobenius budget")
+        product = fmpq_mat(factor) if product is None else product * fmpq_mat(factor)
+        rows, size = len(factor[0]), size * budget
+    return product, arb(size / fmpz(k - 1) ** len(budgets)).sqrt()
+
+
+def positive_semidefinite(m: list[list[fmpq]]) -> bool:
+    """Whether an exact symmetric matrix is positive semidefinite, by symmetric elimination."""
+    for i, pivot in enumerate(m):
+        if pivot[i] < 0 or (pivot[i] == 0 and any(x != 0 for x in pivot[i:])):
+            return False
+        for j in range(i + 1, len(m)):
+            if pivot[i] != 0:
+                factor = m[j][i] / pivot[i]
+                m[j] = [x - factor * y for x, y in zip(m[j], pivot, strict=True)]
+    return True
+
+
+CHECKS: dict[str, Callable[[Claim, Any], Answer]] = {
+    "value": check_value,
+    "threshold": check_threshold,
+    "phase": check_phase,
+    "counterexample": check_counterexample,
+}
+
+
+def main(paths: Sequence[str]) -> int:
+    """Check files; exit status 0 when all are accepted, 1 when one is not, 2 for wrong usage."""
+    if not paths:
+        print("usage: python -m proofs_check.checker FILE...", file=sys.stderr)
+        return 2
+    accepted = True
+    for path in paths:
+        outcome = check_file(path)
+        accepted = accepted and outcome.accepted
+        print(f"{path}: {'accepted' if outcome else 'REJECTED'}: {outcome.reason}")
+        for line in [outcome.statement, *(f"rests on {LEMMAS[lemma]}" for lemma in outcome.lemmas)]:
+            print(f"  {line}" if line else "  (no claim could be read)")
+    return 0 if accepted else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,16 @@
+"""Certificates: what a sceptic can check without running a solver of this package (``proofs_check.checker``)."""
+
+from ufm.certificates._certificate import Certificate, CertificationError
+from ufm.certificates._collapse import certify_phase, certify_threshold
+from ufm.certificates._counterexamples import certify_counterexample, certify_square_code
+from ufm.certificates._values import certify
+
+__all__ = [
+    "Certificate",
+    "CertificationError",
+    "certify",
+    "certify_counterexample",
+    "certify_phase",
+    "certify_square_code",
+    "certify_threshold",
+]

@@ -1,0 +1,245 @@
+"""Certificates of collapse thresholds and of the phase at a point, for two-group priors.
+
+Both rest on one-parameter closed forms of the optimality conditions (``proofs_check.checker``: ``threshold_curve`` and
+``collapsed_branch``), so a witness is a narrow bracket of an angle, found by bisection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from flint import arb, ctx, fmpq
+
+from proofs_check import checker
+from ufm._validation import integer, positive
+from ufm.architectures import Constrained, check_architecture
+from ufm.certificates._certificate import Certificate, CertificationError
+from ufm.certificates._exact import (
+    describe_architecture,
+    describe_prior,
+    lower_end,
+    round_down,
+    round_up,
+    text,
+    upper_end,
+)
+from ufm.losses import Loss, get_loss
+from ufm.priors import ClassPrior
+
+__all__ = ["certify_phase", "certify_threshold"]
+
+#: Significant digits of the ends of a certified threshold.
+DIGITS = 24
+
+#: Relative width, in bits, of the brackets in witnesses.
+BRACKET_BITS = 200
+
+
+def certify_threshold(
+    architecture: Any,
+    num_majority: int,
+    num_minority: int,
+    *,
+    loss: str | Loss = "ce",
+    num_samples: float | None = None,
+    majority_count: float | None = None,
+    minority_count: float | None = None,
+) -> Certificate:
+    r"""Certificate that R* = inf{R >= 1: minority collapsed at every n_A/n_B >= R} lies in ``[lower, upper]``.
+
+    Cross-entropy with budgets: existence and uniqueness of the solution of the KKT system with mu = pi_B in a
+    bracket, by a sign change and a derivative of one sign along the threshold curve; no collapse at the lower end and
+    collapse at the upper end by strict complementarity. MSE and weight decay: comparisons of rationals.
+
+    Args:
+        architecture: one with a nuclear-norm gauge.
+        num_majority: K_A >= 1.
+        num_minority: K_B >= 2.
+        loss: ``"ce"`` or ``"mse"``.
+        num_samples, majority_count, minority_count: what is held fixed while R varies, exactly one of them for a
+            penalised architecture and none otherwise, as in :func:`ufm.collapse_threshold`.
+
+    Returns:
+        A certificate of relative width below 1e-20; its statement is ``{"infinite": True}`` where no ratio collapses
+        the minority (MSE, tau >= K_A).
+
+    Raises:
+        TypeError, ValueError: a bad argument, by name.
+
+    Source: Fang et al. 2021 (minority collapse); theory section 3.
+    """
+    check_architecture(architecture)
+    sizes = (
+        integer("num_majority", num_majority, minimum=1, maximum=checker.MAX_CLASSES),
+        integer("num_minority", num_minority, minimum=2, maximum=checker.MAX_CLASSES),
+    )
+    fixed = {"num_samples": num_samples, "majority_count": majority_count, "minority_count": minority_count}
+    given = {name: text(positive(name, value)) for name, value in fixed.items() if value is not None}
+    wanted = 0 if isinstance(architecture, Constrained) else 1
+    if len(given) != wanted:
+        raise ValueError(
+            f"{'none' if wanted == 0 else 'exactly one'} of {', '.join(fixed)} must be given for {architecture!r}, "
+            f"got {sorted(given) or 'none'}"
+        )
+    claim: dict[str, Any] = {
+        "kind": "threshold",
+        "architecture": describe_architecture(architecture),
+        "prior": {"majority_classes": sizes[0], "minority_classes": sizes[1], "fixed": given or None},
+        "loss": get_loss(loss).name,
+        "statement": {},
+    }
+    with ctx.workprec(checker.PRECISION):
+        problem = _parse(claim)
+        if problem.strength2 is not None:
+            return _rational_threshold(claim, _penalised_ratio(problem))
+        if problem.loss == "mse":
+            if problem.radius2 >= sizes[0] ** 2:
+                return Certificate.proving({**claim, "statement": {"infinite": True}}, {})
+            return _rational_threshold(claim, 1 / (1 - arb(problem.radius2).sqrt() / sizes[0]))
+        return _curve_threshold(claim, arb(problem.radius2).sqrt(), *sizes)
+
+
+def certify_phase(architecture: Any, prior: ClassPrior, loss: str | Loss = "ce") -> Certificate:
+    """Certificate of the phase of the optimum at a two-group prior: ``"none"``, ``"partial"`` or ``"total"``.
+
+    A collapse is certified as s_B = 0 exactly, by strict complementarity (or by an exact comparison of rationals), not
+    as a small number; see ``checker.check_phase``.
+
+    Args:
+        architecture: one with a nuclear-norm gauge.
+        prior: two groups of classes, the smaller counts on at least two classes.
+        loss: ``"ce"`` or ``"mse"``.
+
+    Raises:
+        TypeError, ValueError: a bad argument, by name.
+        CertificationError: the prior lies on the boundary between two phases, to all digits that were tried.
+
+    Source: theory section 3 (collapse criterion and phases).
+    """
+    check_architecture(architecture)
+    if not isinstance(prior, ClassPrior):
+        raise TypeError(f"prior must be a ufm.ClassPrior, got {prior!r}")
+    if len(prior.groups) != 2 or prior.groups[1].size < 2:
+        raise ValueError(f"prior must have two groups of classes, at least 2 of them in the minority, got {prior!r}")
+    claim: dict[str, Any] = {
+        "kind": "phase",
+        "architecture": describe_architecture(architecture),
+        "prior": describe_prior(prior),
+        "loss": get_loss(loss).name,
+        "statement": {},
+    }
+    attempts: list[tuple[str, dict[str, Any]]] = [(phase, {}) for phase in ("none", "partial", "total")]
+    with ctx.workprec(checker.PRECISION):
+        problem = _parse(claim)
+        for phase, witness in attempts:
+            certificate = Certificate({**claim, "statement": {"phase": phase}}, witness)
+            if certificate.check():
+                return certificate
+        witness = _phase_witness(problem)
+    for phase in ("none", "partial", "total"):
+        certificate = Certificate({**claim, "statement": {"phase": phase}}, witness)
+        if certificate.check():
+            return certificate
+    raise CertificationError(f"{prior!r} is too close to a boundary between phases of {architecture!r} to tell")
+
+
+def _parse(claim: dict[str, Any]) -> checker.Claim:
+    return checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
+
+
+def _rational_threshold(claim: dict[str, Any], ratio: arb) -> Certificate:
+    low, high = round_down(lower_end(ratio), DIGITS), round_up(upper_end(ratio), DIGITS)
+    one = Fraction(1)
+    return Certificate.proving(
+        {**claim, "statement": {"lower": text(max(low, one)), "upper": text(max(high, one))}}, {}
+    )
+
+
+def _penalised_ratio(problem: checker.Claim) -> arb:
+    """Solution R of ``strength^2 N^2 = n_B`` with one quantity held fixed (the largest one)."""
+    k_a, k_b = problem.sizes
+    held, value = problem.fixed  # type: ignore[misc]
+    target = 1 / (problem.strength2 * value)  # of K_A R + K_B, its square, or its square over R
+    if held == "num_samples":
+        return arb((target - k_b) / k_a)
+    if held == "minority_count":
+        return (arb(target).sqrt() - k_b) / k_a
+    half = target - 2 * k_a * k_b  # K_A^2 R^2 - half R + K_B^2 = 0
+    discriminant = half**2 - 4 * k_a**2 * k_b**2
+    if half < 0 or discriminant < 0:
+        return arb(fmpq(k_b, k_a)) if k_b > k_a and discriminant >= 0 else arb(1)
+    return (half + arb(discriminant).sqrt()) / (2 * k_a**2)
+
+
+def _curve_threshold(claim: dict[str, Any], tau: arb, k_a: int, k_b: int) -> Certificate:
+    """Bracket theta on the threshold curve, and the two ends of the interval on the branch with s_B = 0."""
+    top = (arb(k_a) / (k_a + k_b)).sqrt().asin() / 2
+
+    def low_side(t: arb) -> bool:
+        return bool(t < top.tan()) and bool(checker.threshold_curve(k_a, k_b, t)[0] > tau)
+
+    bracket = _bisect(low_side)
+    first, last = (checker.threshold_curve(k_a, k_b, t) for t in bracket)
+    low = round_down(lower_end(1 + first[3] * last[2].expm1()), DIGITS)
+    high = round_up(upper_end(1 + last[3] * first[2].expm1()), DIGITS)
+    if low <= 1:
+        raise CertificationError("the threshold is too close to 1 to tell from it")
+    witness = {"bracket": _ends(bracket)} | {
+        key: _ends(_branch_bracket(tau, fmpq(ratio.numerator, ratio.denominator), k_a, k_b))
+        for key, ratio in (("below", low), ("above", high))
+    }
+    return Certificate.proving({**claim, "statement": {"lower": text(low), "upper": text(high)}}, witness)
+
+
+def _phase_witness(problem: checker.Claim) -> dict[str, Any]:
+    k_a, k_b = problem.sizes
+    if problem.radius2 is not None:
+        ratio = problem.counts[0] / problem.counts[1]
+        return {"angle": _ends(_branch_bracket(arb(problem.radius2).sqrt(), ratio, k_a, k_b))}
+    beta = arb(problem.strength2 * problem.total**2 / problem.counts[0]).sqrt()
+
+    def low_side(s: arb) -> bool:
+        q, r = checker.total_point(k_a, k_b, s)
+        return bool(k_a * q + k_b * r > beta)
+
+    return {"scale": _ends(_bisect(low_side))}
+
+
+def _branch_bracket(tau: arb, ratio: fmpq, k_a: int, k_b: int) -> tuple[arb, arb]:
+    """Bracket of tan(theta/2) at which the optimum with s_B = 0 has this ratio; the ratio falls as theta grows."""
+
+    def low_side(t: arb) -> bool:
+        if not t < 1:
+            return False
+        cos, _ = checker.half_angle(t)
+        d, _ = checker.majority_side(k_a, k_b, cos)
+        if not tau + k_a * (k_a - 1) * d > 0:  # v <= 0: theta is too small
+            return True
+        try:
+            return bool(checker.collapsed_branch(k_a, k_b, tau, t)[0] > arb(ratio))
+        except checker.Reject:  # s_A <= 0: theta is too large
+            return False
+
+    return _bisect(low_side)
+
+
+def _bisect(low_side: Callable[[arb], bool]) -> tuple[arb, arb]:
+    """Dyadic bracket (low, high) of a positive number, BRACKET_BITS narrow, from a test ``number > t``."""
+    low, high = arb(1), arb(1)
+    while low_side(high):
+        high *= 2
+    while not low_side(low):
+        low /= 2
+        if low < arb(2) ** -2000:
+            raise CertificationError("the solution is too close to 0 to bracket it")
+    # midpoints have one more bit each, so both ends are exact in the working precision
+    while not (high - low) * arb(2) ** BRACKET_BITS < low:
+        middle = (low + high) / 2
+        low, high = (middle, high) if low_side(middle) else (low, middle)
+    return low, high
+
+
+def _ends(bracket: tuple[arb, arb]) -> list[str]:
+    return [text(lower_end(point)) for point in bracket]

@@ -1,0 +1,90 @@
+"""Certificates that neural collapse fails: exactly feasible factors that beat every simplex ETF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flint import ctx
+
+from proofs_check import checker
+from ufm._validation import integer
+from ufm.certificates._certificate import Certificate, CertificationError
+from ufm.certificates._exact import lower_end, round_down, text
+
+__all__ = ["certify_counterexample", "certify_square_code"]
+
+#: Significant digits of a certified margin.
+DIGITS = 12
+
+
+def certify_counterexample(
+    architecture: Mapping[str, Any], num_classes: int, factors: Mapping[str, Any] | Sequence[Any]
+) -> Certificate:
+    """Certificate that the simplex ETF is not optimal for balanced classes under cross-entropy.
+
+    Args:
+        architecture: ``{"name": "linear_deq", "E_W": .., "E_H": .., "rho": .., "E_A": ..}`` (``|A|_2 <= rho`` and
+            ``|A|_F^2 <= E_A``) or ``{"name": "deep_linear", "budgets": [..]}``. Numbers are taken exactly: ints,
+            floats, Fractions or strings ``"p/q"``.
+        num_classes: K, 2 to 16.
+        factors: for the equilibrium model a mapping with ``W`` (K, d), ``A`` (d, d), ``H`` (d, K) and logits
+            ``W (I - A)^{-1} H``; for the deep one a sequence of matrices, classifier first, with the logits as product.
+
+    Returns:
+        The certificate; its statement's ``margin`` is a lower bound of (best ETF's risk) - (risk of the factors).
+
+    Raises:
+        ValueError: K out of range or a malformed architecture.
+        CertificationError: the factors exceed a budget or do not beat the ETF; the message says which.
+
+    Source: theory section 4 (softmax codes); Sukenik & Mondelli 2023, Garrod et al. 2026 for depth.
+    """
+    k = integer("num_classes", num_classes, minimum=2, maximum=checker.MAX_FACTOR_SIZE)
+    if not isinstance(architecture, Mapping) or "name" not in architecture:
+        raise ValueError(f"architecture must be a mapping with a name, got {architecture!r}")
+    claim: dict[str, Any] = {
+        "kind": "counterexample",
+        "architecture": {key: value if key == "name" else _texts(value) for key, value in architecture.items()},
+        "prior": [{"classes": k, "count": "1"}],
+        "loss": "ce",
+        "statement": {},
+    }
+    witness = (
+        {key: _texts(m) for key, m in factors.items()}
+        if isinstance(factors, Mapping)
+        else {"factors": [_texts(m) for m in factors]}
+    )
+    with ctx.workprec(checker.PRECISION):
+        try:
+            problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": witness})
+        except checker.Reject as reason:
+            raise ValueError(f"architecture: {reason}") from None
+        try:
+            margin = lower_end(checker.advantage(problem, witness))
+        except checker.Reject as reason:
+            raise CertificationError(str(reason)) from None
+    if margin <= 0:
+        raise CertificationError(f"the factors do not beat the simplex ETF: advantage {float(margin):.3g}")
+    statement = {"refutes": "etf-optimal", "margin": text(round_down(margin, DIGITS))}
+    return Certificate.proving({**claim, "statement": statement}, witness)
+
+
+def certify_square_code() -> Certificate:
+    """The square softmax code beats the ETF: K = 4, E_W = E_H = 1 (tau = 4), E_A = 1/2, rho = 9/10.
+
+    Four unit vectors in the plane at right angles, A = I/2: risk log(1 + 2e^{-2} + e^{-4}) against the best ETF's
+    log(1 + 3 exp(-4/(3 - sqrt(3/2)))). Source: theory section 4.
+    """
+    code = [[1, 0], [0, 1], [-1, 0], [0, -1]]
+    return certify_counterexample(
+        {"name": "linear_deq", "E_W": 1, "E_H": 1, "rho": "9/10", "E_A": "1/2"},
+        4,
+        {"W": code, "A": [["1/2", 0], [0, "1/2"]], "H": [list(column) for column in zip(*code, strict=True)]},
+    )
+
+
+def _texts(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return [_texts(item) for item in value] if isinstance(value, list | tuple) else text(value)

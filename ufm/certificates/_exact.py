@@ -1,0 +1,100 @@
+"""Exact rationals in and out of certificates, and the claim's description of a problem."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from fractions import Fraction
+from typing import Any
+
+from flint import arb
+
+from ufm.architectures import Architecture, DeepLinear, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
+from ufm.priors import ClassPrior
+
+__all__ = [
+    "describe_architecture",
+    "describe_prior",
+    "exact",
+    "lower_end",
+    "round_down",
+    "round_up",
+    "text",
+    "upper_end",
+]
+
+_NAMES: dict[type, str] = {
+    LayerPeeled: "layer_peeled",
+    LinearDEQ: "linear_deq",
+    DeepLinear: "deep_linear",
+    UnconstrainedFeatures: "unconstrained_features",
+    PenalisedDEQ: "penalised_deq",
+}
+
+
+def exact(value: Any) -> Fraction:
+    """The rational number a float, int or Fraction stands for, exactly."""
+    return Fraction(value)
+
+
+def text(value: Any) -> str:
+    """``"p/q"`` or ``"p"``."""
+    return str(Fraction(value))
+
+
+def describe_architecture(architecture: Architecture) -> dict[str, Any]:
+    """Name and exact parameters of an architecture, as a claim states them.
+
+    Raises:
+        ValueError: the architecture's gauge is not a norm, so that no bound from below is known.
+    """
+    name = _NAMES.get(type(architecture))
+    given = {f.name: getattr(architecture, f.name) for f in fields(architecture)}  # type: ignore[arg-type]
+    given = {key: value for key, value in given.items() if value is not None}
+    if name is None or set(given) - {"E_W", "E_H", "rho", "budgets", "lambda_W", "lambda_H"}:
+        raise ValueError(f"architecture must have a nuclear-norm gauge to be certified, got {architecture!r}")
+    if "budgets" in given and len(given["budgets"]) != 2:
+        raise ValueError(f"architecture must have 2 factors to be certified, got {architecture!r}")
+    return {"name": name} | {
+        key: [text(c) for c in value] if isinstance(value, tuple) else text(value) for key, value in given.items()
+    }
+
+
+def describe_prior(prior: ClassPrior) -> list[dict[str, Any]]:
+    """The groups of a prior, most frequent first."""
+    return [{"classes": group.size, "count": text(group.count)} for group in prior.groups]
+
+
+def lower_end(ball: arb) -> Fraction:
+    """Exact lower end of a ball."""
+    return _dyadic(ball.lower())
+
+
+def upper_end(ball: arb) -> Fraction:
+    """Exact upper end of a ball."""
+    return _dyadic(ball.upper())
+
+
+def _dyadic(point: arb) -> Fraction:
+    if not point.is_finite():
+        raise ValueError(f"the ball {point} is not finite")
+    mantissa, exponent = point.man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def round_down(value: Fraction, digits: int) -> Fraction:
+    """Largest multiple of a power of ten, with ``digits`` significant digits, not above ``value``."""
+    if value == 0:
+        return value
+    unit = _unit(value, digits)
+    return math.floor(value / unit) * unit
+
+
+def round_up(value: Fraction, digits: int) -> Fraction:
+    """Smallest multiple of a power of ten, with ``digits`` significant digits, not below ``value``."""
+    return -round_down(-value, digits)
+
+
+def _unit(value: Fraction, digits: int) -> Fraction:
+    size = len(str(abs(value.numerator))) - len(str(value.denominator))
+    return Fraction(10) ** (size - digits + 1)

@@ -1,0 +1,163 @@
+"""Rigorous enclosure of an optimal value from a floating-point solution.
+
+The solution's logits are averaged over the classes of each group and factorised; the factors, rounded to exact
+rationals and shrunk until they fit the budgets exactly, are the point. Nothing has to be accurate: a worse point gives
+a wider enclosure, never a wrong one.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from flint import ctx
+from numpy.typing import NDArray
+
+from proofs_check import checker
+from ufm.certificates._certificate import Certificate, CertificationError
+from ufm.certificates._exact import (
+    describe_architecture,
+    describe_prior,
+    lower_end,
+    round_down,
+    round_up,
+    text,
+    upper_end,
+)
+from ufm.problem import Problem
+from ufm.solution import Solution
+
+__all__ = ["certify"]
+
+Array = NDArray[np.float64]
+
+#: Significant digits of the ends of a certified interval.
+DIGITS = 30
+
+
+def certify(solution: Solution) -> Certificate:
+    """Certificate that the optimal value of ``solution.problem`` lies in ``[certificate.lower, certificate.upper]``.
+
+    Above: the objective at exactly rational factors near the solution's. Below: weak duality at the gradient there,
+    ``-f*(G) - radius |G|_2`` for budgets (the Frank-Wolfe bound), ``-f*(c G)`` with ``c = min(1, strength/|G|)`` for
+    weight decay. Both in ball arithmetic, for the problem over factors (W, H) or (W, A, H) in any dimension >= K.
+
+    Args:
+        solution: what :func:`ufm.solve` returned, by any method; its accuracy decides the width.
+
+    Returns:
+        A certificate that ``proofs_check.checker`` accepts.
+
+    Raises:
+        TypeError: not a Solution.
+        ValueError: an architecture whose gauge is not the nuclear norm, or more than 128 groups of classes.
+        CertificationError: the solution's numbers do not carry an enclosure (not finite).
+
+    Source: theory section 3 (Frank-Wolfe gap; Fenchel duality).
+    """
+    if not isinstance(solution, Solution):
+        raise TypeError(f"solution must be a ufm.Solution, got {solution!r}")
+    problem = solution.problem
+    groups = problem.prior.groups
+    if len(groups) > checker.MAX_GROUPS:
+        raise ValueError(f"prior must have at most {checker.MAX_GROUPS} groups of classes, got {len(groups)}")
+    claim: dict[str, Any] = {
+        "kind": "value",
+        "architecture": describe_architecture(problem.architecture),
+        "prior": describe_prior(problem.prior),
+        "loss": problem.loss.name,
+        "statement": {},
+    }
+    if _is_zero(problem):
+        statement = {"lower": "0", "upper": "0"}
+        return Certificate.proving({**claim, "statement": statement}, {})
+    within, means = _group_means(problem, solution.logits)
+    if not (np.isfinite(within).all() and np.isfinite(means).all()):
+        raise CertificationError("the solution's logits are not finite")
+    left, right = _factorise(problem, means)
+    shrink = 1.0
+    for attempt in range(60):
+        point = {
+            "within": [text(shrink * s) for s in within],
+            "left": [[text(x) for x in row] for row in left],
+            "right": [[text(shrink * x) for x in row] for row in right],
+        }
+        certificate = _certificate(claim, point)
+        if certificate is not None:
+            return certificate
+        shrink = 1.0 - 2.0 ** (attempt - 52)  # a few roundings off the budget at first, then ever further inside
+    raise CertificationError("no feasible rational point was found near the solution")
+
+
+def _is_zero(problem: Problem) -> bool:
+    """Whether Z = I fits the budgets, so that the MSE risk is 0."""
+    if problem.loss.name != "mse" or not problem.is_constrained:
+        return False
+    claim = {"kind": "value", "architecture": describe_architecture(problem.architecture), "loss": "mse"}
+    parsed = checker.read_claim(
+        {
+            "format": checker.FORMAT,
+            "claim": {**claim, "prior": describe_prior(problem.prior), "statement": {}},
+            "witness": {},
+        }
+    )
+    return bool(parsed.radius2 >= problem.prior.num_classes**2)
+
+
+def _certificate(claim: dict[str, Any], point: dict[str, Any]) -> Certificate | None:
+    """The certificate at this point, or None when the point is not feasible."""
+    with ctx.workprec(checker.PRECISION):
+        problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
+        at = checker.evaluate(problem, point)
+        norm = _dual_norm(problem, at)
+        for power in range(-50, 0, 2):
+            witness = {"point": point, "dual_norm": text(round_up(norm * (1 + Fraction(2) ** power), DIGITS))}
+            try:
+                lower, upper = checker.enclose(problem, witness)
+            except checker.Reject as reason:
+                if "feasible" in str(reason):
+                    return None
+                if "dual_norm" in str(reason):
+                    continue
+                raise CertificationError(str(reason)) from None
+            low, high = max(lower_end(lower), Fraction(0)), upper_end(upper)
+            statement = {"lower": text(round_down(low, DIGITS)), "upper": text(round_up(high, DIGITS))}
+            return Certificate.proving({**claim, "statement": statement}, witness)
+    raise CertificationError("no upper bound of the gradient's norm was found")
+
+
+def _dual_norm(problem: checker.Claim, at: checker.Point) -> Fraction:
+    """|G diag(1/omega)|_2 at the point, to about double precision whatever its magnitude."""
+    g, sizes = len(problem.sizes), np.sqrt(np.array(problem.sizes, dtype=float))
+    scale = max((abs(x).mid() for x in [*at.standard, *(x for row in at.block for x in row)]), key=lower_end)
+    if not scale > 0:
+        return Fraction(1)
+    counts = [1.0 if problem.radius2 is not None else float(n.p) / float(n.q) for n in problem.counts]
+    omega = np.sqrt(counts)
+    block = np.array([[float(at.block[a][b] / scale) for b in range(g)] for a in range(g)])
+    scalars = [abs(float(at.standard[a] / scale)) / omega[a] for a in range(g) if problem.sizes[a] > 1]
+    return lower_end(scale) * Fraction(max(np.linalg.norm(sizes[:, None] * block * sizes / omega, 2), *scalars, 0.0))
+
+
+def _group_means(problem: Problem, logits: Array) -> tuple[Array, Array]:
+    """s_a (g,) and the block means B (g, g) of logits averaged over permutations within the groups."""
+    index = [np.array(group.classes) for group in problem.prior.groups]
+    means = np.array([[logits[np.ix_(rows, columns)].mean() for columns in index] for rows in index])
+    within = np.zeros(len(index))
+    for a, rows in enumerate(index):
+        if len(rows) > 1:
+            own = np.diagonal(logits)[rows].mean()
+            # mean of the diagonal minus mean of the rest of the block
+            within[a] = (own - means[a, a]) * len(rows) / (len(rows) - 1)
+    return within, means
+
+
+def _factorise(problem: Problem, means: Array) -> tuple[Array, Array]:
+    """L, R with ``B = L R`` and S L, R S diag(omega) the balanced factors of ``S B S diag(omega)``."""
+    size = np.sqrt([group.size for group in problem.prior.groups])
+    omega = np.array([problem.weights[group.classes[0]] for group in problem.prior.groups])
+    u, s, vt = np.linalg.svd(size[:, None] * means * size * omega)
+    rank = max(1, int((s > 1e-15 * s[0]).sum()))
+    root = np.sqrt(s[:rank])
+    return u[:, :rank] * root / size[:, None], root[:, None] * vt[:rank] / (size * omega)
