@@ -26,6 +26,7 @@ _MODULES: dict[str, str] = {
     "within-class-collapse": "within_class_collapse",
     "nuclear-norm-factorisation": "nuclear_norm_factorisation",
     "spectral-deq-gauge": "spectral_deq_gauge",
+    "loss-decreases": "loss_decreases",
     "balanced-layer-peeled-etf": "balanced_layer_peeled_etf",
     "balanced-spectral-deq-etf": "balanced_spectral_deq_etf",
     "symmetry-reduction": "symmetry_reduction",

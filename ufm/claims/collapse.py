@@ -238,13 +238,10 @@ def _certified_collapse(
     architecture: UnconstrainedFeatures | PenalisedDEQ, prior: ClassPrior, loss: str
 ) -> bool | None:
     """Whether the minority is collapsed, by a rigorous phase certificate that an independent checker accepts."""
-    from proofs_check import checker
     from ufm.certificates import certify_phase
 
     certificate = certify_phase(architecture, prior, loss)
-    if not checker.check(certificate.to_json()).accepted:
-        return None
-    return certificate.phase != "none"
+    return certificate.claim["statement"]["phase"] != "none" if certificate.check() else None
 
 
 # MSE ----------------------------------------------------------------------------------------------------------------
@@ -332,11 +329,10 @@ def phases_claim(**variant: object) -> Claim:
 
 
 def _certified_phase(architecture: LayerPeeled | LinearDEQ, prior: ClassPrior) -> str | None:
-    from proofs_check import checker
     from ufm.certificates import certify_phase
 
     certificate = certify_phase(architecture, prior, "ce")
-    return certificate.phase if checker.check(certificate.to_json()).accepted else None
+    return certificate.claim["statement"]["phase"] if certificate.check() else None
 
 
 def total_claim(critical_factor: float = 1.0, **variant: object) -> Claim:

@@ -188,7 +188,7 @@ def deq_loss_lower_claim(reverse: bool = False) -> Claim:
                     gains.append(1 - deq.value / explicit.value)
         return evidence(
             f"loss lower by {min(gains):.1%} to {max(gains):.1%} on {len(statuses)} settings, each certified",
-            proofs=[] if reverse else [symbolic("spectral-deq-gauge")],
+            proofs=[] if reverse else [symbolic("spectral-deq-gauge"), symbolic("loss-decreases")],
             numeric=combine(statuses),
             established_by=(f"certificates on {len(statuses)} pairs",),
             details={"smallest relative gain": min(gains), "largest relative gain": max(gains)},
