@@ -127,7 +127,7 @@ def _two_groups(problem: Problem, weights: Array) -> tuple[ReducedLogits, float,
 
 
 def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
-    """``z_k = max(0, 1 - mu omega_k/pi_k)`` on the diagonal: flipping the sign of any class leaves the problem unchanged.
+    """``z_k = max(0, 1 - mu omega_k/pi_k)`` on the diagonal: flipping the sign of a class leaves the problem unchanged.
 
     With budgets ``sum_k z_k = radius`` fixes mu (water-filling), and mu = 0 once radius >= K. Theory section 3.
     """
