@@ -97,7 +97,8 @@ class TestVerify:
     def test_a_real_ctrl_c_keeps_what_was_found(self, tmp_path):
         """SIGINT to a process in the middle of a check that works in steps."""
         program = textwrap.dedent("""
-            import sys, time
+            import signal, sys, time
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have it ignored
             sys.path.insert(0, sys.argv.pop(1))
             from claim_samples import GOOD, LAST, claim
             from ufm import claims, cli

@@ -120,7 +120,7 @@ def _with_architecture(function: Callable[..., None]) -> Callable[..., None]:
 def verify(
     claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Claims by id; all if none.")] = None,
     effort: Annotated[str, typer.Option("--effort", help="quick (a minute or two) or full.")] = "quick",
-    out: Annotated[Path, typer.Option("--out", help="Directory for report.html and report.json.")] = Path("ufm-report"),
+    out: Annotated[Path, typer.Option("--out", help="Directory for report.html and report.json.")] = Path("out"),
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:

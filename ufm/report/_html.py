@@ -89,13 +89,16 @@ def _figures(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 #: Subscripts of one or two letters, a bar or a bracket: ``n_B``, ``|Z|_*``, ``E_{min}``; never ``solve_reduced``.
 _SUBSCRIPT = re.compile(r"(?:(?<!\w)([A-Za-zα-ωΑ-Ω]{1,2})|(?<=[|)\]‖]))_(?:\{([^{}\s]+)\}|([A-Za-z0-9]{1,3}\b|\*))")
 _SUPERSCRIPT = re.compile(r"(?<=[\w|)\]>‖])\^(?:\{([^{}]+)\}|([A-Za-z0-9*]))")
+#: Numbers such as ``1.2e-13``.
+_SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d{1,3})\b")
 
 
 def _formula(text: str) -> Markup:
     """Escape ``text`` and set subscripts and superscripts of formulas such as ``n_B`` or ``|A|_F^2``."""
     escaped = str(Markup.escape(text))
     lowered = _SUBSCRIPT.sub(lambda m: f"{m[1] or ''}<sub>{m[2] or m[3]}</sub>", escaped)
-    return Markup(_SUPERSCRIPT.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", lowered))
+    raised = _SUPERSCRIPT.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", lowered)
+    return Markup(_SCIENTIFIC.sub(lambda m: f"{m[1]}·10<sup>{int(m[2])}</sup>".replace("-", "−"), raised))
 
 
 def _details(details: dict[str, Any]) -> Markup:

@@ -46,7 +46,8 @@ STYLE: dict[str, Any] = {
     "grid.color": "#e3e6ea",
     "grid.linewidth": 0.6,
     "axes.edgecolor": "#6b7280",
-    "legend.frameon": False,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.9,
     "legend.fontsize": 8,
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
@@ -135,7 +136,7 @@ def _matrices(canvas: MplFigure, data: dict[str, Any]) -> None:
     panels = [(panel["label"], np.asarray(panel["matrix"], dtype=float)) for panel in data["panels"]]
     largest = max(float(np.abs(matrix).max()) for _, matrix in panels)
     edges = np.cumsum(data["class_groups"])[:-1]
-    canvas.set_size_inches(WIDTH, WIDTH / len(panels) + 0.2)
+    canvas.set_size_inches(WIDTH, WIDTH / len(panels) - 0.05)
     colours = mpl.colormaps["RdBu_r"].resampled(101)
     image = None
     all_axes = []
