@@ -119,12 +119,19 @@ class Constrained(Architecture):
     """Architectures with budgets: ``|Z|_* <= radius``."""
 
     @abc.abstractmethod
+    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
+        """``(c_W, c_H)`` of the definition: ``|W|_F^2 <= c_W`` and, with a column a class, ``|H|_F^2 <= c_H``."""
+
+    @abc.abstractmethod
     def radius(self, num_classes: int) -> float:
         """Radius of the nuclear-norm ball of logits."""
 
 
 class Penalised(Architecture):
     """Architectures with weight decay: ``f(Z) + strength |Z D^{1/2}|_*``, ``D = diag(n_k)``."""
+
+    lambda_W: float
+    lambda_H: float
 
     @property
     @abc.abstractmethod
@@ -153,6 +160,10 @@ class LayerPeeled(Constrained):
     def __post_init__(self) -> None:
         object.__setattr__(self, "E_W", positive("E_W", self.E_W))
         object.__setattr__(self, "E_H", positive("E_H", self.E_H))
+
+    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
+        """``(K E_W, K E_H)``."""
+        return num_classes * self.E_W, num_classes * self.E_H
 
     def radius(self, num_classes: int) -> float:
         """``tau = K sqrt(E_W E_H)``."""
@@ -190,6 +201,10 @@ class LinearDEQ(Constrained):
         """rho."""
         return self.rho
 
+    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
+        """``(K E_W, K E_H)``, the latter for the injection h."""
+        return num_classes * self.E_W, num_classes * self.E_H
+
     def radius(self, num_classes: int) -> float:
         """``tau / (1 - rho)``."""
         return num_classes * math.sqrt(self.E_W) * math.sqrt(self.E_H) / (1 - self.rho)
@@ -225,6 +240,10 @@ class DeepLinear(Constrained):
         if len(values) != 2:
             raise ValueError(f"budgets must have 2 entries (W and H), got {len(values)}: {values}")
         object.__setattr__(self, "budgets", values)
+
+    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
+        """``(c_1, c_2)``."""
+        return self.budgets[0], self.budgets[1]
 
     def radius(self, num_classes: int) -> float:
         """``sqrt(c_1 c_2)``."""

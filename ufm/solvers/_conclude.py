@@ -46,6 +46,7 @@ def conclude(
     info: dict[str, Any],
     dim: int | None,
     factors: Factors | None = None,
+    value: float | None = None,
     trouble: str = "",
 ) -> Solution:
     """Build the solution at feasible ``logits``; warn, and say so in ``info``, where the gap is not closed.
@@ -60,9 +61,10 @@ def conclude(
         info: solver-specific figures, extended by ``relative_gap``.
         dim: feature dimension of the factors.
         factors: optimised factors; None for the factorisation of ``logits``.
+        value: objective of these factors, at least that of ``logits``; None for the latter.
         trouble: why the solver stopped early, for the warning.
     """
-    value = problem.objective(logits)
+    value = problem.objective(logits) if value is None else value
     lower = min(value, max(lower, lower_bound(problem, logits)))
     closed = is_closed(problem, value, lower, tol)
     info["relative_gap"] = (value - lower) / value if value > 0 else 0.0

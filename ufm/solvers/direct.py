@@ -1,0 +1,212 @@
+r"""``method="direct"``: optimise the factors themselves, W, H and for a DEQ the matrix A, from random starts.
+
+The problem in the factors is not convex, but a duality gap that closes proves a point found this way optimal. No
+gauge enters: the objective is the risk of ``Z = W (I - A)^{-1} H`` with the budgets or the weight decay of the
+architecture's definition. Every constraint is removed by a smooth parametrisation that covers the feasible set:
+
+* a budget ``|W|_F^2 <= c`` by ``W = sqrt(c) w / |(w, w_0)|`` with a slack coordinate w_0, zero where the budget binds;
+* ``|A|_2 <= rho`` by ``A = rho C``, C the top left block of the orthogonal ``exp(S)``, S skew-symmetric of twice the
+  size: every contraction is such a block (Halmos 1950), and those of norm 1 are reached at finite S.
+
+Gradients are written out (that of ``exp`` is the Frechet derivative at the transpose); the descent is L-BFGS-B.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import expm, expm_frechet
+from scipy.optimize import minimize
+
+from ufm._validation import integer, positive
+from ufm.architectures import Constrained, Factors, LinearDEQ, Penalised, PenalisedDEQ
+from ufm.problem import Problem
+from ufm.solution import Solution
+from ufm.solvers._conclude import conclude
+
+__all__ = ["solve_direct"]
+
+Array = NDArray[np.float64]
+
+
+def solve_direct(
+    problem: Problem,
+    *,
+    dim: int | None = None,
+    seed: int = 0,
+    starts: int = 8,
+    tol: float = 1e-6,
+    max_iter: int = 5000,
+) -> Solution:
+    """Optimise the factors of ``problem`` from random starts and keep the best.
+
+    Args:
+        problem: what to solve.
+        dim: feature dimension d of the factors, default K. Below the rank of the convex optimum the gap stays open.
+        seed: seed >= 0 of the starts.
+        starts: number of starts >= 1.
+        tol: relative duality gap > 0 up to which the best point counts as the global optimum.
+        max_iter: L-BFGS iterations per start >= 1.
+
+    Returns:
+        The best point; its factors are the optimised ones. ``is_global`` is True if the duality gap at its logits is
+        at most ``tol``, a proof of optimality; else None, with a RuntimeWarning and ``info["warning"]``. ``info``
+        holds the final ``values`` of all starts, their relative ``spread`` and ``start_iterations``.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    k = problem.prior.num_classes
+    d = k if dim is None else integer("dim", dim, minimum=1)
+    seed = integer("seed", seed, minimum=0)
+    starts = integer("starts", starts, minimum=1)
+    tol = positive("tol", tol)
+    max_iter = integer("max_iter", max_iter, minimum=1)
+    landscape = _Landscape(problem, d)
+    rng = np.random.default_rng(seed)
+    best: Array | None = None
+    values: list[float] = []
+    iterations: list[int] = []
+    for _ in range(starts):
+        # gtol and ftol below what rounding allows: each run goes on until it can descend no further
+        found = minimize(
+            landscape,
+            landscape.start(rng),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 30, "ftol": 1e-17, "gtol": 1e-13},
+        )
+        value = landscape.value(found.x)
+        if not values or value < min(values):
+            best = found.x
+        values.append(value)
+        iterations.append(int(found.nit))
+    factors = landscape.factors(cast(Array, best))
+    if problem.loss.name == "ce":
+        # shifting a column of logits changes no probability, and centring shortens W
+        classifier = factors.classifier - factors.classifier.mean(axis=0)
+        factors = Factors(classifier, factors.features, factors.equilibrium)
+    info: dict[str, Any] = {
+        "values": values,
+        "spread": (max(values) - min(values)) / max(min(values), 1e-300),
+        "start_iterations": iterations,
+    }
+    return conclude(
+        problem,
+        "direct",
+        factors.logits,
+        tol=tol,
+        iterations=sum(iterations),
+        info=info,
+        dim=d,
+        factors=factors,
+        value=landscape.objective(factors),
+        trouble="" if max(iterations) < max_iter else f"a start reached max_iter = {max_iter}",
+    )
+
+
+@dataclass(frozen=True)
+class _Landscape:
+    """The objective as a smooth function of one unconstrained vector (w, w_0, h, h_0, S)."""
+
+    problem: Problem
+    dim: int
+
+    @property
+    def _is_equilibrium(self) -> bool:
+        return isinstance(self.problem.architecture, LinearDEQ | PenalisedDEQ)
+
+    @property
+    def _upper(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        return np.triu_indices(2 * self.dim, 1)
+
+    def start(self, rng: np.random.Generator) -> Array:
+        """Normal factors of random size, and a skew S whose exponential is far from the identity."""
+        size = self.problem.prior.num_classes * self.dim + 1
+        factors = rng.normal(size=2 * size) * math.exp(rng.uniform(-2, 1))
+        skew = rng.normal(size=len(self._upper[0]) if self._is_equilibrium else 0)
+        return np.concatenate([factors, skew])
+
+    def _split(self, x: Array) -> tuple[Array, Array, Array]:
+        size = self.problem.prior.num_classes * self.dim + 1
+        return x[:size], x[size : 2 * size], x[2 * size :]
+
+    def _budgets(self) -> tuple[float, float]:
+        return cast(Constrained, self.problem.architecture).factor_budgets(self.problem.prior.num_classes)
+
+    def _skew(self, s: Array) -> Array:
+        skew = np.zeros((2 * self.dim, 2 * self.dim))
+        skew[self._upper] = s
+        return skew - skew.T
+
+    def factors(self, x: Array) -> Factors:
+        """The factors at ``x``; they satisfy budgets and spectral bound."""
+        k, d = self.problem.prior.num_classes, self.dim
+        w, h, s = self._split(x)
+        if self.problem.is_constrained:
+            budget_w, budget_h = self._budgets()
+            w = math.sqrt(budget_w) / np.linalg.norm(w) * w
+            h = math.sqrt(budget_h) / np.linalg.norm(h) * h
+        a = None
+        if self._is_equilibrium:
+            a = self.problem.architecture.spectral_bound * expm(self._skew(s))[:d, :d]
+        return Factors(w[:-1].reshape(k, d), h[:-1].reshape(d, k), a)
+
+    def objective(self, factors: Factors) -> float:
+        """The risk, plus ``(lambda_W/2)|W|^2 + (lambda_H/2) sum_k n_k |h_k|^2`` with weight decay."""
+        risk = self.problem.risk(factors.logits)
+        architecture = self.problem.architecture
+        if not isinstance(architecture, Penalised):
+            return risk
+        w, h = factors.classifier, factors.features
+        decay = architecture.lambda_W * (w**2).sum() + architecture.lambda_H * (h**2).sum(axis=0) @ (
+            self.problem.prior.counts
+        )
+        return risk + 0.5 * float(decay)
+
+    def value(self, x: Array) -> float:
+        """The objective at ``x``."""
+        return self.objective(self.factors(x))
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        """``log`` of the objective and its gradient; under MSE, whose optimum can be 0, the objective itself."""
+        factors = self.factors(x)
+        value = self.objective(factors)
+        gradient = self._gradient(x, factors)
+        if self.problem.loss.name == "mse":
+            return value, gradient
+        value = max(value, 1e-300)
+        return math.log(value), gradient / value
+
+    def _gradient(self, x: Array, factors: Factors) -> Array:
+        d = self.dim
+        w, h, s = self._split(x)
+        seen = factors.equilibrium_features
+        g = self.problem.gradient(factors.logits)
+        g_w, g_h = g @ seen.T, factors.classifier.T @ g
+        g_s = np.empty(0)
+        if factors.equilibrium is not None:
+            g_h = np.linalg.inv(np.eye(d) - factors.equilibrium).T @ g_h
+            direction = np.zeros((2 * d, 2 * d))
+            direction[:d, :d] = self.problem.architecture.spectral_bound * g_h @ seen.T
+            full = expm_frechet(self._skew(s).T, direction, compute_expm=False)
+            g_s = (full - full.T)[self._upper]
+        architecture = self.problem.architecture
+        if isinstance(architecture, Penalised):
+            g_w = g_w + architecture.lambda_W * factors.classifier
+            g_h = g_h + architecture.lambda_H * factors.features * self.problem.prior.counts
+            # without a budget the slack coordinates play no part
+            return np.concatenate([g_w.ravel(), [0.0], g_h.ravel(), [0.0], g_s])
+        budget_w, budget_h = self._budgets()
+        return np.concatenate([_on_sphere(w, g_w, budget_w), _on_sphere(h, g_h, budget_h), g_s])
+
+
+def _on_sphere(x: Array, gradient: Array, budget: float) -> Array:
+    """Gradient through ``x -> sqrt(budget) x / |x|`` of a function of all but the last coordinate."""
+    norm = float(np.linalg.norm(x))
+    full = np.append(gradient.ravel(), 0.0)
+    return math.sqrt(budget) / norm * (full - x * (x @ full) / norm**2)

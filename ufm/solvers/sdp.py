@@ -1,0 +1,141 @@
+r"""``method="sdp"``: the semidefinite relaxation of Fang, He, Long and Su 2021, solved with CVXPY.
+
+With ``X = [W; H^T][W; H^T]^T`` the logits are ``Z = X_WH``, and both norms are linear in X: ``|W|_F^2 = tr X_WW``,
+``|h_k|^2 = (X_HH)_kk``. Dropping the rank constraint leaves the 2K x 2K semidefinite program
+
+    min f(X_WH)   subject to   tr X_WW <= c_W,  tr X_HH <= c_H,  X >= 0,
+    min f(X_WH) + (lambda_W/2) tr X_WW + (lambda_H/2) sum_k n_k (X_HH)_kk   over X >= 0,
+
+with budgets and with weight decay. It is tight once d >= 2K, and indeed once d >= rank(Z).
+
+A linear equilibrium layer ``z* = (I - A)^{-1} h`` with ``|A|_2 <= rho`` enters through what the classifier sees, z*:
+``|z*| <= |h| / (1 - rho)``, and ``A = rho I``, ``h = (1 - rho) z*`` reaches every such z*. So the DEQ is the explicit
+network on z* with budget ``c_H / (1 - rho)^2``, or with decay ``(1 - rho)^2 lambda_H``.
+
+The gauge of the other solvers is not used here: that the two agree is a check of it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm._validation import one_of, positive
+from ufm.architectures import Constrained, Penalised
+from ufm.problem import Problem
+from ufm.solution import Solution
+from ufm.solvers._conclude import conclude
+
+__all__ = ["solve_sdp"]
+
+Array = NDArray[np.float64]
+
+#: Above this number of classes conic solvers take minutes, or fail.
+_SLOW_CLASSES = 30
+#: The duality gap is first order in the error of the logits, so ask conic solvers for more than their defaults.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "CLARABEL": {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11},
+    "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 200_000},
+}
+
+
+def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = None, tol: float = 1e-5) -> Solution:
+    """Solve ``problem`` as Fang et al.'s semidefinite program.
+
+    Args:
+        problem: what to solve; K up to about 30, above which a UserWarning says that it is slow.
+        dim: feature dimension of the factors, default K.
+        solver: name of a conic solver that CVXPY has installed, default ``"CLARABEL"``.
+        tol: relative duality gap > 0 up to which the point counts as the global optimum. Conic solvers are accurate
+            to about 1e-8 *absolute*, so a risk below that comes out with ``is_global`` None.
+
+    Returns:
+        The solution; its value and bounds are recomputed from the logits. ``info`` holds CVXPY's ``status``,
+        ``solver``, ``objective``, ``solver_iterations`` and, with budgets, the ``budget_multipliers`` (y_W, y_H) of
+        ``|W|_F^2 <= c_W`` and ``|z*|_F^2 <= c_H``, for which ``2 sqrt(y_W y_H)`` is the multiplier of the nuclear norm.
+
+    Raises:
+        TypeError, ValueError: ``tol`` or ``solver`` is not what it should be.
+        RuntimeError: the conic solver failed.
+    """
+    import cvxpy as cp
+
+    tol = positive("tol", tol)
+    name = one_of("solver", "CLARABEL" if solver is None else solver, cp.installed_solvers())
+    k = problem.prior.num_classes
+    if k > _SLOW_CLASSES:
+        warnings.warn(
+            f"method 'sdp' is slow for K = {k} > {_SLOW_CLASSES} classes; method 'nuclear' is not",
+            UserWarning,
+            stacklevel=3,
+        )
+    scale_w, scale_h = _scales(problem)
+    # X = S x S with S = diag(scale_w, scale_h): the same program in units that suit the solver
+    x = cp.Variable((2 * k, 2 * k), PSD=True)
+    x_ww, x_wh, x_hh = x[:k, :k], x[:k, k:], x[k:, k:]
+    z = scale_w * scale_h * x_wh
+    objective = _risk(problem, z)
+    budgets: list[Any] = []
+    architecture = problem.architecture
+    if isinstance(architecture, Penalised):
+        decay_h = architecture.lambda_H * (1 - architecture.spectral_bound) ** 2
+        objective += architecture.lambda_W / 2 * scale_w**2 * cp.trace(x_ww)
+        objective += decay_h / 2 * scale_h**2 * (problem.prior.counts @ cp.diag(x_hh))
+    else:
+        budgets = [cp.trace(x_ww) <= 1, cp.trace(x_hh) <= 1]
+    program = cp.Problem(cp.Minimize(objective), budgets)
+    try:
+        program.solve(solver=name, **_SETTINGS.get(name, {}))
+    except cp.error.SolverError as error:
+        raise RuntimeError(f"the conic solver {name} failed: {error}") from error
+    if program.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or x.value is None:
+        raise RuntimeError(f"the conic solver {name} ended with status {program.status!r}")
+    info: dict[str, Any] = {"status": program.status, "solver": name, "objective": float(program.value)}
+    info["solver_iterations"] = int(program.solver_stats.num_iters or 0)
+    if budgets:
+        y_w, y_h = (max(0.0, float(budget.dual_value)) for budget in budgets)
+        info["budget_multipliers"] = (y_w / scale_w**2, y_h / scale_h**2)
+    return conclude(
+        problem,
+        "sdp",
+        _feasible(problem, scale_w * scale_h * x.value[:k, k:]),
+        tol=tol,
+        iterations=info["solver_iterations"],
+        info=info,
+        dim=dim,
+        trouble="" if program.status == cp.OPTIMAL else f"{name} reports {program.status}",
+    )
+
+
+def _scales(problem: Problem) -> tuple[float, float]:
+    """Units of W and of z*: the roots of the budgets, or those in which both weight decays are equal."""
+    architecture = problem.architecture
+    if isinstance(architecture, Penalised):
+        decay_h = architecture.lambda_H * (1 - architecture.spectral_bound) ** 2
+        scale = (decay_h / architecture.lambda_W) ** 0.25
+        return scale, 1 / scale
+    budget_w, budget_h = cast(Constrained, architecture).factor_budgets(problem.prior.num_classes)
+    return math.sqrt(budget_w), math.sqrt(budget_h) / (1 - architecture.spectral_bound)
+
+
+def _risk(problem: Problem, z: Any) -> Any:
+    """``f(z)`` as a CVXPY expression."""
+    import cvxpy as cp
+
+    pi = problem.prior.probabilities
+    if problem.loss.name == "ce":
+        return sum(p * (cp.log_sum_exp(z[:, k]) - z[k, k]) for k, p in enumerate(pi))
+    return sum(p / 2 * cp.sum_squares(z[:, k] - np.eye(len(pi))[k]) for k, p in enumerate(pi))
+
+
+def _feasible(problem: Problem, logits: Array) -> Array:
+    """Centre the columns under CE (no probability changes) and scale back into the ball what rounding put outside."""
+    if problem.loss.name == "ce":
+        logits = logits - logits.mean(axis=0)
+    if problem.is_constrained:
+        logits = logits * min(1.0, problem.radius / max(problem.gauge(logits), 1e-300))
+    return logits
