@@ -9,6 +9,7 @@ import abc
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr, xlog1py
 
 from ufm._validation import one_of
 
@@ -77,12 +78,10 @@ class CrossEntropy(Loss):
     def dual_value(self, logits: Array, pi: Array, scale: float = 1.0) -> float:
         """``sum_k pi_k H(q_k)`` with ``q_k = e_k + scale (p_k - e_k)`` and H the entropy."""
         p, miss = self.probabilities(logits)
-        miss = scale * miss
+        miss = np.minimum(scale * miss, 1.0)
         off = scale * p
         np.fill_diagonal(off, 0.0)
-        safe = np.where(off > 0, off, 1.0)
-        entropy = -(off * np.log(safe)).sum(axis=0) - (1 - miss) * np.log1p(-np.minimum(miss, 1 - 1e-300))
-        return float(pi @ entropy)
+        return float(pi @ (entr(off).sum(axis=0) - xlog1py(1 - miss, -miss)))
 
 
 class MeanSquaredError(Loss):

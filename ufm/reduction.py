@@ -12,11 +12,12 @@ and the same numbers of the gradient give its spectral norm. Size g + g^2, whate
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr, xlog1py, xlogy
 
 from ufm.priors import ClassPrior
 
@@ -49,77 +50,78 @@ class ReducedLogits:
     def gauge(self, prior: ClassPrior, weights: Array) -> float:
         """``sum_a omega_a (K_a - 1) |s_a| + |M diag(omega)|_*`` for group weights ``weights`` (g,)."""
         size = np.array([group.size for group in prior.groups], dtype=float)
-        return float(weights * (size - 1) @ np.abs(self.s) + np.linalg.norm(self.trivial * weights, "nuc"))
+        return float(
+            weights * (size - 1) @ np.abs(self.s) + np.linalg.svd(self.trivial * weights, compute_uv=False).sum()
+        )
 
 
 class ReducedRisk:
-    """Cross-entropy of reduced logits: value, gradient and Hessian column by column.
+    """Cross-entropy of reduced logits: value, gradient and Hessian.
 
-    A column of group b has ``delta_bb = s_b`` against its K_b - 1 siblings and
-    ``delta_ab = s_b + t_bb - t_ab`` against the K_a classes of group a, so ``loss_b = log(1 + sum_j m_j e^{-delta_j})``
-    with delta linear in ``y_b = (s_b, M[:, b])``.
+    A column of group b has margin ``delta_bb = s_b`` over its K_b - 1 siblings and
+    ``delta_ab = s_b + t_bb - t_ab`` over the K_a classes of group a, so ``loss_b = log(1 + sum_a m_ab e^{-delta_ab})``
+    with ``m_ab = K_a - [a=b]``.
     """
 
     def __init__(self, prior: ClassPrior) -> None:
         self.prior = prior
         self.size = np.array([group.size for group in prior.groups], dtype=float)
         self.mass = self.size * np.array([group.count for group in prior.groups]) / prior.num_samples
-        g = len(self.size)
-        self._maps: list[Array] = []
-        self._multiplicity: list[Array] = []
-        for b in range(g):
-            map_b = np.zeros((g, g + 1))
-            map_b[:, 0] = 1 - 1 / self.size[b]
-            map_b[:, 1 + b] = 1 / self.size[b]
-            map_b[np.arange(g), 1 + np.arange(g)] -= 1 / np.sqrt(self.size * self.size[b])
-            map_b[b] = 0.0
-            map_b[b, 0] = 1.0
-            multiplicity = self.size.copy()
-            multiplicity[b] -= 1
-            if multiplicity[b] == 0:  # a single class has no siblings
-                keep = np.arange(g) != b
-                map_b, multiplicity = map_b[keep], multiplicity[keep]
-            self._maps.append(map_b)
-            self._multiplicity.append(multiplicity)
+        self._root = np.sqrt(np.outer(self.size, self.size))
+        self._multiplicity = self.size[:, None] - np.eye(len(self.size))
 
-    def _columns(self, logits: ReducedLogits) -> Iterator[tuple[int, Array, Array, float]]:
-        for b, (map_b, multiplicity) in enumerate(zip(self._maps, self._multiplicity, strict=True)):
-            delta = map_b @ np.concatenate(([logits.s[b]], logits.trivial[:, b]))
-            top = max(0.0, float((-delta).max()))
-            terms = multiplicity * np.exp(-delta - top)
-            total = terms.sum()
-            loss = np.log1p(total) if top == 0.0 else top + np.log(np.exp(-top) + total)
-            yield b, terms / (np.exp(-top) + total), multiplicity, float(loss)
+    def _softmax(self, logits: ReducedLogits) -> tuple[Array, Array]:
+        """``w_ab``, probability of the m_ab wrong classes of group a in a column of group b, and the losses."""
+        t = logits.trivial / self._root
+        own = logits.s * (1 - 1 / self.size) + np.diagonal(t)
+        margins = own - t
+        np.fill_diagonal(margins, logits.s)
+        margins[self._multiplicity == 0] = np.inf  # a single class has no siblings
+        top = np.maximum(-margins.min(axis=0), 0.0)
+        terms = self._multiplicity * np.exp(-margins - top)
+        total = terms.sum(axis=0)
+        loss = np.where(top > 0, top + np.log(np.exp(-top) + total), np.log1p(total))
+        return terms / (np.exp(-top) + total), loss
 
     def value(self, logits: ReducedLogits) -> float:
         """The risk."""
-        return float(sum(self.mass[b] * loss for b, _, _, loss in self._columns(logits)))
+        return float(self.mass @ self._softmax(logits)[1])
 
     def entropy(self, logits: ReducedLogits, scale: float = 1.0) -> float:
         """``sum_k pi_k H(e_k + scale (p_k - e_k))``, the dual value ``-f*(scale grad f)``."""
-        total = 0.0
-        for b, w, multiplicity, _ in self._columns(logits):
-            off = scale * w[w > 0]
-            miss = min(off.sum(), 1 - 1e-300)
-            own = -(1 - miss) * np.log1p(-miss)
-            total += self.mass[b] * (own - off @ np.log(off / multiplicity[w > 0]))
-        return float(total)
+        off = scale * self._softmax(logits)[0]
+        miss = np.minimum(off.sum(axis=0), 1.0)
+        own = -xlog1py(1 - miss, -miss)
+        return float(self.mass @ (own + (entr(off) + xlogy(off, self._multiplicity)).sum(axis=0)))
 
     def gradient(self, logits: ReducedLogits) -> tuple[Array, Array]:
         """``(df/ds, df/dM)``, shapes (g,) and (g, g)."""
-        g = len(self.size)
-        d_s, d_trivial = np.zeros(g), np.zeros((g, g))
-        for b, w, _, _ in self._columns(logits):
-            column = -self.mass[b] * (w @ self._maps[b])
-            d_s[b], d_trivial[:, b] = column[0], column[1:]
+        w, _ = self._softmax(logits)
+        siblings = np.diagonal(w)
+        others = w.sum(axis=0) - siblings
+        d_s = -self.mass * (siblings + (1 - 1 / self.size) * others)
+        d_trivial = self.mass * w / self._root
+        np.fill_diagonal(d_trivial, -self.mass * others / self.size)
         return d_s, d_trivial
 
-    def hessians(self, logits: ReducedLogits) -> list[Array]:
-        """Hessian in ``y_b = (s_b, M[:, b])`` for every group b, each (g+1, g+1); distinct b do not interact."""
-        return [
-            self.mass[b] * (self._maps[b].T @ ((w[:, None] * self._maps[b]) - np.outer(w, w @ self._maps[b])))
-            for b, w, _, _ in self._columns(logits)
-        ]
+    @cached_property
+    def _maps(self) -> Array:
+        """``d delta_ab / d y_b`` with ``y_b = (s_b, M[:, b])``, shape (g, g, g+1) indexed [b, a]."""
+        g = len(self.size)
+        maps = np.zeros((g, g, g + 1))
+        for b in range(g):
+            maps[b, :, 0] = 1 - 1 / self.size[b]
+            maps[b, :, 1 + b] = 1 / self.size[b]
+            maps[b, np.arange(g), 1 + np.arange(g)] -= 1 / self._root[:, b]
+            maps[b, b, 0] = 1.0
+        return maps
+
+    def hessians(self, logits: ReducedLogits) -> Array:
+        """Hessians in ``y_b = (s_b, M[:, b])``, (g, g+1, g+1), one for every group b; distinct b do not interact."""
+        w = self._softmax(logits)[0].T[:, :, None]
+        weighted = w * self._maps
+        mean = weighted.sum(axis=1, keepdims=True)
+        return self.mass[:, None, None] * (np.swapaxes(self._maps, 1, 2) @ weighted - np.swapaxes(mean, 1, 2) @ mean)
 
     def dual_norm(self, gradient: tuple[Array, Array], weights: Array) -> float:
         """``|grad f diag(1/omega)|_2`` from the reduced gradient: standard representations and trivial block."""
@@ -127,4 +129,5 @@ class ReducedRisk:
         several = self.size > 1
         # d_s is the derivative at fixed M: K_a - 1 equal entries of the standard representation
         standard = np.abs(d_s[several]) / ((self.size[several] - 1) * weights[several])
-        return float(max(np.linalg.norm(d_trivial / weights, 2), standard.max(initial=0.0)))
+        trivial = np.linalg.svd(d_trivial / weights, compute_uv=False)
+        return float(max(trivial[0], standard.max(initial=0.0)))

@@ -265,7 +265,7 @@ class TwoGroups:
             excess = gauge - radius
             lo, hi = (m, hi) if excess > 0 else (lo, m)
             step = -excess / rate if rate < 0 else math.nan
-            # A small step before the last one proves nothing: the gauge has a kink in m where the trivial block vanishes.
+            # A small step before this one proves nothing: the gauge has a kink where the trivial block vanishes.
             if abs(step) <= 1e-14 * max(1.0, abs(m)) or hi - lo <= 2e-16 * max(1.0, abs(m)):
                 break
             new = m + step
