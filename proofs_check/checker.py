@@ -291,29 +291,30 @@ def describe(claim: Claim) -> str:
     """The claim in words, from its data alone."""
     parameters = ", ".join(f"{key}={brief(value)}" for key, value in sorted(claim.parameters.items()))
     loss = {"ce": "cross-entropy", "mse": "mean squared error"}[claim.loss]
-    text = brief(claim.statement)
+    stated = claim.statement if isinstance(claim.statement, dict) else {}
     if claim.kind == "threshold":
         fixed = f", {claim.fixed[0]}={brief(str(claim.fixed[1]))}" if claim.fixed else ""
         prior = f"K_A={claim.sizes[0]}, K_B={claim.sizes[1]}{fixed}"
-        what = f"the ratio n_A/n_B from which on the minority is collapsed is in {text}"
     else:
         groups = [f"{k} of {brief(str(n))}" for k, n in zip(claim.sizes, claim.counts, strict=True)]
         prior = f"classes {', '.join(groups[:6])}{', ...' if len(groups) > 6 else ''}"
-        what = {
-            "value": f"the optimal value is in {text}",
-            "phase": f"collapse of the minority: {text}",
-            "counterexample": f"not every optimum is a simplex ETF: {text}",
-        }[claim.kind]
+    inside = f"[{brief(stated.get('lower'))}, {brief(stated.get('upper'))}]"
+    what = {
+        "value": f"the optimal value is in {inside}",
+        "threshold": "no ratio n_A/n_B collapses the minority"
+        if "infinite" in stated
+        else f"the ratio n_A/n_B from which on the minority is collapsed is in {inside}",
+        "phase": f"the phase of minority collapse is {brief(stated.get('phase'))}",
+        "counterexample": f"a feasible point beats every simplex ETF by {brief(stated.get('margin'))}",
+    }[claim.kind]
     return f"{claim.architecture}({parameters}), {loss}, {prior}: {what}"
 
 
 def brief(value: Any) -> str:
     """Data for people: rationals too long to read become decimals with 20 digits, everything else is cut short."""
-    if isinstance(value, dict) and set(value) == {"lower", "upper"}:
-        return f"[{brief(value['lower'])}, {brief(value['upper'])}]"
     if isinstance(value, str) and len(value) > 12 and RATIONAL.fullmatch(value):
         return "~" + str(arb(rational(value, "number")).str(20, radius=False))
-    return value if isinstance(value, str) and RATIONAL.fullmatch(value) else f"{value!r:.200}"
+    return value if isinstance(value, str) and re.fullmatch("[a-z]{1,12}|[-0-9/]{1,12}", value) else f"{value!r:.200}"
 
 
 # Values -------------------------------------------------------------------------------------------------------------

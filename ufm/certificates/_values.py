@@ -7,11 +7,12 @@ a wider enclosure, never a wrong one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import ctx
+from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 
 from proofs_check import checker
@@ -34,6 +35,9 @@ Array = NDArray[np.float64]
 
 #: Significant digits of the ends of a certified interval.
 DIGITS = 30
+
+#: Bits to which a point in closed form is computed.
+BITS = 160
 
 
 def certify(solution: Solution) -> Certificate:
@@ -72,22 +76,64 @@ def certify(solution: Solution) -> Certificate:
     if _is_zero(problem):
         statement = {"lower": "0", "upper": "0"}
         return Certificate.proving({**claim, "statement": statement}, {})
-    within, means = _group_means(problem, solution.logits)
+    for point in [_diagonal_point(claim)] if problem.loss.name == "mse" else _points_near(problem, solution.logits):
+        certificate = _certificate(claim, point)
+        if certificate is not None:
+            return certificate
+    raise CertificationError("no feasible rational point was found near the solution")
+
+
+def _points_near(problem: Problem, logits: Array) -> Iterator[dict[str, Any]]:
+    """Rational points near the logits, each a little further inside the budgets than the one before."""
+    within, means = _group_means(problem, logits)
     if not (np.isfinite(within).all() and np.isfinite(means).all()):
         raise CertificationError("the solution's logits are not finite")
     left, right = _factorise(problem, means)
-    shrink = 1.0
-    for attempt in range(60):
-        point = {
+    for power in (None, *range(-52, -4, 2)):
+        shrink = 1.0 if power is None else 1.0 - 2.0**power
+        yield {
             "within": [text(shrink * s) for s in within],
             "left": [[text(x) for x in row] for row in left],
             "right": [[text(shrink * x) for x in row] for row in right],
         }
-        certificate = _certificate(claim, point)
-        if certificate is not None:
-            return certificate
-        shrink = 1.0 - 2.0 ** (attempt - 52)  # a few roundings off the budget at first, then ever further inside
-    raise CertificationError("no feasible rational point was found near the solution")
+
+
+def _diagonal_point(claim: dict[str, Any]) -> dict[str, Any]:
+    """The optimum under MSE, ``z_k = max(0, 1 - mu omega_k/pi_k)`` on the diagonal, to BITS bits.
+
+    With budgets ``sum_k z_k = radius`` fixes mu; near radius = K the risk is so small that doubles would not do.
+    """
+    with ctx.workprec(checker.PRECISION):
+        problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
+        rates = [arb(problem.total / n) for n in problem.counts]  # omega_k / pi_k
+        omega = [arb(1)] * len(rates)
+        if problem.radius2 is None:
+            omega = [arb(n).sqrt() for n in problem.counts]
+            rates = [rate * weight for rate, weight in zip(rates, omega, strict=True)]
+            mu = arb(problem.strength2).sqrt()
+        else:
+            radius, used, slope, mu = arb(problem.radius2).sqrt(), 0, arb(0), arb(0)
+            for size, rate in zip(problem.sizes, rates, strict=True):  # groups come most frequent first
+                used, slope = used + size, slope + size * rate
+                mu = mu.max((used - radius) / slope)
+        z = [_rational((1 - mu * rate).max(arb(0)) * (1 - arb(2) ** -BITS)) for rate in rates]
+        # L_a = sqrt(z_a omega_a / K_a) balances |S L|^2 and |R S diag(omega)|^2 group by group
+        root = [
+            _rational((arb(fmpq(x.numerator, x.denominator)) * weight / size).sqrt())
+            for x, weight, size in zip(z, omega, problem.sizes, strict=True)
+        ]
+    right = [x / size / r if r else Fraction(0) for x, size, r in zip(z, problem.sizes, root, strict=True)]
+    return {"within": [text(x) for x in z], "left": _diagonal(root), "right": _diagonal(right)}
+
+
+def _rational(ball: arb) -> Fraction:
+    """A rational with few more than BITS bits inside or next to the ball."""
+    value = lower_end(ball.mid())
+    return Fraction(round(value * 2 ** (BITS + 20)), 2 ** (BITS + 20))
+
+
+def _diagonal(entries: list[Fraction]) -> list[list[str]]:
+    return [[text(x) if a == b else "0" for b in range(len(entries))] for a, x in enumerate(entries)]
 
 
 def _is_zero(problem: Problem) -> bool:
@@ -111,7 +157,9 @@ def _certificate(claim: dict[str, Any], point: dict[str, Any]) -> Certificate | 
         problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
         at = checker.evaluate(problem, point)
         norm = _dual_norm(problem, at)
-        for power in range(-50, 0, 2):
+        if norm < Fraction(10) ** (2 * DIGITS - checker.MAX_DIGITS):
+            raise CertificationError("the optimal value is too small for the certificate format")
+        for power in (-BITS, *range(-50, 0, 2)):
             witness = {"point": point, "dual_norm": text(round_up(norm * (1 + Fraction(2) ** power), DIGITS))}
             try:
                 lower, upper = checker.enclose(problem, witness)
@@ -128,8 +176,12 @@ def _certificate(claim: dict[str, Any], point: dict[str, Any]) -> Certificate | 
 
 
 def _dual_norm(problem: checker.Claim, at: checker.Point) -> Fraction:
-    """|G diag(1/omega)|_2 at the point, to about double precision whatever its magnitude."""
+    """|G diag(1/omega)|_2 at the point: exact for a diagonal block, else to double precision whatever its magnitude."""
     g, sizes = len(problem.sizes), np.sqrt(np.array(problem.sizes, dtype=float))
+    if not any(at.block[a][b] != 0 for a in range(g) for b in range(g) if a != b):
+        weights = [arb(1) if problem.radius2 is not None else arb(n).sqrt() for n in problem.counts]
+        entries = [k * at.block[a][a] for a, k in enumerate(problem.sizes)] + at.standard
+        return max(upper_end(abs(x) / w) for x, w in zip(entries, 2 * weights, strict=True))
     scale = max((abs(x).mid() for x in [*at.standard, *(x for row in at.block for x in row)]), key=lower_end)
     if not scale > 0:
         return Fraction(1)
