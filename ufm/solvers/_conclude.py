@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 
 #: Absolute gap that counts as closed under MSE, whose optimum can be 0: residuals ``Z - I`` of about 3e-8.
 MSE_FLOOR = 1e-15
+#: A cross-entropy below this has no accurate bound any more.
+_UNDERFLOW = 1e-290
 
 
 def lower_bound(problem: Problem, logits: Array) -> float:
@@ -28,11 +30,11 @@ def lower_bound(problem: Problem, logits: Array) -> float:
 def is_closed(problem: Problem, value: float, lower: float, tol: float) -> bool:
     """Whether ``value - lower <= tol * value`` (under MSE also if it is at most ``MSE_FLOOR``).
 
-    A cross-entropy that underflows (below 1e-290) has no accurate bound and never counts as closed.
+    A cross-entropy that underflows has no accurate bound and never counts as closed.
     """
     if problem.loss.name == "mse":
         return value - lower <= max(tol * value, MSE_FLOOR)
-    return value >= 1e-290 and value - lower <= tol * value
+    return value >= _UNDERFLOW and value - lower <= tol * value
 
 
 def conclude(
@@ -70,6 +72,8 @@ def conclude(
     info["relative_gap"] = (value - lower) / value if value > 0 else 0.0
     multiplier = problem.dual_norm(problem.gradient(logits)) if problem.is_constrained else problem.strength
     if not closed:
+        if problem.loss.name == "ce" and value < _UNDERFLOW:
+            trouble = "the cross-entropy underflows float64"
         reason = f" ({trouble})" if trouble else ""
         info["warning"] = (
             f"method {method!r} stopped with a relative duality gap of {info['relative_gap']:.2g}, "

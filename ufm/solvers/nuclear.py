@@ -34,7 +34,7 @@ from ufm._validation import integer, positive
 from ufm.losses import CrossEntropy
 from ufm.problem import Problem
 from ufm.solution import Solution
-from ufm.solvers._conclude import conclude, is_closed, lower_bound
+from ufm.solvers._conclude import MSE_FLOOR, conclude, is_closed, lower_bound
 
 __all__ = ["solve_nuclear"]
 
@@ -70,8 +70,7 @@ def solve_nuclear(
 
     Returns:
         The solution. Where the gap stays above ``tol``, ``is_global`` is None, a RuntimeWarning says so, and ``info``
-        repeats it under ``"warning"``. ``info`` counts the steps: ``proximal_steps``, ``newton_steps``, ``cg_steps``,
-        and gives the ``rank``.
+        repeats it under ``"warning"``. ``info`` counts the ``proximal_steps``, ``newton_steps`` and ``cg_steps``.
 
     Raises:
         TypeError, ValueError: ``tol``, ``max_iter`` or ``start`` is not what it should be.
@@ -81,8 +80,7 @@ def solve_nuclear(
     first = None if start is None else _check_start(start, problem.prior.num_classes)
     exact = _without_iterating(problem)
     if exact is not None:
-        rank = int(np.linalg.matrix_rank(exact))
-        return conclude(problem, "nuclear", exact, tol=tol, iterations=0, info={"rank": rank}, dim=dim)
+        return conclude(problem, "nuclear", exact, tol=tol, iterations=0, info={}, dim=dim)
     search = _Search(problem, first)
     trouble = search.run(tol, max_iter)
     return conclude(
@@ -92,7 +90,7 @@ def solve_nuclear(
         tol=tol,
         lower=search.lower,
         iterations=search.iterations,
-        info=search.info,
+        info=search.counts,
         dim=dim,
         trouble=trouble,
     )
@@ -185,7 +183,7 @@ class _Search:
         self.problem = problem
         self.lower = 0.0
         self.iterations = 0
-        self.info: dict[str, Any] = {"rank": 0, "proximal_steps": 0, "newton_steps": 0, "cg_steps": 0}
+        self.counts: dict[str, Any] = {"proximal_steps": 0, "newton_steps": 0, "cg_steps": 0}
         self._y, self._value = self._feasible_start(start)
         self._step = 1 / max(_SecondOrder(problem, self._y).bound, 1e-300)
 
@@ -212,9 +210,8 @@ class _Search:
         if norm == 0:
             return self._feasible_start(None)
         y = y / norm
-        if problem.is_constrained:
-            y = y * (problem.radius if start is None else min(problem.radius, norm))
-            return y, self._objective(y, 0.0)
+        if problem.is_constrained:  # the constraint binds at the optimum, see _without_iterating
+            return y * problem.radius, self._objective(y * problem.radius, problem.radius)
         if start is None:
             found = minimize_scalar(
                 lambda t: self._objective(y * math.exp(t), math.exp(t)), bounds=(-40.0, 40.0), method="bounded"
@@ -233,7 +230,7 @@ class _Search:
         while True:
             self.lower = max(self.lower, lower_bound(self.problem, self._y / self.problem.weights))
             gap = self._value - self.lower
-            if is_closed(self.problem, self._value, self.lower, tol):
+            if is_closed(self.problem, self._value, self.lower, tol) and self._is_stationary(tol):
                 return ""
             if self.iterations >= max_iter:
                 return f"max_iter = {max_iter} reached"
@@ -249,6 +246,21 @@ class _Search:
                 full_step = self._newton(point)
             burst = max(1, burst // 2) if full_step else min(_MAX_BURST, 2 * burst)
 
+    def _is_stationary(self, tol: float) -> bool:
+        """Whether ``strength |Y|_* + <G, Z>`` and the excess of the dual norm vanish to first order as well.
+
+        With budgets both are part of the duality gap. With weight decay the gap is second order in them, and closing
+        it to tol would leave logits accurate to the root of tol.
+        """
+        problem = self.problem
+        if problem.is_constrained:
+            return True
+        logits = self._y / problem.weights
+        gradient, gauge = problem.gradient(logits), problem.gauge(logits)
+        complementarity = abs(problem.strength * gauge + float(np.vdot(gradient, logits)))
+        excess = max(0.0, problem.dual_norm(gradient) - problem.strength) * gauge
+        return complementarity + excess <= max(tol * self._value, MSE_FLOOR if problem.loss.name == "mse" else 0.0)
+
     def _proximal_burst(self, steps: int) -> tuple[_Point, bool]:
         """Take accelerated proximal gradient steps; second result: whether the rank has settled."""
         point = None
@@ -257,11 +269,11 @@ class _Search:
         self._step *= 2  # curvature falls with the risk; too long a step is halved below
         for _ in range(steps):
             candidate = self._proximal(towards)
-            self.info["proximal_steps"] += 1
+            self.counts["proximal_steps"] += 1
             if candidate.value > self._value and momentum > 1:
                 momentum, towards = 1.0, self._y
                 candidate = self._proximal(towards)
-                self.info["proximal_steps"] += 1
+                self.counts["proximal_steps"] += 1
             if candidate.value > self._value * (1 + _ROUNDING):
                 break
             following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
@@ -275,7 +287,6 @@ class _Search:
         if point is None:
             point = candidate
             ranks.append(point.rank)
-        self.info["rank"] = point.rank
         recent = ranks[-max(1, steps // 4) - 1 :]
         return point, min(recent) == max(recent)
 
@@ -314,7 +325,7 @@ class _Search:
         if system.mu <= 0:
             return False
         x, cg_steps = system.solve()
-        self.info["cg_steps"] += cg_steps
+        self.counts["cg_steps"] += cg_steps
         slope = float(np.vdot(system.gradient, x))
         d = point.u @ x @ point.vt
         length = 1.0
@@ -322,7 +333,7 @@ class _Search:
             new = self._retract(point.y + length * d, point.rank)
             if new.value <= point.value + 1e-4 * length * slope + _ROUNDING * point.value:
                 self._y, self._value = new.y, new.value
-                self.info["newton_steps"] += 1
+                self.counts["newton_steps"] += 1
                 return length == 1.0
             length /= 2
         return False
