@@ -13,11 +13,14 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 from claim_samples import CRASHING, EVIL, FIGURED, FIGURES, GOOD, INTERRUPTED, LAST, REFUTED, claim, found
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import ufm
 from ufm.claims import Figure
-from ufm.claims._figures import gram_figure, order_parameter_figure, threshold_figure
+from ufm.claims._figures import gram_figure, order_parameter_figure
 from ufm.report import build_report, claims_table_markdown, load_report, render_html, schema, write_atomically
+from ufm.report._formula import to_html, to_mathtext
 from ufm.report._html import number
 from ufm.report.figures import KINDS, draw
 from ufm.report.readme import BEGIN, END, main, replace_table
@@ -191,6 +194,39 @@ class TestPage:
         assert number(value) == text
 
 
+class TestFormulas:
+    @pytest.mark.parametrize(
+        ("text", "html", "mathtext"),
+        [
+            ("s_B, K_A = 3", "s<sub>B</sub>, K<sub>A</sub> = 3", "$s_{B}$, $K_{A}$ = 3"),
+            ("|Z|_* ≤ R*_DEQ", "|Z|<sub>*</sub> ≤ R*<sub>DEQ</sub>", "|Z|$_{*}$ ≤ R*$_{DEQ}$"),
+            ("|A|_F² <", "|A|<sub>F</sub>² &lt;", "|A|$_{F}$² <"),
+            ("solve_reduced a_b_c", "solve_reduced a_b_c", "solve_reduced a_b_c"),
+            (r"$x_1$ y_1", "$x<sub>1</sub>$ y<sub>1</sub>", "$x_1$ y_1"),
+        ],
+    )
+    def test_subscripts(self, text, html, mathtext):
+        assert to_html(text) == html
+        assert to_mathtext(text) == mathtext
+
+    @pytest.mark.parametrize(
+        ("text", "html"),
+        [
+            ("(1-ρ)^2 e^{-s_A}", "(1-ρ)<sup>2</sup> e<sup>-s<sub>A</sub></sup>"),
+            ("gap 1.2e-13, 3e5", "gap 1.2·10<sup>−13</sup>, 3·10<sup>5</sup>"),
+            ("commit 1a2e13 and v1.2e3", "commit 1a2e13 and v1.2e3"),
+        ],
+    )
+    def test_superscripts_and_powers_of_ten(self, text, html):
+        assert to_html(text) == html
+
+    @settings(derandomize=True, deadline=None, max_examples=150)
+    @given(st.text("ab<>&\"'_^{}|*$e-1", max_size=20))
+    def test_nothing_escapes_escaping(self, text):
+        tags = set(re.findall(r"<[^>]*>", to_html(text)))
+        assert tags <= {"<sub>", "</sub>", "<sup>", "</sup>"}
+
+
 class TestFigures:
     @pytest.mark.parametrize("figure", FIGURES, ids=lambda f: f.kind)
     def test_drawings_are_well_formed_and_repeatable(self, figure):
@@ -210,13 +246,6 @@ class TestFigures:
         before = draw(entry, 1)
         entry["data"]["series"][0]["points"]["y"] = [0.2]
         assert draw(entry, 1) != before
-
-    def test_thresholds_of_fang(self):
-        figure = threshold_figure(ufm.LayerPeeled(1, 5), 10, (3, 5, 7))
-        assert [m["y"] for m in figure.data["marks"]] == pytest.approx([245.4969306, 12.19244708, 4.00046671], rel=1e-8)
-        curve = figure.data["curves"][1]
-        assert curve["y"] == sorted(curve["y"])
-        assert "<svg" in draw({"kind": figure.kind, "title": "t", "caption": "c", "data": figure.data}, 1)
 
     def test_gram_figure_states_the_largest_difference(self):
         figure = gram_figure("Gram", [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.25], [0.0, 1.0]], [1, 1])

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from ufm.report._build import labels, started
+from ufm.report._formula import to_html
 
 __all__ = ["render_html"]
 
@@ -30,7 +31,7 @@ def render_html(report: dict[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "seconds": _seconds, "details": _details, "formula": _formula}
+    environment.filters |= {"number": number, "seconds": _seconds, "details": _details, "formula": to_html}
     groups: dict[str, list[dict[str, Any]]] = {}
     for verdict in report["verdicts"]:
         groups.setdefault(verdict["claim"]["group"], []).append(verdict)
@@ -86,21 +87,6 @@ def _figures(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return drawn
 
 
-#: Subscripts of one or two letters, a bar or a bracket: ``n_B``, ``|Z|_*``, ``E_{min}``; never ``solve_reduced``.
-_SUBSCRIPT = re.compile(r"(?:(?<!\w)([A-Za-zα-ωΑ-Ω]{1,2})|(?<=[|)\]‖]))_(?:\{([^{}\s]+)\}|([A-Za-z0-9]{1,3}\b|\*))")
-_SUPERSCRIPT = re.compile(r"(?<=[\w|)\]>‖])\^(?:\{([^{}]+)\}|([A-Za-z0-9*]))")
-#: Numbers such as ``1.2e-13``.
-_SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d{1,3})\b")
-
-
-def _formula(text: str) -> Markup:
-    """Escape ``text`` and set subscripts and superscripts of formulas such as ``n_B`` or ``|A|_F^2``."""
-    escaped = str(Markup.escape(text))
-    lowered = _SUBSCRIPT.sub(lambda m: f"{m[1] or ''}<sub>{m[2] or m[3]}</sub>", escaped)
-    raised = _SUPERSCRIPT.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", lowered)
-    return Markup(_SCIENTIFIC.sub(lambda m: f"{m[1]}·10<sup>{int(m[2])}</sup>".replace("-", "−"), raised))
-
-
 def _details(details: dict[str, Any]) -> Markup:
     """A description list; lists of like records become tables, matrices too."""
     rows = Markup("").join(
@@ -111,7 +97,7 @@ def _details(details: dict[str, Any]) -> Markup:
 
 def _label(key: str) -> Markup:
     words = key if re.fullmatch(r"[A-Za-z]{1,2}_\w+", key) else key.replace("_", " ")
-    return _formula(words)
+    return to_html(words)
 
 
 def _value(value: Any) -> Markup:

@@ -1,6 +1,7 @@
 """Figures of the report, drawn as inline SVG from the data that evidence carries.
 
-The layouts of ``Figure.data`` by kind (lists of numbers; null or a string for a missing or infinite value is a gap):
+The layouts of ``Figure.data`` by kind (lists of numbers; null or a string for a missing or infinite value is a gap;
+labels are plain text, in which subscripts such as ``n_B`` are typeset, or hold Matplotlib's ``$...$``):
 
 ``"thresholds"``
     ``{"x_label", "y_label", "curves": [{"label", "x", "y"}], "marks": [{"label", "x", "y"}]}``: collapse thresholds
@@ -27,6 +28,8 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as MplFigure
 from matplotlib.ticker import MaxNLocator
+
+from ufm.report._formula import to_mathtext
 
 __all__ = ["KINDS", "draw"]
 
@@ -88,11 +91,13 @@ def _thresholds(canvas: MplFigure, data: dict[str, Any]) -> None:
     axes = canvas.add_subplot()
     axes.set_yscale("log")
     for i, curve in enumerate(data["curves"]):
-        axes.plot(_numbers(curve["x"]), _numbers(curve["y"]), color=_pick(COLOURS, i), label=curve["label"])
+        axes.plot(
+            _numbers(curve["x"]), _numbers(curve["y"]), color=_pick(COLOURS, i), label=to_mathtext(curve["label"])
+        )
     for i, mark in enumerate(data["marks"]):
         axes.plot(mark["x"], mark["y"], _pick(MARKERS, i), color="#111827", markersize=4.5, zorder=3)
         axes.annotate(
-            mark["label"],
+            to_mathtext(mark["label"]),
             (mark["x"], mark["y"]),
             xytext=(6, -3),
             textcoords="offset points",
@@ -107,15 +112,14 @@ def _order_parameter(canvas: MplFigure, data: dict[str, Any]) -> None:
     canvas.set_size_inches(WIDTH, 3.6)
     axes = canvas.add_subplot()
     for i, threshold in enumerate(data["thresholds"]):
-        axes.axvline(
-            threshold["x"], color="#6b7280", linestyle=("--", ":")[i % 2], linewidth=1, label=threshold["label"]
-        )
+        style, name = ("--", ":")[i % 2], to_mathtext(threshold["label"])
+        axes.axvline(threshold["x"], color="#6b7280", linestyle=style, linewidth=1, label=name)
     for i, series in enumerate(data["series"]):
         colour = _pick(COLOURS, i)
         line, points = series["line"], series["points"]
         if line is not None:
-            label = None if points is not None else series["label"]
-            axes.plot(_numbers(line["x"]), _numbers(line["y"]), color=colour, label=label)
+            named = None if points is not None else to_mathtext(series["label"])
+            axes.plot(_numbers(line["x"]), _numbers(line["y"]), color=colour, label=named)
         if points is not None:
             axes.plot(
                 _numbers(points["x"]),
@@ -125,7 +129,7 @@ def _order_parameter(canvas: MplFigure, data: dict[str, Any]) -> None:
                 markeredgecolor="white",
                 markeredgewidth=0.6,
                 linestyle="none",
-                label=series["label"],
+                label=to_mathtext(series["label"]),
                 zorder=3,
             )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -133,20 +137,20 @@ def _order_parameter(canvas: MplFigure, data: dict[str, Any]) -> None:
 
 
 def _matrices(canvas: MplFigure, data: dict[str, Any]) -> None:
-    panels = [(panel["label"], np.asarray(panel["matrix"], dtype=float)) for panel in data["panels"]]
+    panels = [(to_mathtext(panel["label"]), np.asarray(panel["matrix"], dtype=float)) for panel in data["panels"]]
     largest = max(float(np.abs(matrix).max()) for _, matrix in panels)
     edges = np.cumsum(data["class_groups"])[:-1]
     canvas.set_size_inches(WIDTH, WIDTH / len(panels) - 0.05)
     colours = mpl.colormaps["RdBu_r"].resampled(101)
     image = None
     all_axes = []
-    for i, (label, matrix) in enumerate(panels):
+    for i, (title, matrix) in enumerate(panels):
         axes = canvas.add_subplot(1, len(panels), i + 1)
         image = axes.pcolormesh(matrix, cmap=colours, vmin=-largest, vmax=largest, edgecolors="face", linewidth=0.2)
         axes.set_aspect("equal")
         axes.invert_yaxis()
         axes.spines[["top", "right"]].set_visible(True)
-        axes.set_title(label)
+        axes.set_title(title)
         axes.grid(False)
         axes.set_xticks([])
         axes.set_yticks([])
@@ -169,8 +173,8 @@ KINDS: dict[str, Callable[[MplFigure, dict[str, Any]], None]] = {
 
 
 def _finish(axes: Any, data: dict[str, Any]) -> None:
-    axes.set_xlabel(data["x_label"])
-    axes.set_ylabel(data["y_label"])
+    axes.set_xlabel(to_mathtext(data["x_label"]))
+    axes.set_ylabel(to_mathtext(data["y_label"]))
     handles, _ = axes.get_legend_handles_labels()
     if handles:
         axes.legend(loc="best")
