@@ -257,6 +257,10 @@ def test_coincident_means_are_zero_when_centred(mean, k):
     assert etf_error(m) == pytest.approx(1.0)
 
 
+def test_a_large_common_mean_does_not_hide_differences():
+    assert etf_error(simplex_etf(4, seed=1) + 1e8) < 1e-6
+
+
 @laws
 @given(matrices())
 def test_centred(m):
@@ -299,8 +303,9 @@ def test_cosine_matrix():
     m = np.array([[1.0, 1e-5, 2e-5], [0.0, 1e-5, -2e-5]])
     assert cosine_matrix(m)[1, 2] == pytest.approx(0.0)
     assert cosine_matrix(m, zero=1e-4)[1, 2] == 1.0
-    parallel = np.random.default_rng(8).standard_normal((7, 1)) * np.linspace(1, 9, 9)
-    assert cosine_matrix(parallel).max() <= 1.0
+    lines = np.random.default_rng(8).standard_normal((100, 7))
+    assert max(cosine_matrix(np.outer(x, [1, 3, -7])).max() for x in lines) == 1.0
+    assert min(cosine_matrix(np.outer(x, [1, 3, -7])).min() for x in lines) == -1.0
 
 
 def cosines_of_zero_vectors_are_zero(m):

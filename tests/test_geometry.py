@@ -84,6 +84,12 @@ def test_small_common_direction_is_not_total():
     assert Geometry.of(factors_of(z), PRIOR).phase == "partial"
 
 
+def test_logits_shared_by_all_classes_do_not_count():
+    # Adding a constant to a column changes no probability: minority features along it carry nothing.
+    z = step_case("total") + np.array([0, 0, 0, 0, 0.5, 0.5, 0.5])
+    assert Geometry.of(factors_of(z), PRIOR).phase == "total"
+
+
 def test_cancelling_differences_are_not_collapse():
     # s_b is a mean: here it is zero although no two of the group's classes coincide.
     z = np.zeros((7, 7))

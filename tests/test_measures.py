@@ -157,6 +157,7 @@ CASES = [
     ({"counts": (6, 2, 6, 2, 2)}, {}, [(0, 2), (1, 3, 4)]),
     ({"counts": (3, 3), "d": 1}, {}, [(0, 1)]),
     ({"counts": (4, 9, 4, 1, 1), "d": 3, "offset": 2.0}, {"num_minority": 3}, [(0, 1), (2, 3, 4)]),
+    ({"counts": (2, 7, 1, 5)}, {"num_minority": 2}, [(1, 3), (0, 2)]),
     ({"counts": (4, 4, 4), "d": 9}, {"num_minority": 2}, [(0,), (1, 2)]),
     ({"counts": (5, 4, 3, 2)}, {"prior": ufm.ClassPrior([10, 10, 1, 1])}, [(0, 1), (2, 3)]),
 ]
@@ -507,7 +508,8 @@ def test_minority_collapse():
     w = np.vstack([majority, np.tile(np.linalg.svd(majority)[2][-1], (2, 1))])
     y = np.repeat(np.arange(6), [8, 8, 8, 8, 2, 2])
     m = measure(w[y], y, classifier=w)
-    assert m.minority_cosine == m.minority_feature_cosine == 1.0
+    assert m.minority_cosine == pytest.approx(1.0, abs=1e-15)
+    assert m.minority_feature_cosine == pytest.approx(1.0, abs=1e-15)
     assert m.majority_cosine == pytest.approx(-1 / 3)
     assert m.group_scales == pytest.approx((16 * 4 / 3, 0.0))
     assert m.phase == "partial"
@@ -532,11 +534,39 @@ def test_tolerance_of_the_phase():
 
 
 def test_logits_shared_by_all_classes_are_no_evidence():
-    # A common offset of bias or logits changes no probability: the phase must not depend on it.
-    x, y, w, b = sample(16)
-    plain = measure(x, y, classifier=w, bias=b)
-    same(measure(x, y, classifier=w, bias=b + 1e4).to_dict(), plain.to_dict(), 1e-8)
-    assert measure(x, y, classifier=w, bias=b + 1e9).phase == plain.phase == "none"
+    # What is added to all logits of a sample changes no probability: it must not make the rest look small.
+    x, y, w, b = sample(16, counts=(5, 5, 5, 2, 2))
+    same(measure(x, y, classifier=w, bias=b + 1e4).to_dict(), measure(x, y, classifier=w, bias=b).to_dict())
+    common = 1e5 * np.ones((5, 1)) @ w[:1]
+    assert measure(x, y, classifier=w + common).phase == measure(x, y, classifier=w).phase == "none"
+
+
+def test_phase_does_not_depend_on_scale():
+    x, y, w, _ = sample(16, counts=(5, 5, 5, 2, 2))
+    w[3:] = w[3]
+    x[y >= 3] = x[y >= 3][0]
+    noise = 1e-6 * np.random.default_rng(0).standard_normal(x.shape)
+    for scale in (1e-8, 1.0, 1e8):
+        assert measure(scale * (x + noise), y, classifier=w).phase == "partial"
+
+
+def test_round_off_in_coinciding_means():
+    means = np.array([[1.0, 1.0 + 2e-16, -1.0], [0.1, 0.1, 0.3]])
+    x = means.T[[0, 0, 1, 1, 2]]
+    assert nearest_mean_agreement(x, means, [0, 1, 0, 1, 2]) == 1.0
+    assert nearest_mean_agreement(x, means, [0, 1, 0, 2, 2]) == pytest.approx(0.8)
+    assert cdnv([0.1, 0.1, 0.1], means) is None
+    means[0, 1] = 1.0 + 1e-5
+    assert nearest_mean_agreement(means.T, means, [1, 0, 2]) == pytest.approx(1 / 3)
+    means[0, 1] = 1.0 + 1e-9
+    assert cdnv([0.1, 0.1, 0.1], means) > 1e15
+
+
+def test_equal_samples_have_no_spread():
+    x = np.tile([0.1, 1 / 3, 1e3], (3001, 1))
+    statistics = FeatureStatistics(2).update(x, np.arange(3001) % 2)
+    assert statistics.class_variances.max() < 1e-30
+    np.testing.assert_allclose(statistics.means[:, 0], x[0], rtol=3e-16)
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e-100, 1e-30, 1e30, 1e60])
@@ -674,6 +704,7 @@ BAD = [
     (lambda: measure([X], num_classes=4), TypeError, "features must give"),
     (lambda: measure([(X, Y)]), ValueError, "num_classes must be given"),
     (lambda: measure([], num_classes=2), ValueError, "no sample of 0, 1"),
+    (lambda: measure([], classifier=W), ValueError, "no sample of 0, 1, 2, 3"),
     (lambda: measure([(X, Y), (X[:, :2], Y)], num_classes=4), ValueError, "features must have d = 6"),
     (lambda: measure([(X, Y)], num_classes=4, predictions=Y), ValueError, "predictions must be left out"),
     (lambda: measure(X, Y, classifier=W.T), ValueError, "number of classes|no sample|classifier"),

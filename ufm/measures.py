@@ -223,7 +223,8 @@ def equiangle_cv(vectors: Any) -> float | None:
 def nearest_mean_agreement(features: Any, means: Any, predictions: Any) -> float:
     """NC4: fraction of the samples whose predicted class has the nearest class mean, ``argmin_k |h - m_k|``.
 
-    Where several means are equally near, each of them counts as the nearest (collapsed classes share one mean).
+    Where several means are equally near, each of them counts as the nearest (collapsed classes share one mean); equal
+    is what differs in ``|h - m_k|^2`` by less than 1e-12 of the squared size of h and the means.
 
     Args:
         features: h, shape (n, d).
@@ -420,8 +421,9 @@ class Measures:
         nc4: NC4, see :func:`nearest_mean_agreement`; None without predictions.
         minority_cosine: mean pairwise cosine of the minority's rows of W, 1 under collapse; None for one class.
         majority_cosine: the same of the most frequent group.
-        group_scales: s_b of every group on the class-mean logits ``Z = W [m_1 .. m_K] + b 1^T``, None for one class.
-        phase: ``"none"``, ``"partial"`` or ``"total"``, see :class:`ufm.geometry.Geometry`.
+        group_scales: s_b of every group on the class-mean logits ``Z = W [m_1 .. m_K]``, None for one class. A bias
+            adds the same to every column: it would change neither s_b nor which classes coincide.
+        phase: ``"none"``, ``"partial"`` or ``"total"``, of the same Z; see :class:`ufm.geometry.Geometry`.
     """
 
     num_samples: int
@@ -466,7 +468,7 @@ class Measures:
         Args:
             statistics: of all samples.
             classifier: W, shape (K, d).
-            bias: b, shape (K,).
+            bias: b, shape (K,); checked, but no measure here depends on it.
             prior: class prior whose groups to use.
             num_minority: size of the minority instead.
             nc4: :func:`nearest_mean_agreement`, which needs a second pass over the samples.
@@ -499,11 +501,11 @@ class Measures:
             majority_feature_cosine=majority,
             nc4=nc4,
         )
-        w, b = _classifier(classifier, bias, statistics.num_classes, statistics.dim)
+        w, _ = _classifier(classifier, bias, statistics.num_classes, statistics.dim)
         if w is None:
             return measures
         minority, majority = _extreme_cosines(w.T, groups)
-        logits = w @ means + b[:, None]
+        logits = w @ means
         logits -= logits.mean(axis=0)
         return dataclasses.replace(
             measures,
@@ -584,7 +586,7 @@ def measure(
             NC4, which is None for an iterator that can be used only once.
         labels: integer classes in 0..K-1, shape (n,), every class at least once.
         classifier: W, shape (K, d); without it the measures of the classifier are None.
-        bias: b, shape (K,); only with ``classifier``.
+        bias: b, shape (K,); only with ``classifier``, for its predictions.
         predictions: the network's classes, shape (n,), for NC4; default the argmax of ``W h + b``.
         num_classes: K; default that of ``prior`` or ``classifier``, or for arrays the largest label + 1.
         prior: class prior of K classes whose groups of equal counts to use; default the counts of ``labels``.

@@ -181,7 +181,6 @@ def cosine_matrix(matrix: Any, *, zero: float = 1e-12) -> Array:
     cosines[vanishing, :] = 0.0
     cosines[:, vanishing] = 0.0
     cosines[np.ix_(vanishing, vanishing)] = 1.0
-    np.fill_diagonal(cosines, 1.0)
     return cosines
 
 
