@@ -55,7 +55,10 @@ def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, *
         for trial in range(trials):
             ctx.progress("collapse criterion on random priors", trial, trials)
             k_a, k_b = int(rng.integers(1, 4)), int(rng.integers(2, 5))
-            prior = ClassPrior.step(k_a, k_b, float(10 ** rng.uniform(0.1, 2.2)))
+            # counts away from 1, so that n_b and its root cannot be mistaken for each other or left out
+            prior = ClassPrior.step(
+                k_a, k_b, float(10 ** rng.uniform(0.1, 2.2)), minority_count=float(rng.uniform(4, 40))
+            )
             if trial % 2:
                 architecture = LayerPeeled(1.0, float(10 ** rng.uniform(-1.0, 1.0)))
             else:
@@ -79,7 +82,7 @@ def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, *
         return evidence(
             f"criterion and K × K solver agree on {agree} of {agree + wrong} random instances "
             f"({phases[True]} collapsed, {phases[False]} not; {undecided} too close to call)",
-            proofs=[symbolic("collapse-criterion", **variant)],
+            proofs=[] if rule else [symbolic("collapse-criterion", **variant)],
             numeric=Status.supported if decided else Status.inconclusive,
             established_by=("K × K solver without symmetry",),
             details={"agree": agree, "disagree": wrong, "undecided": undecided},
@@ -190,8 +193,11 @@ def deq_threshold_claim(reverse: bool = False) -> Claim:
     )
 
 
-def penalised_claim(loss: str, power: float = 2.0, **variant: object) -> Claim:
-    """``n_B = (1-rho)^2 N^2 lW lH`` for ``loss``; ``power`` replaces the exponent of 1 - rho (for false variants)."""
+def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **variant: object) -> Claim:
+    """``n_B = (1-rho)^2 N^2 lW lH`` for ``loss``.
+
+    For false variants ``power`` replaces the exponent of 1 - rho, and ``factor`` multiplies the right side.
+    """
 
     def check(_: Context) -> Evidence:
         statuses: list[Status] = []
@@ -201,7 +207,7 @@ def penalised_claim(loss: str, power: float = 2.0, **variant: object) -> Claim:
                 n_a, lam = 100.0, 0.0
                 # choose lam so that the claimed threshold is n_B = 20 when N = K_A 100 + K_B 20
                 n = k_a * n_a + k_b * 20.0
-                lam = math.sqrt(20.0) / n / (1 - rho) ** (power / 2)
+                lam = math.sqrt(20.0 / factor) / n / (1 - rho) ** (power / 2)
                 architecture = PenalisedDEQ(lam, lam, rho) if rho else UnconstrainedFeatures(lam, lam)
                 for relative, expected in ((1 - 1e-6, True), (1 + 1e-6, False)):
                     n_b = 20.0 * relative

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
@@ -134,19 +136,19 @@ def relaxation_claim(radius_factor: float = 1.0, **variant: object) -> Claim:
     )
 
 
-def deq_is_rescaled_claim(shrink: float | None = None, **variant: object) -> Claim:
-    """The spectral DEQ is the layer-peeled model of radius tau/(1-rho); ``shrink`` replaces 1 - rho."""
+def deq_is_rescaled_claim(shrink: Callable[[float], float] = lambda rho: 1 - rho, **variant: object) -> Claim:
+    """The spectral DEQ is the layer-peeled model of radius tau/(1-rho); ``shrink`` replaces rho -> 1 - rho."""
 
     def check(ctx: Context) -> Evidence:
         rows: list[Comparison] = []
         for prior in (ClassPrior.step(2, 2, 5.0), ClassPrior.step(3, 7, 50.0), ClassPrior([9, 4, 2, 2])):
             for rho in (0.3, 0.5):
-                factor = 1 - rho if shrink is None else shrink
+                factor = shrink(rho)
                 explicit = solve(LayerPeeled(1.0, 1.0 / factor**2), prior)
                 deq = solve(LinearDEQ(1.0, 1.0, rho), prior)
                 rows.append(compare(f"{prior!r}, ρ={rho}", explicit.value, enclose(deq), "certificate"))
         prior = ClassPrior.step(2, 2, 5.0)
-        factor = 0.5 if shrink is None else shrink
+        factor = shrink(0.5)
         direct = solve(LinearDEQ(1.0, 1.0, 0.5), prior, method="direct", seed=ctx.seed)
         explicit = solve(LayerPeeled(1.0, 1.0 / factor**2), prior)
         value = Enclosure.around(direct.value, 1e-9 * direct.value)
