@@ -86,8 +86,11 @@ def test_small_common_direction_is_not_total():
 
 def test_logits_shared_by_all_classes_do_not_count():
     # Adding a constant to a column changes no probability: minority features along it carry nothing.
-    z = step_case("total") + np.array([0, 0, 0, 0, 0.5, 0.5, 0.5])
-    assert Geometry.of(factors_of(z), PRIOR).phase == "total"
+    shift = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5])
+    for phase in ("none", "partial", "total"):
+        assert Geometry.of(factors_of(step_case(phase) + shift), PRIOR).phase == phase
+    uneven = np.array([0, 0, 0, 0, 0.4, 0.5, 0.6])
+    assert Geometry.of(factors_of(step_case("partial") + uneven), PRIOR).phase == "partial"
 
 
 def test_cancelling_differences_are_not_collapse():

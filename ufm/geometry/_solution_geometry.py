@@ -80,7 +80,7 @@ class Geometry:
     ) -> Geometry:
         """Measure ``factors``.
 
-        A group is found collapsed when the logit columns of its classes differ from their mean by no more than
+        A group is found collapsed when the centred logit columns of its classes differ from their mean by no more than
         1e-7 of the largest singular value of Z, and its logits vanish within the same tolerance. Closer than that to a
         threshold the numbers cannot tell; a solver that knows better says so.
 
@@ -167,9 +167,9 @@ def group_scales(logits: Array, groups: Groups) -> tuple[float | None, ...]:
 def collapse(logits: Array, groups: Groups, tolerance: float) -> tuple[tuple[bool, ...], str]:
     """Which groups are collapsed, and the phase.
 
-    A group of two or more classes is collapsed when its logit columns coincide: ``|Z[:, k] - mean over the group|`` at
-    most ``tolerance`` for each of its classes. On symmetric logits this is ``s_b = 0``; on others it is stricter than a
-    vanishing mean, where terms could cancel.
+    A group of two or more classes is collapsed when its centred logit columns coincide: ``|Z[:, k] - mean over the
+    group|`` at most ``tolerance`` for each of its classes. On symmetric logits this is ``s_b = 0``; on others it is
+    stricter than a vanishing mean, where terms could cancel.
 
     Args:
         logits: Z, shape (K, K), column k = logits of class k.
@@ -179,9 +179,10 @@ def collapse(logits: Array, groups: Groups, tolerance: float) -> tuple[tuple[boo
     Returns:
         A flag for every group, and ``"none"``, ``"partial"`` or ``"total"`` (see :class:`Geometry`).
     """
+    columns = logits - logits.mean(axis=0)
     flags = tuple(
         len(members) > 1
-        and _longest(logits[:, list(members)] - logits[:, list(members)].mean(axis=1, keepdims=True)) <= tolerance
+        and _longest(columns[:, list(members)] - columns[:, list(members)].mean(axis=1, keepdims=True)) <= tolerance
         for members in groups
     )
     return flags, _phase_given(flags, logits, groups, tolerance)
