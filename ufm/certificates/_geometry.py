@@ -1,0 +1,217 @@
+r"""Rigorous enclosures of a two-group optimum and its geometry (cross-entropy, budgets).
+
+The optimum is the unique zero of the KKT system in the closed dual form of ``ufm.solvers._two_groups``. In balls:
+
+* total collapse: explicit, once its optimality conditions hold strictly;
+* otherwise with unknowns m = log beta_B and t = log tan(theta): a box in (m, eta), ``t = t0 + c (m - m0) + eta``, on
+  whose faces the angle equation and the gauge minus the radius have opposite signs, holds a zero (Poincare-Miranda).
+  A zero is a KKT point, so it is the optimum, and the box encloses it. The collapsed branch needs beta_B > 1 on the
+  whole box, the uncollapsed one beta_B < 1: strict complementarity.
+
+The geometry then follows from (s_A, s_B, T, theta) in closed form: with e = (K_A-1) s_A + (K_B-1) s_B and phi the
+angle between the trivial block's singular vectors, cos(phi) = a cos(theta) + b sin(theta),
+
+    etf_error^2          = 2 - 2 (e + T cos^2) / sqrt((K-1) ((K_A-1) s_A^2 + (K_B-1) s_B^2 + T^2 cos^4)),
+    self_duality_error^2 = 2 - 2 (e + T cos) / sqrt((e + T) (e + T cos^2)).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from flint import arb, arb_series, ctx, fmpq
+
+from proofs_check import checker
+from ufm.architectures import Constrained
+from ufm.certificates._certificate import CertificationError
+from ufm.certificates._exact import describe_architecture, describe_prior, exact
+from ufm.priors import ClassPrior
+from ufm.solvers._two_groups import TwoGroups
+
+__all__ = ["GeometryEnclosure", "enclose_geometry"]
+
+PRECISION = 240
+
+
+@dataclass(frozen=True)
+class GeometryEnclosure:
+    """Balls of the geometry of a two-group optimum, and its phase (decided by strict inequalities).
+
+    Attributes:
+        phase: ``"none"``, ``"partial"`` or ``"total"``.
+        s_majority, s_minority: s_A and s_B.
+        etf_error_squared: squared ETF error of the features.
+        self_duality_error_squared: squared self-duality error.
+    """
+
+    phase: str
+    s_majority: arb
+    s_minority: arb
+    etf_error_squared: arb
+    self_duality_error_squared: arb
+
+
+@dataclass(frozen=True)
+class _State:
+    """Everything at (m, t), in balls."""
+
+    angle: arb  # the angle equation's left side
+    gauge: arb
+    s_a: arb
+    s_b: arb
+    size: arb  # T
+    cos: arb
+    sin: arb
+
+
+class _System:
+    """The KKT system of one problem in ball arithmetic; ``collapsed`` picks the branch."""
+
+    def __init__(self, k_a: int, k_b: int, ratio: fmpq, collapsed: bool) -> None:
+        self.k_a, self.k_b, self.k = k_a, k_b, k_a + k_b
+        self.ratio, self.collapsed = arb(ratio), collapsed
+        self.a, self.b = (arb(k_b) / self.k).sqrt(), (arb(k_a) / self.k).sqrt()
+
+    def __call__(self, m: arb, t: arb) -> _State:
+        tan = t.exp()
+        cos = 1 / (1 + tan * tan).sqrt()
+        sin = tan * cos
+        u, s_a = self._side(self.k_a, self.k_b, m.exp() / self.ratio, self.a, cos, self.k_a == 1)
+        v, s_b = self._side(self.k_b, self.k_a, m.exp(), self.b, sin, self.collapsed or self.k_b == 1)
+        if not (_head(u) > 0 and _head(v) > 0):
+            raise CertificationError("the box reaches points where the trivial block vanishes")
+        x, y = self.a * u, self.b * v
+        size = (x * x + y * y).sqrt()
+        # a u = T cos and b v = T sin; sqrt(K) drops out of a u sin = b v cos
+        angle = x.log() - y.log() + t
+        return _State(angle, (self.k_a - 1) * s_a + (self.k_b - 1) * s_b + size, s_a, s_b, size, cos, sin)
+
+    def _side(self, k: int, other: int, beta: arb, a: arb, cos: arb, flat: bool) -> tuple[arb, arb]:
+        r = beta * cos / arb(self.k * other).sqrt()
+        if flat:
+            q = (1 - other * r) / k
+            if not _head(q) > 0:
+                raise CertificationError("the box leaves the simplex of probabilities")
+            return k * (q / r).log(), arb(0)
+        q = beta * (1 - a * cos) / k
+        p = q + 1 - beta
+        if not _head(p) > 0:
+            raise CertificationError("the box leaves the simplex of probabilities")
+        s = (p / q).log()
+        return s + k * (q / r).log(), s
+
+
+def _head(x: arb | arb_series) -> arb:
+    """The value of a ball, or of a power series of balls at its centre."""
+    return x[0] if isinstance(x, arb_series) else x
+
+
+def enclose_geometry(architecture: Constrained, prior: ClassPrior) -> GeometryEnclosure:
+    """Enclose the geometry of the cross-entropy optimum of ``architecture`` at a two-group ``prior``.
+
+    Args:
+        architecture: one with budgets.
+        prior: two groups of classes, at least 2 of them in the minority.
+
+    Raises:
+        ValueError: a penalised architecture, or a prior without two groups.
+        CertificationError: the optimum lies too close to a boundary between phases.
+    """
+    if not isinstance(architecture, Constrained):
+        raise ValueError(f"architecture must have budgets, got {architecture!r}")
+    if len(prior.groups) != 2 or prior.groups[1].size < 2:
+        raise ValueError(f"prior must have two groups of classes, at least 2 of them in the minority, got {prior!r}")
+    majority, minority = prior.groups
+    k_a, k_b = majority.size, minority.size
+    count_a, count_b = exact(majority.count), exact(minority.count)
+    share = count_a / count_b
+    ratio = fmpq(share.numerator, share.denominator)
+    with ctx.workprec(PRECISION):
+        # the checker's reading of the claim is the one definition of the radius
+        claim = {"kind": "phase", "architecture": describe_architecture(architecture), "prior": describe_prior(prior)}
+        problem = checker.read_claim(
+            {"format": checker.FORMAT, "claim": {**claim, "loss": "ce", "statement": {}}, "witness": {}}
+        )
+        radius = arb(problem.radius2).sqrt()
+        total = _total(k_a, k_b, ratio, radius)
+        if total is not None:
+            return total
+        n = prior.num_samples
+        core = TwoGroups(k_a, k_b, majority.count / n, minority.count / n, 1.0, 1.0)
+        found = core.constrained(architecture.radius(k_a + k_b))
+        if found.total:
+            raise CertificationError("total collapse is not certain: the prior is too close to its boundary")
+        m0 = arb(found.log_multiplier + core.log_scale)
+        a, b = math.sqrt(k_b / core.k), math.sqrt(k_a / core.k)
+        u, v = found.s_a + k_a * found.d_a, found.s_b + k_b * found.d_b
+        t0 = arb(math.log(b * v / (a * u)))
+        state = _miranda(_System(k_a, k_b, ratio, found.collapsed), m0, t0, radius)
+        return _geometry("partial" if found.collapsed else "none", k_a, k_b, state)
+
+
+def _total(k_a: int, k_b: int, ratio: fmpq, radius: arb) -> GeometryEnclosure | None:
+    """The total phase, where its optimality conditions hold strictly; None elsewhere."""
+    if k_a == 1:
+        return None
+    s, k = radius / (k_a - 1), k_a + k_b
+    grown = (s / k_a).exp()
+    q = 1 / (s.exp() + (k_a - 1) + k_b * grown)
+    beta = k_a * q + k_b * q * grown
+    norm = k * k_b * (q * grown / beta) ** 2 + arb(fmpq(k_a, k)) / (arb(ratio) * beta) ** 2
+    if not (arb(ratio) * beta > 1 and norm < 1):
+        return None
+    zero = arb(0)
+    return _geometry("total", k_a, k_b, _State(zero, radius, s, zero, zero, arb(1), zero))
+
+
+def _miranda(system: _System, m0: arb, t0: arb, radius: arb) -> _State:
+    """A box around (m0, t0) that holds a zero of the system, and the system's values on it."""
+    step = arb(2) ** -60
+
+    def slope(up: _State, down: _State, field: str) -> arb:
+        return ((getattr(up, field) - getattr(down, field)) / (2 * step)).mid()
+
+    in_m = system(m0 + step, t0), system(m0 - step, t0)
+    in_t = system(m0, t0 + step), system(m0, t0 - step)
+    h_m, h_t = slope(*in_m, "angle"), slope(*in_t, "angle")
+    g_m, g_t = slope(*in_m, "gauge"), slope(*in_t, "gauge")
+    # two Newton steps sharpen the float64 start far below the size of the box
+    for _ in range(3):
+        here = system(m0, t0)
+        h, g = here.angle.mid(), (here.gauge - radius).mid()
+        det = h_m * g_t - h_t * g_m
+        m0, t0 = (m0 - (g_t * h - h_t * g) / det).mid(), (t0 - (h_m * g - g_m * h) / det).mid()
+    # Along t = t0 + lean (m - m0) the angle equation is constant to first order.
+    lean = (-h_m / h_t).mid()
+    for exponent in (-100, -80, -60, -40):
+        width = arb(2) ** exponent
+        thin = width * arb(2) ** -12
+        box_m, box_t = m0 + arb(0, 1) * width, t0 + arb(0, 1) * (width * abs(lean) + thin)
+        try:
+            left = system(m0 - width, t0 - lean * width + arb(0, 1) * thin)
+            right = system(m0 + width, t0 + lean * width + arb(0, 1) * thin)
+            # mean-value form: plain balls would forget that t moves with m, and add what cancels
+            drift = (
+                system(arb_series([box_m, 1], prec=2), arb_series([box_t, lean], prec=2)).angle[1] * arb(0, 1) * width
+            )
+            down, up = system(m0, t0 - thin).angle + drift, system(m0, t0 + thin).angle + drift
+            whole = system(box_m, box_t)
+        except CertificationError:
+            continue
+        opposite = left.gauge > radius and right.gauge < radius and down < 0 and up > 0
+        if opposite and (box_m > 0 if system.collapsed else box_m < 0):
+            return whole
+    raise CertificationError("no box around the optimum could be verified: too close to a boundary between phases")
+
+
+def _geometry(phase: str, k_a: int, k_b: int, state: _State) -> GeometryEnclosure:
+    k = k_a + k_b
+    # cos(phi) = a cos(theta) + b sin(theta), and 0 matters not where T = 0
+    cos = (arb(k_b) / k).sqrt() * state.cos + (arb(k_a) / k).sqrt() * state.sin
+    e = (k_a - 1) * state.s_a + (k_b - 1) * state.s_b
+    across = state.size * cos * cos
+    square = (k_a - 1) * state.s_a**2 + (k_b - 1) * state.s_b**2 + across**2
+    etf = 2 - 2 * (e + across) / ((k - 1) * square).sqrt()
+    duality = 2 - 2 * (e + state.size * cos) / ((e + state.size) * (e + across)).sqrt()
+    return GeometryEnclosure(phase, state.s_a, state.s_b, etf, duality if phase != "total" else arb(0))
