@@ -51,7 +51,8 @@ class Geometry:
         singular_values: of Z, descending, shape (K,), read-only.
         group_scales: s_b of every group, the mean over its classes k of ``Z[k, k]`` less the mean of ``Z[j, k]`` over
             the other members j; None for a group of one class.
-        collapsed: for every group, whether its classes coincide (s_b = 0). A group of one class never does.
+        collapsed: for every group, whether its classes coincide (s_b = 0). A group of one class never does, even where
+            its logits vanish; there only the rank tells.
         phase: ``"none"``; ``"partial"`` if a group is collapsed; ``"total"`` if moreover the centred logits of such a
             group vanish, so that its features carry nothing.
     """
