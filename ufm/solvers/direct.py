@@ -8,7 +8,7 @@ architecture's definition. Every constraint is removed by a smooth parametrisati
 * ``|A|_2 <= rho`` by ``A = rho C``, C the top left block of the orthogonal ``exp(S)``, S skew-symmetric of twice the
   size: every contraction is such a block (Halmos 1950), and those of norm 1 are reached at finite S.
 
-Gradients are written out (that of ``exp`` is the Frechet derivative at the transpose); the descent is L-BFGS-B.
+Gradients are written out (that of ``exp`` by divided differences, Daleckii and Krein 1965); the descent is L-BFGS-B.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm, expm_frechet
 from scipy.optimize import minimize
 
 from ufm._validation import integer, positive
@@ -138,10 +137,12 @@ class _Landscape:
     def _budgets(self) -> tuple[float, float]:
         return cast(Constrained, self.problem.architecture).factor_budgets(self.problem.prior.num_classes)
 
-    def _skew(self, s: Array) -> Array:
+    def _spectrum(self, s: Array) -> tuple[Array, NDArray[np.complex128]]:
+        """Angles t (2d,) and unitary U with ``S = U diag(i t) U^*``."""
         skew = np.zeros((2 * self.dim, 2 * self.dim))
         skew[self._upper] = s
-        return skew - skew.T
+        angles, u = np.linalg.eigh(-1j * (skew - skew.T))
+        return angles, u
 
     def factors(self, x: Array) -> Factors:
         """The factors at ``x``; they satisfy budgets and spectral bound."""
@@ -153,7 +154,7 @@ class _Landscape:
             h = math.sqrt(budget_h) / np.linalg.norm(h) * h
         a = None
         if self._is_equilibrium:
-            a = self.problem.architecture.spectral_bound * expm(self._skew(s))[:d, :d]
+            a = self.problem.architecture.spectral_bound * _rotation(*self._spectrum(s))[:d, :d]
         return Factors(w[:-1].reshape(k, d), h[:-1].reshape(d, k), a)
 
     def objective(self, factors: Factors) -> float:
@@ -193,7 +194,7 @@ class _Landscape:
             g_h = np.linalg.inv(np.eye(d) - factors.equilibrium).T @ g_h
             direction = np.zeros((2 * d, 2 * d))
             direction[:d, :d] = self.problem.architecture.spectral_bound * g_h @ seen.T
-            full = expm_frechet(self._skew(s).T, direction, compute_expm=False)
+            full = _rotation_adjoint(*self._spectrum(s), direction)
             g_s = (full - full.T)[self._upper]
         architecture = self.problem.architecture
         if isinstance(architecture, Penalised):
@@ -210,3 +211,15 @@ def _on_sphere(x: Array, gradient: Array, budget: float) -> Array:
     norm = float(np.linalg.norm(x))
     full = np.append(gradient.ravel(), 0.0)
     return math.sqrt(budget) / norm * (full - x * (x @ full) / norm**2)
+
+
+def _rotation(angles: Array, u: NDArray[np.complex128]) -> Array:
+    """``exp(S)``, orthogonal."""
+    return ((u * np.exp(1j * angles)) @ u.conj().T).real
+
+
+def _rotation_adjoint(angles: Array, u: NDArray[np.complex128], gradient: Array) -> Array:
+    """Gradient in S of ``<gradient, exp(S)>``: with ``(e^{ia} - e^{ib}) / (i(a - b)) = e^{i(a+b)/2} sinc((a-b)/2)``."""
+    differences = np.subtract.outer(angles, angles) / 2
+    factor = np.exp(-0.5j * np.add.outer(angles, angles)) * np.sinc(differences / np.pi)
+    return (u @ (factor * (u.conj().T @ gradient @ u)) @ u.conj().T).real
