@@ -25,11 +25,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["TwoGroups", "TwoGroupsOptimum"]
 
 _T_BOUND = 340.0  # log tan(theta) beyond which cos or sin underflows when squared
 _MAX_STEPS = 200
+_MAX_JOINT_STEPS = 25
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,7 @@ class TwoGroupsOptimum:
     off_b: tuple[float, float]
 
 
-@dataclass(frozen=True)
-class _Side:
+class _Side(NamedTuple):
     """One group at a given angle: its numbers, their derivatives in log mu (``_m``) and in log tan theta (``_t``)."""
 
     s: float
@@ -77,7 +78,7 @@ class _Side:
 
 
 def _side(k: int, k_other: int, log_beta: float, cos: float, sin: float, sign: float, collapsed: bool) -> _Side | None:
-    """Numbers of a group of ``k`` classes whose own direction cosine is ``cos``; None where r leaves the simplex.
+    """Numbers of a group of ``k`` classes whose own direction cosine is ``cos``; None off the probability simplex.
 
     A collapsed group and a group of one class obey the same formulas: s is not a variable, and q = (1 - k_other r)/k.
     ``sign`` is the sign of d(cos)/d(log tan theta) / (cos sin^2): -1 for A (cosine), +1 for B (sine).
@@ -100,6 +101,8 @@ def _side(k: int, k_other: int, log_beta: float, cos: float, sin: float, sign: f
     q, r = math.exp(log_q), math.exp(log_r)
     gap = -math.expm1(log_beta)  # p - q = 1 - beta
     p = q + gap
+    if p <= 0:
+        return None
     # Near the threshold p/q -> 1 and log1p keeps s accurate; far from it q may underflow and logs are added.
     s = math.log1p(gap / q) if gap < q else math.log(p) - log_q
     d = log_q - log_r
@@ -134,8 +137,9 @@ class TwoGroups:
 
     def _sides(self, m: float, t: float, collapsed: bool) -> tuple[_Side | None, _Side | None, float, float]:
         # cos and sin from log tan theta, each to full relative accuracy
-        cos = 1.0 / math.sqrt(1.0 + math.exp(2 * t)) if t < 0 else math.exp(-t) / math.sqrt(1.0 + math.exp(-2 * t))
-        sin = math.exp(t) / math.sqrt(1.0 + math.exp(2 * t)) if t < 0 else 1.0 / math.sqrt(1.0 + math.exp(-2 * t))
+        e = math.exp(-abs(t))
+        large = 1.0 / math.sqrt(1.0 + e * e)
+        cos, sin = (large, e * large) if t < 0 else (e * large, large)
         return (
             _side(self.k_a, self.k_b, m + self.shift, cos, sin, -1.0, False),
             _side(self.k_b, self.k_a, m, sin, cos, 1.0, collapsed),
@@ -146,7 +150,7 @@ class TwoGroups:
     def _angle(self, m: float, collapsed: bool) -> tuple[_Side, _Side, float, float, float, float] | None:
         """Solve the angle equation; None when the trivial block vanishes (u and v would both have to be <= 0)."""
         lo, hi, t = -_T_BOUND, _T_BOUND, self._t
-        found, last = None, math.inf
+        found, last, stride = None, math.inf, 1.0
         for _ in range(_MAX_STEPS):
             self.steps += 1
             side_a, side_b, cos, sin = self._sides(m, t, collapsed)
@@ -170,6 +174,9 @@ class TwoGroups:
             if last <= 1e-8 or hi - lo <= 4e-16 * max(1.0, abs(t)):
                 break
             new, last = t + step, abs(h)
+            if math.isnan(h) and (hi == _T_BOUND if lo == t else lo == -_T_BOUND):
+                # the root lies beyond every angle tried so far: stride out
+                new, stride = (t + stride, 2 * stride) if lo == t else (t - stride, 2 * stride)
             if not lo < new < hi:
                 new, last = 0.5 * (lo + hi), math.inf
             t = new
@@ -256,10 +263,80 @@ class TwoGroups:
                 return self._total_optimum(s, log_beta_b)
         # mu at which all logits vanish bounds the search: gauge -> 0 as m -> top
         top = self._log_beta_at_zero()
-        collapsed = self.k_b >= 2 and self._gauge(0.0, True)[0] >= radius
-        lo, hi = (0.0, top) if collapsed else (-math.inf, min(top, 0.0) if self.k_b >= 2 else top)
+        highest = min(top, 0.0) if self.k_b >= 2 else top
         mean = (self.k_a - 1) * self.omega_a + (self.k_b - 1) * self.omega_b + 1.0
-        m = 0.5 * (lo + hi) if collapsed else hi - 1e-3 - radius / mean
+        m = self._joint(self._guess(radius), radius, False)
+        if m is not None and m < highest:
+            return self._optimum(m, False)
+        collapsed = self.k_b >= 2 and self._gauge(0.0, True)[0] >= radius
+        lo, hi = (0.0, top) if collapsed else (-math.inf, highest)
+        m = self._joint(0.0, radius, True) if collapsed else None
+        if m is None or not lo <= m < hi:
+            m = self._multiplier(lo, hi, hi - 1e-3 - radius / mean, radius, collapsed)
+        return self._optimum(m, collapsed)
+
+    def _guess(self, radius: float) -> float:
+        """Rough log beta_B: d = 0, as for the simplex ETF, and the probabilities that go with every s."""
+        price_a, price_b = self.omega_a * (self.k_a - 1), self.omega_b * (self.k_b - 1)
+        a, b = math.sqrt(self.k_b / self.k) * self.omega_a, math.sqrt(self.k_a / self.k) * self.omega_b
+        m = -radius / (price_a + price_b + 1.0)
+        shrink = 1 - 1 / self.k
+        for _ in range(4):
+            # beta = K / (e^s + K - 1)
+            left_a, left_b = 1 - shrink * math.exp(m + self.shift), 1 - shrink * math.exp(m)
+            s_a, s_b = math.log(self.k * left_a) - m - self.shift, math.log(self.k * left_b) - m
+            size = math.hypot(a * s_a, b * s_b)
+            excess = price_a * s_a + price_b * s_b + size - radius
+            rate = price_a / left_a + price_b / left_b + (a * a * s_a / left_a + b * b * s_b / left_b) / size
+            m = min(m + excess / rate, 0.5 * m)
+        self._t = -self._lead + math.log(max(s_b / s_a, 0.1))
+        return m
+
+    def _joint(self, m: float, radius: float, collapsed: bool) -> float | None:
+        """log beta_B by Newton's method on angle and multiplier at once, from m; None where it does not converge.
+
+        What it converges to solves the KKT system, so it is the optimum if its side of the threshold is right.
+        """
+        a, b = math.sqrt(self.k_b / self.k), math.sqrt(self.k_a / self.k)
+        t = self._t
+        step_m = step_t = 0.0
+        for _ in range(_MAX_JOINT_STEPS):
+            self.steps += 1
+            side_a, side_b, _, _ = self._sides(m, t, collapsed)
+            if side_a is None or side_b is None:
+                # off the simplex: go back half of the way
+                step_m, step_t = 0.5 * step_m, 0.5 * step_t
+                m, t = m - step_m, t - step_t
+                continue
+            # residuals: the angle equation without its logarithms, and gauge - radius; T = hypot(x, y)
+            scale = math.exp(self._lead + t)
+            h = scale * side_a.w - side_b.w
+            h_m = scale * side_a.w_m - side_b.w_m
+            h_t = scale * (side_a.w + side_a.w_t) - side_b.w_t
+            x, y = a * self.omega_a * side_a.w, b * self.omega_b * side_b.w
+            size = math.hypot(x, y)
+            price_a, price_b = self.omega_a * (self.k_a - 1), self.omega_b * (self.k_b - 1)
+            excess = price_a * side_a.s + price_b * side_b.s + size - radius
+            cos, sin = a * self.omega_a * x / size, b * self.omega_b * y / size
+            g_m = price_a * side_a.s_m + price_b * side_b.s_m + cos * side_a.w_m + sin * side_b.w_m
+            g_t = price_a * side_a.s_t + price_b * side_b.s_t + cos * side_a.w_t + sin * side_b.w_t
+            determinant = h_m * g_t - h_t * g_m
+            if determinant == 0:
+                return None
+            step_m = (h_t * excess - g_t * h) / determinant
+            step_t = (g_m * h - h_m * excess) / determinant
+            m, t = m + step_m, t + step_t
+            if not collapsed and m > 1.0:
+                return None
+            if abs(step_m) <= 1e-12 * max(1.0, abs(m)) and abs(step_t) <= 1e-12 * max(1.0, abs(t)):
+                self._t = t
+                return m if side_a.w > 0 and side_b.w > 0 else None
+            if abs(t) > _T_BOUND:
+                return None
+        return None
+
+    def _multiplier(self, lo: float, hi: float, m: float, radius: float, collapsed: bool) -> float:
+        """log beta_B in (lo, hi) with gauge = radius by safeguarded Newton: never fails, an angle solved every step."""
         for _ in range(_MAX_STEPS):
             gauge, rate = self._gauge(m, collapsed)
             excess = gauge - radius
@@ -272,7 +349,7 @@ class TwoGroups:
             if not lo < new < hi:
                 new = 0.5 * (lo + hi) if math.isfinite(lo) else min(hi, m) - 2 * (1 + abs(m))
             m = new
-        return self._optimum(m, collapsed)
+        return m
 
     def _log_beta_at_zero(self) -> float:
         """log beta_B of the smallest mu at which Z = 0 is optimal."""

@@ -90,8 +90,9 @@ def _phase(logits: ReducedLogits, collapsed: tuple[bool, ...]) -> str:
     if not any(collapsed):
         return "none"
     columns = np.abs(logits.trivial).max(axis=0)
-    # exact zeros for two groups and MSE; rounding of the factored Newton method for more
-    return "total" if any(c and columns[a] <= 1e-12 * columns.max() for a, c in enumerate(collapsed)) else "partial"
+    # the closed forms give exact zeros, the factored Newton method for more groups leaves rounding
+    zero = 0.0 if len(collapsed) <= 2 else 1e-12 * columns.max()
+    return "total" if any(c and columns[a] <= zero for a, c in enumerate(collapsed)) else "partial"
 
 
 def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, tuple[bool, ...], int]:
