@@ -112,7 +112,20 @@ def test_sdp_agrees_with_reduced(p):
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(problems(max_classes=4))
 def test_direct_agrees_with_reduced(p):
-    assert_agrees(p, solve(p, "direct"), solve(p, "reduced"))
+    reference = solve(p, "reduced")
+    try:
+        s = solve(p, "direct")
+    except RuntimeWarning:
+        # a DEQ can end in a local minimum from every start, and then says so; explicit networks have none
+        assert isinstance(p.architecture, ufm.LinearDEQ | ufm.PenalisedDEQ)
+        with pytest.warns(RuntimeWarning, match="duality gap"):
+            s = ufm.solve(p.architecture, p.prior, p.loss, method="direct", starts=6)
+        assert s.is_global is None
+        assert s.lower <= reference.value * (1 + 1e-12) + 1e-15
+        assert s.value >= reference.value * (1 - 1e-12)
+        assert_factors(p, s)
+    else:
+        assert_agrees(p, s, reference)
 
 
 @pytest.mark.parametrize("method", ["nuclear", "sdp", "direct"])

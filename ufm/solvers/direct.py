@@ -14,7 +14,6 @@ Gradients are written out (that of ``exp`` by divided differences, Daleckii and 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -79,7 +78,7 @@ def solve_direct(
             method="L-BFGS-B",
             options={"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 30, "ftol": 1e-17, "gtol": 1e-13},
         )
-        value = landscape.value(found.x)
+        value = landscape.value(landscape.factors(found.x))
         if not values or value < min(values):
             best = found.x
         values.append(value)
@@ -103,36 +102,29 @@ def solve_direct(
         info=info,
         dim=d,
         factors=factors,
-        value=landscape.objective(factors),
+        value=landscape.value(factors),
         trouble="" if max(iterations) < max_iter else f"a start reached max_iter = {max_iter}",
     )
 
 
-@dataclass(frozen=True)
 class _Landscape:
     """The objective as a smooth function of one unconstrained vector (w, w_0, h, h_0, S)."""
 
-    problem: Problem
-    dim: int
-
-    @property
-    def _is_equilibrium(self) -> bool:
-        return isinstance(self.problem.architecture, LinearDEQ | PenalisedDEQ)
-
-    @property
-    def _upper(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        return np.triu_indices(2 * self.dim, 1)
+    def __init__(self, problem: Problem, dim: int) -> None:
+        self.problem = problem
+        self.dim = dim
+        self._is_equilibrium = isinstance(problem.architecture, LinearDEQ | PenalisedDEQ)
+        self._upper = np.triu_indices(2 * dim, 1)
+        self._size = problem.prior.num_classes * dim + 1
 
     def start(self, rng: np.random.Generator) -> Array:
-        """Normal factors of random size, and a skew S whose exponential is far from the identity."""
-        size = self.problem.prior.num_classes * self.dim + 1
-        factors = rng.normal(size=2 * size) * math.exp(rng.uniform(-2, 1))
-        skew = rng.normal(size=len(self._upper[0]) if self._is_equilibrium else 0)
+        """Normal factors of random size, and S from next to 0, where A = rho I, to where exp(S) is any rotation."""
+        factors = rng.normal(size=2 * self._size) * math.exp(rng.uniform(-2, 1))
+        skew = rng.normal(size=len(self._upper[0]) if self._is_equilibrium else 0) * math.exp(rng.uniform(-3, 1))
         return np.concatenate([factors, skew])
 
     def _split(self, x: Array) -> tuple[Array, Array, Array]:
-        size = self.problem.prior.num_classes * self.dim + 1
-        return x[:size], x[size : 2 * size], x[2 * size :]
+        return x[: self._size], x[self._size : 2 * self._size], x[2 * self._size :]
 
     def _budgets(self) -> tuple[float, float]:
         return cast(Constrained, self.problem.architecture).factor_budgets(self.problem.prior.num_classes)
@@ -144,66 +136,70 @@ class _Landscape:
         angles, u = np.linalg.eigh(-1j * (skew - skew.T))
         return angles, u
 
-    def factors(self, x: Array) -> Factors:
-        """The factors at ``x``; they satisfy budgets and spectral bound."""
-        k, d = self.problem.prior.num_classes, self.dim
-        w, h, s = self._split(x)
+    def _weights(self, w: Array, h: Array) -> tuple[Array, Array]:
+        """W and H, within their budgets where there are any."""
         if self.problem.is_constrained:
             budget_w, budget_h = self._budgets()
             w = math.sqrt(budget_w) / np.linalg.norm(w) * w
             h = math.sqrt(budget_h) / np.linalg.norm(h) * h
-        a = None
-        if self._is_equilibrium:
-            a = self.problem.architecture.spectral_bound * _rotation(*self._spectrum(s))[:d, :d]
-        return Factors(w[:-1].reshape(k, d), h[:-1].reshape(d, k), a)
+        k, d = self.problem.prior.num_classes, self.dim
+        return w[:-1].reshape(k, d), h[:-1].reshape(d, k)
 
-    def objective(self, factors: Factors) -> float:
+    def _equilibrium(self, spectrum: tuple[Array, NDArray[np.complex128]]) -> Array:
+        return self.problem.architecture.spectral_bound * _rotation(*spectrum)[: self.dim, : self.dim]
+
+    def factors(self, x: Array) -> Factors:
+        """The factors at ``x``; they satisfy budgets and spectral bound."""
+        w, h, s = self._split(x)
+        return Factors(*self._weights(w, h), self._equilibrium(self._spectrum(s)) if self._is_equilibrium else None)
+
+    def objective(self, w: Array, h: Array, logits: Array) -> float:
         """The risk, plus ``(lambda_W/2)|W|^2 + (lambda_H/2) sum_k n_k |h_k|^2`` with weight decay."""
-        risk = self.problem.risk(factors.logits)
+        risk = self.problem.risk(logits)
         architecture = self.problem.architecture
         if not isinstance(architecture, Penalised):
             return risk
-        w, h = factors.classifier, factors.features
-        decay = architecture.lambda_W * (w**2).sum() + architecture.lambda_H * (h**2).sum(axis=0) @ (
-            self.problem.prior.counts
-        )
-        return risk + 0.5 * float(decay)
+        decay_w = architecture.lambda_W * float((w**2).sum())
+        decay_h = architecture.lambda_H * float((h**2).sum(axis=0) @ self.problem.prior.counts)
+        return risk + 0.5 * (decay_w + decay_h)
 
-    def value(self, x: Array) -> float:
-        """The objective at ``x``."""
-        return self.objective(self.factors(x))
+    def value(self, factors: Factors) -> float:
+        """The objective at ``factors``."""
+        return self.objective(factors.classifier, factors.features, factors.logits)
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """``log`` of the objective and its gradient; under MSE, whose optimum can be 0, the objective itself."""
-        factors = self.factors(x)
-        value = self.objective(factors)
-        gradient = self._gradient(x, factors)
+        d = self.dim
+        raw_w, raw_h, s = self._split(x)
+        w, h = self._weights(raw_w, raw_h)
+        seen = h
+        if self._is_equilibrium:
+            spectrum = self._spectrum(s)
+            resolvent = np.linalg.inv(np.eye(d) - self._equilibrium(spectrum))
+            seen = resolvent @ h
+        logits = w @ seen
+        value = self.objective(w, h, logits)
+        g = self.problem.gradient(logits)
+        g_w, g_h, g_s = g @ seen.T, w.T @ g, np.empty(0)
+        if self._is_equilibrium:
+            g_h = resolvent.T @ g_h
+            block = np.zeros((2 * d, 2 * d))
+            block[:d, :d] = self.problem.architecture.spectral_bound * g_h @ seen.T
+            full = _rotation_adjoint(*spectrum, block)
+            g_s = (full - full.T)[self._upper]
+        architecture = self.problem.architecture
+        if isinstance(architecture, Penalised):
+            g_w = g_w + architecture.lambda_W * w
+            g_h = g_h + architecture.lambda_H * h * self.problem.prior.counts
+            # without a budget the slack coordinates play no part
+            gradient = np.concatenate([g_w.ravel(), [0.0], g_h.ravel(), [0.0], g_s])
+        else:
+            budget_w, budget_h = self._budgets()
+            gradient = np.concatenate([_on_sphere(raw_w, g_w, budget_w), _on_sphere(raw_h, g_h, budget_h), g_s])
         if self.problem.loss.name == "mse":
             return value, gradient
         value = max(value, 1e-300)
         return math.log(value), gradient / value
-
-    def _gradient(self, x: Array, factors: Factors) -> Array:
-        d = self.dim
-        w, h, s = self._split(x)
-        seen = factors.equilibrium_features
-        g = self.problem.gradient(factors.logits)
-        g_w, g_h = g @ seen.T, factors.classifier.T @ g
-        g_s = np.empty(0)
-        if factors.equilibrium is not None:
-            g_h = np.linalg.inv(np.eye(d) - factors.equilibrium).T @ g_h
-            direction = np.zeros((2 * d, 2 * d))
-            direction[:d, :d] = self.problem.architecture.spectral_bound * g_h @ seen.T
-            full = _rotation_adjoint(*self._spectrum(s), direction)
-            g_s = (full - full.T)[self._upper]
-        architecture = self.problem.architecture
-        if isinstance(architecture, Penalised):
-            g_w = g_w + architecture.lambda_W * factors.classifier
-            g_h = g_h + architecture.lambda_H * factors.features * self.problem.prior.counts
-            # without a budget the slack coordinates play no part
-            return np.concatenate([g_w.ravel(), [0.0], g_h.ravel(), [0.0], g_s])
-        budget_w, budget_h = self._budgets()
-        return np.concatenate([_on_sphere(w, g_w, budget_w), _on_sphere(h, g_h, budget_h), g_s])
 
 
 def _on_sphere(x: Array, gradient: Array, budget: float) -> Array:
