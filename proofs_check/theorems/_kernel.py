@@ -5,9 +5,9 @@ coefficients on the whole domain, an enclosure that excludes the contrary), *Fal
 domain contradicts it by a certified margin, and *None* when neither happened. Only True counts. Sampling can refute a
 step, it never supports one.
 
-What is trusted: SymPy's polynomial arithmetic, differentiation and zero normal forms, python-flint's balls, and this file.
-Every identity that SymPy calls zero is evaluated in ball arithmetic at exact points first, so a wrong simplification
-that shows at any of them is refused.
+What is trusted: SymPy's polynomial arithmetic, differentiation and zero normal forms, python-flint's balls, and this
+file. Every identity that SymPy calls zero is evaluated in ball arithmetic at exact points first, so a wrong
+simplification that shows at any of them is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import flint
@@ -41,6 +42,7 @@ __all__ = [
     "expectation",
     "holds",
     "identity",
+    "limit",
     "monotone",
     "vanishing_start",
     "within",
@@ -110,7 +112,7 @@ class Proof:
 
     @property
     def status(self) -> str:
-        """``"proved"`` only if there are steps and each is True; ``"refuted"`` if one is False; else ``"inconclusive"``."""
+        """``"proved"`` iff there are steps and all are True; ``"refuted"`` if one is False; else ``"inconclusive"``."""
         results = [step.result for step in self.steps]
         if any(result is False for result in results):
             return "refuted"
@@ -120,12 +122,15 @@ class Proof:
 #: Classical facts that the arguments may name: each is stated once here and attacked by tests/test_lemmas.py.
 LEMMAS: Mapping[str, str] = {
     "von Neumann": "|tr(X Y)| <= sum_i sigma_i(X) sigma_i(Y)",
-    "Gelfand-Naimark": "prod_{i in I} sigma_i(XY) <= prod_{i in I} sigma_i(X) prod_{j <= |I|} sigma_j(Y) for every index set I",
+    "Gelfand-Naimark": "prod_{i in I} sigma_i(XY) <= prod_{i in I} sigma_i(X) prod_{j <= |I|} "
+    "sigma_j(Y) for every index set I",
     "Horn": "sum_i sigma_i(XY) <= sum_i sigma_i(X) sigma_i(Y), and with every positive power p of each singular value",
-    "weak log-majorisation": "0 <= x, y and prod of the k largest x <= prod of the k largest y for all k imply sum x <= sum y",
+    "weak log-majorisation": "0 <= x, y and prod of the k largest x <= prod of the k largest y for "
+    "all k imply sum x <= sum y",
     "Mirsky": "sum_i (sigma_i(X) - sigma_i(Y))^2 <= |X - Y|_F^2",
     "Hoelder": "|<X, Y>| <= |X|_* |Y|_2, |XYZ|_* <= |X|_F |Y|_2 |Z|_F, and sum prod_m x_m <= prod_m (sum x_m^M)^{1/M}",
     "submultiplicativity": "sigma_i(XY) <= |X|_2 sigma_i(Y)",
+    "Pythagoras": "|X|_F^2 = |P X|_F^2 + |(I - P) X|_F^2 for an orthogonal projection P",
     "Cauchy-Schwarz": "<x, y>^2 <= |x|^2 |y|^2",
     "arithmetic-geometric mean": "(x_1 ... x_M)^{1/M} <= (x_1 + ... + x_M)/M for x >= 0",
     "Jensen": "l(mean of x_i) <= mean of l(x_i) for convex l",
@@ -133,11 +138,13 @@ LEMMAS: Mapping[str, str] = {
     "gradient inequality": "f(Y) >= f(X) + <grad f(X), Y - X> for differentiable convex f",
     "convex optimality": "X minimises a convex function iff 0 is a subgradient at X",
     "unitary invariance": "singular values are unchanged by orthogonal factors on either side",
-    "Schur": "a linear map commuting with a group acts on each isotypic component as (identity) x (a matrix on multiplicities)",
+    "Schur": "a linear map commuting with a group acts on each isotypic component as (identity) x (a "
+    "matrix on multiplicities)",
     "mean value theorem": "a function with positive derivative on an interval is strictly increasing there",
     "intermediate value theorem": "a continuous function on an interval takes every value between two of its values",
     "extreme value theorem": "a continuous function attains its infimum on a compact set",
     "second-order condition": "at an interior local minimum along a line the second derivative is nonnegative",
+    "Berge": "a unique minimiser over a compact set of a jointly continuous function is continuous in the parameters",
     "Neumann series": "|(I - A)^{-1}|_2 <= sum_k |A|_2^k for |A|_2 < 1",
 }
 
@@ -197,7 +204,7 @@ def within(low: Any, high: Any) -> Range:
 
 
 def _complete(expr: sp.Expr, domain: Domain) -> dict[sp.Symbol, Range]:
-    """The ranges of the symbols of ``expr``, those left out taken from their assumptions; raises ValueError if none apply."""
+    """Ranges of the symbols of ``expr``, those left out taken from their assumptions; ValueError if none apply."""
     ranges = {}
     for symbol in sorted(expr.free_symbols, key=str):
         if symbol in domain:
@@ -381,7 +388,7 @@ def _polynomial_sign(expr: sp.Expr, ranges: Mapping[sp.Symbol, Range]) -> tuple[
     sign = present.pop()
 
     def vanishes_nowhere(monomial: tuple[int, ...]) -> bool:
-        # t^i on [0, oo) vanishes at 0 unless i = 0; of a closed bounded range the far end, t = oo, is not covered at all.
+        # t^i on [0, oo) vanishes at 0 unless i = 0; the far end of a closed bounded range, t = oo, is not covered.
         return all(not r.closed or (i == 0 and r.high is None) for i, (_, r) in zip(monomial, gens, strict=True))
 
     return sign, any(vanishes_nowhere(m) for m, s in signs.items() if s)
@@ -389,10 +396,16 @@ def _polynomial_sign(expr: sp.Expr, ranges: Mapping[sp.Symbol, Range]) -> tuple[
 
 def _sign(expr: sp.Expr, domain: Domain) -> tuple[int, bool] | None:
     """Sign of a rational function on a domain, as (sign, strict); None if undecided. Sign 0: identically zero."""
+    expr, ranges = _without_roots(expr, _complete(expr, domain))
     expr = sp.factor(sp.together(expr))
+    # Exponentials that are left count as independent positive numbers.
+    for k, atom in enumerate(sorted(expr.atoms(sp.exp), key=str)):
+        name = sp.Symbol(f"exp_{k}", positive=True)
+        expr, ranges = expr.subs(atom, name), {**ranges, name: above(0)}
+    expr = sp.factor(expr)
     if expr == 0:
         return 0, False
-    ranges = _complete(expr, domain)
+    ranges = {x: r for x, r in ranges.items() if x in expr.free_symbols}
     if not ranges:
         known = _known_sign(expr)
         return None if known is None else (known, known != 0)
@@ -424,13 +437,39 @@ def _sign(expr: sp.Expr, domain: Domain) -> tuple[int, bool] | None:
     return sign, strict
 
 
+def _without_roots(expr: sp.Expr, ranges: dict[sp.Symbol, Range]) -> tuple[sp.Expr, dict[sp.Symbol, Range]]:
+    """Replace x by y^2 where sqrt(x) occurs, y ranging over at least the roots of x's range."""
+    rooted = {p.base for p in expr.atoms(sp.Pow) if p.base in ranges and p.exp.is_Rational and p.exp.q == 2}
+    for x in sorted(rooted, key=str):
+        r = ranges.pop(x)
+        if r.low < 0:
+            raise ValueError(f"domain must keep {x} nonnegative under a square root")
+        y = sp.Symbol(f"sqrt_{x}", positive=True)
+        low, high = sp.floor(sp.sqrt(r.low)), None if r.high is None else sp.ceiling(sp.sqrt(r.high))
+        ranges[y] = Range(low, high, r.closed or low**2 != r.low)
+        expr = expr.subs(x, y**2)
+    return expr, ranges
+
+
+def _unfold(expr: sp.Expr, ranges: Mapping[sp.Symbol, Range]) -> sp.Expr:
+    """Write bounded symbols as (low + high t)/(1 + t), t > 0, and x > low as low + t, so that roots know their sign."""
+    for x in expr.free_symbols & set(ranges):
+        r, t = ranges[x], sp.Dummy(f"t_{x}", positive=True)
+        if not x.is_integer:
+            expr = expr.subs(x, r.low + t if r.high is None else sp.factor((r.low + r.high * t) / (1 + t)))
+    return expr
+
+
 def _sum_sign(expr: sp.Expr, domain: Domain) -> tuple[int, bool] | None:
     """Sign of a sum from the signs of its terms as written, squares among them: (sign, strict), or None."""
     if not expr.is_Add:
         return None
-    judged = [_sign(term, domain) for term in expr.args]
-    if any(j is None for j in judged):
-        return None
+    judged = []
+    for term in expr.args:
+        found = _sign(term, domain)
+        if found is None:
+            return None
+        judged.append(found)
     signs = {sign for sign, _ in judged if sign}
     return (signs.pop(), any(strict for _, strict in judged)) if len(signs) == 1 else None
 
@@ -438,15 +477,33 @@ def _sum_sign(expr: sp.Expr, domain: Domain) -> tuple[int, bool] | None:
 # step-constructors ------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
+def _judge(expr: sp.Expr, relation: str, domain: frozenset[tuple[sp.Symbol, Range]]) -> tuple[bool | None, str]:
+    """``expr relation 0`` on the domain, remembered: variants of a theorem share most of their steps."""
+    ranges = dict(domain)
+    against = _contradiction(expr, relation, ranges)
+    if against is not None:
+        return False, against
+    if relation == "==":
+        if _vanishes(expr) or _vanishes(_unfold(expr, ranges)):
+            return True, "the difference of the two sides has the normal form 0"
+        return None, f"no normal form of {expr} is 0, and no point contradicts it"
+    judged = _sign(expr, ranges) or _sum_sign(expr, ranges)
+    if judged is None:
+        return None, f"the coefficients of {expr} do not settle its sign"
+    sign, strict = judged
+    wanted = 1 if relation.startswith(">") else -1
+    if sign == wanted and (strict or relation.endswith("=")):
+        return True, "every factor keeps one sign on the domain"
+    if sign == 0 and relation.endswith("="):
+        return True, "the two sides agree identically"
+    return None, f"only the weak sign of {expr} is settled"
+
+
 def identity(statement: str, lhs: Any, rhs: Any = 0, domain: Domain | None = None) -> Step:
     """``lhs == rhs`` for all values of the symbols: True if the difference has the normal form 0."""
     expr = sp.sympify(lhs) - sp.sympify(rhs)
-    against = _contradiction(expr, "==", domain or {})
-    if against is not None:
-        return Step(statement, "identity", False, against)
-    if _vanishes(expr):
-        return Step(statement, "identity", True, "the difference of the two sides has the normal form 0")
-    return Step(statement, "identity", None, f"no normal form of {expr} is 0, and no point contradicts it")
+    return Step(statement, "identity", *_judge(expr, "==", frozenset((domain or {}).items())))
 
 
 def holds(
@@ -459,7 +516,7 @@ def holds(
 ) -> Step:
     """``lhs relation rhs`` on the whole domain, with ``relation`` one of ``== > >= < <=``.
 
-    The difference is factorised and the sign of each factor read off its coefficients (Bernstein form on bounded ranges).
+    The difference is factorised and each factor's sign read off its coefficients (Bernstein form on bounded ranges).
 
     Args:
         statement: the fact, for the record.
@@ -473,25 +530,11 @@ def holds(
     Raises:
         ValueError: an unknown relation, or a symbol without a range.
     """
-    domain = domain or {}
     if relation not in ("==", ">", ">=", "<", "<="):
         raise ValueError(f"relation must be one of == > >= < <=, got {relation!r}")
     expr = (sp.sympify(lhs) - sp.sympify(rhs)).subs(where or {})
-    if relation == "==":
-        return identity(statement, expr, 0, domain)
-    against = _contradiction(expr, relation, domain)
-    if against is not None:
-        return Step(statement, "sign", False, against)
-    judged = _sign(expr, domain) or _sum_sign(expr, domain)
-    if judged is None:
-        return Step(statement, "sign", None, f"the coefficients of {expr} do not settle its sign")
-    sign, strict = judged
-    wanted = 1 if relation.startswith(">") else -1
-    if sign == wanted and (strict or relation.endswith("=")):
-        return Step(statement, "sign", True, "every factor keeps one sign on the domain")
-    if sign == 0 and relation.endswith("="):
-        return Step(statement, "sign", True, "the two sides agree identically")
-    return Step(statement, "sign", None, f"only the weak sign of {expr} is settled")
+    method = "identity" if relation == "==" else "sign"
+    return Step(statement, method, *_judge(expr, relation, frozenset((domain or {}).items())))
 
 
 def monotone(
@@ -517,7 +560,7 @@ def monotone(
 def vanishing_start(
     statement: str, function: Any, variable: sp.Symbol, low: Any, order: int = 1, domain: Domain | None = None
 ) -> tuple[Step, ...]:
-    """``function > 0`` for ``variable > low``: it and its first ``order - 1`` derivatives vanish at ``low``, the next is > 0.
+    """``function > 0`` for ``variable > low``: derivatives 0 to ``order - 1`` vanish at ``low``, the next is positive.
 
     The conclusion follows by the mean value theorem applied ``order`` times.
     """
@@ -530,6 +573,29 @@ def vanishing_start(
         current = sp.diff(current, variable)
     judged = holds(f"{statement}: derivative {order} is positive for {variable} > {low}", current, ">", 0, domain)
     return (*steps, judged)
+
+
+def limit(statement: str, expr: Any, variable: sp.Symbol, point: Any, value: Any) -> Step:
+    """``expr -> value`` as ``variable`` decreases to ``point``, by SymPy's limit of an elementary function."""
+    found = _limit(sp.sympify(expr), variable, sp.sympify(point))
+    if found is None:
+        return Step(statement, "limit", None, "no limit found")
+    claimed = sp.sympify(value)
+    if found == claimed:
+        return Step(statement, "limit", True, f"the limit is {found}")
+    if found.is_infinite or claimed.is_infinite:
+        return Step(statement, "limit", False, f"the limit is {found}")
+    judged = identity(statement, found, claimed)
+    return Step(statement, "limit", judged.result, f"the limit is {found}; {judged.detail}")
+
+
+@lru_cache(maxsize=512)
+def _limit(expr: sp.Expr, variable: sp.Symbol, point: sp.Expr) -> sp.Expr | None:
+    try:
+        found = sp.limit(expr, variable, point, dir="+")
+    except (NotImplementedError, ValueError):
+        return None
+    return None if found.has(sp.Limit, sp.AccumBounds, sp.nan) else found
 
 
 def compare(statement: str, lhs: Any, relation: str, rhs: Any) -> Step:

@@ -60,7 +60,13 @@ def prove(
 
 
 def etf_certificate(
-    radius: sp.Expr, value: sp.Expr, multiplier: sp.Expr, margin: sp.Expr, gap_sign: int, relation: str, domain: Any = None
+    radius: sp.Expr,
+    value: sp.Expr,
+    multiplier: sp.Expr,
+    margin: sp.Expr,
+    gap_sign: int,
+    relation: str,
+    domain: Any = None,
 ) -> tuple[Step, ...]:
     """Feasibility, value, gradient, gap and multiplier of ``margin (I - 11^T/K)`` in the ball of this radius."""
     domain = {K: at_least(2), **(domain or {})}

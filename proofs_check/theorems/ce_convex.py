@@ -2,9 +2,9 @@
 
 Setting. Logits z in R^K, correct class k, p = softmax(z); l(z) = logsumexp(z) - z_k, or l(z) = |z - e_k|^2 / 2.
 
-Statement. grad l = p - e_k and Hess l = diag(p) - p p^T for cross-entropy, with
-v^T (diag(p) - p p^T) v = sum_i p_i (v_i - sum_j p_j v_j)^2 >= 0; the squared error has Hess l = I. Shifting all logits by
-one constant leaves p unchanged. The k-th entry of grad l is p_k - 1 < 0 for K >= 2, so cross-entropy is stationary nowhere.
+Statement. grad l = p - e_k and Hess l = diag(p) - p p^T for cross-entropy, with v^T (diag(p) - p p^T) v = sum_i p_i
+(v_i - sum_j p_j v_j)^2 >= 0; the squared error has Hess l = I. Shifting all logits by one constant leaves p
+unchanged. The k-th entry of grad l is p_k - 1 < 0 for K >= 2, so cross-entropy is stationary nowhere.
 
 Source. Standard; used by Zhu et al. 2021 and Fang et al. 2021 for every statement on the unconstrained features model.
 

@@ -80,7 +80,8 @@ def prove(
     ]
     return Proof(
         id=ID,
-        statement=f"E = ({scale}) (I - 11^T/K): cosine {cosine}, rank {rank}, |sP|_* = {nuclear_norm}, |sP|_2 = {spectral_norm}",
+        statement=f"E = ({scale}) (I - 11^T/K): cosine {cosine}, rank {rank}, |sP|_* = {nuclear_norm}, "
+        f"|sP|_2 = {spectral_norm}",
         source="Papyan, Han, Donoho 2020, NC2",
         hypotheses=("K >= 2", "s > 0"),
         steps=tuple(steps),

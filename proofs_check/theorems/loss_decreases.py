@@ -6,8 +6,8 @@ Statement. V(tau') < V(tau) for tau' > tau > 0: the constraint is active at ever
 
 Source. Standard; used by Fang et al. 2021 to take the budgets as met with equality.
 
-Idea. If V(tau') = V(tau), an optimum of the smaller ball is optimal in the larger one, in whose interior it lies, so the
-gradient vanishes there; but entry (k, k) of the gradient is pi_k (p_k - 1) < 0.
+Idea. If V(tau') = V(tau), an optimum of the smaller ball is optimal in the larger one, in whose interior it lies; then
+the gradient vanishes there, but its entry (k, k) is pi_k (p_k - 1) < 0.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Setting. Z of rank r with singular values sigma_i, factors W (K x d) and H (d x K) with d >= r, weights lW, lH > 0.
 
-Statement. min (lW/2)|W|_F^2 + (lH/2)|H|_F^2 = sqrt(lW lH) |Z|_*; Z = W H with |W|_F^2 <= c_W, |H|_F^2 <= c_H is possible
-iff |Z|_* <= sqrt(c_W c_H), which is tau = K sqrt(E_W E_H) for the layer-peeled budgets c_W = K E_W, c_H = K E_H; and
-|Z|_* = min (tr P + tr Q)/2 over [[P, Z], [Z^T, Q]] >= 0. The relaxations are tight, in both directions.
+Statement. min (lW/2)|W|_F^2 + (lH/2)|H|_F^2 = sqrt(lW lH) |Z|_*; Z = W H with |W|_F^2 <= c_W, |H|_F^2 <= c_H is
+possible iff |Z|_* <= sqrt(c_W c_H), which is tau = K sqrt(E_W E_H) for the layer-peeled budgets c_W = K E_W, c_H = K
+E_H; and |Z|_* = min (tr P + tr Q)/2 over [[P, Z], [Z^T, Q]] >= 0. The relaxations are tight, in both directions.
 
 Source. Srebro, Rennie, Jaakkola 2004, Lemma 1; Fang et al. 2021, Section 3; Zhu et al. 2021, Lemma A.3.
 

@@ -6,8 +6,8 @@ tau = K sqrt(E_W E_H).
 Statement. Z is attainable iff (1 - rho) |Z|_* <= tau. Along a singular direction of size s the cheapest product of
 |w| |h| is min over 0 <= a <= rho of (1 - a) s = (1 - rho) s.
 
-Source. Linear case of the equilibrium models of Bai et al. 2019 and Winston, Kolter 2020; the radius is the statement that
-the comparison of Sun, Shi 2024 with explicit networks reduces to.
+Source. Linear case of the equilibrium models of Bai et al. 2019 and Winston, Kolter 2020; the radius is the statement
+that the comparison of Sun, Shi 2024 with explicit networks reduces to.
 
 Idea. Below: |Z|_* <= |W|_F |(I - A)^{-1}|_2 |H|_F and the Neumann series. Above: A = rho times the projection on the
 row space of W, factors from the singular value decomposition.
@@ -77,7 +77,9 @@ def prove(
         arguments=(
             argue("Neumann series", "|(I - A)^{-1}|_2 <= 1/(1 - rho) as the limit of the partial sums"),
             argue("Hoelder", "|W (I - A)^{-1} H|_* <= |W|_F |(I - A)^{-1}|_2 |H|_F <= tau/(1 - rho)"),
-            argue("unitary invariance", "W = U w Q^T, A = rho Q Q^T, H = Q h V^T with Z = U S V^T, direction by direction"),
+            argue(
+                "unitary invariance", "W = U w Q^T, A = rho Q Q^T, H = Q h V^T with Z = U S V^T, direction by direction"
+            ),
         ),
     )
 

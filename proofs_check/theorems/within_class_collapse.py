@@ -42,7 +42,7 @@ def prove(
         mean: what replaces the features of a class, in terms of ``S_1 = sum_i h_i`` and n (one coordinate).
         drop_weight: factor of ``sum_i |h_i - mean|^2`` in the drop of the squared norm.
         relation: relation of the collapsed squared norm to the original one, when the class is not collapsed.
-        scaling: factor by which collapsed features may grow when the budget left over is the fraction epsilon of theirs.
+        scaling: factor by which collapsed features may grow when the fraction epsilon of their budget is left.
     """
     domain = {sum_1: at_least(-4), n: above(0)}
     moments = [n, sum_1, sum_sq]
