@@ -569,10 +569,12 @@ def check_threshold(claim: Claim, witness: Any) -> Answer:
     if claim.fixed is not None:
         fields(witness, "witness")
         held, value = claim.fixed
-        first, last = (claim.strength2 * FIXED[held](k_a, k_b, ratio, value) for ratio in (low, high))
+        # from the upper end on the product is least there, or at K_B/K_A for the one that is not monotone
+        least = max(high, fmpq(k_b, k_a)) if held == "majority_count" else high
+        first, last = (claim.strength2 * FIXED[held](k_a, k_b, ratio, value) for ratio in (low, least))
         if low > 1 and not first < 1:
             raise Reject("the minority is collapsed at the lower end")
-        if not last >= 1 or (held == "majority_count" and k_a * high < k_b):  # from K_B/K_A on the product grows
+        if not last >= 1:
             raise Reject("the minority is not collapsed from the upper end on")
         return "n_B > strength^2 N^2 at the lower end, n_B <= strength^2 N^2 from the upper end on", ("gauge", "kkt")
     if claim.loss == "mse":

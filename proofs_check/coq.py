@@ -465,9 +465,8 @@ def threshold_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
 
         if low > 1:
             yield fact(over(low), "<", "1", EXACT)
-        yield fact("1", "<=", over(high), EXACT)
-        if held == "majority_count":
-            yield fact(num(k_b), "<=", mul(num(k_a), num(high)), EXACT)
+        # N^2/n_B at fixed n_A falls until R = K_B/K_A and grows from there on
+        yield fact("1", "<=", over(max(high, Fraction(k_b, k_a)) if held == "majority_count" else high), EXACT)
         return
     radius2 = fractions([claim.radius2])[0]
     if claim.loss == "mse":

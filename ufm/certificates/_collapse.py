@@ -169,7 +169,7 @@ def _penalised_ratio(problem: checker.Claim) -> arb:
     half = target - 2 * k_a * k_b  # K_A^2 R^2 - half R + K_B^2 = 0
     discriminant = half**2 - 4 * k_a**2 * k_b**2
     if half < 0 or discriminant < 0:
-        return arb(fmpq(k_b, k_a)) if k_b > k_a and discriminant >= 0 else arb(1)
+        return arb(1)  # collapsed at every ratio
     return (half + arb(discriminant).sqrt()) / (2 * k_a**2)
 
 

@@ -7,6 +7,7 @@ a wider enclosure, never a wrong one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -89,12 +90,15 @@ def _points_near(problem: Problem, logits: Array) -> Iterator[dict[str, Any]]:
     if not (np.isfinite(within).all() and np.isfinite(means).all()):
         raise CertificationError("the solution's logits are not finite")
     left, right = _factorise(problem, means)
+    size = np.array([group.size for group in problem.prior.groups], dtype=float)
+    gauge = float((size - 1) @ np.abs(within) + (size[:, None] * left**2).sum())  # the factors are balanced
+    fit = min(1.0, problem.radius / gauge) if problem.is_constrained and gauge > 0 else 1.0
     for power in (None, *range(-52, -4, 2)):
-        shrink = 1.0 if power is None else 1.0 - 2.0**power
+        scale = fit * (1.0 if power is None else 1.0 - 2.0**power)
         yield {
-            "within": [text(shrink * s) for s in within],
-            "left": [[text(x) for x in row] for row in left],
-            "right": [[text(shrink * x) for x in row] for row in right],
+            "within": [text(scale * s) for s in within],
+            "left": [[text(math.sqrt(scale) * x) for x in row] for row in left],
+            "right": [[text(math.sqrt(scale) * x) for x in row] for row in right],
         }
 
 
