@@ -257,6 +257,86 @@ class TestMeasure:
             assert "Traceback" not in result.output
 
 
+SMALL = "--majority 2 --minority 2 --majority-count 6 --lambda-W 0.07 --lambda-H 0.07 --rho 0.3".split()
+
+
+class TestDeq:
+    """On 18 images, so that a training takes a second; the network itself is tested elsewhere."""
+
+    def test_train_and_measure_the_saved_network(self, tmp_path):
+        file = tmp_path / "new" / "network.npz"
+        arguments = ["deq", "train", "-a", "explicit", *SMALL, "--minority-count", "3", "--save", file, "--json"]
+        result = ufm_cli(*arguments)
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert found["config"]["num_majority"] == 2
+        assert found["measured"]["group_scales"] == pytest.approx(found["predicted"]["group_scales"], rel=1e-2)
+        measured = json.loads(ufm_cli("measure", file, "--json").stdout)
+        assert measured["group_scales"] == pytest.approx(found["measured"]["group_scales"], rel=1e-6)
+
+    def test_a_training_cut_short_is_no_success(self):
+        result = ufm_cli("deq", "train", *SMALL, "--minority-count", "3", "--max-iterations", "2", "--json")
+        assert result.exit_code == 1
+        found = json.loads(result.stdout)
+        assert found["spectral_norm"] <= 0.3 + 1e-12
+        assert not found["fit"]["converged"]
+
+    def test_sweep_keeps_its_points_and_goes_on(self, tmp_path):
+        out, figure = tmp_path / "sweep.jsonl", tmp_path / "sweep.svg"
+        arguments = ["deq", "sweep", *SMALL, "--explicit", "2,3", "--out", out]
+        result = ufm_cli(*arguments, "--figure", figure, "--json")
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert [p["minority_count"] for p in found["points"]] == [2, 3]
+        assert not found["partial"]
+        assert "<svg" in figure.read_text()
+        kept = out.read_text()
+        again = ufm_cli(*arguments)
+        assert again.exit_code == 0
+        assert "agrees" in again.stdout
+        assert out.read_text() == kept
+
+    def test_interrupted_sweep_prints_what_is_finished(self, tmp_path, monkeypatch):
+        import ufm.deq.sweep as module
+
+        trained, real = [], module.train
+
+        def train(config, **options):
+            if trained:
+                raise KeyboardInterrupt
+            trained.append(config)
+            return real(config, **options)
+
+        monkeypatch.setattr(module, "train", train)
+        result = ufm_cli("deq", "sweep", *SMALL, "--explicit", "2,3", "--out", tmp_path / "sweep.jsonl")
+        assert result.exit_code == 130
+        assert "interrupted after 1 of 2 points" in result.stdout
+        assert len((tmp_path / "sweep.jsonl").read_text().splitlines()) == 2
+
+    def test_a_point_that_disagrees_is_no_success(self):
+        result = ufm_cli("deq", "sweep", *SMALL, "--identity", "3", "--max-iterations", "2")
+        assert result.exit_code == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["train", "--rho", "1"], "rho must lie in [0, 1)"),
+            (["train", "--minority-count", "0"], "minority_count"),
+            (["train", "-a", "resnet"], "architecture"),
+            (["train", "--save", "/proc/nowhere/x.npz"], "--save's folder must be"),
+            (["sweep", "--explicit", "8.5"], "explicit[0] must be an integer"),
+            (["sweep", "--explicit", "x"], "--explicit must be numbers"),
+            (["sweep", "--effort", "huge"], "effort"),
+            (["sweep", "--zero", "4", "--seeds", "-1"], "seeds[0]"),
+        ],
+    )
+    def test_wrong_values(self, arguments, message):
+        result = ufm_cli("deq", *arguments)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert "Traceback" not in result.output
+
+
 class TestCertify:
     def test_rejected_and_missing(self, tmp_path):
         file = tmp_path / "c.json"

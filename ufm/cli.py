@@ -13,7 +13,8 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,9 +49,15 @@ ARCHITECTURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "penalised-deq": ("PenalisedDEQ", ("lambda_W", "lambda_H", "rho")),
 }
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+Options = dict[str, tuple[type, tuple[str, ...], str]]
+
 #: Options that choose an architecture, shared by several commands: type, flags, help.
-ARCHITECTURE_OPTIONS: dict[str, tuple[Any, tuple[str, ...], str]] = {
+ARCHITECTURE_OPTIONS: Options = {
+    "architecture": (
+        str,
+        ("--architecture", "-a"),
+        f"One of {', '.join(ARCHITECTURES)}. (default layer-peeled)",
+    ),
     "E_W": (float, ("--E-W", "--e-w"), "Classifier budget E_W."),
     "E_H": (float, ("--E-H", "--e-h"), "Feature budget E_H."),
     "budgets": (str, ("--budgets",), "Budgets c_1,c_2 of a deep linear network."),
@@ -59,6 +66,20 @@ ARCHITECTURE_OPTIONS: dict[str, tuple[Any, tuple[str, ...], str]] = {
     "rho": (float, ("--rho",), "Spectral bound on the equilibrium map A, in [0, 1)."),
 }
 
+#: Options of a training, by field of ``ufm.deq.TrainingConfig``, which holds the defaults and checks the values.
+TRAINING_OPTIONS: Options = {
+    "majority_count": (int, ("--majority-count",), "Images n_A of each majority digit. (default 100)"),
+    "num_majority": (int, ("--majority",), "Number K_A of majority digits. (default 5)"),
+    "num_minority": (int, ("--minority",), "Number K_B of minority digits. (default 5)"),
+    "lambda_W": (float, ("--lambda-W", "--lambda-w"), "Weight decay of the classifier. (default √20/600)"),
+    "lambda_H": (float, ("--lambda-H", "--lambda-h"), "Weight decay of the features. (default √20/600)"),
+    "rho": (float, ("--rho",), "Spectral bound on A, in [0, 1). (default 0.5)"),
+    "solver": (str, ("--solver",), "Fixed-point solver. (default fixed_point)"),
+    "max_iterations": (int, ("--max-iterations",), "Longest optimisation. (default 1000)"),
+    "device": (str, ("--device",), "auto, cpu or cuda. (default auto)"),
+}
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 LossOption = Annotated[str, typer.Option("--loss", help="ce (cross-entropy) or mse.")]
 MajorityOption = Annotated[int | None, typer.Option("--majority", help="Number K_A of majority classes.")]
 MinorityOption = Annotated[int | None, typer.Option("--minority", help="Number K_B of minority classes.")]
@@ -93,24 +114,47 @@ def _command(group: typer.Typer, name: str, example: str) -> Callable[[Callable[
     return register
 
 
-def _with_architecture(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, whose first parameter is an architecture, the options that choose one in its place."""
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-    choice = Annotated[str, typer.Option("--architecture", "-a", help=f"One of {', '.join(ARCHITECTURES)}.")]
-    shared = [inspect.Parameter("kind", inspect.Parameter.KEYWORD_ONLY, default="layer-peeled", annotation=choice)]
-    for key, (kind, flags, text) in ARCHITECTURE_OPTIONS.items():
-        option = Annotated[kind | None, typer.Option(*flags, help=text)]
-        shared.append(inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option))
+def _with_options(
+    options: Options, build: Callable[[dict[str, Any]], Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command ``options`` in place of its first parameter, which gets ``build`` of those that were given."""
 
-    def wrapper(*, kind: str, **values: Any) -> None:
-        options = {key: values.pop(key) for key in ARCHITECTURE_OPTIONS}
-        function(_architecture(kind, options), **values)
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        shared = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            for key, (kind, flags, text) in options.items()
+            for annotation in (Annotated[kind | None, typer.Option(*flags, help=text)],)
+        ]
 
-    parameters = [*shared, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
-    wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
-    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-    return wrapper
+        def wrapper(**values: Any) -> None:
+            given = {key: value for key in options if (value := values.pop(key)) is not None}
+            function(build(given), **values)
+
+        parameters = [*shared, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
+        wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+        return wrapper
+
+    return decorate
+
+
+def _architecture(given: dict[str, Any]) -> Architecture:
+    """The architecture of the options; raises ValueError for one that is missing or plays no role."""
+    from ufm import architectures
+    from ufm._validation import one_of
+
+    name = one_of("--architecture", given.pop("architecture", "layer-peeled"), ARCHITECTURES)
+    class_name, wanted = ARCHITECTURES[name]
+    for key in ARCHITECTURE_OPTIONS:
+        if key in wanted and key not in given:
+            raise ValueError(f"{_flag(key)} must be given for --architecture {name}")
+        if key in given and key not in wanted:
+            raise ValueError(f"{_flag(key)} plays no role for --architecture {name}: it takes {_flags(wanted)}")
+    if "budgets" in given:
+        given["budgets"] = tuple(_numbers("budgets", given["budgets"]))
+    return getattr(architectures, class_name)(**given)
 
 
 # Claims -------------------------------------------------------------------------------------------------------------
@@ -171,7 +215,7 @@ def claims(as_json: JsonOption = False) -> None:
 
 
 @_command(app, "solve", "ufm solve --E-W 1 --E-H 5 --majority 5 --minority 5 --ratio 12")
-@_with_architecture
+@_with_options(ARCHITECTURE_OPTIONS, _architecture)
 def solve(
     architecture: Any,
     counts: Annotated[str | None, typer.Option("--counts", help="Counts n_k, e.g. 100,100,10.")] = None,
@@ -179,7 +223,7 @@ def solve(
     minority: MinorityOption = None,
     ratio: Annotated[float | None, typer.Option("--ratio", help="Imbalance R = n_A/n_B.")] = None,
     minority_count: Annotated[
-        float | None, typer.Option("--minority-count", help="n_B; matters for penalised architectures. [default: 1]")
+        float | None, typer.Option("--minority-count", help="n_B; matters for penalised architectures. (default 1)")
     ] = None,
     loss: LossOption = "ce",
     method: Annotated[str, typer.Option("--method", help="auto, reduced, nuclear, sdp or direct.")] = "auto",
@@ -212,7 +256,7 @@ def solve(
 
 
 @_command(app, "threshold", "ufm threshold --E-W 1 --E-H 5 --majority 5 --minority 5")
-@_with_architecture
+@_with_options(ARCHITECTURE_OPTIONS, _architecture)
 def threshold(
     architecture: Any,
     majority: MajorityOption = None,
@@ -251,14 +295,14 @@ def threshold(
 
 
 @_command(app, "phase", "ufm phase --E-W 1 --E-H 5 --majority 5 --minority 5 --ratios 1,5,12,13,100")
-@_with_architecture
+@_with_options(ARCHITECTURE_OPTIONS, _architecture)
 def phase(
     architecture: Any,
     ratios: Annotated[str, typer.Option("--ratios", help="Imbalance ratios R, e.g. 1,10,100.")],
     majority: MajorityOption = None,
     minority: MinorityOption = None,
     minority_count: Annotated[
-        float | None, typer.Option("--minority-count", help="n_B; matters for penalised architectures. [default: 1]")
+        float | None, typer.Option("--minority-count", help="n_B; matters for penalised architectures. (default 1)")
     ] = None,
     loss: LossOption = "ce",
     as_json: JsonOption = False,
@@ -279,6 +323,115 @@ def phase(
         )
         return
     _print_table(("R", "phase", "s_B", "value"), [tuple(row.values()) for row in rows])
+
+
+# Real networks ------------------------------------------------------------------------------------------------------
+
+
+@_command(deq_app, "train", "ufm deq train --minority-count 10 --save network.npz")
+@_with_options(TRAINING_OPTIONS, dict)
+def deq_train(
+    training: Any,
+    architecture: Annotated[str, typer.Option("--architecture", "-a", help="deq or explicit.")] = "deq",
+    minority_count: Annotated[int, typer.Option("--minority-count", help="Images n_B of each minority digit.")] = 10,
+    start: Annotated[str, typer.Option("--start", help="Where A starts: identity (A = ρI) or zero.")] = "identity",
+    seed: SeedOption = 0,
+    save: Annotated[Path | None, typer.Option("--save", help="Write weights and features (.npz) here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one network on handwritten digits and set its geometry beside the prediction.
+
+    The file of --save can be read by `ufm measure`. Exit status 1 if the training did not converge.
+    """
+    from ufm.deq import TrainingConfig, train
+
+    if save is not None:
+        from ufm.verification import prepare_directory
+
+        prepare_directory(save.parent, "--save's folder")
+    config = TrainingConfig(
+        architecture=architecture, minority_count=minority_count, start=start, seed=seed, **training
+    )
+    with _progress_bar() as progress:
+        result = train(config, progress=progress)
+    if save is not None:
+        result.save(save)
+    found = result.to_dict()
+    if as_json:
+        _print_json(found)
+    else:
+        predicted, measured = found["predicted"], found["measured"]
+        rows = [("objective", predicted["objective"], found["fit"]["objective"])]
+        rows += [(name.replace("_", " "), predicted[name], measured[name]) for name in predicted if name in measured]
+        _print_table(("", "predicted", "measured"), rows, digits=8)
+        _print_figures(
+            {
+                "predicted threshold, minority count": predicted["threshold"],
+                "spectral norm of A": found["spectral_norm"],
+                "converged": found["fit"]["converged"],
+                "seconds": found["fit"]["seconds"],
+            }
+        )
+    raise typer.Exit(0 if result.fit.converged else 1)
+
+
+@_command(deq_app, "sweep", "ufm deq sweep --effort quick --out sweep.jsonl")
+@_with_options(TRAINING_OPTIONS, dict)
+def deq_sweep(
+    training: Any,
+    effort: Annotated[
+        str, typer.Option("--effort", help="quick (a minute) or full (twenty), unless listed.")
+    ] = "quick",
+    explicit: Annotated[str | None, typer.Option("--explicit", help="n_B of explicit networks, e.g. 8,14,26.")] = None,
+    identity: Annotated[str | None, typer.Option("--identity", help="n_B of DEQs with A started at ρI.")] = None,
+    zero: Annotated[str | None, typer.Option("--zero", help="n_B of DEQs with A started at 0.")] = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds of listed points.")] = "0",
+    out: Annotated[Path | None, typer.Option("--out", help="Keep points here (JSON lines) and go on from it.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Draw s_B against n_B into this .svg or .png.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train networks across the collapse threshold, prediction beside measurement at every point.
+
+    Exit status 0 if every point at least 15% away from its threshold agrees with the prediction (a DEQ started at A = 0
+    may stay trapped instead), 1 if one does not, 130 if interrupted: finished points are printed, and kept in --out.
+    """
+    from ufm._validation import one_of
+    from ufm.deq import SweepConfig, SweepInterrupted, TrainingConfig, run_sweep
+    from ufm.verification import prepare_directory
+
+    listed = {"explicit": explicit, "identity": identity, "zero": zero}
+    if any(value is not None for value in listed.values()):
+        points = {name: tuple(_numbers(name, value)) for name, value in listed.items() if value is not None}
+        config = SweepConfig(**points, seeds=tuple(_numbers("seeds", seeds)), training=TrainingConfig(**training))
+    else:
+        config = getattr(SweepConfig, one_of("effort", effort, ("quick", "full")))(**training)
+    for name, path in (("--out", out), ("--figure", figure)):
+        if path is not None:
+            prepare_directory(path.parent, f"{name}'s folder")
+    interrupted = False
+    with _progress_bar() as progress:
+        try:
+            sweep = run_sweep(config, path=out, progress=progress)
+        except SweepInterrupted as stopped:
+            sweep, interrupted = stopped.sweep, True
+    if figure is not None and sweep.points:
+        from ufm.deq import plot_sweep
+
+        plot_sweep(sweep).savefig(figure)
+    if as_json:
+        _print_json(sweep.to_dict())
+    else:
+        header = ("branch", "n_B", "threshold", "s_B predicted", "s_B measured", "phase", "minority cosine", "status")
+        rows = [
+            (p.branch, p.minority_count, p.threshold, p.predicted_scale, p.scale, p.phase, p.minority_cosine, p.status)
+            for p in sweep.points
+        ]
+        _print_table(header, rows, digits=5)
+        if interrupted:
+            typer.echo(f"partial: interrupted after {len(sweep.points)} of {len(config.trainings())} points")
+    raise typer.Exit(130 if interrupted else 1 if sweep.deviations else 0)
 
 
 # Files --------------------------------------------------------------------------------------------------------------
@@ -334,23 +487,6 @@ def certify(
 
 
 # Helpers ------------------------------------------------------------------------------------------------------------
-
-
-def _architecture(name: str, options: dict[str, Any]) -> Architecture:
-    """The architecture of the options; raises ValueError for one that is missing or plays no role."""
-    from ufm import architectures
-    from ufm._validation import one_of
-
-    class_name, wanted = ARCHITECTURES[one_of("--architecture", name, ARCHITECTURES)]
-    given = {key: value for key, value in options.items() if value is not None}
-    for key in ARCHITECTURE_OPTIONS:
-        if key in wanted and key not in given:
-            raise ValueError(f"{_flag(key)} must be given for --architecture {name}")
-        if key in given and key not in wanted:
-            raise ValueError(f"{_flag(key)} plays no role for --architecture {name}: it takes {_flags(wanted)}")
-    if "budgets" in given:
-        given["budgets"] = tuple(_numbers("budgets", given["budgets"]))
-    return getattr(architectures, class_name)(**given)
 
 
 def _prior(
@@ -421,6 +557,18 @@ def _console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr)
 
 
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[str, float, float | None], None]]:
+    """A progress bar on standard error while the body lasts; yields what a computation calls to move it."""
+    from rich.progress import Progress
+
+    with Progress(console=_console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda description, completed, total: bar.update(
+            task, description=description, completed=completed, total=total
+        )
+
+
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(_strict(value), ensure_ascii=False, allow_nan=False))
 
@@ -435,7 +583,7 @@ def _print_figures(figures: dict[str, Any]) -> None:
     _print_table(None, [(name.replace("_", " "), value) for name, value in figures.items()])
 
 
-def _print_table(header: tuple[str, ...] | None, rows: list[tuple[Any, ...]]) -> None:
+def _print_table(header: tuple[str, ...] | None, rows: list[tuple[Any, ...]], digits: int = 12) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -443,19 +591,19 @@ def _print_table(header: tuple[str, ...] | None, rows: list[tuple[Any, ...]]) ->
     for name in header or ("",) * len(rows[0] if rows else ()):
         table.add_column(Text(name), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
+        table.add_row(*(Text(_cell(value, digits)) for value in row))
     _console().print(table)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, digits: int) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return "inf" if math.isinf(value) else f"{value:.12g}"
+        return "inf" if math.isinf(value) else f"{value:.{digits}g}"
     if isinstance(value, list | tuple):
-        return ", ".join(_cell(item) for item in value)
+        return ", ".join(_cell(item, digits) for item in value)
     return str(value)
 
 

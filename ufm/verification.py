@@ -143,8 +143,8 @@ class Verification(Iterator[Verdict]):
             write_report(self, self.context.out)
 
 
-def prepare_directory(path: str | os.PathLike[str]) -> Path:
-    """Create the directory ``path`` if it is missing and make sure that files can be written in it.
+def prepare_directory(path: str | os.PathLike[str], name: str = "out") -> Path:
+    """Create the directory ``path``, the argument ``name``, if it is missing and make sure it can be written in.
 
     Raises:
         ValueError: it cannot be created or written; the message says why.
@@ -156,7 +156,7 @@ def prepare_directory(path: str | os.PathLike[str]) -> Path:
             pass
     except OSError as exc:
         reason = exc.strerror or exc
-        raise ValueError(f"out must be a directory that can be written, got {str(path)!r}: {reason}") from exc
+        raise ValueError(f"{name} must be a directory that can be written, got {str(path)!r}: {reason}") from exc
     return directory
 
 
