@@ -257,7 +257,8 @@ class TestMeasure:
             assert "Traceback" not in result.output
 
 
-SMALL = "--majority 2 --minority 2 --majority-count 6 --lambda-W 0.07 --lambda-H 0.07 --rho 0.3".split()
+SMALL = ["--majority", "2", "--minority", "2", "--majority-count", "6", "--rho", "0.3"]
+SMALL += ["--lambda-W", "0.07", "--lambda-H", "0.07"]
 
 
 class TestDeq:
