@@ -135,7 +135,7 @@ def solve_two_groups(
     o_a, o_b = (mp.mpf(1), mp.mpf(1)) if radius is not None else (mp.sqrt(big(n_a)), mp.sqrt(big(n_b)))
     prior = ufm.ClassPrior([float(n_a)] * k_a + [float(n_b)] * k_b)
     start = ufm.solve(_architecture(architecture), prior, "ce", method="reduced")
-    phase = start.geometry.phase
+    phase = start.phase
     flat = phase == "total" or not start.info["reduced"].trivial.any()  # a single minority class can vanish, too
     mu = strength if radius is None else mp.mpf(start.multiplier)
 
