@@ -34,7 +34,15 @@ __all__ = [
 ]
 
 #: Modules of this package with a ``CLAIMS: tuple[Claim, ...]``, in the order of the report.
-MODULES: tuple[str, ...] = ("balanced", "relaxation", "collapse", "imbalanced_geometry", "network", "soundness")
+MODULES: tuple[str, ...] = (
+    "balanced",
+    "relaxation",
+    "collapse",
+    "imbalanced_geometry",
+    "beyond",
+    "network",
+    "soundness",
+)
 
 
 def all_claims() -> dict[str, Claim]:

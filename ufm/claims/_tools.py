@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ufm.claims._model import Enclosure, Evidence, Status, combine, judge_equal
 from ufm.solution import Solution
 
-__all__ = ["Comparison", "Symbolic", "compare", "enclose", "evidence", "floating", "symbolic"]
+if TYPE_CHECKING:
+    from ufm.certificates import Certificate
+
+__all__ = ["Comparison", "Symbolic", "compare", "enclose", "evidence", "floating", "second_kernel", "symbolic"]
 
 #: Relative error granted to a float64 solver whose duality gap is closed, beyond the gap itself.
 ROUNDING = 1e-12
@@ -80,6 +83,25 @@ def symbolic(theorem: str, **variant: Any) -> Symbolic:
     proof = theorems.prove(theorem, **variant)
     failing = tuple(f"{step.statement}: {step.detail}" for step in proof.steps if step.result is not True)
     return Symbolic(theorem, Status(proof.status), proof.lemmas, failing, len(proof.steps), {"steps": len(proof.steps)})
+
+
+def second_kernel(certificates: Sequence[Certificate], timeout: float = 300.0) -> tuple[Status, str]:
+    """Have certificates checked by both kernels, ball arithmetic and Coq with its Interval library.
+
+    Returns:
+        Certified where every kernel that is there accepts every certificate, else inconclusive; and which ones agreed.
+        Where coqc is not installed, or needs longer than ``timeout`` seconds, ball arithmetic stands alone.
+    """
+    from proofs_check import coq
+
+    answers = [coq.kernels(certificate.to_json(), timeout) for certificate in certificates]
+    ruled_out = any(answer is False for found in answers for answer in found.values())
+    agreed = [name for name in answers[0] if all(found[name] is True for found in answers)]
+    missing = [name for name in answers[0] if name not in agreed]
+    text = f"certificate kernels in agreement: {', '.join(agreed) or 'none'}"
+    if missing and not ruled_out:
+        text += f" ({', '.join(missing)} not available here, or out of time)"
+    return Status.inconclusive if ruled_out or "ball arithmetic" not in agreed else Status.certified, text
 
 
 def evidence(

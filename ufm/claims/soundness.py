@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from ufm.claims import balanced, collapse, imbalanced_geometry, relaxation
+from ufm.claims import balanced, beyond, collapse, imbalanced_geometry, relaxation
 from ufm.claims._model import Claim, Context, Evidence, Status
 from ufm.claims._tools import evidence
 
@@ -62,6 +62,8 @@ def false_claims() -> dict[str, Claim]:
         "MSE: Nλ/n_k": collapse.mse_claim(exponent=1.0),
         "MSE: Nλ/n_k^¼": collapse.mse_claim(exponent=0.25),
         "total collapse: critical τ 10 % higher": collapse.total_claim(critical_factor=1.1),
+        "threshold of the DEQ: power 1.1/(1−ρ)": beyond.power_claim(exponent=1.1),
+        "threshold of the DEQ: power (1−ρ)⁻²": beyond.power_claim(exponent=2.0),
         "total collapse: critical τ 10 % lower": collapse.total_claim(critical_factor=0.9),
     }
     for measure in ("etf", "duality"):

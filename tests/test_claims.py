@@ -1,0 +1,92 @@
+"""The claims themselves: each comes out as claimed, and false variants of them never do."""
+
+from __future__ import annotations
+
+import pytest
+
+import ufm
+from ufm.claims import Claim, Context, Status, all_claims
+from ufm.claims.soundness import false_claims, false_theorems
+
+NETWORK = ["network-explicit-predicted", "network-deq-predicted", "network-deq-trapped", "network-gram-predicted"]
+#: The weakest status a claim may have here; a claim that gets weaker has lost its proof or certificate.
+EXPECTED = {
+    "lpm-balanced-etf": Status.proved,
+    "deq-balanced-etf": Status.proved,
+    "within-class-collapse": Status.proved,
+    "relaxation-tight": Status.proved,
+    "deq-is-rescaled-lpm": Status.proved,
+    "deq-loss-lower": Status.proved,
+    "collapse-criterion": Status.proved,
+    "fang-thresholds": Status.certified,
+    "deq-threshold-larger": Status.proved,
+    "penalised-threshold-ce": Status.proved,
+    "penalised-threshold-mse": Status.proved,
+    "mse-closed-form": Status.proved,
+    "three-phases": Status.proved,
+    "total-collapse-window": Status.proved,
+    "deq-etf-error-smaller": Status.certified,
+    "deq-etf-error-tie": Status.certified,
+    "deq-self-duality-smaller": Status.certified,
+    "deq-self-duality-counterexample": Status.certified,
+    "deq-frobenius-counterexample": Status.proved,
+    "threshold-not-log-convex": Status.proved,
+    "deq-threshold-power": Status.supported,
+}
+FALSE = false_claims()
+
+
+def test_every_claim_is_tested() -> None:
+    assert set(all_claims()) == {*EXPECTED, *NETWORK, "soundness-suite"}
+
+
+@pytest.mark.parametrize("claim", EXPECTED)
+def test_claim(claim: str) -> None:
+    (verdict,) = ufm.verify([claim])
+    assert verdict.error is None
+    assert verdict.status is EXPECTED[claim], verdict.evidence
+
+
+@pytest.mark.slow
+def test_claims_of_the_trained_network() -> None:
+    verdicts = list(ufm.verify(NETWORK))
+    assert [v.status for v in verdicts] == [Status.supported] * len(NETWORK), [str(v.evidence) for v in verdicts]
+    points = [p for v in verdicts for p in v.evidence.details.get("points", [])]
+    assert {p["branch"] for p in points} == {"explicit", "identity", "zero"}
+    measured = ("scale", "minority_cosine", "etf_error", "nc1", "self_duality_error", "trace_quotient")
+    assert all(p[name] is not None for p in points for name in measured if p["phase"] == "none")
+
+
+@pytest.mark.parametrize("name", FALSE)
+def test_false_variant_is_not_taken_for_true(name: str) -> None:
+    evidence = FALSE[name].check(Context())
+    assert evidence.status in (Status.refuted, Status.inconclusive), evidence.summary
+
+
+def test_number_of_false_variants() -> None:
+    theorems = false_theorems()
+    assert len(set(FALSE)) + len(set(theorems)) >= 60
+    assert len(theorems) == len(set(theorems))
+
+
+def test_most_false_values_are_refuted_not_just_left_open() -> None:
+    """Inconclusive is allowed, but a suite that only ever shrugs would be no test of the certificates."""
+    names = [n for n in FALSE if n.startswith(("balanced value", "Fang", "rescaled DEQ"))]
+    assert len(names) >= 9
+    assert all(FALSE[n].check(Context()).status is Status.refuted for n in names)
+
+
+def test_a_check_that_crashes_supports_nothing() -> None:
+    def crash(_: Context) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    claim = Claim(id="crash", title="t", statement="s", source="none", check=crash, group="g")  # type: ignore[arg-type]
+    (verdict,) = ufm.verify([claim])
+    assert verdict.status is Status.inconclusive
+    assert "ZeroDivisionError" in str(verdict.error)
+
+
+@pytest.mark.parametrize("claim", ["collapse-criterion", "within-class-collapse", "deq-balanced-etf"])
+def test_same_seed_same_evidence(claim: str) -> None:
+    first, second = (next(iter(ufm.verify([claim], seed=3))).evidence for _ in range(2))
+    assert first == second
