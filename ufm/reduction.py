@@ -70,22 +70,27 @@ class ReducedRisk:
         self._root = np.sqrt(np.outer(self.size, self.size))
         self._multiplicity = self.size[:, None] - np.eye(len(self.size))
 
-    def _softmax(self, logits: ReducedLogits) -> tuple[Array, Array]:
-        """``w_ab``, probability of the m_ab wrong classes of group a in a column of group b, and the losses."""
+    def _softmax(self, logits: ReducedLogits, log_unit: float = 0.0) -> tuple[Array, Array]:
+        """``w_ab``, probability of the m_ab wrong classes of group a in a column of group b, and losses, in units."""
         t = logits.trivial / self._root
-        own = logits.s * (1 - 1 / self.size) + np.diagonal(t)
-        margins = own - t
+        margins = logits.s * (1 - 1 / self.size) + np.diagonal(t) - t
         np.fill_diagonal(margins, logits.s)
         margins[self._multiplicity == 0] = np.inf  # a single class has no siblings
         top = np.maximum(-margins.min(axis=0), 0.0)
         terms = self._multiplicity * np.exp(-margins - top)
         total = terms.sum(axis=0)
         loss = np.where(top > 0, top + np.log(np.exp(-top) + total), np.log1p(total))
-        return terms / (np.exp(-top) + total), loss
+        if log_unit == 0.0:
+            return terms / (np.exp(-top) + total), loss
+        with np.errstate(over="ignore", invalid="ignore"):
+            w = self._multiplicity * np.exp(-margins - loss - log_unit)
+            # loss = -log(1 - miss), and miss keeps its digits where the loss itself underflows
+            loss = np.where(loss < 1e-8, w.sum(axis=0), loss * np.exp(-log_unit))
+        return w, loss
 
-    def value(self, logits: ReducedLogits) -> float:
-        """The risk."""
-        return float(self.mass @ self._softmax(logits)[1])
+    def value(self, logits: ReducedLogits, log_unit: float = 0.0) -> float:
+        """The risk, in units of ``e^log_unit``: relative to a tiny multiplier it does not underflow."""
+        return float(self.mass @ self._softmax(logits, log_unit)[1])
 
     def entropy(self, logits: ReducedLogits, scale: float = 1.0) -> float:
         """``sum_k pi_k H(e_k + scale (p_k - e_k))``, the dual value ``-f*(scale grad f)``."""
@@ -94,9 +99,9 @@ class ReducedRisk:
         own = -xlog1py(1 - miss, -miss)
         return float(self.mass @ (own + (entr(off) + xlogy(off, self._multiplicity)).sum(axis=0)))
 
-    def gradient(self, logits: ReducedLogits) -> tuple[Array, Array]:
-        """``(df/ds, df/dM)``, shapes (g,) and (g, g)."""
-        w, _ = self._softmax(logits)
+    def gradient(self, logits: ReducedLogits, log_unit: float = 0.0) -> tuple[Array, Array]:
+        """``(df/ds, df/dM)``, shapes (g,) and (g, g), in units of ``e^log_unit``."""
+        w, _ = self._softmax(logits, log_unit)
         siblings = np.diagonal(w)
         others = w.sum(axis=0) - siblings
         d_s = -self.mass * (siblings + (1 - 1 / self.size) * others)
@@ -116,12 +121,14 @@ class ReducedRisk:
             maps[b, b, 0] = 1.0
         return maps
 
-    def hessians(self, logits: ReducedLogits) -> Array:
-        """Hessians in ``y_b = (s_b, M[:, b])``, (g, g+1, g+1), one for every group b; distinct b do not interact."""
+    def hessians(self, logits: ReducedLogits, log_unit: float = 0.0) -> Array:
+        """Hessians in ``y_b = (s_b, M[:, b])``, shape (g, g+1, g+1), in units of ``e^log_unit``; columns do not mix."""
         w = self._softmax(logits)[0].T[:, :, None]
-        weighted = w * self._maps
-        mean = weighted.sum(axis=1, keepdims=True)
-        return self.mass[:, None, None] * (np.swapaxes(self._maps, 1, 2) @ weighted - np.swapaxes(mean, 1, 2) @ mean)
+        scaled = self._softmax(logits, log_unit)[0].T[:, :, None]
+        second = np.swapaxes(self._maps, 1, 2) @ (scaled * self._maps)
+        mean = (w * self._maps).sum(axis=1, keepdims=True)
+        scaled_mean = (scaled * self._maps).sum(axis=1, keepdims=True)
+        return self.mass[:, None, None] * (second - np.swapaxes(scaled_mean, 1, 2) @ mean)
 
     def dual_norm(self, gradient: tuple[Array, Array], weights: Array) -> float:
         """``|grad f diag(1/omega)|_2`` from the reduced gradient: standard representations and trivial block."""

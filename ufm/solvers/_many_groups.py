@@ -72,30 +72,30 @@ class ManyGroups:
         x, u, v = self._unpack(point)
         return float(self.weights * (self.risk.size - 1) @ (x * x) + 0.5 * ((u * u).sum() + (v * v).sum()))
 
-    def _objective(self, point: Array, mu: float) -> float:
-        return self.risk.value(self._logits(point)) / mu + self._size(point)
+    def _objective(self, point: Array, log_mu: float) -> float:
+        return self.risk.value(self._logits(point), log_mu) + self._size(point)
 
-    def _derivatives(self, point: Array, mu: float, free: Array) -> tuple[Array, Array, Array]:
+    def _derivatives(self, point: Array, log_mu: float, free: Array) -> tuple[Array, Array, Array]:
         """Gradient and Hessian of the objective on the free coordinates, and the gradient of the size."""
         g, r = self.g, self.g - 1
         x, u, v = self._unpack(point)
         logits = self._logits(point)
-        d_s, d_m = self.risk.gradient(logits)
-        d_y = self.basis.T @ d_m / self.weights / mu  # (r, g)
+        d_s, d_m = self.risk.gradient(logits, log_mu)
+        d_y = self.basis.T @ d_m / self.weights  # (r, g)
         price = self.weights * (self.risk.size - 1)
         size_grad = np.concatenate([2 * x * price, u.ravel(), v.ravel()])
-        grad = np.concatenate([2 * x * (d_s / mu), (d_y @ v).ravel(), (d_y.T @ u).ravel()]) + size_grad
+        grad = np.concatenate([2 * x * d_s, (d_y @ v).ravel(), (d_y.T @ u).ravel()]) + size_grad
         n = len(point)
         hess = np.zeros((n, n))
-        for b, block in enumerate(self.risk.hessians(logits)):
+        for b, block in enumerate(self.risk.hessians(logits, log_mu)):
             jac = np.zeros((g + 1, n))
             jac[0, b] = 2 * x[b]
             scaled = self.basis / self.weights[b]
             jac[1:, g : g + r * r] = np.einsum("gi,j->gij", scaled, v[b]).reshape(g, r * r)
             start = g + r * r + b * r
             jac[1:, start : start + r] = scaled @ u
-            hess += jac.T @ (block / mu) @ jac
-        hess[np.arange(g), np.arange(g)] += 2 * (d_s / mu + price)
+            hess += jac.T @ block @ jac
+        hess[np.arange(g), np.arange(g)] += 2 * (d_s + price)
         hess[np.arange(g, n), np.arange(g, n)] += 1.0
         cross = np.einsum("ib,jk->ijbk", d_y, np.eye(r)).reshape(r * r, g * r)
         hess[g : g + r * r, g + r * r :] += cross
@@ -104,25 +104,24 @@ class ManyGroups:
 
     # -- minimisation at a given multiplier ---------------------------------------------------------------------------
 
-    def _start(self, mu: float) -> Array:
-        beta = mu * self.weights / self.pi
-        scale = np.maximum(np.log(1 / np.minimum(beta, 1.0)), 0.0) + 0.5
+    def _start(self, log_mu: float) -> Array:
+        scale = np.maximum(np.log(self.pi / self.weights) - log_mu, 0.0) + 0.5
         y = self.basis.T * (scale * self.weights)
         u, s, vt = np.linalg.svd(y, full_matrices=False)
         root = np.sqrt(s)
         return np.concatenate([np.sqrt(scale), (u * root).ravel(), (vt.T * root).ravel()])
 
-    def _minimise(self, point: Array, mu: float) -> tuple[Array, float]:
+    def _minimise(self, point: Array, log_mu: float) -> tuple[Array, float]:
         """Second-order point of the objective from ``point``, and d(size)/d(log mu) there."""
-        standing = (self.pi > mu * self.weights) & (self.risk.size > 1)
+        standing = (self.pi > math.exp(log_mu) * self.weights) & (self.risk.size > 1)
         point = point.copy()
         point[: self.g] = np.where(standing, np.where(point[: self.g] > 1e-3, point[: self.g], 0.3), 0.0)
         free = np.concatenate([np.flatnonzero(standing), np.arange(self.g, len(point))])
-        value = self._objective(point, mu)
+        value = self._objective(point, log_mu)
         rate, best, stalls = 0.0, math.inf, 0
         for _ in range(_MAX_NEWTON):
             self.steps += 1
-            grad, hess, size_grad = self._derivatives(point, mu, free)
+            grad, hess, size_grad = self._derivatives(point, log_mu, free)
             eigenvalues, vectors = np.linalg.eigh(hess)
             cut = 1e-11 * max(1.0, float(np.abs(eigenvalues).max()))
             along = vectors.T @ grad
@@ -131,22 +130,21 @@ class ManyGroups:
             norm = float(np.linalg.norm(grad))
             stalls = stalls + 1 if norm >= 0.5 * best else 0
             best = min(best, norm)
-            if norm <= 1e-9 * (1 + self._size(point)) ** 0.5 and eigenvalues[0] < -1e-7:
-                # a saddle: its gradient vanishes, so leave along the direction of negative curvature
-                point[free] += 0.1 * vectors[:, 0]
-                value = self._objective(point, mu)
-                continue
-            if norm <= 1e-15 * (1 + self._size(point)) or (norm <= 1e-10 * (1 + self._size(point)) and stalls >= 3):
+            scale = 1 + self._size(point)
+            if eigenvalues[0] >= -1e-7 and (norm <= 1e-15 * scale or (norm <= 1e-10 * scale and stalls >= 3)):
                 break
             step = np.zeros_like(along)
             step[regular] = -along[regular] / np.abs(eigenvalues[regular])
+            if eigenvalues[0] < -1e-7 and norm <= -0.1 * eigenvalues[0]:
+                # next to a saddle, where Newton's step is short: leave along the direction of negative curvature
+                step[0] = math.copysign(0.3, -along[0])
             move = vectors @ step
             slope = float(grad @ move)
             length = 1.0
             while True:
                 trial = point.copy()
                 trial[free] += length * move
-                trial_value = self._objective(trial, mu)
+                trial_value = self._objective(trial, log_mu)
                 # near the optimum rounding hides the decrease and the full Newton step is right
                 if trial_value <= value + 1e-4 * length * slope + 1e-14 * abs(value) or length < 1e-12:
                     break
@@ -169,27 +167,27 @@ class ManyGroups:
         """Minimiser of the risk plus ``strength`` times the gauge."""
         if strength >= self._at_zero():
             return self._optimum(np.zeros(self.g + (self.g - 1) * (2 * self.g - 1)), strength)
-        point, _ = self._minimise(self._start(strength), strength)
+        log_mu = math.log(strength)
+        point, _ = self._minimise(self._start(log_mu), log_mu)
         return self._optimum(point, strength)
 
     def constrained(self, radius: float) -> ManyGroupsOptimum:
         """Minimiser of the risk over gauge <= radius."""
         lo, hi = -math.inf, math.log(self._at_zero())
         m = hi - 1e-2 - radius / float(self.weights * self.risk.size @ np.ones(self.g))
-        point, last = self._start(math.exp(m)), math.inf
+        point = self._start(m)
         for _ in range(_MAX_OUTER):
-            point, rate = self._minimise(point, math.exp(m))
+            point, rate = self._minimise(point, m)
             excess = self._size(point) - radius
             lo, hi = (m, hi) if excess > 0 else (lo, m)
-            if last <= 1e-9 or abs(excess) <= 1e-15 * radius or hi - lo <= 1e-15 * abs(m):
-                break
             step = -excess / rate if rate < 0 else math.nan
+            if abs(step) <= 1e-14 * max(1.0, abs(m)) or hi - lo <= 1e-15 * max(1.0, abs(m)):
+                break
             new = m + step
             if not lo < new < hi:
                 new = 0.5 * (lo + hi) if math.isfinite(lo) else m - 2 * (1 + abs(m))
-                last = math.inf
-            else:
-                last = abs(step)
+            # probabilities are exponential in the distance, which makes a point from far away a bad start
+            point = point if abs(new - m) <= 2.0 else self._start(new)
             m = new
         # the last digits of the constraint are met by scaling
         size = self._size(point)
