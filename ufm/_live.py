@@ -86,8 +86,8 @@ class LiveView:
     def _row(self, status: Text, claim: Text, evidence: Text, seconds: Text, style: str = "") -> Table:
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         table.add_column(width=12)
-        table.add_column(ratio=2)
-        table.add_column(ratio=3)
+        table.add_column(ratio=2, overflow="fold")
+        table.add_column(ratio=3, overflow="fold")
         table.add_column(width=7, justify="right")
         table.add_row(status, claim, evidence, seconds, style=style)
         return table
