@@ -28,12 +28,14 @@ class Dataset:
         inputs: shape (N, p), float64.
         labels: shape (N,), integers 0..K-1; class k has ``counts[k]`` of them.
         counts: n_k.
+        indices: which images of the whole data set they are, shape (N,).
         name: where the images come from.
     """
 
     inputs: Array
     labels: NDArray[np.int64]
     counts: tuple[int, ...]
+    indices: NDArray[np.int64]
     name: str
 
     @property
@@ -85,7 +87,7 @@ def digits(counts: Sequence[Any], *, seed: Any = 0) -> Dataset:
         if k < len(wanted):
             chosen.append(order[: wanted[k]])
     rows = np.concatenate(chosen)
-    return Dataset(_whiten(images[rows]), labels[rows], wanted, "digits")
+    return Dataset(_whiten(images[rows]), labels[rows], wanted, rows, "digits")
 
 
 @cache

@@ -19,11 +19,17 @@ __all__ = ["SOLVERS", "FixedPoint", "anderson", "broyden", "fixed_point", "get_s
 Map = Callable[[Tensor], Tensor]
 Solver = Callable[[Map, Tensor, float, int], "FixedPoint"]
 
-#: Number of past iterates that Anderson mixing uses.
-ANDERSON_MEMORY = 6
+#: Number of past differences that Anderson mixing uses.
+MEMORY = 8
 
-#: Anderson mixing drops a difference whose part orthogonal to newer differences is below this fraction of it.
+#: Number of rank-one terms that Broyden's method keeps.
+BROYDEN_MEMORY = 24
+
+#: A difference is left out if its part orthogonal to the kept ones, or Broyden's denominator, is below this fraction.
 DEPENDENT = 1e-7
+
+#: An accelerated iterate is lost when its residual is this many times the best one.
+GROWTH = 10.0
 
 
 @dataclass
@@ -95,99 +101,140 @@ def fixed_point(f: Map, z0: Tensor, tol: float, max_steps: int) -> FixedPoint:
     return state.result()
 
 
+class _Safeguard:
+    """Sends a sample whose acceleration goes astray back to its best iterate, with an empty memory.
+
+    A plain step from the best iterate follows, so a contraction converges whatever the acceleration does in between.
+    """
+
+    def __init__(self, patience: int, image: Tensor, residual: Tensor) -> None:
+        self.patience = patience
+        self.image, self.residual = image, residual
+        self.norm = torch.full_like(residual[:, 0], torch.inf)
+        self.stale = torch.zeros_like(self.norm, dtype=torch.long)
+
+    def check(self, image: Tensor, residual: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """``(image, residual, lost)``, the first two those of the best iterate where the sample is lost.
+
+        ``lost`` has shape (batch,), or is None when no sample is.
+        """
+        norm = torch.linalg.vector_norm(residual, dim=1)
+        better = norm < self.norm
+        self.norm = torch.where(better, norm, self.norm)
+        self.stale = torch.where(better, 0, self.stale + 1)
+        self.image = torch.where(better[:, None], image, self.image)
+        self.residual = torch.where(better[:, None], residual, self.residual)
+        # Written so that NaN counts as lost.
+        lost = ~(norm <= GROWTH * self.norm) | (self.stale >= self.patience)
+        if not bool(lost.any()):
+            return image, residual, None
+        # What comes next need not beat this iterate: where f expands, that would loop for ever.
+        self.norm = torch.where(lost, torch.inf, self.norm)
+        self.stale = torch.where(lost, 0, self.stale)
+        image = torch.where(lost[:, None], self.image, image)
+        residual = torch.where(lost[:, None], self.residual, residual)
+        return image, residual, lost
+
+
 def anderson(f: Map, z0: Tensor, tol: float, max_steps: int) -> FixedPoint:
-    """Anderson mixing, type II, over the last :data:`ANDERSON_MEMORY` iterates, per sample.
+    """Anderson mixing, type II, with :data:`MEMORY` differences, per sample.
 
     With residuals ``g_i = f(z_i) - z_i``, ``z <- sum_i alpha_i f(z_i)`` where alpha minimises ``|sum_i alpha_i g_i|``
-    subject to ``sum_i alpha_i = 1``; it is solved in the differences of successive iterates. Differences that depend
-    linearly on newer ones are left out, so a singular system (repeated residuals) is no special case.
+    subject to ``sum_i alpha_i = 1``. It is solved in the differences of successive residuals, kept orthonormal by
+    Gram-Schmidt with the differences of f(z) carried along; a new pair replaces the oldest. On a linear map this is
+    GCR, truncated as in ORTHOMIN. A difference that depends linearly on the kept ones is left out, so a singular system
+    (repeated residuals) is no special case. A sample that goes astray starts again from its best iterate.
 
-    Source: Anderson 1965; Walker and Ni 2011.
+    Source: Anderson 1965; Walker and Ni 2011; Eisenstat, Elman, Schultz 1983 (ORTHOMIN).
     """
     state = _State(f, z0, tol)
     image = state.evaluate()
     residual = image - state.z
-    image_steps: list[Tensor] = []  # newest first
-    residual_steps: list[Tensor] = []
-    for _ in range(max_steps - 1):
+    batch, n = image.shape
+    memory = min(MEMORY, n)
+    guard = _Safeguard(2 * memory, image, residual)
+    residual_basis = image.new_zeros(batch, memory, n)
+    image_basis = image.new_zeros(batch, memory, n)
+    for step in range(max_steps - 1):
         if state.done:
             break
-        state.move(image - _mixture(residual_steps, image_steps, residual))
+        coefficients = _rows_times(residual_basis, residual)
+        state.move(image - _combination(coefficients, image_basis))
         previous_image, previous_residual = image, residual
         image = state.evaluate()
         residual = image - state.z
-        image_steps = [image - previous_image, *image_steps[: ANDERSON_MEMORY - 2]]
-        residual_steps = [residual - previous_residual, *residual_steps[: ANDERSON_MEMORY - 2]]
+        slot = step % memory
+        residual_basis[:, slot] = 0
+        image_basis[:, slot] = 0
+        q, p = residual - previous_residual, image - previous_image
+        length = torch.linalg.vector_norm(q, dim=1, keepdim=True)
+        for _ in range(2):  # twice is enough (Kahan): q is then orthogonal to rounding
+            coefficients = _rows_times(residual_basis, q)
+            q, p = q - _combination(coefficients, residual_basis), p - _combination(coefficients, image_basis)
+        kept = torch.linalg.vector_norm(q, dim=1, keepdim=True)
+        usable = kept > DEPENDENT * length
+        scale = torch.where(usable, 1 / torch.where(usable, kept, 1.0), 0.0)
+        residual_basis[:, slot] = torch.where(usable, q * scale, 0.0)
+        image_basis[:, slot] = torch.where(usable, p * scale, 0.0)
+        image, residual, lost = guard.check(image, residual)
+        if lost is not None:
+            residual_basis[lost] = 0
+            image_basis[lost] = 0
     return state.result()
 
 
-def _mixture(residual_steps: list[Tensor], image_steps: list[Tensor], residual: Tensor) -> Tensor:
-    """``sum_j gamma_j image_steps_j``, gamma minimising ``|residual - sum_j gamma_j residual_steps_j|``, per sample.
+def _rows_times(rows: Tensor, x: Tensor) -> Tensor:
+    """Inner products (b, m) of the rows (b, m, n) with x (b, n)."""
+    return (rows @ x[:, :, None])[:, :, 0]
 
-    Modified Gram-Schmidt on the residual differences, newest first, applied to the image differences alongside: after
-    it ``q_j = sum_i c_ij residual_steps_i`` are orthonormal and ``p_j`` is the same combination of image differences.
-    A column that keeps less than :data:`DEPENDENT` of its length is dropped.
-    """
-    basis: list[tuple[Tensor, Tensor]] = []
-    mixture = torch.zeros_like(residual)
-    for dg, df in zip(residual_steps, image_steps, strict=True):
-        q, p, length = dg, df, dg.norm(dim=1, keepdim=True)
-        for q_other, p_other in basis:
-            coefficient = (q_other * q).sum(dim=1, keepdim=True)
-            q, p = q - coefficient * q_other, p - coefficient * p_other
-        kept = q.norm(dim=1, keepdim=True)
-        usable = kept > DEPENDENT * length
-        scale = torch.where(usable, 1 / torch.where(usable, kept, 1.0), 0.0)
-        q, p = q * scale, p * scale
-        basis.append((q, p))
-        coefficient = (q * residual).sum(dim=1, keepdim=True)
-        mixture, residual = mixture + coefficient * p, residual - coefficient * q
-    return mixture
+
+def _combination(coefficients: Tensor, rows: Tensor) -> Tensor:
+    """``sum_j coefficients_j rows_j``, shapes (b, m), (b, m, n) -> (b, n)."""
+    return (coefficients[:, :, None] * rows).sum(dim=1)
 
 
 def broyden(f: Map, z0: Tensor, tol: float, max_steps: int) -> FixedPoint:
-    """Good Broyden method on ``g(z) = f(z) - z`` from ``J_g = -I``, per sample, limited memory.
+    """Good Broyden method on ``g(z) = f(z) - z`` from ``J_g = -I``, per sample.
 
-    The inverse Jacobian is ``-I + sum_i u_i v_i^T``, one rank-one term a step; with at most ``max_steps`` terms.
+    The inverse Jacobian is ``-I + sum_i u_i v_i^T`` with the last :data:`BROYDEN_MEMORY` rank-one terms. A sample that
+    goes astray starts again from its best iterate.
 
     Source: Broyden 1965; Bai, Kolter, Koltun 2019, section 3.1.3.
     """
     state = _State(f, z0, tol)
-    residual = state.evaluate() - state.z
-    us: list[Tensor] = []
-    vs: list[Tensor] = []
-
-    def inverse(x: Tensor) -> Tensor:
-        return -x if not us else -x + _combine(us, vs, x)
-
-    def inverse_transposed(x: Tensor) -> Tensor:
-        return -x if not us else -x + _combine(vs, us, x)
-
-    for _ in range(max_steps - 1):
+    image = state.evaluate()
+    residual = image - state.z
+    batch, n = image.shape
+    memory = min(BROYDEN_MEMORY, max_steps)
+    guard = _Safeguard(2 * min(MEMORY, n), image, residual)
+    us = image.new_zeros(batch, memory, n)
+    vs = image.new_zeros(batch, memory, n)
+    z = state.z
+    for i in range(max_steps - 1):
         if state.done:
             break
-        before = state.z
-        state.move(before - inverse(residual))
-        step = state.z - before
-        new_residual = state.evaluate() - state.z
-        change = new_residual - residual
-        v = inverse_transposed(step)
+        state.move(z + residual - _combination(_rows_times(vs, residual), us))
+        step = state.z - z
+        image = state.evaluate()
+        change = image - state.z - residual
+        z, residual = state.z, image - state.z
+        slot = i % memory
+        us[:, slot] = 0
+        vs[:, slot] = 0
+        v = -step + _combination(_rows_times(us, step), vs)
         denominator = (v * change).sum(dim=1, keepdim=True)
-        # No update where the secant condition is degenerate: frozen samples and exact repetitions.
-        usable = denominator.abs() > torch.finfo(step.dtype).eps * v.norm(dim=1, keepdim=True) * change.norm(
-            dim=1, keepdim=True
-        )
-        u = torch.where(usable, (step - inverse(change)) / torch.where(usable, denominator, 1.0), 0.0)
-        us.append(u)
-        vs.append(torch.where(usable, v, 0.0))
-        residual = new_residual
+        size = torch.linalg.vector_norm(v, dim=1) * torch.linalg.vector_norm(change, dim=1)
+        # No update where the secant condition is degenerate: frozen samples, exact repetitions, overflow.
+        usable = denominator.abs() > DEPENDENT * size[:, None]
+        u = step + change - _combination(_rows_times(vs, change), us)
+        us[:, slot] = torch.where(usable, u / torch.where(usable, denominator, 1.0), 0.0)
+        vs[:, slot] = torch.where(usable, v, 0.0)
+        image, residual, lost = guard.check(image, residual)
+        if lost is not None:
+            z = image - residual
+            us[lost] = 0
+            vs[lost] = 0
     return state.result()
-
-
-def _combine(left: list[Tensor], right: list[Tensor], x: Tensor) -> Tensor:
-    """``sum_i left_i (right_i . x)`` per sample."""
-    coefficients = torch.einsum("kbn,bn->kb", torch.stack(right), x)
-    return torch.einsum("kb,kbn->bn", coefficients, torch.stack(left))
 
 
 _SOLVERS: dict[str, Solver] = {"fixed_point": fixed_point, "anderson": anderson, "broyden": broyden}

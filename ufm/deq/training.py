@@ -431,7 +431,7 @@ class _Coordinates:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Torch on one CPU thread: sums then come out the same on any machine, and small matrices gain nothing from more."""
+    """Torch on one CPU thread: sums come out the same on any machine, and small matrices gain nothing from more."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
