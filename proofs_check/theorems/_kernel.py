@@ -119,7 +119,7 @@ class Proof:
         return "proved" if results and all(result is True for result in results) else "inconclusive"
 
 
-#: Classical facts that the arguments may name: each is stated once here and attacked by tests/test_lemmas.py.
+#: Classical facts that the arguments may name. tests/test_lemmas.py attacks the inequalities among them.
 LEMMAS: Mapping[str, str] = {
     "von Neumann": "|tr(X Y)| <= sum_i sigma_i(X) sigma_i(Y)",
     "Gelfand-Naimark": "prod_{i in I} sigma_i(XY) <= prod_{i in I} sigma_i(X) prod_{j <= |I|} "
@@ -396,6 +396,8 @@ def _polynomial_sign(expr: sp.Expr, ranges: Mapping[sp.Symbol, Range]) -> tuple[
 
 def _sign(expr: sp.Expr, domain: Domain) -> tuple[int, bool] | None:
     """Sign of a rational function on a domain, as (sign, strict); None if undecided. Sign 0: identically zero."""
+    if expr.has(sp.log) and expr.free_symbols:
+        return None  # not rational in the symbols; the caller names the logarithm through ``where``
     expr, ranges = _without_roots(expr, _complete(expr, domain))
     expr = sp.factor(sp.together(expr))
     # Exponentials that are left count as independent positive numbers.

@@ -40,6 +40,7 @@ ID = "threshold-not-log-convex"
 v, w, z, q, kappa, dq_name, alpha_name = sp.symbols("v w z q kappa q' alpha", positive=True)
 LIMIT_SLOPE = 1 / (K_A - 1 + a)
 POINTS = (sp.Rational(1, 3), sp.Rational(1, 4), sp.Rational(1, 8))
+SIZES = (8, 2)
 
 
 def curve_point(half_tangent: sp.Rational, k_a: int, k_b: int) -> tuple[sp.Expr, sp.Expr]:
@@ -79,7 +80,6 @@ def prove(
     limit_slope: sp.Expr = LIMIT_SLOPE,
     relation: str = ">",
     points: Sequence[sp.Rational] = POINTS,
-    sizes: tuple[int, int] = (8, 2),
     gap: sp.Expr = a * s**2 / 8,
 ) -> Proof:
     """Prove the statement with these pieces.
@@ -88,7 +88,6 @@ def prove(
         limit_slope: limit of dL/dtau as tau -> infinity.
         relation: relation of the slope to its limit for large tau, and of the slopes before and after the middle point.
         points: half-tangents of theta of the three points, decreasing (so tau increases).
-        sizes: K_A, K_B of the three points.
         gap: lower bound of ``a - eta/alpha`` for all small s.
     """
     unit = {x: between(0, 1) for x in (a, b, c, s)}
@@ -171,12 +170,12 @@ def prove(
             limit_slope,
             {**domain, kappa: between(0, 1)},
         ),
-        *_chord(points, *sizes, relation),
+        *_chord(points, *SIZES, relation),
     )
     return Proof(
         id=ID,
         statement=f"dL/dtau tends to {limit_slope}, slopes for large tau {relation} limit; three "
-        f"points at K_A, K_B = {sizes}",
+        f"points at K_A, K_B = {SIZES}",
         source="new; against a natural conjecture",
         hypotheses=("cross-entropy", "budgets", "K_A >= 1, K_B >= 2"),
         steps=steps,

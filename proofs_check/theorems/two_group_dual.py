@@ -30,8 +30,8 @@ ID = "two-group-dual"
 
 K_A, K_B = sp.symbols("K_A K_B", integer=True, positive=True)
 K = K_A + K_B
-omega_A, omega_B, pi_A, pi_B, mu, beta_A, beta_B, c, s = sp.symbols(
-    "omega_A omega_B pi_A pi_B mu beta_A beta_B c s", positive=True
+omega_A, omega_B, pi_A, pi_B, mu, beta_A, beta_B, c, s, u, v = sp.symbols(
+    "omega_A omega_B pi_A pi_B mu beta_A beta_B c s u v", positive=True
 )
 s_A, d_A, s_B, d_B = sp.symbols("s_A d_A s_B d_B", real=True)
 ALPHA = sp.sqrt(K_B / K)
@@ -40,6 +40,7 @@ R_A = beta_A * c / sp.sqrt(K * K_B)
 Q_A = beta_A / K_A * (1 - ALPHA * c)
 P_A = 1 - beta_A / K_A * (K_A - 1 + ALPHA * c)
 R_B = beta_B * s / sp.sqrt(K * K_A)
+CONSISTENCY = omega_A * sp.sqrt(K_B) * u * s - omega_B * sp.sqrt(K_A) * v * c
 
 
 def prove(
@@ -50,7 +51,7 @@ def prove(
     r_b: sp.Expr = R_B,
     collapsed_q: sp.Expr = (1 - K_A * R_B) / K_B,
     collapse_margin: sp.Expr = (K_B - 1) * (beta_B - 1) / K_B,
-    consistency: sp.Expr | None = None,
+    consistency: sp.Expr = CONSISTENCY,
     direction: str = "increasing",
     u_relation: str = "<",
 ) -> Proof:
@@ -63,7 +64,7 @@ def prove(
         r_b: probability of a class of A in a column of B, in beta_B, s = sin.
         collapsed_q: probability of a class of B in a column of B when B is collapsed.
         collapse_margin: slope of the objective in s_B at s_B = 0 over K_B pi_B: B is collapsed iff it is nonnegative.
-        consistency: the function F of the angle whose zero is sought, in u, v, s, c; default the one stated.
+        consistency: the function F of the angle whose zero is sought, in u, v, s, c.
         direction: how F depends on the angle.
         u_relation: relation of du/dcos to 0.
     """
@@ -76,8 +77,8 @@ def prove(
     total_b = 1 + (K_B - 1) * sp.exp(-s_B) + K_A * sp.exp(-s_B - d_B)
     pos = {x: at_least(1) for x in (s_A, d_A, s_B, d_B)}
     to_mu_a, to_mu_b = {mu: beta_A * pi_A / omega_A}, {mu: beta_B * pi_B / omega_B}
-    u, v, du, dv = sp.symbols("u v du dv", positive=True)
-    f = omega_A * sp.sqrt(K_B) * u * s - omega_B * sp.sqrt(K_A) * v * c if consistency is None else consistency
+    du, dv = sp.symbols("du dv", positive=True)
+    f = consistency
     theta = sp.Symbol("theta", positive=True)
     u_fun, v_fun = sp.Function("u")(theta), sp.Function("v")(theta)
     along = f.subs({u: u_fun, v: v_fun, s: sp.sin(theta), c: sp.cos(theta)})
@@ -137,6 +138,12 @@ def prove(
             r,
             "decreasing",
         ),
+        identity(
+            "F = 0 says that (cos, sin) belongs to (u, v)",
+            f.subs({u: u_of, v: v_of, c: cos_of, s: sin_of}, simultaneous=True),
+            0,
+            pos,
+        ),
         holds(
             f"F is {direction} in the angle where u, v > 0",
             slope,
@@ -172,6 +179,12 @@ MUTANTS: dict[str, dict[str, Any]] = {
     "r_B over sqrt(K K_B)": {"r_b": beta_B * s / sp.sqrt(K * K_B)},
     "collapsed q over K_A": {"collapsed_q": (1 - K_A * R_B) / K_A},
     "collapsed iff beta_B <= 1": {"collapse_margin": (K_B - 1) * (1 - beta_B) / K_B},
+    "consistency with the class counts exchanged": {
+        "consistency": omega_A * sp.sqrt(K_A) * u * s - omega_B * sp.sqrt(K_B) * v * c
+    },
+    "consistency with sin and cos exchanged": {
+        "consistency": omega_A * sp.sqrt(K_B) * u * c - omega_B * sp.sqrt(K_A) * v * s
+    },
     "F decreasing": {"direction": "decreasing"},
     "u increases in cos": {"u_relation": ">"},
 }
