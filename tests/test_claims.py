@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import ufm
+from proofs_check.checker import check_file
 from ufm.claims import Claim, Context, Status, all_claims
 from ufm.claims.soundness import false_claims, false_theorems
 
@@ -84,6 +87,13 @@ def test_a_check_that_crashes_supports_nothing() -> None:
     (verdict,) = ufm.verify([claim])
     assert verdict.status is Status.inconclusive
     assert "ZeroDivisionError" in str(verdict.error)
+
+
+def test_certificates_are_kept_beside_the_report(tmp_path: Path) -> None:
+    list(ufm.verify(["fang-thresholds", "three-phases", "lpm-balanced-etf"], out=tmp_path))
+    files = sorted((tmp_path / "certificates").glob("*.json"))
+    assert {f.name.split("-")[0] for f in files} == {"balanced", "phase", "threshold"}
+    assert all(check_file(f).accepted for f in files)
 
 
 @pytest.mark.parametrize("claim", ["collapse-criterion", "within-class-collapse", "deq-balanced-etf"])

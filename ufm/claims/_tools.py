@@ -7,24 +7,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ufm.claims._model import Enclosure, Evidence, Status, combine, judge_equal
+from ufm.claims._model import Context, Enclosure, Evidence, Status, combine, judge_equal
 from ufm.solution import Solution
 
 if TYPE_CHECKING:
     from ufm.certificates import Certificate
 
-__all__ = ["Comparison", "Symbolic", "compare", "enclose", "evidence", "floating", "second_kernel", "symbolic"]
+__all__ = ["Comparison", "Symbolic", "compare", "enclose", "evidence", "floating", "keep", "second_kernel", "symbolic"]
 
 #: Relative error granted to a float64 solver whose duality gap is closed, beyond the gap itself.
 ROUNDING = 1e-12
 
 
-def enclose(solution: Solution) -> Enclosure:
-    """Rigorous enclosure of the optimal value from a certificate of ``solution``."""
+def keep(ctx: Context, name: str, certificate: Certificate) -> Certificate:
+    """Save a certificate to ``certificates/NAME.json`` beside the report, for anyone to check, and return it.
+
+    ``ufm certify FILE`` and ``python -m proofs_check.checker FILE`` check it without any solver.
+    """
+    if ctx.out is not None:
+        folder = ctx.out / "certificates"
+        folder.mkdir(exist_ok=True)
+        certificate.save(folder / f"{name}.json")
+        ctx.record("certificates", f"certificates/{name}.json")
+    return certificate
+
+
+def enclose(solution: Solution, ctx: Context | None = None, name: str = "") -> Enclosure:
+    """Rigorous enclosure of the optimal value from a certificate of ``solution``, kept under ``name`` if there is one."""
     from ufm.certificates import certify
 
     certificate = certify(solution)
-    return Enclosure(float(certificate.lower), float(certificate.upper), rigorous=True)
+    if ctx is not None:
+        keep(ctx, name, certificate)
+    return Enclosure(certificate.lower, certificate.upper, rigorous=True)
 
 
 def floating(solution: Solution) -> Enclosure:

@@ -41,7 +41,10 @@ def layer_peeled_claim(value: Callable[[int, float], float] = etf_value, **varia
             solution = solve(architecture, prior)
             rows.append(
                 compare(
-                    f"K={k}, E_W={e_w}, E_H={e_h}", value(k, k * math.sqrt(e_w * e_h)), enclose(solution), "certificate"
+                    f"K={k}, E_W={e_w}, E_H={e_h}",
+                    value(k, k * math.sqrt(e_w * e_h)),
+                    enclose(solution, ctx, f"balanced-K{k}"),
+                    "certificate",
                 )
             )
             worst = max(worst, solution.geometry.etf_error, solution.geometry.self_duality_error)

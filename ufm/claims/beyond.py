@@ -8,7 +8,7 @@ import numpy as np
 
 from ufm.certificates import certify_square_code
 from ufm.claims._model import Claim, Context, Evidence, Status
-from ufm.claims._tools import evidence, second_kernel, symbolic
+from ufm.claims._tools import evidence, keep, second_kernel, symbolic
 from ufm.thresholds import threshold_curve
 
 __all__ = ["CLAIMS", "power_claim"]
@@ -16,8 +16,8 @@ __all__ = ["CLAIMS", "power_claim"]
 GROUP = "Where claims and conjectures fail"
 
 
-def _square_code(_: Context) -> Evidence:
-    certificate = certify_square_code()
+def _square_code(ctx: Context) -> Evidence:
+    certificate = keep(ctx, "square-code-beats-etf", certify_square_code())
     status, kernels = second_kernel([certificate])
     square = math.log(1 + 2 * math.exp(-2) + math.exp(-4))
     etf = math.log(1 + 3 * math.exp(-4 / (3 - math.sqrt(1.5))))

@@ -10,7 +10,7 @@ import numpy as np
 from ufm.architectures import LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
 from ufm.certificates import certify_phase, certify_threshold
 from ufm.claims._model import Claim, Context, Enclosure, Evidence, Figure, Status, combine, judge_order
-from ufm.claims._tools import Comparison, compare, enclose, evidence, second_kernel, symbolic
+from ufm.claims._tools import Comparison, compare, enclose, evidence, keep, second_kernel, symbolic
 from ufm.geometry import group_scales
 from ufm.priors import ClassPrior
 from ufm.solvers import solve
@@ -33,9 +33,13 @@ GROUP = "Minority collapse"
 FANG = {3: 245.496930598261985, 5: 12.192447080325935, 7: 4.000466710142019}
 
 
-def threshold_enclosure(architecture: LayerPeeled | LinearDEQ, num_majority: int, num_minority: int) -> Enclosure:
+def threshold_enclosure(
+    architecture: LayerPeeled | LinearDEQ, num_majority: int, num_minority: int, ctx: Context | None = None
+) -> Enclosure:
     """Rigorous enclosure of R*, with existence and uniqueness proved inside it."""
     certificate = certify_threshold(architecture, num_majority, num_minority)
+    if ctx is not None:
+        keep(ctx, f"threshold-fang-KA{num_majority}", certificate)
     return Enclosure(certificate.lower, certificate.upper, rigorous=True)
 
 
@@ -112,7 +116,7 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
             compare(
                 f"K_A={k_a}",
                 value,
-                threshold_enclosure(architecture, k_a, 10 - k_a),
+                threshold_enclosure(architecture, k_a, 10 - k_a, ctx),
                 "interval certificate with uniqueness",
                 relative=1e-9,
             )
@@ -302,7 +306,7 @@ def mse_claim(exponent: float = 0.5, **variant: object) -> Claim:
 def phases_claim(**variant: object) -> Claim:
     """At the threshold the collapse is partial, never total."""
 
-    def check(_: Context) -> Evidence:
+    def check(ctx: Context) -> Evidence:
         found: list[dict[str, object]] = []
         statuses: list[Status] = []
         for k_a, k_b, e_h in ((7, 3, 5.0), (5, 5, 1.0), (3, 7, 1.0), (2, 2, 0.25)):
@@ -313,7 +317,7 @@ def phases_claim(**variant: object) -> Claim:
             if math.isfinite(total):
                 probes["total"] = 1.01 * total
             for expected, at in probes.items():
-                phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at))
+                phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at), ctx)
                 found.append({"K_A": k_a, "K_B": k_b, "E_H": e_h, "R": at, "expected": expected, "phase": phase})
                 certain = phase is not None
                 statuses.append(
@@ -339,8 +343,13 @@ def phases_claim(**variant: object) -> Claim:
     )
 
 
-def _certified_phase(architecture: LayerPeeled | LinearDEQ, prior: ClassPrior) -> str | None:
+def _certified_phase(
+    architecture: LayerPeeled | LinearDEQ, prior: ClassPrior, ctx: Context | None = None
+) -> str | None:
     certificate = certify_phase(architecture, prior, "ce")
+    if ctx is not None:
+        majority, minority = prior.groups
+        keep(ctx, f"phase-KA{majority.size}-KB{minority.size}-R{prior.ratio:.4g}", certificate)
     return certificate.claim["statement"]["phase"] if certificate.check() else None
 
 
