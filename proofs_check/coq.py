@@ -31,7 +31,7 @@ from proofs_check import checker
 
 __all__ = ["CoqOutcome", "NotExportable", "check_with_coq", "coqc_available", "export", "kernels"]
 
-PRECISION = 320  # bits of the interval tactic; nothing in a certificate can change it
+PRECISION = 192  # bits of the interval tactic; nothing in a certificate can change it
 MAX_GROUPS = 2  # groups of a value certificate; beyond, the norm bound is no longer a short scalar statement
 MAX_COQ_BYTES = 400_000
 

@@ -34,7 +34,7 @@ __all__ = ["certify_phase", "certify_threshold"]
 DIGITS = 24
 
 #: Relative width, in bits, of the brackets in witnesses.
-BRACKET_BITS = 200
+BRACKET_BITS = 120
 
 
 def certify_threshold(

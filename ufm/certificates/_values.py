@@ -38,7 +38,7 @@ Array = NDArray[np.float64]
 DIGITS = 30
 
 #: Bits to which a point in closed form is computed.
-BITS = 160
+BITS = 120
 
 
 def certify(solution: Solution) -> Certificate:
