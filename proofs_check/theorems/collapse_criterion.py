@@ -7,7 +7,7 @@ the other group.
 Statement. For K_b >= 2: s_b = 0 iff pi_b <= mu omega_b, and s_b >= 0 always. With budgets (omega = 1) that is pi_b <=
 mu.
 
-Source. Fang et al. 2021, Theorem 5 and its Fig. 3 (existence of the threshold); the criterion in closed form.
+Source. Fang et al. 2021, Theorem 5 (collapse as R -> infinity) and Fig. 3; the criterion in closed form is new here.
 
 Idea. On the vectors of group b with sum zero the gradient is the number -pi_b (1 - p + q), and p = q exactly at s_b =
 0.

@@ -13,7 +13,8 @@ curve is, for the angle theta in (0, arcsin b), c = cos theta, s = sin theta,
 and along it s_A, T, tau and R* decrease strictly in theta, from infinity to (0, 0, 0, 1): R* increases strictly in
 tau. A linear equilibrium layer with |A|_2 <= rho has R*_DEQ(tau) = R*(tau/(1-rho)) > R*(tau).
 
-Source. Fang et al. 2021, Theorem 5 (a threshold exists) and Fig. 3; the curve and its monotonicity are new here.
+Source. Fang et al. 2021, Theorem 5 (collapse as R -> infinity) and Fig. 3 (a finite threshold, observed); its existence
+and uniqueness, the curve and the monotonicity are new here.
 
 Idea. d/dtheta of s_A and T is a sum of negative terms once v > 0. In R, the factor (1 - a c)/K_A grows, but by less
 than the share -K_A d_A of s_A lets e^{s_A} fall.
