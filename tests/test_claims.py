@@ -35,6 +35,7 @@ EXPECTED = {
     "deq-frobenius-counterexample": Status.proved,
     "threshold-not-log-convex": Status.proved,
     "deq-threshold-power": Status.supported,
+    "uncapped-deq-minimiser": Status.proved,
 }
 FALSE = false_claims()
 

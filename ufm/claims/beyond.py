@@ -55,6 +55,13 @@ def _not_convex(_: Context) -> Evidence:
     )
 
 
+def _uncapped(_: Context) -> Evidence:
+    return evidence(
+        "no minimiser for λ_A < min(log K, 2Kλ²n), a minimiser for λ_A ≥ 2 log K or with a cap; between them open",
+        proofs=[symbolic("uncapped-deq-no-minimiser")],
+    )
+
+
 def power_claim(exponent: float = 1.0) -> Claim:
     """``R*_DEQ >= (R*_LPM)^{1/(1-rho)}``; another ``exponent`` of 1/(1-rho) is a false variant."""
 
@@ -114,4 +121,14 @@ CLAIMS = (
         group=GROUP,
     ),
     power_claim(),
+    Claim(
+        id="uncapped-deq-minimiser",
+        title="Without a cap on A the penalised DEQ may have no minimiser, but not always",
+        statement="For K ≥ 3 balanced classes of n samples, cross-entropy and the penalty (λ_A/2)|A|_F² with no bound on |A|₂: if λ_A < log K "
+        "and λ_A < 2Kλ²n, λ = √(λ_W λ_H), the infimum is not attained (a_i → 1); if λ_A ≥ 2 log K it is. With |A|₂ ≤ ρ < 1 it always is.",
+        source="Sharpens theory section 2, whose statement without a condition on λ_A is false",
+        hypotheses=("balanced classes, K ≥ 3", "cross-entropy", "I − A invertible"),
+        check=_uncapped,
+        group=GROUP,
+    ),
 )
