@@ -202,8 +202,8 @@ class Claim:
         counts: n_a of every group; none for a threshold, where the ratio is what is sought.
         fixed: for a threshold under weight decay: what is held fixed while the ratio varies, and its value.
         loss: "ce" or "mse".
-        radius2: squared radius of the nuclear-norm ball; None when penalised.
-        strength2: squared strength of the nuclear-norm penalty; None when there are budgets.
+        penalised: weight decay (True) or budgets (False).
+        scale2: squared strength of the nuclear-norm penalty, or squared radius of the nuclear-norm ball.
         statement: the statement's data.
     """
 
@@ -214,14 +214,28 @@ class Claim:
     counts: list[fmpq]
     fixed: tuple[str, fmpq] | None
     loss: str
-    radius2: fmpq | None
-    strength2: fmpq | None
+    penalised: bool
+    scale2: fmpq
     statement: Any
 
     @property
     def total(self) -> fmpq:
         """N = sum_a K_a n_a."""
         return sum((k * n for k, n in zip(self.sizes, self.counts, strict=True)), fmpq(0))
+
+    @property
+    def radius2(self) -> fmpq:
+        """Squared radius of the nuclear-norm ball."""
+        if self.penalised:
+            raise Reject(f"{self.architecture} has no budgets")
+        return self.scale2
+
+    @property
+    def strength2(self) -> fmpq:
+        """Squared strength of the nuclear-norm penalty."""
+        if not self.penalised:
+            raise Reject(f"{self.architecture} has no weight decay")
+        return self.scale2
 
 
 def read_claim(certificate: Any) -> Claim:
@@ -241,14 +255,10 @@ def read_claim(certificate: Any) -> Claim:
     name = architecture["name"]
     parameters = {key: value for key, value in architecture.items() if key != "name"}
     sizes, counts, fixed = read_prior(prior, kind)
-    radius2 = strength2 = None
-    if kind == "counterexample":
-        check_nonconvex(name, parameters)
-    else:
-        radius2, strength2 = gauge(name, parameters, sum(sizes))
-    if kind == "threshold" and (fixed is None) != (strength2 is None):
+    penalised, scale2 = (nonconvex_gauge if kind == "counterexample" else gauge)(name, parameters, sum(sizes))
+    if kind == "threshold" and (fixed is None) == penalised:
         raise Reject("a threshold needs something held fixed exactly when the architecture is penalised")
-    return Claim(kind, name, parameters, sizes, counts, fixed, loss, radius2, strength2, statement)
+    return Claim(kind, name, parameters, sizes, counts, fixed, loss, penalised, scale2, statement)
 
 
 def read_prior(prior: Any, kind: str) -> tuple[list[int], list[fmpq], tuple[str, fmpq] | None]:
@@ -270,20 +280,21 @@ def read_prior(prior: Any, kind: str) -> tuple[list[int], list[fmpq], tuple[str,
     return sizes, [rational(count, "count", positive=True) for _, count in pairs], None
 
 
-def gauge(name: str, parameters: dict[str, Any], k: int) -> tuple[fmpq | None, fmpq | None]:
-    """(squared radius, None) or (None, squared strength) of an architecture whose gauge is the nuclear norm."""
+def gauge(name: str, parameters: dict[str, Any], k: int) -> tuple[bool, fmpq]:
+    """(False, squared radius) or (True, squared strength) of an architecture whose gauge is the nuclear norm."""
     equilibrium = ["rho"] if name in ("linear_deq", "penalised_deq") else []
     if name in ("layer_peeled", "linear_deq"):
         e_w, e_h, *rho = fields(parameters, name, "E_W", "E_H", *equilibrium)
         budgets = rational(e_w, "E_W", positive=True) * rational(e_h, "E_H", positive=True)
-        return k * k * budgets / (1 - fraction(rho[0] if rho else "0", "rho")) ** 2, None
+        return False, k * k * budgets / (1 - fraction(rho[0] if rho else "0", "rho")) ** 2
     if name == "deep_linear":
-        first, second = vector(*fields(parameters, name, "budgets"), "budgets", 2, positive=True)
-        return first * second, None
+        (budgets_data,) = fields(parameters, name, "budgets")
+        first, second = vector(budgets_data, "budgets", 2, positive=True)
+        return False, first * second
     if name in ("unconstrained_features", "penalised_deq"):
         l_w, l_h, *rho = fields(parameters, name, "lambda_W", "lambda_H", *equilibrium)
         decays = rational(l_w, "lambda_W", positive=True) * rational(l_h, "lambda_H", positive=True)
-        return None, decays * (1 - fraction(rho[0] if rho else "0", "rho")) ** 2
+        return True, decays * (1 - fraction(rho[0] if rho else "0", "rho")) ** 2
     raise Reject(f"unknown architecture {name[:60]!r}")
 
 
@@ -423,16 +434,16 @@ def spectral_norm_at_most(claim: Claim, point: Point, bound: arb, weights: Seque
 
 def enclose(claim: Claim, witness: Any) -> tuple[arb, arb]:
     """Balls whose lower end (of the first) and upper end (of the second) enclose the optimal value."""
-    if claim.loss == "mse" and claim.radius2 is not None and claim.radius2 >= sum(claim.sizes) ** 2:
+    if claim.loss == "mse" and not claim.penalised and claim.radius2 >= sum(claim.sizes) ** 2:
         fields(witness, "witness")  # Z = I fits the budgets and has risk 0
         return arb(0), arb(0)
     point_data, norm_data = fields(witness, "witness", "point", "dual_norm")
     point, norm = evaluate(claim, point_data), arb(rational(norm_data, "dual_norm", positive=True))
-    weights = claim.counts if claim.radius2 is None else [fmpq(1)] * len(claim.sizes)
+    weights = claim.counts if claim.penalised else [fmpq(1)] * len(claim.sizes)
     if not spectral_norm_at_most(claim, point, norm, weights):
         raise Reject("dual_norm is not an upper bound of the gradient's spectral norm")
     scale, left, right = factor_norms(claim, point, weights)
-    if claim.radius2 is not None:
+    if not claim.penalised:
         if not (scale + left) * (scale + right) <= arb(claim.radius2):
             raise Reject("the point is not feasible: its factors exceed the budgets")
         return point.dual(arb(1)) - arb(claim.radius2).sqrt() * norm, point.risk
@@ -560,7 +571,7 @@ def check_threshold(claim: Claim, witness: Any) -> Answer:
     if isinstance(claim.statement, dict) and "infinite" in claim.statement:
         (flag,) = fields(claim.statement, "statement", "infinite")
         fields(witness, "witness")
-        if flag is not True or claim.loss != "mse" or claim.radius2 is None or claim.radius2 < k_a**2:
+        if flag is not True or claim.loss != "mse" or claim.penalised or claim.radius2 < k_a**2:
             raise Reject("an infinite threshold needs MSE, budgets and tau >= K_A")
         return "tau >= K_A: no ratio collapses the minority", ("gauge", "mse")
     low, high = (rational(x, "statement") for x in fields(claim.statement, "statement", "lower", "upper"))
@@ -585,9 +596,9 @@ def check_threshold(claim: Claim, witness: Any) -> Answer:
         return "1/(1 - tau/K_A) is in the interval", ("gauge", "mse")
     bracket, below, above = fields(witness, "witness", "bracket", "below", "above")
     tau = arb(claim.radius2).sqrt()
-    first, last, hull = interval(bracket, "bracket")
-    tau_first, _, s_first, q_first = threshold_curve(k_a, k_b, first)
-    tau_last, _, s_last, q_last = threshold_curve(k_a, k_b, last)
+    start, end, hull = interval(bracket, "bracket")
+    tau_first, _, s_first, q_first = threshold_curve(k_a, k_b, start)
+    tau_last, _, s_last, q_last = threshold_curve(k_a, k_b, end)
     if not (tau_first > tau and tau > tau_last):
         raise Reject("the bracket does not enclose the radius")
     if not threshold_curve(k_a, k_b, hull)[1] < 0:
@@ -618,7 +629,7 @@ def check_phase(claim: Claim, witness: Any) -> Answer:
     (phase,) = fields(claim.statement, "statement", "phase")
     if phase not in ("none", "partial", "total"):
         raise Reject("phase must be 'none', 'partial' or 'total'")
-    if claim.strength2 is not None:
+    if claim.penalised:
         return check_penalised_phase(claim, witness, phase)
     ratio = claim.counts[0] / claim.counts[1]
     if claim.loss == "mse":
@@ -634,7 +645,8 @@ def check_phase(claim: Claim, witness: Any) -> Answer:
         if not total_margin(k_a, k_b, r, beta, arb(ratio) * beta) < 1:
             raise Reject("no proof that the point with minority features 0 is optimal")
         return "the gradient's trivial block is strictly below mu where the minority features vanish", ("gauge", "kkt")
-    beta = multiplier_ratio(k_a, k_b, tau, ratio, *fields(witness, "witness", "angle"), "angle")
+    (angle,) = fields(witness, "witness", "angle")
+    beta = multiplier_ratio(k_a, k_b, tau, ratio, angle, "angle")
     if not (beta > 1 if phase == "partial" else beta < 1):
         raise Reject(f"no proof that mu {'>' if phase == 'partial' else '<'} pi_B")
     return f"mu {'>' if phase == 'partial' else '<'} pi_B at the best logits with s_B = 0", ("gauge", "kkt")
@@ -673,7 +685,8 @@ def check_penalised_phase(claim: Claim, witness: Any, phase: str) -> Answer:
         return decided(phase, "total" if below else "partial", "the dual norm at Z = 0 with mu", ("kkt",))
     if phase == "none":
         raise Reject("n_B <= strength^2 N^2: the minority is collapsed")
-    low, high, hull = interval(*fields(witness, "witness", "scale"), "scale")
+    (scale,) = fields(witness, "witness", "scale")
+    low, high, hull = interval(scale, "scale")
     beta_a, beta_b = (arb(square).sqrt() for square in squares)
     first, last = (k_a * q + k_b * r - beta_a for q, r in (total_point(k_a, k_b, s) for s in (low, high)))
     if not (first > 0 and last < 0):
@@ -695,16 +708,18 @@ def claim_lemma(claim: Claim) -> str:
 # Counterexamples ------------------------------------------------------------------------------------------------------
 
 
-def check_nonconvex(name: str, parameters: dict[str, Any]) -> None:
-    """Check the parameters of an architecture whose gauge is not a norm."""
+def nonconvex_gauge(name: str, parameters: dict[str, Any], k: int) -> tuple[bool, fmpq]:
+    """Check the parameters of an architecture with budgets whose gauge is not a norm; there is no radius to return."""
     if name == "linear_deq":
         e_w, e_h, rho, e_a = fields(parameters, name, "E_W", "E_H", "rho", "E_A")
         vector([e_w, e_h, e_a], "E_W, E_H and E_A", 3, positive=True)
         fraction(rho, "rho")
     elif name == "deep_linear":
-        vector(*fields(parameters, name, "budgets"), "budgets", 2, MAX_FACTORS, positive=True)
+        (budgets,) = fields(parameters, name, "budgets")
+        vector(budgets, "budgets", 2, MAX_FACTORS, positive=True)
     else:
         raise Reject(f"no counterexamples are known to this checker for {name[:60]!r}")
+    return False, fmpq(0)
 
 
 def check_counterexample(claim: Claim, witness: Any) -> Answer:
@@ -760,13 +775,12 @@ def deep_factors(parameters: dict[str, Any], witness: Any, k: int) -> tuple[fmpq
     (data,) = fields(witness, "witness", "factors")
     if not isinstance(data, list) or len(data) != len(budgets):
         raise Reject(f"factors must be a list of {len(budgets)} matrices")
-    product, rows, size = None, k, fmpq(1)
+    product, rows, size = fmpq_mat([[fmpq(int(i == j)) for j in range(k)] for i in range(k)]), k, fmpq(1)
     for i, (factor_data, budget) in enumerate(zip(data, budgets, strict=True)):
         factor = matrix(factor_data, "factors", rows, k if i == len(budgets) - 1 else None, MAX_FACTOR_SIZE)
         if square_norm(factor) > budget:
             raise Reject(f"factor {i + 1} exceeds its Frobenius budget")
-        product = fmpq_mat(factor) if product is None else product * fmpq_mat(factor)
-        rows, size = len(factor[0]), size * budget
+        product, rows, size = product * fmpq_mat(factor), len(factor[0]), size * budget
     return product, arb(size / fmpz(k - 1) ** len(budgets)).sqrt()
 
 

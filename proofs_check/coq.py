@@ -240,12 +240,11 @@ def value_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
         raise NotExportable(f"value certificates of more than {MAX_GROUPS} groups are not exported")
     k = claim.sizes
     n = fractions(claim.counts)
-    radius2 = None if claim.radius2 is None else fractions([claim.radius2])[0]
-    strength2 = None if claim.strength2 is None else fractions([claim.strength2])[0]
+    scale2 = fractions([claim.scale2])[0]  # squared radius, or squared strength
     if witness == {}:
-        if claim.loss != "mse" or radius2 is None:
+        if claim.loss != "mse" or claim.penalised:
             raise checker.Reject("witness missing")
-        yield fact(num(sum(k) ** 2), "<=", num(radius2), EXACT)
+        yield fact(num(sum(k) ** 2), "<=", num(scale2), EXACT)
         yield fact(num(low), "<=", "0", EXACT)
         yield fact("0", "<=", num(high), EXACT)
         return
@@ -258,7 +257,7 @@ def value_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
     ranks = range(len(right))
     b_means = [[sum((left[a][r] * right[r][b] for r in ranks), Fraction(0)) for b in range(g)] for a in range(g)]
     pi = [x / sum((m * y for m, y in zip(k, n, strict=True)), Fraction(0)) for x in n]
-    weights = [Fraction(1)] * g if radius2 is not None else n
+    weights = n if claim.penalised else [Fraction(1)] * g
     yield fact("0", "<", num(norm), EXACT)
 
     # factors
@@ -266,12 +265,12 @@ def value_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
     right2 = sum((k[b] * weights[b] * right[r][b] ** 2 for b in range(g) for r in ranks), Fraction(0))
     scale = add(*(mul(num((k[a] - 1) * abs(s[a])), root(weights[a])) for a in range(g)))
     penalty = add(scale, call("sqrt", num(left2 * right2)))
-    if radius2 is not None:
+    if not claim.penalised:
         flat = sum(((k[a] - 1) * abs(s[a]) for a in range(g)), Fraction(0))
-        yield fact(mul(num(flat + left2), num(flat + right2)), "<=", num(radius2), EXACT)
+        yield fact(mul(num(flat + left2), num(flat + right2)), "<=", num(scale2), EXACT)
 
     risk, standard, block, dual = (ce_terms if claim.loss == "ce" else mse_terms)(k, pi, s, b_means)
-    upper = risk if radius2 is not None else add(risk, mul(root(strength2 or Fraction(0)), penalty))
+    upper = add(risk, mul(root(scale2), penalty)) if claim.penalised else risk
     yield fact(upper, "<=", num(high))
 
     # |G diag(w)^{-1/2}|_2 <= norm
@@ -289,13 +288,13 @@ def value_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
         yield fact(mul(num(norm**2), trace), "<=", add(num(norm**4), square(det)))
 
     if low > 0:
-        if radius2 is not None:
-            yield fact(num(low), "<=", sub(dual("1"), mul(root(radius2), num(norm))))
-        elif norm**2 <= (strength2 or 0):
-            yield fact(num(norm**2), "<=", num(strength2), EXACT)
+        if not claim.penalised:
+            yield fact(num(low), "<=", sub(dual("1"), mul(root(scale2), num(norm))))
+        elif norm**2 <= scale2:
+            yield fact(num(norm**2), "<=", num(scale2), EXACT)
             yield fact(num(low), "<=", dual("1"))
         else:
-            yield fact(num(low), "<=", dual(div(root(strength2 or Fraction(0)), num(norm))))
+            yield fact(num(low), "<=", dual(div(root(scale2), num(norm))))
 
 
 def ce_terms(k: list[int], pi: list[Fraction], s: list[Fraction], means: Matrix) -> tuple[Any, ...]:
@@ -447,7 +446,7 @@ def threshold_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
     """Brackets of a threshold certificate, or the comparisons of rationals it comes down to."""
     k_a, k_b = checker.check_two_groups(claim)
     if "infinite" in claim.statement:
-        if claim.loss != "mse" or claim.radius2 is None or claim.statement != {"infinite": True}:
+        if claim.loss != "mse" or claim.penalised or claim.statement != {"infinite": True}:
             raise checker.Reject("an infinite threshold needs MSE and budgets")
         yield fact(num(k_a**2), "<=", num(fractions([claim.radius2])[0]), EXACT)
         return
@@ -496,7 +495,7 @@ def phase_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
     if phase not in ("none", "partial", "total"):
         raise checker.Reject("phase must be 'none', 'partial' or 'total'")
     n_a, n_b = fractions(claim.counts)
-    if claim.radius2 is not None:
+    if not claim.penalised:
         radius2 = fractions([claim.radius2])[0]
         if claim.loss == "mse":
             if phase == "partial":
@@ -592,13 +591,12 @@ def counterexample_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
         (data,) = checker.fields(witness, "witness", "factors")
         if not isinstance(data, list) or len(data) != len(budgets):
             raise checker.Reject(f"factors must be a list of {len(budgets)} matrices")
-        logits, rows, size = None, k, Fraction(1)
+        logits, rows, size = [[Fraction(int(i == j)) for j in range(k)] for i in range(k)], k, Fraction(1)
         for i, (factor_data, budget) in enumerate(zip(data, budgets, strict=True)):
             factor = read(factor_data, "factors", rows, k if i == len(budgets) - 1 else None)
             yield frobenius(factor, budget)
-            if logits is not None:
-                yield from equations(product(logits, factor), logits, factor)
-            logits = factor if logits is None else product(logits, factor)
+            before, logits = logits, product(logits, factor)
+            yield from equations(logits, before, factor)
             rows, size = len(factor[0]), size * budget
         sigma = root(size / Fraction(k - 1) ** len(budgets))
     risk = [

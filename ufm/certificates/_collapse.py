@@ -92,7 +92,7 @@ def certify_threshold(
     }
     with ctx.workprec(checker.PRECISION):
         problem = _parse(claim)
-        if problem.strength2 is not None:
+        if problem.penalised:
             return _rational_threshold(claim, _penalised_ratio(problem))
         if problem.loss == "mse":
             if problem.radius2 >= sizes[0] ** 2:
@@ -195,7 +195,7 @@ def _curve_threshold(claim: dict[str, Any], tau: arb, k_a: int, k_b: int) -> Cer
 
 def _phase_witness(problem: checker.Claim) -> dict[str, Any]:
     k_a, k_b = problem.sizes
-    if problem.radius2 is not None:
+    if not problem.penalised:
         ratio = problem.counts[0] / problem.counts[1]
         return {"angle": _ends(_branch_bracket(arb(problem.radius2).sqrt(), ratio, k_a, k_b))}
     beta = arb(problem.strength2 * problem.total**2 / problem.counts[0]).sqrt()

@@ -111,7 +111,7 @@ def _diagonal_point(claim: dict[str, Any]) -> dict[str, Any]:
         problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
         rates = [arb(problem.total / n) for n in problem.counts]  # omega_k / pi_k
         omega = [arb(1)] * len(rates)
-        if problem.radius2 is None:
+        if problem.penalised:
             omega = [arb(n).sqrt() for n in problem.counts]
             rates = [rate * weight for rate, weight in zip(rates, omega, strict=True)]
             mu = arb(problem.strength2).sqrt()
@@ -183,13 +183,13 @@ def _dual_norm(problem: checker.Claim, at: checker.Point) -> Fraction:
     """|G diag(1/omega)|_2 at the point: exact for a diagonal block, else to double precision whatever its magnitude."""
     g, sizes = len(problem.sizes), np.sqrt(np.array(problem.sizes, dtype=float))
     if not any(at.block[a][b] != 0 for a in range(g) for b in range(g) if a != b):
-        weights = [arb(1) if problem.radius2 is not None else arb(n).sqrt() for n in problem.counts]
+        weights = [arb(n).sqrt() if problem.penalised else arb(1) for n in problem.counts]
         entries = [k * at.block[a][a] for a, k in enumerate(problem.sizes)] + at.standard
         return max(upper_end(abs(x) / w) for x, w in zip(entries, 2 * weights, strict=True))
     scale = max((abs(x).mid() for x in [*at.standard, *(x for row in at.block for x in row)]), key=lower_end)
     if not scale > 0:
         return Fraction(1)
-    counts = [1.0 if problem.radius2 is not None else float(n.p) / float(n.q) for n in problem.counts]
+    counts = [float(n.p) / float(n.q) if problem.penalised else 1.0 for n in problem.counts]
     omega = np.sqrt(counts)
     block = np.array([[float(at.block[a][b] / scale) for b in range(g)] for a in range(g)])
     scalars = [abs(float(at.standard[a] / scale)) / omega[a] for a in range(g) if problem.sizes[a] > 1]
