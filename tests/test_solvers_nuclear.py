@@ -284,6 +284,7 @@ def test_underflow_is_not_called_optimal():
         ("max_iter", 2.5, ValueError),
         ("start", np.zeros((2, 2)), ValueError),
         ("start", np.full((3, 3), math.nan), ValueError),
+        ("start", np.full((3, 3), 1e200), ValueError),
         ("start", "zeros", TypeError),
     ],
 )

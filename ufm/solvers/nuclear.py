@@ -54,6 +54,7 @@ _ROUNDING = 1e-14
 _MAX_BURST = 10
 _MAX_CG = 1000
 _MAX_HALVINGS = 12
+_LARGEST_START = 1e100  # sums of squares stay finite
 #: Outer iterations without progress in value or gap after which float64 has given what it can.
 _PATIENCE = 4
 
@@ -112,6 +113,8 @@ def _check_start(start: ArrayLike, k: int) -> Array:
         raise ValueError(f"start must have shape ({k}, {k}), got {logits.shape}")
     if not np.isfinite(logits).all():
         raise ValueError("start must be finite, got NaN or infinite entries")
+    if np.abs(logits).max() > _LARGEST_START:
+        raise ValueError(f"start must have entries of at most {_LARGEST_START:g}, got {np.abs(logits).max():g}")
     return logits
 
 
@@ -214,7 +217,7 @@ class _Search:
         return logits
 
     def _feasible_start(self, start: Array | None) -> tuple[Array, float]:
-        """Scale ``start``, by default the (centred) identity, to the radius or to its best length."""
+        """``start`` scaled to the radius; by default the (centred) identity, under weight decay at its best length."""
         problem = self.problem
         k = problem.prior.num_classes
         centred = problem.loss.name == "ce"
