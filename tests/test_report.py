@@ -201,6 +201,7 @@ class TestFormulas:
             ("s_B, K_A = 3", "s<sub>B</sub>, K<sub>A</sub> = 3", "$s_{B}$, $K_{A}$ = 3"),
             ("|Z|_* ≤ R*_DEQ", "|Z|<sub>*</sub> ≤ R*<sub>DEQ</sub>", "|Z|$_{*}$ ≤ R*$_{DEQ}$"),
             ("|A|_F² <", "|A|<sub>F</sub>² &lt;", "|A|$_{F}$² <"),
+            ("N²λ_Wλ_H", "N²λ<sub>W</sub>λ<sub>H</sub>", "N²$λ_{W}$$λ_{H}$"),
             ("solve_reduced a_b_c", "solve_reduced a_b_c", "solve_reduced a_b_c"),
             (r"$x_1$ y_1", "$x<sub>1</sub>$ y<sub>1</sub>", "$x_1$ y_1"),
         ],

@@ -10,7 +10,7 @@ __all__ = ["to_html", "to_mathtext"]
 
 #: Subscripts of one or two letters, a bar, a bracket or a star: ``n_B``, ``|Z|_*``, ``E_{min}``; not ``solve_reduced``.
 SUBSCRIPT = re.compile(
-    r"(?:(?<!\w)(?P<base>[A-Za-zα-ωΑ-Ω]{1,2})|(?<=[|)\]‖*]))"
+    r"(?:(?P<base>(?<![A-Za-z0-9_])[A-Za-z]{1,2}|[α-ωΑ-Ω])|(?<=[|)\]‖*]))"
     r"_(?:\{(?P<braced>[^{}\s]+)\}|(?P<bare>[A-Za-z0-9]{1,3}(?![A-Za-z0-9_])|\*))"
 )
 SUPERSCRIPT = re.compile(r"(?<=[\w|)\]>‖])\^(?:\{(?P<braced>[^{}]+)\}|(?P<bare>[A-Za-z0-9*]))")

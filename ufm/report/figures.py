@@ -105,11 +105,12 @@ def _thresholds(canvas: MplFigure, data: dict[str, Any]) -> None:
             va="top",
             bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8},
         )
-    _finish(axes, data)
+    _label_axes(axes, data)
+    axes.legend(loc="best")
 
 
 def _order_parameter(canvas: MplFigure, data: dict[str, Any]) -> None:
-    canvas.set_size_inches(WIDTH, 3.6)
+    canvas.set_size_inches(WIDTH, 3.9)
     axes = canvas.add_subplot()
     for i, threshold in enumerate(data["thresholds"]):
         style, name = ("--", ":")[i % 2], to_mathtext(threshold["label"])
@@ -126,14 +127,16 @@ def _order_parameter(canvas: MplFigure, data: dict[str, Any]) -> None:
                 _numbers(points["y"]),
                 _pick(MARKERS, i),
                 color=colour,
-                markeredgecolor="white",
-                markeredgewidth=0.6,
+                markersize=6 + i,  # points of several series may coincide: hollow and of growing size all show
+                markerfacecolor="none",
+                markeredgewidth=1.3,
                 linestyle="none",
                 label=to_mathtext(series["label"]),
                 zorder=3,
             )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(axes, data)
+    _label_axes(axes, data)
+    canvas.legend(loc="outside upper left", ncols=2)
 
 
 def _matrices(canvas: MplFigure, data: dict[str, Any]) -> None:
@@ -172,12 +175,9 @@ KINDS: dict[str, Callable[[MplFigure, dict[str, Any]], None]] = {
 }
 
 
-def _finish(axes: Any, data: dict[str, Any]) -> None:
+def _label_axes(axes: Any, data: dict[str, Any]) -> None:
     axes.set_xlabel(to_mathtext(data["x_label"]))
     axes.set_ylabel(to_mathtext(data["y_label"]))
-    handles, _ = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(loc="best")
 
 
 def _numbers(values: list[Any]) -> list[float]:
