@@ -39,26 +39,14 @@ def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
         return _mean_squared_error(problem, dim)
     groups = problem.prior.groups
     weights = np.array([problem.weights[group.classes[0]] for group in groups])
+    if len(groups) == 2:
+        return _two_groups(problem, dim, weights)
     if len(groups) == 1:
         logits, mu, collapsed, steps = _one_group(problem, float(weights[0]))
-    elif len(groups) == 2:
-        logits, mu, collapsed, steps = _two_groups(problem, weights)
     else:
         many = ManyGroups(problem.prior, weights)
         found = many.constrained(problem.radius) if problem.is_constrained else many.penalised(problem.strength)
         logits, mu, collapsed, steps = found.logits, found.multiplier, found.collapsed, found.steps
-    return _solution(problem, dim, weights, logits, mu, collapsed, steps)
-
-
-def _solution(
-    problem: Problem,
-    dim: int | None,
-    weights: Array,
-    logits: ReducedLogits,
-    mu: float,
-    collapsed: tuple[bool, ...],
-    steps: int,
-) -> Solution:
     risk = ReducedRisk(problem.prior)
     norm = risk.dual_norm(risk.gradient(logits), weights)
     value = risk.value(logits)
@@ -67,7 +55,23 @@ def _solution(
     else:
         value += problem.strength * logits.gauge(problem.prior, weights)
         lower = risk.entropy(logits, min(1.0, problem.strength / norm) if norm > 0 else 1.0)
-    closed = value - lower <= GAP_TOLERANCE * value + 1e-300
+    return _solution(problem, dim, value, lower, logits, mu, collapsed, steps)
+
+
+def _solution(
+    problem: Problem,
+    dim: int | None,
+    value: float,
+    lower: float,
+    logits: ReducedLogits,
+    mu: float,
+    collapsed: tuple[bool, ...],
+    steps: int,
+) -> Solution:
+    # under MSE the risk may be zero, and then only an absolute gap makes sense
+    floor = 1e-15 if problem.loss.name == "mse" else 1e-300
+    # a bound above the value would mean logits outside of the ball
+    closed = abs(value - lower) <= GAP_TOLERANCE * value + floor
     return Solution(
         problem,
         "reduced",
@@ -106,16 +110,25 @@ def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, t
     else:
         mu = problem.strength
         beta = mu * weight * k  # pi = 1/K
-        s = math.log1p((1 - beta) * k / beta) if beta < 1 else 0.0
+        # e^s = 1 + K (1 - beta)/beta; the logarithm of the quotient where it is large, or overflows
+        if beta >= 1:
+            s = 0.0
+        else:
+            s = math.log1p((1 - beta) * k / beta) if beta > 0.5 else math.log(k - (k - 1) * beta) - math.log(beta)
     trivial = np.zeros((1, 1))
     return ReducedLogits(np.array([s]), trivial), mu, (s == 0,), 0
 
 
-def _two_groups(problem: Problem, weights: Array) -> tuple[ReducedLogits, float, tuple[bool, ...], int]:
+def _two_groups(problem: Problem, dim: int | None, weights: Array) -> Solution:
     a, b = problem.prior.groups
     n = problem.prior.num_samples
     core = TwoGroups(a.size, b.size, a.count / n, b.count / n, float(weights[0]), float(weights[1]))
-    found = core.constrained(problem.radius) if problem.is_constrained else core.penalised(problem.strength)
+    if problem.is_constrained:
+        found = core.constrained(problem.radius)
+        value, lower = core.bounds(found, radius=problem.radius)
+    else:
+        found = core.penalised(problem.strength)
+        value, lower = core.bounds(found, strength=problem.strength)
     k, k_a, k_b = core.k, a.size, b.size
     u = 0.0 if found.total else found.s_a + k_a * found.d_a
     v = 0.0 if found.total else found.s_b + k_b * found.d_b
@@ -124,7 +137,8 @@ def _two_groups(problem: Problem, weights: Array) -> tuple[ReducedLogits, float,
     trivial = np.array([[k_b * u / k, -root * v / k], [-root * u / k, k_a * v / k]])
     logits = ReducedLogits(np.array([found.s_a, found.s_b]), trivial)
     nothing = found.total and found.s_a == 0 and k_a > 1
-    return logits, math.exp(found.log_multiplier), (nothing, found.collapsed), found.steps
+    mu = math.exp(found.log_multiplier)
+    return _solution(problem, dim, value, lower, logits, mu, (nothing, found.collapsed), found.steps)
 
 
 def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
@@ -155,19 +169,4 @@ def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
     s = np.array([z[group.classes[0]] for group in groups])
     logits = ReducedLogits(s, np.diag(s))
     collapsed = tuple(bool(group.size > 1 and s[a] == 0) for a, group in enumerate(groups))
-    closed = value - lower <= GAP_TOLERANCE * value + 1e-15
-    return Solution(
-        problem,
-        "reduced",
-        value,
-        min(lower, value),
-        value,
-        mu,
-        True if closed else None,
-        0,
-        lambda: np.diag(z),
-        {"reduced": logits},
-        dim,
-        collapsed=collapsed,
-        phase=_phase(logits, collapsed),
-    )
+    return _solution(problem, dim, value, lower, logits, mu, collapsed, 0)
