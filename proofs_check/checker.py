@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flint import arb, arb_mat, ctx, fmpq, fmpq_mat, fmpz
+from flint import arb, arb_mat, ctx, fmpq, fmpz
 
-__all__ = ["FORMAT", "LEMMAS", "Outcome", "check", "check_file"]
+__all__ = ["FORMAT", "LEMMAS", "PROVED_IN", "Outcome", "check", "check_file"]
 
 FORMAT = "ufm-certificate/1"
 PRECISION = 512  # bits; nothing in a file can change it
@@ -41,6 +41,7 @@ MAX_CLASSES = 1_000_000
 MAX_GROUPS = 128
 MAX_FACTOR_SIZE = 16  # rows and columns of the exact matrices of a counterexample
 MAX_FACTORS = 8
+MAX_FACTOR_BITS = 128  # of their numerators and denominators
 RATIONAL = re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}(/[0-9]{{1,{MAX_DIGITS}}})?", re.ASCII)
 
 #: What is used without being checked here: classical, or proved elsewhere.
@@ -53,6 +54,16 @@ LEMMAS = {
     "collapse above it and none below",
     "mse": "under MSE the optimum is diagonal (sign flips and convexity)",
     "etf": "the best simplex-ETF logits of an architecture, from its gauge",
+}
+
+#: Files of ``proofs_check/theorems`` with the proofs; duality is classical.
+PROVED_IN = {
+    "gauge": ("nuclear_norm_factorisation", "spectral_deq_gauge", "within_class_collapse", "symmetry_reduction"),
+    "duality": (),
+    "kkt": ("ce_convex", "two_group_dual", "collapse_criterion", "collapse_phases", "penalised_threshold"),
+    "threshold": ("threshold_curve",),
+    "mse": ("mse_closed_form",),
+    "etf": ("frobenius_gauge", "schatten_factors"),
 }
 
 Answer = tuple[str, tuple[str, ...]]  # why a claim holds, and the lemmas that takes
@@ -413,18 +424,27 @@ def factor_norms(claim: Claim, point: Point, weights: Sequence[Any]) -> tuple[ar
 
 
 def spectral_norm_at_most(claim: Claim, point: Point, bound: arb, weights: Sequence[Any]) -> bool:
-    """Whether |G diag(w)^{-1/2}|_2 <= bound: its scalars, and bound^2 I - X^T X > 0 (Cholesky) for its block X."""
+    """Whether |G diag(w)^{-1/2}|_2 <= bound: its scalars, and bound^2 I - X^T X > 0 for its block X."""
     g, roots = len(claim.sizes), [arb(w).sqrt() for w in weights]
     if not all(abs(point.standard[a]) / roots[a] <= bound for a in range(g) if claim.sizes[a] > 1):
         return False
     size = [arb(k).sqrt() for k in claim.sizes]
     x = arb_mat([[size[a] * point.block[a][b] * size[b] / roots[b] for b in range(g)] for a in range(g)])
-    gram = (x.transpose() * x).tolist()
+    return positive_definite(identity(g) * bound**2 - x.transpose() * x)
+
+
+def identity(n: int) -> arb_mat:
+    """Identity matrix."""
+    return arb_mat(n, n, [int(i == j) for i in range(n) for j in range(n)])
+
+
+def positive_definite(m: arb_mat) -> bool:
+    """Whether every symmetric matrix in a ball matrix is positive definite, by Cholesky factorisation."""
     rows: list[list[arb]] = []
-    for i in range(g):
+    for i, given in enumerate(m.tolist()):
         row: list[arb] = []
         for j, other in enumerate([*rows, row]):
-            entry = (bound**2 if i == j else 0) - gram[i][j] - sum((row[p] * other[p] for p in range(j)), arb(0))
+            entry = given[j] - sum((row[p] * other[p] for p in range(j)), arb(0))
             if i == j and not entry > 0:
                 return False
             row.append(entry.sqrt() if i == j else entry / other[j])
@@ -743,57 +763,54 @@ def advantage(claim: Claim, witness: Any) -> arb:
     if k > MAX_FACTOR_SIZE:
         raise Reject(f"counterexamples are limited to {MAX_FACTOR_SIZE} classes")
     z, sigma = (deq_factors if claim.architecture == "linear_deq" else deep_factors)(claim.parameters, witness, k)
-    odds = [sum((arb(z[i, j] - z[j, j]).exp() for i in range(k) if i != j), arb(0)) for j in range(k)]
+    odds = [sum(((z[i, j] - z[j, j]).exp() for i in range(k) if i != j), arb(0)) for j in range(k)]
     return ((k - 1) * (-sigma).exp()).log1p() - sum((odd.log1p() for odd in odds), arb(0)) / k
 
 
-def square_norm(m: list[list[fmpq]]) -> fmpq:
-    """Squared Frobenius norm."""
-    return sum((x * x for row in m for x in row), fmpq(0))
+def factor_matrix(value: Any, name: str, rows: int, columns: int | None, budget: fmpq) -> list[list[fmpq]]:
+    """Rational matrix within its Frobenius budget, compared exactly, and small enough for that."""
+    m = matrix(value, name, rows, columns, MAX_FACTOR_SIZE)
+    if any(x.p.bit_length() > MAX_FACTOR_BITS or x.q.bit_length() > MAX_FACTOR_BITS for row in m for x in row):
+        raise Reject(f"{name} must have numerators and denominators of at most {MAX_FACTOR_BITS} bits")
+    if sum((x * x for row in m for x in row), fmpq(0)) > budget:
+        raise Reject(f"{name} exceeds its Frobenius budget")
+    return m
 
 
-def deq_factors(parameters: dict[str, Any], witness: Any, k: int) -> tuple[fmpq_mat, arb]:
-    """Exact logits W (I-A)^{-1} H within the budgets, and sigma of the best ETF."""
+def balls(m: list[list[fmpq]]) -> arb_mat:
+    """A rational matrix in balls."""
+    return arb_mat([[arb(x) for x in row] for row in m])
+
+
+def deq_factors(parameters: dict[str, Any], witness: Any, k: int) -> tuple[arb_mat, arb]:
+    """Logits W (I-A)^{-1} H of factors within the budgets, and sigma of the best ETF."""
     e_w, e_h, rho, e_a = (rational(parameters[key], key) for key in ("E_W", "E_H", "rho", "E_A"))
     w_data, a_data, h_data = fields(witness, "witness", "W", "A", "H")
-    w = matrix(w_data, "W", k, None, MAX_FACTOR_SIZE)
+    w = factor_matrix(w_data, "W", k, None, k * e_w)
     d = len(w[0])
-    a = matrix(a_data, "A", d, d, MAX_FACTOR_SIZE)
-    h = matrix(h_data, "H", d, k, MAX_FACTOR_SIZE)
-    if square_norm(w) > k * e_w or square_norm(h) > k * e_h or square_norm(a) > e_a:
-        raise Reject("W, H or A exceeds its Frobenius budget")
-    exact, eye = fmpq_mat(a), fmpq_mat([[fmpq(int(i == j)) for j in range(d)] for i in range(d)])
-    if not positive_semidefinite((eye * rho**2 - exact.transpose() * exact).tolist()):
-        raise Reject("|A|_2 exceeds rho")
+    a = factor_matrix(a_data, "A", d, d, e_a)
+    h = factor_matrix(h_data, "H", d, k, k * e_h)
+    # |A|_2^2 <= |A|_1 |A|_inf settles |A|_2 = rho for multiples of the identity; else it has to be smaller
+    sums = [max(sum((abs(x) for x in line), fmpq(0)) for line in lines) for lines in (a, zip(*a, strict=True))]
+    below = identity(d) * arb(rho**2) - balls(a).transpose() * balls(a)
+    if sums[0] * sums[1] > rho**2 and not positive_definite(below):
+        raise Reject("no proof that |A|_2 <= rho")
     growth = arb((k - 1) * rho).min((arb((k - 1) * e_a)).sqrt())
-    return fmpq_mat(w) * (eye - exact).solve(fmpq_mat(h)), arb(k * k * e_w * e_h).sqrt() / (k - 1 - growth)
+    sigma = arb(k * k * e_w * e_h).sqrt() / (k - 1 - growth)
+    return balls(w) * (identity(d) - balls(a)).solve(balls(h)), sigma
 
 
-def deep_factors(parameters: dict[str, Any], witness: Any, k: int) -> tuple[fmpq_mat, arb]:
-    """Exact logits of a product of factors within their budgets (the classifier first), and sigma of the best ETF."""
+def deep_factors(parameters: dict[str, Any], witness: Any, k: int) -> tuple[arb_mat, arb]:
+    """Logits of a product of factors within their budgets (the classifier first), and sigma of the best ETF."""
     budgets = [rational(c, "budgets") for c in parameters["budgets"]]
     (data,) = fields(witness, "witness", "factors")
     if not isinstance(data, list) or len(data) != len(budgets):
         raise Reject(f"factors must be a list of {len(budgets)} matrices")
-    product, rows, size = fmpq_mat([[fmpq(int(i == j)) for j in range(k)] for i in range(k)]), k, fmpq(1)
+    product, rows, size = identity(k), k, fmpq(1)
     for i, (factor_data, budget) in enumerate(zip(data, budgets, strict=True)):
-        factor = matrix(factor_data, "factors", rows, k if i == len(budgets) - 1 else None, MAX_FACTOR_SIZE)
-        if square_norm(factor) > budget:
-            raise Reject(f"factor {i + 1} exceeds its Frobenius budget")
-        product, rows, size = product * fmpq_mat(factor), len(factor[0]), size * budget
+        factor = factor_matrix(factor_data, f"factor {i + 1}", rows, k if i == len(budgets) - 1 else None, budget)
+        product, rows, size = product * balls(factor), len(factor[0]), size * budget
     return product, arb(size / fmpz(k - 1) ** len(budgets)).sqrt()
-
-
-def positive_semidefinite(m: list[list[fmpq]]) -> bool:
-    """Whether an exact symmetric matrix is positive semidefinite, by symmetric elimination."""
-    for i, pivot in enumerate(m):
-        if pivot[i] < 0 or (pivot[i] == 0 and any(x != 0 for x in pivot[i:])):
-            return False
-        for j in range(i + 1, len(m)):
-            if pivot[i] != 0:
-                factor = m[j][i] / pivot[i]
-                m[j] = [x - factor * y for x, y in zip(m[j], pivot, strict=True)]
-    return True
 
 
 CHECKS: dict[str, Callable[[Claim, Any], Answer]] = {
@@ -814,8 +831,9 @@ def main(paths: Sequence[str]) -> int:
         outcome = check_file(path)
         accepted = accepted and outcome.accepted
         print(f"{path}: {'accepted' if outcome else 'REJECTED'}: {outcome.reason}")
-        for line in [outcome.statement, *(f"rests on {LEMMAS[lemma]}" for lemma in outcome.lemmas)]:
-            print(f"  {line}" if line else "  (no claim could be read)")
+        print(f"  {outcome.statement or '(no claim could be read)'}")
+        for lemma in outcome.lemmas:
+            print(f"  rests on {LEMMAS[lemma]} ({', '.join(PROVED_IN[lemma]) or 'classical'})")
     return 0 if accepted else 1
 
 

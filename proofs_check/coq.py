@@ -33,6 +33,9 @@ __all__ = ["CoqOutcome", "NotExportable", "check_with_coq", "coqc_available", "e
 
 PRECISION = 192  # bits of the interval tactic; nothing in a certificate can change it
 MAX_GROUPS = 2  # groups of a value certificate; beyond, the norm bound is no longer a short scalar statement
+MAX_CLASSES = 8  # of a counterexample
+MAX_FACTORS = 4
+MAX_BITS = 128
 MAX_COQ_BYTES = 400_000
 
 Fact = tuple[str, str]  # statement, tactic
@@ -561,12 +564,14 @@ def counterexample_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
         raise checker.Reject("counterexamples refute 'etf-optimal' for balanced classes under cross-entropy")
     margin, k = rational(margin_data, "margin"), claim.sizes[0]
     yield fact("0", "<", num(margin), EXACT)
-    limit = checker.MAX_FACTOR_SIZE
-    if k > limit:
-        raise checker.Reject(f"counterexamples are limited to {limit} classes")
+    if k > MAX_CLASSES:
+        raise NotExportable(f"counterexamples of more than {MAX_CLASSES} classes are not exported")
 
     def read(data: Any, name: str, rows: int, columns: int | None) -> Matrix:
-        return [fractions(row) for row in checker.matrix(data, name, rows, columns, limit)]
+        m = [fractions(row) for row in checker.matrix(data, name, rows, columns, checker.MAX_FACTOR_SIZE)]
+        if len(m[0]) > MAX_CLASSES or any(max(x.numerator, x.denominator) >> MAX_BITS for row in m for x in row):
+            raise NotExportable(f"factors wider than {MAX_CLASSES} or of more than {MAX_BITS} bits are not exported")
+        return m
 
     if claim.architecture == "linear_deq":
         e_w, e_h, rho, e_a = (rational(claim.parameters[key], key) for key in ("E_W", "E_H", "rho", "E_A"))
@@ -588,6 +593,8 @@ def counterexample_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
         sigma = div(root(k * k * e_w * e_h), sub(num(k - 1), growth))
     else:
         budgets = [rational(c, "budgets") for c in claim.parameters["budgets"]]
+        if len(budgets) > MAX_FACTORS:
+            raise NotExportable(f"counterexamples of more than {MAX_FACTORS} factors are not exported")
         (data,) = checker.fields(witness, "witness", "factors")
         if not isinstance(data, list) or len(data) != len(budgets):
             raise checker.Reject(f"factors must be a list of {len(budgets)} matrices")

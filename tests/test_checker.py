@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
-from flint import arb, ctx, fmpq
+from flint import arb, arb_mat, ctx, fmpq
 
 import ufm
 from proofs_check import checker
@@ -175,9 +176,10 @@ CONDITIONS = [
     ("counterexample", {"claim__architecture__E_A": "49/100"}, "exceeds its Frobenius budget"),
     ("counterexample", {"claim__architecture__E_W": "99/100"}, "exceeds its Frobenius budget"),
     ("counterexample", {"claim__architecture__E_H": "99/100"}, "exceeds its Frobenius budget"),
-    ("counterexample", {"claim__architecture__rho": "49/100"}, "|A|_2 exceeds rho"),
+    ("counterexample", {"claim__architecture__rho": "49/100"}, "no proof that |A|_2 <= rho"),
     ("counterexample", {"witness__A__0__0": "51/100"}, "exceeds its Frobenius budget"),
     ("counterexample", {"witness__A": [["1/10", "0"], ["0", "1/10"]]}, "does not beat"),
+    ("counterexample", {"witness__A__0__0": f"{2**128 + 1}/{2**130}"}, "at most 128 bits"),
     ("counterexample", {"claim__prior__0__classes": 17}, "limited to 16 classes"),
     ("counterexample", {"claim__prior": [{"classes": 2, "count": "1"}] * 2}, "refute 'etf-optimal'"),
     ("counterexample", {"claim__architecture__name": "layer_peeled"}, "no counterexamples are known"),
@@ -221,6 +223,13 @@ def test_rounding_an_end_inwards_is_rejected(certificates):
 # Soundness of the pieces ----------------------------------------------------------------------------------------------
 
 
+def test_every_lemma_names_the_files_that_prove_it():
+    folder = Path(checker.__file__).with_name("theorems")
+    assert set(checker.PROVED_IN) == set(checker.LEMMAS)
+    for names in checker.PROVED_IN.values():
+        assert all((folder / f"{name}.py").is_file() for name in names)
+
+
 def test_the_norm_bound_accepts_above_and_rejects_below_the_true_norm(certificates):
     certificate = certificates["value"]
     claim = checker.read_claim(certificate)
@@ -238,15 +247,35 @@ def test_the_norm_bound_accepts_above_and_rejects_below_the_true_norm(certificat
             assert checker.spectral_norm_at_most(claim, point, norm * arb(factor), ones) is verdict
 
 
-def test_exact_semidefiniteness():
-    def matrix(rows: list[list[int]]) -> list[list[fmpq]]:
-        return [[fmpq(x) for x in row] for row in rows]
+@pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        ([[2, 1], [1, 2]], True),
+        ([[4, 2, 0], [2, 5, 3], [0, 3, 4]], True),
+        ([[1, 2], [2, 4]], False),  # singular: no proof
+        ([[1, 2], [2, 3]], False),
+        ([[0, 1], [1, 5]], False),
+        ([[2, 0, 1], [0, 1, 1], [1, 1, 1]], False),
+    ],
+)
+def test_positive_definiteness(rows, verdict):
+    assert checker.positive_definite(arb_mat(rows)) is verdict
 
-    assert checker.positive_semidefinite(matrix([[1, 2], [2, 4]]))
-    assert checker.positive_semidefinite(matrix([[0, 0], [0, 3]]))
-    assert not checker.positive_semidefinite(matrix([[1, 2], [2, 3]]))
-    assert not checker.positive_semidefinite(matrix([[0, 1], [1, 5]]))
-    assert not checker.positive_semidefinite(matrix([[2, 0, 1], [0, 1, 1], [1, 1, 1]]))
+
+@pytest.mark.parametrize(
+    ("a", "rho", "reason"),
+    [
+        ([["1/2", "0"], ["0", "1/2"]], "1/2", ""),  # |A|_2 = rho
+        ([["3/10", "4/10"], ["-4/10", "3/10"]], "51/100", "does not beat"),  # a rotation by 1/2: no row sum shows it
+        ([["3/10", "4/10"], ["-4/10", "3/10"]], "49/100", "|A|_2 <= rho"),
+        ([["0", "7/10"], ["0", "0"]], "69/100", "|A|_2 <= rho"),  # spectral radius 0, norm 7/10
+    ],
+)
+def test_the_spectral_bound_of_an_equilibrium_layer(certificates, a, rho, reason):
+    changes = {"witness__A": a, "claim__architecture__rho": rho, "claim__statement__margin": "1/100"}
+    outcome = checker.check(edited(certificates["counterexample"], **changes))
+    assert outcome.accepted is (reason == "")
+    assert reason in outcome.reason
 
 
 def test_the_working_precision_is_the_checkers_own(certificates):
@@ -368,6 +397,23 @@ def test_the_largest_numbers_allowed_end_quickly(certificates):
     start = time.perf_counter()
     assert not checker.check(certificate)
     assert time.perf_counter() - start < 60
+
+
+@pytest.mark.parametrize("kind", ["equilibrium", "deep"])
+def test_the_largest_counterexamples_end_quickly(certificates, kind):
+    number = f"{2**100 + 1}/{2**128 - 1}"
+    k, budget = checker.MAX_FACTOR_SIZE, "9" * 400
+    full = [[number] * k] * k
+    name = "counterexample" if kind == "equilibrium" else "counterexample-deep"
+    changes: Json = {"claim__prior__0__classes": k}
+    if kind == "equilibrium":
+        changes |= {f"claim__architecture__{key}": budget for key in ("E_W", "E_H", "E_A")}
+        changes |= {f"witness__{key}": full for key in ("W", "A", "H")}
+    else:
+        changes |= {"claim__architecture__budgets": [budget] * 8, "witness__factors": [full] * 8}
+    start = time.perf_counter()
+    assert "does not beat" in checker.check(edited(certificates[name], **changes)).reason
+    assert time.perf_counter() - start < 20
 
 
 def test_files_that_are_no_certificates(tmp_path):

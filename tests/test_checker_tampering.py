@@ -369,6 +369,10 @@ def test_no_tampered_certificate_passes_unless_its_claim_is_still_true(pool):
     assert counts["accepted"] >= 50
 
 
+def _without_budget(value: Any, name: str, rows: int, columns: int | None, budget: Any) -> Any:
+    return checker.matrix(value, name, rows, columns, checker.MAX_FACTOR_SIZE)
+
+
 WRONG_ON_PURPOSE: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "norms of gradients are not checked": lambda m: m.setattr(checker, "spectral_norm_at_most", lambda *_: True),
     "factors weigh nothing": lambda m: m.setattr(
@@ -376,7 +380,7 @@ WRONG_ON_PURPOSE: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     ),
     "rho is not read": lambda m: m.setattr(checker, "fraction", lambda *_: checker.fmpq(0)),
     "rounding of six digits": lambda m: m.setattr(checker, "PRECISION", 12),
-    "Frobenius norms are not checked": lambda m: m.setattr(checker, "square_norm", lambda _: checker.fmpq(0)),
+    "Frobenius norms are not checked": lambda m: m.setattr(checker, "factor_matrix", _without_budget),
     "optimum with s_B = 0 taken anywhere": lambda m: m.setattr(
         checker, "multiplier_ratio", lambda *args: checker.arb(2 if args[-1] in ("above", "angle") else 0)
     ),
