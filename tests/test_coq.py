@@ -205,6 +205,7 @@ def test_coqc_refuses_what_is_false(name, path, value):
     assert "does not accept" in coq.check_with_coq(data).reason
 
 
+@pytest.mark.slow
 @needs_coq
 def test_the_proofs_rest_on_coqs_real_numbers_and_integers_alone():
     source = coq.export(made("rotated-square-code").to_json())
