@@ -21,6 +21,8 @@ _EXPORTS: dict[str, str] = {
     "solve": "ufm.solvers",
     "Threshold": "ufm.thresholds",
     "collapse_threshold": "ufm.thresholds",
+    "BatchSolution": "ufm.solvers.batch",
+    "solve_batch": "ufm.solvers.batch",
     "measure": "ufm.measures",
     "Certificate": "ufm.certificates",
     "certify": "ufm.certificates",
@@ -43,10 +45,12 @@ if TYPE_CHECKING:
     from ufm.priors import ClassPrior
     from ufm.solution import Solution
     from ufm.solvers import solve
+    from ufm.solvers.batch import BatchSolution, solve_batch
     from ufm.thresholds import Threshold, collapse_threshold
     from ufm.verification import verify
 
 __all__ = [
+    "BatchSolution",
     "Certificate",
     "ClassPrior",
     "DeepLinear",
@@ -63,6 +67,7 @@ __all__ = [
     "collapse_threshold",
     "measure",
     "solve",
+    "solve_batch",
     "verify",
 ]
 
