@@ -160,7 +160,8 @@ def evidence(
         by_method[c.method] = by_method.get(c.method, 0) + 1
     how += [f"{method} on {n} instance{'s' * (n > 1)}" for method, n in by_method.items()]
     how += list(established_by)
-    lemmas = [f"{lemma} (classical lemma)" for lemma in dict.fromkeys(x for p in proofs for x in p.lemmas)]
+    names = dict.fromkeys(x for p in proofs for x in p.lemmas)
+    lemmas = [f"classical lemmas: {', '.join(names)}"] if names else []
     body: dict[str, Any] = dict(details or {})
     if comparisons:
         body["instances"] = [c.plain() for c in comparisons]
