@@ -102,7 +102,9 @@ def prediction_claim(branch: str, tolerance: float = 0.01, scale: float = 1.0) -
                 errors.append(error)
                 if error > tolerance:
                     wrong.append(f"n_B={p.minority_count}: s_B off by {error:.2%}")
-        shown = [p for p in points if p.scale is not None and p.predicted_phase == "none"]
+        shown = list(
+            {p.minority_count: p for p in points if p.scale is not None and p.predicted_phase == "none"}.values()
+        )
         numbers = ", ".join(
             f"n_B={p.minority_count}: {p.scale:.4f} ({scale * p.predicted_scale:.4f})" for p in shown[:4]
         )
