@@ -1,0 +1,106 @@
+"""Local worker processes: one BLAS thread each, silent on Ctrl-C, gone when their parent is."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
+
+__all__ = ["WorkerPool", "processes"]
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+_environment_lock = threading.Lock()
+
+
+class _Worker(SpawnProcess):
+    def start(self) -> None:
+        # BLAS reads its variables when it is loaded, which in a worker may be before any code of ours runs: they must
+        # be there when the process starts, and a child's environment is its parent's.
+        with _environment_lock:
+            before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+            os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+            try:
+                super().start()
+            finally:
+                for name, value in before.items():
+                    if value is None:
+                        del os.environ[name]
+                    else:
+                        os.environ[name] = value
+
+
+class _Context(SpawnContext):
+    """The spawn context, which remembers the processes it made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers: list[_Worker] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> _Worker:  # type: ignore[override]
+        worker = _Worker(*args, **kwargs)
+        self.workers.append(worker)
+        return worker
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """A :class:`concurrent.futures.ProcessPoolExecutor` that can be stopped without waiting for running calls."""
+
+    def __init__(self, max_workers: int) -> None:
+        self.size = max_workers
+        self._context = _Context()
+        super().__init__(max_workers, mp_context=self._context, initializer=_prepare)
+
+    def stop(self) -> None:
+        """End the worker processes, whatever they are doing."""
+        for worker in self._context.workers:
+            if worker.pid is not None:
+                worker.terminate()
+        self.shutdown(wait=True, cancel_futures=True)
+
+
+def processes(max_workers: int | None = None) -> WorkerPool:
+    """Executor of local worker processes, the default of :func:`ufm.sweeps.run`.
+
+    Processes are spawned, not forked, have one BLAS thread each, leave Ctrl-C to their parent, and end with it even
+    where it is killed.
+
+    Args:
+        max_workers: number of processes, >= 1; None for the number of CPUs this process may use.
+
+    Returns:
+        A :class:`concurrent.futures.ProcessPoolExecutor`, to be used in a ``with`` statement.
+    """
+    if max_workers is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        max_workers = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
+    else:
+        # Not at the top: it imports NumPy, which workers should load only where their points do.
+        from ufm._validation import integer
+
+        max_workers = integer("max_workers", max_workers, minimum=1)
+    return WorkerPool(max_workers)
+
+
+def _prepare() -> None:
+    """In a worker, before its first call."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A worker whose parent was killed would wait for calls for ever: it holds the writing end of its own queue.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
