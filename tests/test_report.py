@@ -186,9 +186,26 @@ class TestPage:
         assert "5 more rows in report.json" in page
         assert "8 more in report.json" in page
 
+    def test_records_become_tables(self):
+        details = {
+            "by_K": {"K_A = 3": {"slope": 0.5}, "K_A = 5": {"slope": math.inf}},
+            "rows": [{"name": "x", "n": None}],
+        }
+        page = " ".join(render_html(report_of(claim("c", found("supported", details=details)))).split())
+        assert '<td class="words">K<sub>A</sub> = 5</td><td>∞</td>' in page
+        assert '<th scope="col" class="words">name</th><th scope="col">n</th>' in page
+        assert '<td class="words">x</td><td>–</td>' in page
+
     @pytest.mark.parametrize(
         ("value", "text"),
-        [(3, "3"), (0.5, "0.5"), (-1.5, "−1.5"), (1.5e-13, "1.5·10⁻¹³"), (245.49693059826199, "245.4969306")],
+        [
+            (3, "3"),
+            (-4.6e-07, "−4.6·10⁻⁷"),
+            (0.5, "0.5"),
+            (-1.5, "−1.5"),
+            (1.5e-13, "1.5·10⁻¹³"),
+            (245.49693059826199, "245.4969306"),
+        ],
     )
     def test_numbers(self, value, text):
         assert number(value) == text

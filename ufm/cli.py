@@ -403,9 +403,12 @@ def deq_sweep(
 
     listed = {"explicit": explicit, "identity": identity, "zero": zero}
     if any(value is not None for value in listed.values()):
-        points = {name: tuple(_numbers(name, value)) for name, value in listed.items() if value is not None}
+        points: dict[str, Any] = {
+            name: tuple(_numbers(name, value)) for name, value in listed.items() if value is not None
+        }
         shared = TrainingConfig(minority_count=1, **training)  # each point replaces n_B
-        config = SweepConfig(**points, seeds=tuple(_numbers("seeds", seeds)), training=shared)
+        points["seeds"] = tuple(_numbers("seeds", seeds))
+        config = SweepConfig(**points, training=shared)
     else:
         config = getattr(SweepConfig, one_of("effort", effort, ("quick", "full")))(**training)
     for name, path in (("--out", out), ("--figure", figure)):

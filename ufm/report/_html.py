@@ -19,6 +19,9 @@ MAX_ROWS = 40
 #: Longer lists of numbers are cut in a line of details.
 MAX_ITEMS = 12
 
+#: What ``report.json`` writes for the numbers that JSON lacks, and what the page shows.
+NOT_FINITE = {"Infinity": "∞", "-Infinity": "−∞", "NaN": "not a number"}
+
 SYMBOLS = {"proved": "∎", "certified": "✓", "supported": "≈", "refuted": "✗", "inconclusive": "?"}
 
 
@@ -56,7 +59,7 @@ def number(value: float) -> str:
     text = f"{value:.10g}"
     if "e" in text:
         mantissa, exponent = text.split("e")
-        return f"{mantissa}·10{str(int(exponent)).translate(_EXPONENT)}"
+        text = f"{mantissa}·10{str(int(exponent)).translate(_EXPONENT)}"
     return text.replace("-", "−")
 
 
@@ -96,12 +99,15 @@ def _details(details: dict[str, Any]) -> Markup:
 
 
 def _label(key: str) -> Markup:
-    words = key if re.fullmatch(r"[A-Za-z]{1,2}_\w+", key) else key.replace("_", " ")
+    words = key if " " in key or re.fullmatch(r"[A-Za-z]{1,2}_\w+", key) else key.replace("_", " ")
     return to_html(words)
 
 
 def _value(value: Any) -> Markup:
     if isinstance(value, dict):
+        rows = list(value.values())
+        if len(rows) > 1 and all(isinstance(row, dict) and row.keys() == rows[0].keys() != set() for row in rows):
+            return _table(["", *rows[0]], [[key, *row.values()] for key, row in value.items()])
         return _details(value) if value else Markup("none")
     if isinstance(value, list) and value:
         if all(isinstance(row, dict) and row.keys() == value[0].keys() for row in value) and value[0]:
@@ -111,26 +117,38 @@ def _value(value: Any) -> Markup:
         shown = Markup(", ").join(_value(item) for item in value[:MAX_ITEMS])
         left = len(value) - MAX_ITEMS
         return shown + Markup(", … ({} more in report.json)").format(left) if left > 0 else shown
-    return Markup.escape(_scalar(value))
+    return to_html(value) if isinstance(value, str) and value not in NOT_FINITE else Markup.escape(_scalar(value))
 
 
 def _scalar(value: Any) -> str:
-    if value is None or value == []:
+    if value is None:
+        return "–"
+    if value == []:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
         return number(value)
-    return {"Infinity": "∞", "-Infinity": "−∞", "NaN": "not a number"}.get(value, str(value))
+    return NOT_FINITE[value]
+
+
+def _alignment(value: Any) -> Markup:
+    """Attribute that aligns words to the left; numbers stand to the right."""
+    return Markup(' class="words"' if isinstance(value, str) and value not in NOT_FINITE else "")
 
 
 def _table(header: list[str] | None, rows: list[list[Any]]) -> Markup:
     head = Markup("")
     if header is not None:
-        cells = Markup("").join(Markup('<th scope="col">{}</th>').format(_label(key)) for key in header)
+        cells = Markup("").join(
+            Markup('<th scope="col"{}>{}</th>').format(_alignment(value), _label(key))
+            for key, value in zip(header, rows[0], strict=True)
+        )
         head = Markup("<thead><tr>{}</tr></thead>").format(cells)
     body = Markup("").join(
-        Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(_value(cell)) for cell in row))
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(Markup("<td{}>{}</td>").format(_alignment(cell), _value(cell)) for cell in row)
+        )
         for row in rows[:MAX_ROWS]
     )
     table = Markup('<div class="scroll" tabindex="0"><table class="data">{}<tbody>{}</tbody></table></div>').format(

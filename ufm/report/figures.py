@@ -74,7 +74,8 @@ def draw(figure: dict[str, Any], number: int) -> str:
     kind = figure["kind"]
     if kind not in KINDS:
         raise ValueError(f"figure kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}")
-    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
+    settings: Any = dict(mpl.rcParamsDefault) | STYLE  # whatever the user's own settings are
+    with mpl.rc_context(settings):
         canvas = MplFigure()
         FigureCanvasSVG(canvas)
         try:
@@ -145,7 +146,7 @@ def _matrices(canvas: MplFigure, data: dict[str, Any]) -> None:
     edges = np.cumsum(data["class_groups"])[:-1]
     canvas.set_size_inches(WIDTH, WIDTH / len(panels) - 0.05)
     colours = mpl.colormaps["RdBu_r"].resampled(101)
-    image = None
+    image: Any = None
     all_axes = []
     for i, (title, matrix) in enumerate(panels):
         axes = canvas.add_subplot(1, len(panels), i + 1)
@@ -162,7 +163,7 @@ def _matrices(canvas: MplFigure, data: dict[str, Any]) -> None:
             axes.axvline(edge, color="#111827", linewidth=0.7)
         all_axes.append(axes)
     if image is not None:
-        bar = canvas.colorbar(image, ax=all_axes, shrink=0.8, pad=0.02)
+        bar: Any = canvas.colorbar(image, ax=all_axes, shrink=0.8, pad=0.02)
         bar.solids.set_rasterized(False)
         bar.solids.set_edgecolor("face")
 
