@@ -1,0 +1,123 @@
+"""Sweeps on a real Dask cluster of local worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import pytest
+import sweep_samples as samples
+from distributed import Client, LocalCluster
+
+from ufm import sweeps
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    # A worker that a test killed comes back at once, and the cluster closes without waiting for it.
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as connected,
+    ):
+        yield connected
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "sweep.sqlite"
+
+
+def test_same_as_on_local_processes(client: Client, tmp_path: Path) -> None:
+    points = [{"start": 0.1 + i / 50, "steps": 300} for i in range(30)]
+    on_dask = sweeps.run(
+        samples.logistic, points, store=tmp_path / "dask.sqlite", executor=client.get_executor(), max_in_flight=8
+    )
+    local = sweeps.run(samples.logistic, points, store=tmp_path / "local.sqlite")
+    assert [(r.key, r.point, r.result) for r in on_dask] == [(r.key, r.point, r.result) for r in local]
+    assert [r.result for r in on_dask] == [samples.logistic(**p) for p in points]
+
+
+def test_a_sweep_begun_elsewhere_goes_on_there(client: Client, store: Path) -> None:
+    points = [{"x": float(i)} for i in range(6)]
+    with sweeps.processes(1) as executor:
+        begun = sweeps.run(samples.square, points[:3], store=store, executor=executor)
+    table = sweeps.run(samples.square, points, store=store, executor=client.get_executor())
+    assert list(table[:3]) == list(begun)
+    assert [r.result for r in table] == [0.0, 1.0, 4.0, 9.0, 16.0, 25.0]
+
+
+def test_solves(client: Client, store: Path) -> None:
+    points = [
+        {"architecture": {"type": "LinearDEQ", "E_W": 1.0, "E_H": 5.0, "rho": rho}, "counts": [50.0] * 5 + [1.0] * 5}
+        for rho in (0.0, 0.5)
+    ]
+    table = sweeps.run(sweeps.solve_point, points, store=store, executor=client.get_executor())
+    assert [r.result["geometry"]["phase"] for r in table] == ["partial", "none"]
+    assert [r.result for r in table] == [sweeps.solve_point(**p) for p in points]
+
+
+def test_failures_are_recorded_and_a_retry_is_a_new_call(client: Client, store: Path, tmp_path: Path) -> None:
+    table = sweeps.run(
+        samples.reciprocal, [{"x": x} for x in (2.0, 0.0, 4.0)], store=store, executor=client.get_executor()
+    )
+    assert [r.result for r in table] == [0.5, None, 0.25]
+    failure = table[1].failure
+    assert failure is not None
+    assert failure.type == "ZeroDivisionError"
+    assert "return 1 / x" in failure.traceback
+
+    path = tmp_path / "appears-later"
+    executor = client.get_executor()
+    points = [{"path": str(path)}]
+    assert len(sweeps.run(samples.fails_until, points, store=store, executor=executor).failed) == 1
+    path.write_text("there", encoding="utf-8")
+    # Dask takes a call with the same arguments for the same task and would hand out the old outcome.
+    (record,) = sweeps.run(samples.fails_until, points, store=store, executor=executor, retry_failed=True)
+    assert record.result == "there"
+
+
+def test_a_point_that_kills_its_worker_is_recorded_and_the_others_go_on(client: Client, store: Path) -> None:
+    points = [{"x": i, "killer": 1} for i in range(4)]
+    table = sweeps.run(samples.kills_its_worker, points, store=store, executor=client.get_executor(), max_in_flight=1)
+    assert [r.result for r in table] == [0, None, 2, 3]
+    failure = table[1].failure
+    assert failure is not None
+    assert failure.type.endswith("KilledWorker")
+
+
+def test_interrupt_cancels_on_the_cluster(client: Client, store: Path) -> None:
+    def progress(_: str, completed: float, __: float | None) -> None:
+        if completed == 2:
+            raise KeyboardInterrupt
+
+    points = [{"x": i, "seconds": 0.05} for i in range(100)]
+    with pytest.raises(sweeps.SweepInterrupted) as caught:
+        sweeps.run(samples.sleeps, points, store=store, executor=client.get_executor(), progress=progress)
+    assert 2 <= len(caught.value.table) < 10
+    # The cluster is free again: what had not begun is not run.
+    client.submit(samples.square, x=3.0, pure=False).result(timeout=3)
+    assert len(sweeps.load(store)) == len(caught.value.table)
+
+
+def test_a_client_in_place_of_its_executor_is_refused_with_a_hint(client: Client, store: Path) -> None:
+    with pytest.raises(TypeError, match=r"a Dask client gives one by client\.get_executor\(\)"):
+        sweeps.run(samples.square, [{"x": 1.0}], store=store, executor=client)  # type: ignore[arg-type]
+
+
+def test_a_closed_cluster_breaks_the_sweep_and_keeps_what_is_finished(store: Path) -> None:
+    with (
+        LocalCluster(processes=True, n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+
+        def progress(_: str, completed: float, __: float | None) -> None:
+            if completed == 1:
+                client.close()
+
+        points = [{"x": i, "seconds": 0.2} for i in range(20)]
+        with pytest.raises(sweeps.SweepBroken) as caught:
+            sweeps.run(samples.sleeps, points, store=store, executor=client.get_executor(), progress=progress)
+    assert 1 <= len(caught.value.table) < 20
+    assert len(sweeps.load(store)) == len(caught.value.table)
