@@ -1,7 +1,7 @@
 """References in 60-digit arithmetic, written from the definitions and sharing no code with the solvers.
 
-``enclosure`` bounds an optimal value by weak duality at given reduced logits, ``threshold`` solves the five KKT equations
-of the collapse threshold with layer-peeled budgets.
+``enclosure`` bounds an optimal value by weak duality at given reduced logits, ``threshold`` solves the five KKT
+equations of the collapse threshold with layer-peeled budgets.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def test_dual_value_is_attained_where_the_scaled_gradient_is_a_gradient():
 
 
 def test_a_dual_value_with_the_wrong_sign_or_scale_breaks_the_inequality():
-    """The checks above can fail: the dual at the unscaled gradient is no bound for the scaled one, nor is its negative."""
+    """The checks above can fail: the dual at the unscaled gradient is no bound for the scaled one."""
     logits, pi = problem(3, 5, 2.0)
     loss, scale = CrossEntropy(), 0.37
     best = np.log(np.eye(5) + scale * (loss.probabilities(logits)[0] - np.eye(5)))
