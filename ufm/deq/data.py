@@ -100,7 +100,9 @@ def _load() -> tuple[Array, NDArray[np.int64]]:
 
 def _whiten(images: Array) -> Array:
     centred = images - images.mean(axis=0)
-    _, s, vt = np.linalg.svd(centred, full_matrices=False)
-    variances = s**2 / len(images)
+    # All of V even where there are fewer images than pixels.
+    _, s, vt = np.linalg.svd(centred, full_matrices=len(images) < images.shape[1])
+    variances = np.zeros(len(vt))
+    variances[: len(s)] = s**2 / len(images)
     white = centred @ vt.T / np.sqrt(variances + RIDGE * variances.mean())
     return white * np.sqrt(images.shape[1] * len(white) / (white**2).sum())

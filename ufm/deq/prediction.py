@@ -21,6 +21,9 @@ __all__ = ["Prediction", "minority_gain", "minority_threshold", "model_of", "pre
 
 Array = NDArray[np.float64]
 
+#: Singular values of trained features or logits below this fraction of the largest are those of unused directions.
+USED = 1e-3
+
 
 def model_of(config: TrainingConfig) -> Penalised:
     """The theory's architecture of a training: unconstrained features, or the penalised DEQ of the same rho."""
@@ -77,7 +80,7 @@ def minority_threshold(model: Penalised, config: TrainingConfig) -> float:
     return config.majority_count / threshold.ratio
 
 
-def minority_gain(equilibrium: Array, classifier: Array, means: Array, tolerance: float = 1e-3) -> float:
+def minority_gain(equilibrium: Array, classifier: Array, means: Array, tolerance: float = USED) -> float:
     r"""Gain c of the equilibrium layer along directions that neither features nor classifier use yet.
 
     ``c = |P (I-A)^{-1} Q|_2`` with P the projector onto the complement of the features' span and Q that of the span of

@@ -61,8 +61,12 @@ class SweepPoint:
         predicted_self_duality_error, self_duality_error: NC3.
         nc1, trace_quotient: NC1, predicted to be 0. In a collapsed state ``nc1`` divides round-off by round-off along
             the directions that have collapsed; ``trace_quotient`` does not.
+        predicted_rank, rank: of the class logits, the measured one to 1e-3 of the largest singular value. None in
+            sweeps kept before it was recorded.
         spectral_norm, residual, steps: of a DEQ: ``|A|_2``, largest relative residual and steps of the fixed point.
-        local_threshold: see :class:`ufm.deq.TrainingResult`; a trapped collapsed state is a local minimum below it.
+        local_threshold: see :class:`ufm.deq.TrainingResult`; below it a trapped *collapsed* state is stable along the
+            unused directions. Larger n_B are trapped in another way: in low-rank codes, where a minority class shares
+            the amplified direction of another class (``rank`` below ``predicted_rank``, phase ``"none"``).
         gradient, iterations, converged, seconds: of the optimisation.
         error: what went wrong, or None.
     """
@@ -79,6 +83,7 @@ class SweepPoint:
     predicted_minority_cosine: float | None
     predicted_etf_error: float
     predicted_self_duality_error: float
+    predicted_rank: int | None = None
     scale: float | None = None
     scale_error: float | None = None
     phase: str | None = None
@@ -89,6 +94,7 @@ class SweepPoint:
     self_duality_error: float | None = None
     nc1: float | None = None
     trace_quotient: float | None = None
+    rank: int | None = None
     spectral_norm: float | None = None
     residual: float | None = None
     steps: int | None = None
@@ -432,6 +438,7 @@ def _train_point(branch: str, training: TrainingConfig, progress: Progress) -> S
         "predicted_minority_cosine": geometry.minority_cosine,
         "predicted_etf_error": geometry.etf_error,
         "predicted_self_duality_error": geometry.self_duality_error,
+        "predicted_rank": geometry.rank,
     }
     try:
         result = train(training, progress=progress)
@@ -467,6 +474,7 @@ def _measurements(result: TrainingResult) -> dict[str, Any]:
         "self_duality_error": measures.self_duality_error,
         "nc1": measures.nc1,
         "trace_quotient": measures.trace_quotient,
+        "rank": result.rank,
         "spectral_norm": result.spectral_norm,
         "residual": result.residual,
         "steps": result.steps,

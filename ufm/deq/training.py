@@ -28,7 +28,7 @@ from ufm.architectures import UnconstrainedFeatures
 from ufm.deq.data import Dataset, digit_counts, digits
 from ufm.deq.layer import DEQ
 from ufm.deq.models import ExplicitNetwork, LinearDEQNetwork, Output
-from ufm.deq.prediction import Prediction, minority_gain, minority_threshold, predict
+from ufm.deq.prediction import USED, Prediction, minority_gain, minority_threshold, predict
 from ufm.deq.solvers import SOLVERS
 from ufm.deq.wellposed import STARTS, spectral_norm
 from ufm.measures import Measures, measure
@@ -195,6 +195,8 @@ class TrainingResult:
             ``phase`` takes class logits as collapsed when they coincide to 1e-3 of the largest singular value.
         prediction: the global optimum of the same objective.
         spectral_norm: ``|A|_2`` of a DEQ, else None.
+        rank: singular values of the class-mean logits above 1e-3 of the largest. A low-rank code that uses fewer
+            directions than ``prediction.solution.geometry.rank`` is a typical trap of a DEQ started at A = 0.
         residual: largest relative fixed-point residual of a sample in a fresh solve, else None.
         steps: evaluations of the fixed-point map that the slowest sample took in that solve, else None.
         local_threshold: n_B up to which a collapsed state with this A is a local minimum against perturbations along
@@ -208,6 +210,7 @@ class TrainingResult:
     measures: Measures
     prediction: Prediction
     spectral_norm: float | None
+    rank: int
     residual: float | None
     steps: int | None
     local_threshold: float | None
@@ -237,7 +240,9 @@ class TrainingResult:
                 "etf_error": geometry.etf_error,
                 "self_duality_error": geometry.self_duality_error,
                 "phase": geometry.phase,
+                "rank": geometry.rank,
             },
+            "rank": self.rank,
             "spectral_norm": self.spectral_norm,
             "residual": self.residual,
             "steps": self.steps,
@@ -463,6 +468,8 @@ def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: T
     features = output.features.cpu().numpy()
     classifier = network.classifier.weight.detach().cpu().numpy()
     measures = measure(features, data.labels, classifier=classifier, prior=ClassPrior(config.counts))
+    means = np.stack([features[data.labels == c].mean(axis=0) for c in range(data.num_classes)], axis=1)
+    values = np.linalg.svd(classifier @ means, compute_uv=False)
     norm, residual, steps, local = None, None, None, None
     if isinstance(network, LinearDEQNetwork) and output.info is not None:
         with torch.no_grad():
@@ -470,7 +477,6 @@ def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: T
         norm = float(spectral_norm(a))
         residual = float(output.info.residuals.max())
         steps = int(output.info.steps.max())
-        means = np.stack([features[data.labels == c].mean(axis=0) for c in range(data.num_classes)], axis=1)
         gain = minority_gain(a.cpu().numpy(), classifier, means)
         if gain > 0:
             # A gain c acts like weaker weight decay: strength lam / c.
@@ -483,6 +489,7 @@ def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: T
         measures=measures,
         prediction=predict(config),
         spectral_norm=norm,
+        rank=int((values > USED * values[0]).sum()),
         residual=residual,
         steps=steps,
         local_threshold=local,
