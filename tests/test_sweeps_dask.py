@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any, ClassVar
 
 import dask
 import pytest
 import sweep_samples as samples
 from distributed import Client, LocalCluster
+from distributed.cfexecutor import ClientExecutor
 
 from ufm import sweeps
 
@@ -68,12 +71,19 @@ def test_failures_are_recorded_and_a_retry_is_a_new_call(client: Client, store: 
     assert failure.type == "ZeroDivisionError"
     assert "return 1 / x" in failure.traceback
 
+    class Holding(ClientExecutor):
+        held: ClassVar[list[Future[Any]]] = []
+
+        def submit(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+            self.held.append(super().submit(fn, *args, **kwargs))
+            return self.held[-1]
+
     path = tmp_path / "appears-later"
-    executor = client.get_executor()
+    executor = Holding(client)
     points = [{"path": str(path)}]
     assert len(sweeps.run(samples.fails_until, points, store=store, executor=executor).failed) == 1
     path.write_text("there", encoding="utf-8")
-    # Dask takes a call with the same arguments for the same task and would hand out the old outcome.
+    # Dask takes a call with equal arguments for the same task, and hands out the old outcome where it is still held.
     (record,) = sweeps.run(samples.fails_until, points, store=store, executor=executor, retry_failed=True)
     assert record.result == "there"
 

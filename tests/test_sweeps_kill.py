@@ -114,12 +114,12 @@ def test_killed_thirty_times(tmp_path: Path, runner: Path) -> None:
             os.kill(process.pid, signal.SIGKILL)  # the workers must notice
         else:
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
-        assert process.returncode == -signal.SIGKILL
+        assert process.wait(timeout=60) == -signal.SIGKILL
         deadline = time.monotonic() + 30
         while alive := _alive(process.pid):
             assert time.monotonic() < deadline, f"processes outlived their parent: {alive}"
             time.sleep(0.005)
+        process.communicate()
         after = _rows(store)
         assert set(before) <= set(after), "a kill lost or changed a finished point"
         _assert_not_repeated(before, _starts(log))
