@@ -22,6 +22,7 @@ test: $(STAMP) lint
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy ufm proofs_check
 
 # The claims table of the README, generated from the verdicts of the last `make verify`.
 readme: $(STAMP)

@@ -50,7 +50,7 @@ LEMMAS = {
     "for an equilibrium layer), and within-class collapse (Jensen)",
     "duality": "weak duality, f(Z) >= <G, Z> - f*(G), and von Neumann's inequality |<G, Z>| <= |G|_2 |Z|_*",
     "kkt": "the Karush-Kuhn-Tucker conditions suffice, and cross-entropy is strictly convex on centred logits",
-    "threshold": "on the threshold curve tau(theta) falls strictly from infinity to 0: one threshold for each radius, "
+    "threshold": "the threshold curve: along it tau(theta) falls strictly from infinity to 0: one threshold for each radius, "
     "collapse above it and none below",
     "mse": "under MSE the optimum is diagonal (sign flips and convexity)",
     "etf": "the best simplex-ETF logits of an architecture, from its gauge",

@@ -59,7 +59,7 @@ class Factors:
         """``z* = inv(I - A) H``, shape (d, K): what the classifier sees. Equals ``features`` when A is None."""
         if self.equilibrium is None:
             return self.features
-        return np.linalg.solve(np.eye(len(self.equilibrium)) - self.equilibrium, self.features)
+        return np.asarray(np.linalg.solve(np.eye(len(self.equilibrium)) - self.equilibrium, self.features), dtype=float)
 
     @property
     def logits(self) -> Array:

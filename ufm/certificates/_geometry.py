@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from flint import arb, arb_series, ctx, fmpq
 
@@ -54,15 +55,15 @@ class GeometryEnclosure:
 
 @dataclass(frozen=True)
 class _State:
-    """Everything at (m, t), in balls."""
+    """Everything at (m, t): balls, or power series of balls."""
 
-    angle: arb  # the angle equation's left side
-    gauge: arb
-    s_a: arb
-    s_b: arb
-    size: arb  # T
-    cos: arb
-    sin: arb
+    angle: Any  # the angle equation's left side
+    gauge: Any
+    s_a: Any
+    s_b: Any
+    size: Any  # T
+    cos: Any
+    sin: Any
 
 
 class _System:
@@ -73,7 +74,8 @@ class _System:
         self.ratio, self.collapsed = arb(ratio), collapsed
         self.a, self.b = (arb(k_b) / self.k).sqrt(), (arb(k_a) / self.k).sqrt()
 
-    def __call__(self, m: arb, t: arb) -> _State:
+    def __call__(self, m: Any, t: Any) -> _State:
+        """The system at balls m and t, or along power series of balls."""
         tan = t.exp()
         cos = 1 / (1 + tan * tan).sqrt()
         sin = tan * cos
@@ -87,7 +89,7 @@ class _System:
         angle = x.log() - y.log() + t
         return _State(angle, (self.k_a - 1) * s_a + (self.k_b - 1) * s_b + size, s_a, s_b, size, cos, sin)
 
-    def _side(self, k: int, other: int, beta: arb, a: arb, cos: arb, flat: bool) -> tuple[arb, arb]:
+    def _side(self, k: int, other: int, beta: Any, a: arb, cos: Any, flat: bool) -> tuple[Any, Any]:
         r = beta * cos / arb(self.k * other).sqrt()
         if flat:
             q = (1 - other * r) / k
@@ -102,7 +104,7 @@ class _System:
         return s + k * (q / r).log(), s
 
 
-def _head(x: arb | arb_series) -> arb:
+def _head(x: Any) -> arb:
     """The value of a ball, or of a power series of balls at its centre."""
     return x[0] if isinstance(x, arb_series) else x
 

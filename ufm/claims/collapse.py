@@ -62,6 +62,7 @@ def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, *
             prior = ClassPrior.step(
                 k_a, k_b, float(10 ** rng.uniform(0.1, 2.2)), minority_count=float(rng.uniform(4, 40))
             )
+            architecture: LayerPeeled | UnconstrainedFeatures
             if trial % 2:
                 architecture = LayerPeeled(1.0, float(10 ** rng.uniform(-1.0, 1.0)))
             else:
@@ -70,6 +71,7 @@ def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, *
             # the K x K method knows nothing of groups: s_b and mu are read off its logits
             found = solve(architecture, prior, method="nuclear", tol=1e-8)
             s_b = group_scales(found.logits, [group.classes for group in prior.groups])[-1]
+            assert s_b is not None  # K_B >= 2
             mu, omega = found.multiplier, float(found.problem.weights[-1])
             pi = float(prior.probabilities[-1])
             # s_b grows from 0 with pi - mu omega; between these two sizes the numbers cannot tell
