@@ -50,8 +50,8 @@ LEMMAS = {
     "for an equilibrium layer), and within-class collapse (Jensen)",
     "duality": "weak duality, f(Z) >= <G, Z> - f*(G), and von Neumann's inequality |<G, Z>| <= |G|_2 |Z|_*",
     "kkt": "the Karush-Kuhn-Tucker conditions suffice, and cross-entropy is strictly convex on centred logits",
-    "threshold": "the threshold curve: along it tau(theta) falls strictly from infinity to 0: one threshold for each radius, "
-    "collapse above it and none below",
+    "threshold": "the threshold curve: tau(theta) falls strictly along it from infinity to 0, so each radius has one "
+    "threshold, with collapse above it and none below",
     "mse": "under MSE the optimum is diagonal (sign flips and convexity)",
     "etf": "the best simplex-ETF logits of an architecture, from its gauge",
 }
