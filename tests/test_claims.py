@@ -61,6 +61,22 @@ def test_claims_of_the_trained_network() -> None:
     assert all(p[name] is not None for p in points for name in measured if p["phase"] == "none")
 
 
+def test_points_of_an_earlier_run_are_no_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A complete sweep that lies in the output directory is trained anew, an interrupted one goes on."""
+    import ufm.deq
+    from ufm.claims.network import digits_sweep
+
+    config = ufm.deq.SweepConfig.quick(seed=0)
+    stored = ufm.deq.Sweep.load(Path(__file__).parents[1] / "results" / "digits-sweep" / "sweep.jsonl").points[0]
+    path = tmp_path / "digits-sweep-quick-seed0.jsonl"
+    calls: list[bool] = []
+    monkeypatch.setattr(ufm.deq, "run_sweep", lambda config, *, path, **_: calls.append(path.exists()))
+    for count, resumed in ((3, True), (len(config.trainings()), False)):
+        ufm.deq.Sweep(config, (stored,) * count).save(path)
+        digits_sweep(Context(out=tmp_path))
+        assert calls.pop() is resumed
+
+
 @pytest.mark.parametrize("name", FALSE)
 def test_false_variant_is_not_taken_for_true(name: str) -> None:
     evidence = FALSE[name].check(Context())

@@ -52,15 +52,18 @@ def digits_sweep(ctx: Context) -> Sweep:
     """The sweep of n_B across the thresholds, trained once a run; its points are kept if the run is interrupted."""
 
     def compute() -> Sweep:
-        from ufm.deq import SweepConfig, run_sweep
+        from ufm.deq import Sweep, SweepConfig, run_sweep
 
         config = SweepConfig.full() if ctx.full else SweepConfig.quick(seed=ctx.seed)
         if not ctx.full:
             config = SweepConfig(config.explicit, config.identity, config.zero, (ctx.seed,), config.training)
-        name = f"digits-sweep-{ctx.effort}-seed{ctx.seed}.jsonl"
+        path = None if ctx.out is None else ctx.out / f"digits-sweep-{ctx.effort}-seed{ctx.seed}.jsonl"
+        # An interrupted sweep goes on from its points; a complete one belongs to an earlier run and is no evidence of this.
+        if path is not None and path.exists() and not Sweep.load(path).is_partial:
+            path.unlink()
         return run_sweep(
             config,
-            path=None if ctx.out is None else ctx.out / name,
+            path=path,
             progress=lambda description, done, total: ctx.progress(f"training on digits: {description}", done, total),
             on_point=lambda point: ctx.record("digits sweep", _row(point)),
         )
