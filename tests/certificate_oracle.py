@@ -178,7 +178,9 @@ def solve_two_groups(
 
     if radius is None:
         log_mu = mp.log(mu)
-        t = mp.findroot(lambda x: unknown(log_mu, x)[3], t0, tol=mp.mpf(10) ** -80)
+        # the second point of the secant method close by: a default step can leave the simplex, where logs are complex
+        starts = (t0, t0 + mp.mpf(10) ** -6)
+        t = mp.findroot(lambda x: unknown(log_mu, x)[3], starts, tol=mp.mpf(10) ** -80)
     else:
         found = mp.findroot(
             lambda x, y: [unknown(x, y)[4] - radius, unknown(x, y)[3]], (mp.log(mu), t0), tol=mp.mpf(10) ** -80

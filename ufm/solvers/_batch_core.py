@@ -230,7 +230,8 @@ def _totally_collapsed(xp: Any, points: Points) -> Any:
     """Whether ``s_A = radius/(K_A-1)`` without a trivial block is optimal: its gradient's has dual norm at most mu."""
     s = points.radius / xp.where(points.k_a < 2, 1.0, points.k_a - 1)
     level, log_r = _total_point(xp, points.k_a, points.k_b, s)
-    return (points.k_a >= 2) & _is_total(xp, points.k_a, points.k_b, log_r, level, level + points.log_ratio)
+    possible = (points.k_a >= 2) & (points.log_ratio > 0)
+    return possible & _is_total(xp, points.k_a, points.k_b, log_r, level, level + points.log_ratio)
 
 
 def _total_point(xp: Any, k_a: Any, k_b: Any, s: Any) -> tuple[Any, Any]:

@@ -18,20 +18,32 @@ and likewise for B with s and b; so s_A = log(p_A/q_A), d_A = log(q_A/r_A) and w
     log(omega_A sqrt(K_B) u) - log(omega_B sqrt(K_A) v) + log tan(theta) = 0,
 
 whose left side increases with theta. B is collapsed (s_B = 0) iff beta_B >= 1; then q_B = (1 - K_A r_B)/K_B. With
-budgets mu itself solves gauge(mu) = radius, and the gauge decreases in mu. Both are safeguarded Newton iterations.
+weight decay that is all: a safeguarded Newton iteration.
+
+With budgets (omega = 1) mu is unknown, and the angle determines everything else. Let ``E = e^x = v/u``, which is
+sqrt(K_B/K_A) tan(theta), and ``y = sqrt(K (K_B + K_A E^2))``. Then
+
+    d_A = log A,      beta_A = 1/(1 + (A/y)(e^{s_A} - 1)),   A = (K_B + K E^2)/(y + K_B),
+    d_B = log B - x,  beta_B = 1/(1 + (B/y)(e^{s_B} - 1)),   B = (K + K_A E^2)/(y + K_A E),
+
+and ``gauge = (K_A-1)(u - K_A d_A) + (K_B-1)(E u - K_B d_B) + u y/K = radius`` gives u. Where this makes s_B < 0 the
+minority is collapsed: the term with s_B drops out of the gauge, v = K_B d_B and ``beta_B = (y/E)/(K_A + K_B e^{d_B})``.
+So x fixes the ratio R = beta_B/beta_A for which its logits are optimal, and ``log R(x) = log R`` is left: R falls from
+infinity (or from the ratio of total collapse) to 1 at x = 0, almost linearly on either side of its kink at the
+threshold. Every x gives logits on the sphere of the gauge, so an error in x enters the value squared.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 __all__ = ["TwoGroups", "TwoGroupsOptimum"]
 
 _T_BOUND = 340.0  # log tan(theta) beyond which cos or sin underflows when squared
 _MAX_STEPS = 200
-_MAX_JOINT_STEPS = 25
+_QUADRATIC = 1e-8  # a Newton step after which the next error is rounding
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,6 @@ class TwoGroupsOptimum:
         collapsed: whether s_B = 0 exactly (beta_B >= 1, K_B >= 2).
         total: whether the trivial block vanishes as well.
         steps: Newton steps taken.
-        off_a, off_b: (q, r) of either group.
     """
 
     s_a: float
@@ -58,8 +69,6 @@ class TwoGroupsOptimum:
     collapsed: bool
     total: bool
     steps: int
-    off_a: tuple[float, float]
-    off_b: tuple[float, float]
 
 
 class _Side(NamedTuple):
@@ -183,68 +192,42 @@ class TwoGroups:
         self._t = t
         return found
 
-    def _gauge(self, m: float, collapsed: bool) -> tuple[float, float]:
-        """Gauge at log beta_B = m along the solved angle, and its derivative in m."""
-        found = self._angle(m, collapsed)
-        if found is None:
-            s, slope = self._total_scale(m)
-            return self.omega_a * (self.k_a - 1) * s, self.omega_a * (self.k_a - 1) * slope
-        side_a, side_b, cos, sin, h_m, h_t = found
-        a, b = math.sqrt(self.k_b / self.k), math.sqrt(self.k_a / self.k)
-        size = math.hypot(a * self.omega_a * side_a.w, b * self.omega_b * side_b.w)
-        gauge = self.omega_a * (self.k_a - 1) * side_a.s + self.omega_b * (self.k_b - 1) * side_b.s + size
-        t_m = -h_m / h_t
-        rate = (
-            self.omega_a * (self.k_a - 1) * (side_a.s_m + side_a.s_t * t_m)
-            + self.omega_b * (self.k_b - 1) * (side_b.s_m + side_b.s_t * t_m)
-            + a * self.omega_a * cos * (side_a.w_m + side_a.w_t * t_m)
-            + b * self.omega_b * sin * (side_b.w_m + side_b.w_t * t_m)
-        )
-        return gauge, rate
-
     # -- total collapse: trivial block zero ---------------------------------------------------------------------------
 
-    def _total_point(self, s: float) -> tuple[float, float, float]:
-        """``log(K_A q + K_B r)``, q and r of group A at s_A = s, d_A = -s/K_A (so u = 0)."""
-        scale = math.exp(-s)
-        rest = (self.k_a - 1) * scale + self.k_b * math.exp(-s * (1 - 1 / self.k_a))
-        log_q = -s - math.log1p(rest)
-        q, r = math.exp(log_q), math.exp(log_q + s / self.k_a)
-        return math.log(self.k_a * q + self.k_b * r), q, r
+    def _total_point(self, s: float) -> tuple[float, float]:
+        """``log beta_A = log(K_A q + K_B r)`` and log r at s_A = s, d_A = -s/K_A (so u = 0)."""
+        shrink = math.exp(-s / self.k_a)
+        rest = (self.k_a - 1) * math.exp(-s) + self.k_b * math.exp(-s * (1 - 1 / self.k_a))
+        log_r = -s * (1 - 1 / self.k_a) - math.log1p(rest)
+        return log_r + math.log(self.k_b + self.k_a * shrink), log_r
 
-    def _total_scale(self, m: float) -> tuple[float, float]:
-        """s_A with K_A q + K_B r = beta_A at u = v = 0, and ds_A/dm; (0, 0) for beta_A >= 1 or K_A = 1."""
+    def _total_scale(self, m: float) -> float:
+        """s_A with K_A q + K_B r = beta_A at u = v = 0; 0 for beta_A >= 1 or K_A = 1. The level is convex in s."""
         target = m + self.shift
         if target >= 0 or self.k_a == 1:
-            return 0.0, 0.0
-        lo, hi, s = 0.0, 1.0, 1.0
-        while self._total_point(hi)[0] > target:
-            lo, hi = hi, 2 * hi
-        s, last = 0.5 * (lo + hi), math.inf
+            return 0.0
+        s = -target
         for _ in range(_MAX_STEPS):
             self.steps += 1
-            value, q, r = self._total_point(s)
-            p = 1 - (self.k_a - 1) * q - self.k_b * r
-            # d log q/ds = -(p + K_B r/K_A); d log r/ds = d log q/ds + 1/K_A
-            dq = -(p + self.k_b * r / self.k_a)
-            slope = dq + self.k_b * r / self.k_a / (self.k_a * q + self.k_b * r)
-            lo, hi = (s, hi) if value > target else (lo, s)
-            new = s - (value - target) / slope
-            if last <= 1e-8 * s or hi - lo <= 4e-16 * hi:
-                return s, 1.0 / slope
-            last = abs(new - s)
-            if not lo < new < hi:
-                new, last = 0.5 * (lo + hi), math.inf
-            s = new
-        return s, 1.0 / slope
+            level, log_r = self._total_point(s)
+            r = math.exp(log_r)
+            q = r * math.exp(-s / self.k_a)
+            # d log r/ds = -(1 - off) with the probability off of wrong classes, but for the d_A = -s/K_A in r
+            share = self.k_b / (self.k_b + self.k_a * math.exp(-s / self.k_a))
+            slope = (self.k_a - 1) * q + self.k_b * r * (1 - 1 / self.k_a) - 1 + share / self.k_a
+            step = (target - level) / slope
+            s = s + step if s + step > 0 else 0.5 * s
+            if abs(step) <= 1e-8 * s:
+                break
+        return s
 
     def _is_total(self, s: float, log_beta_a: float, log_beta_b: float) -> bool:
         """Whether the trivial block of the gradient at (s, u = v = 0) has dual norm at most mu (then T = 0)."""
-        if log_beta_b < 0:
-            return False
-        _, _, r = self._total_point(s)
         k = self.k
-        return k * self.k_b * (r * math.exp(-log_beta_a)) ** 2 + self.k_a / k * math.exp(-2 * log_beta_b) <= 1.0
+        if log_beta_b < (0.0 if self.k_b >= 2 else 0.5 * math.log(self.k_a / k)):
+            return False
+        _, log_r = self._total_point(s)
+        return k * self.k_b * math.exp(2 * (log_r - log_beta_a)) + self.k_a / k * math.exp(-2 * log_beta_b) <= 1.0
 
     # -- optima -------------------------------------------------------------------------------------------------------
 
@@ -254,102 +237,100 @@ class TwoGroups:
         return self._optimum(m, self.k_b >= 2 and m >= 0)
 
     def constrained(self, radius: float) -> TwoGroupsOptimum:
-        """Minimiser of the risk over gauge <= radius; the constraint is always active under cross-entropy."""
+        """Minimiser of the risk over gauge <= radius, for omega = 1; under cross-entropy it is always on the sphere."""
         if self.k_a >= 2:
-            s = radius / (self.omega_a * (self.k_a - 1))
-            log_beta_a, _, _ = self._total_point(s) if s < 700 else (-s, 0.0, 0.0)
-            log_beta_b = log_beta_a - self.shift
-            if self.k_b >= 2 and s < 700 and self._is_total(s, log_beta_a, log_beta_b):
-                return self._total_optimum(s, log_beta_b)
-        # mu at which all logits vanish bounds the search: gauge -> 0 as m -> top
-        top = self._log_beta_at_zero()
-        highest = min(top, 0.0) if self.k_b >= 2 else top
-        mean = (self.k_a - 1) * self.omega_a + (self.k_b - 1) * self.omega_b + 1.0
-        m = self._joint(self._guess(radius), radius, False)
-        if m is not None and m < highest:
-            return self._optimum(m, False)
-        collapsed = self.k_b >= 2 and self._gauge(0.0, True)[0] >= radius
-        lo, hi = (0.0, top) if collapsed else (-math.inf, highest)
-        m = self._joint(0.0, radius, True) if collapsed else None
-        if m is None or not lo <= m < hi:
-            m = self._multiplier(lo, hi, hi - 1e-3 - radius / mean, radius, collapsed)
-        return self._optimum(m, collapsed)
-
-    def _guess(self, radius: float) -> float:
-        """Rough log beta_B: d = 0, as for the simplex ETF, and the probabilities that go with every s."""
-        price_a, price_b = self.omega_a * (self.k_a - 1), self.omega_b * (self.k_b - 1)
-        a, b = math.sqrt(self.k_b / self.k) * self.omega_a, math.sqrt(self.k_a / self.k) * self.omega_b
-        m = -radius / (price_a + price_b + 1.0)
-        shrink = 1 - 1 / self.k
-        for _ in range(4):
-            # beta = K / (e^s + K - 1)
-            left_a, left_b = 1 - shrink * math.exp(m + self.shift), 1 - shrink * math.exp(m)
-            s_a, s_b = math.log(self.k * left_a) - m - self.shift, math.log(self.k * left_b) - m
-            size = math.hypot(a * s_a, b * s_b)
-            excess = price_a * s_a + price_b * s_b + size - radius
-            rate = price_a / left_a + price_b / left_b + (a * a * s_a / left_a + b * b * s_b / left_b) / size
-            m = min(m + excess / rate, 0.5 * m)
-        self._t = -self._lead + math.log(max(s_b / s_a, 0.1))
-        return m
-
-    def _joint(self, m: float, radius: float, collapsed: bool) -> float | None:
-        """log beta_B by Newton's method on angle and multiplier at once, from m; None where it does not converge.
-
-        What it converges to solves the KKT system, so it is the optimum if its side of the threshold is right.
-        """
-        a, b = math.sqrt(self.k_b / self.k), math.sqrt(self.k_a / self.k)
-        t = self._t
-        step_m = step_t = 0.0
-        for _ in range(_MAX_JOINT_STEPS):
-            self.steps += 1
-            side_a, side_b, _, _ = self._sides(m, t, collapsed)
-            if side_a is None or side_b is None:
-                # off the simplex: go back half of the way
-                step_m, step_t = 0.5 * step_m, 0.5 * step_t
-                m, t = m - step_m, t - step_t
-                continue
-            # residuals: the angle equation without its logarithms, and gauge - radius; T = hypot(x, y)
-            scale = math.exp(self._lead + t)
-            h = scale * side_a.w - side_b.w
-            h_m = scale * side_a.w_m - side_b.w_m
-            h_t = scale * (side_a.w + side_a.w_t) - side_b.w_t
-            x, y = a * self.omega_a * side_a.w, b * self.omega_b * side_b.w
-            size = math.hypot(x, y)
-            price_a, price_b = self.omega_a * (self.k_a - 1), self.omega_b * (self.k_b - 1)
-            excess = price_a * side_a.s + price_b * side_b.s + size - radius
-            cos, sin = a * self.omega_a * x / size, b * self.omega_b * y / size
-            g_m = price_a * side_a.s_m + price_b * side_b.s_m + cos * side_a.w_m + sin * side_b.w_m
-            g_t = price_a * side_a.s_t + price_b * side_b.s_t + cos * side_a.w_t + sin * side_b.w_t
-            determinant = h_m * g_t - h_t * g_m
-            if determinant == 0:
-                return None
-            step_m = (h_t * excess - g_t * h) / determinant
-            step_t = (g_m * h - h_m * excess) / determinant
-            m, t = m + step_m, t + step_t
-            if not collapsed and m > 1.0:
-                return None
-            if abs(step_m) <= 1e-12 * max(1.0, abs(m)) and abs(step_t) <= 1e-12 * max(1.0, abs(t)):
-                self._t = t
-                return m if side_a.w > 0 and side_b.w > 0 else None
-            if abs(t) > _T_BOUND:
-                return None
-        return None
-
-    def _multiplier(self, lo: float, hi: float, m: float, radius: float, collapsed: bool) -> float:
-        """log beta_B in (lo, hi) with gauge = radius by safeguarded Newton: never fails, an angle solved every step."""
+            s = radius / (self.k_a - 1)
+            log_beta_a, _ = self._total_point(s)
+            if self._is_total(s, log_beta_a, log_beta_a - self.shift):
+                return self._total_optimum(s, log_beta_a - self.shift)
+        x, low, high = 0.0, self._lowest(radius), 0.0
+        last, before = math.inf, None
         for _ in range(_MAX_STEPS):
-            gauge, rate = self._gauge(m, collapsed)
-            excess = gauge - radius
-            lo, hi = (m, hi) if excess > 0 else (lo, m)
-            step = -excess / rate if rate < 0 else math.nan
-            # A small step before this one proves nothing: the gauge has a kink where the trivial block vanishes.
-            if abs(step) <= 1e-14 * max(1.0, abs(m)) or hi - lo <= 2e-16 * max(1.0, abs(m)):
+            self.steps += 1
+            log_ratio, slope, to_kink, found = self._at(x, radius)
+            if (last <= _QUADRATIC and before is found.collapsed) or high - low <= 1e-15:
                 break
-            new = m + step
-            if not lo < new < hi:
-                new = 0.5 * (lo + hi) if math.isfinite(lo) else min(hi, m) - 2 * (1 + abs(m))
-            m = new
-        return m
+            excess = log_ratio + self.shift  # shift = -log R
+            low, high = (x, high) if excess > 0 else (low, x)
+            step, last = -excess / slope, math.inf
+            if found.collapsed and step > to_kink:
+                # beyond the kink the slope is another: go there first, and a little further
+                step = 1.05 * to_kink + 1e-12
+            elif low < x + step < high or abs(step) <= _QUADRATIC:
+                last = abs(step)
+            before = found.collapsed
+            new = x + step
+            if not (low < new < high or last < math.inf):
+                new = 0.5 * (low + high) if low > -math.inf else 2 * high - 1
+            x = new
+        return replace(found, steps=self.steps)
+
+    def _at(self, x: float, radius: float) -> tuple[float, float, float, TwoGroupsOptimum]:
+        """``log R(x)``, its slope, the Newton step to the kink, and the logits at x; ``_x`` marks derivatives."""
+        k_a, k_b, k = self.k_a, self.k_b, self.k
+        e = math.exp(x)
+        top_a, top_b = k_b + k * e * e, k + k_a * e * e
+        y = math.sqrt(k * (k_b + k_a * e * e))
+        y_x = k * k_a * e * e / y
+        share_a, share_b = top_a / (y + k_b) / y, top_b / (y + k_a * e) / y  # A/y and B/y
+        d_a, d_b = math.log(share_a * y), math.log(share_b * y) - x
+        d_a_x = 2 * k * e * e / top_a - y_x / (y + k_b)
+        d_b_x = 2 * k_a * e * e / top_b - (y_x + k_a * e) / (y + k_a * e) - 1
+        # u = top/bottom from gauge = radius: first with s_B, and if that is negative without
+        top, top_x = radius + k_a * (k_a - 1) * d_a, k_a * (k_a - 1) * d_a_x
+        bottom, bottom_x = k_a - 1 + y / k, y_x / k
+        full, below = top + k_b * (k_b - 1) * d_b, bottom + (k_b - 1) * e
+        u = full / below
+        u_x = (top_x + k_b * (k_b - 1) * d_b_x - u * (bottom_x + (k_b - 1) * e)) / below
+        s_b, s_b_x = u * e - k_b * d_b, (u + u_x) * e - k_b * d_b_x
+        collapsed, to_kink = s_b < 0, -s_b / s_b_x if s_b_x else math.inf
+        if collapsed:
+            u = top / bottom
+            u_x = (top_x - u * bottom_x) / bottom
+            # -log beta_B = x + d_B + log((K_B + K_A e^{-d_B})/y)
+            s_b, d_b = 0.0, u * e / k_b
+            rest = k_b + k_a * math.exp(-d_b)
+            log_beta_b = -x - d_b - math.log(rest / y)
+            slope = y_x / y - 1 - (u + u_x) * e / rest
+        else:
+            fall = math.exp(-s_b)
+            rest = share_b + (1 - share_b) * fall
+            log_beta_b = -s_b - math.log(rest)
+            slope = -share_b * ((d_b_x + 1 - y_x / y) * (1 - fall) + s_b_x) / rest
+        s_a, s_a_x = u - k_a * d_a, u_x - k_a * d_a_x
+        fall = math.exp(-s_a)
+        rest = share_a + (1 - share_a) * fall
+        slope += share_a * ((d_a_x - y_x / y) * (1 - fall) + s_a_x) / rest
+        single_a, single_b = k_a == 1, k_b == 1
+        if single_b:  # the same formulas in either case: no kink, no collapse
+            collapsed, to_kink = False, math.inf
+        found = TwoGroupsOptimum(
+            # a group of one class has no s: put all of u in d
+            0.0 if single_a else s_a,
+            0.0 if single_b else s_b,
+            u if single_a else d_a,
+            u * e if single_b else d_b,
+            *(_column(k_a, k_b, s_a, d_a)[:1] + _column(k_b, k_a, s_b, d_b)[:1]),
+            log_beta_b - self.log_scale,
+            collapsed,
+            False,
+            self.steps,
+        )
+        return log_beta_b + s_a + math.log(rest), slope, to_kink, found
+
+    def _lowest(self, radius: float) -> float:
+        """x at which u = v = 0 on the collapsed branch, where total collapse begins; -inf where there is none.
+
+        There ``radius + K_A (K_A-1) log A = 0``, and A is a rational function of y and y^2.
+        """
+        k_a, k_b, k = self.k_a, self.k_b, self.k
+        if k_a == 1:
+            return -math.inf
+        alpha = math.exp(-radius / (k_a * (k_a - 1)))
+        half = 0.5 * alpha * k_a
+        y = half + math.sqrt(half * half + k_b * (k_b + alpha * k_a))
+        e2 = (y * y - k * k_b) / (k * k_a)
+        return 0.5 * math.log(e2) if e2 > 0 else -math.inf
 
     def _log_beta_at_zero(self) -> float:
         """log beta_B of the smallest mu at which Z = 0 is optimal."""
@@ -362,12 +343,12 @@ class TwoGroups:
         if m >= self._log_beta_at_zero():
             return self._total_optimum(0.0, m)
         if collapsed and self.k_a >= 2:
-            s, _ = self._total_scale(m)
+            s = self._total_scale(m)
             if self._is_total(s, m + self.shift, m):
                 return self._total_optimum(s, m)
         found = self._angle(m, collapsed)
         if found is None:
-            s, _ = self._total_scale(m)
+            s = self._total_scale(m)
             return self._total_optimum(s, m)
         a, b = found[0], found[1]
         loss_a = -math.log1p(-((self.k_a - 1) * a.q + self.k_b * a.r)) if a.log_p > -0.5 else -a.log_p
@@ -384,12 +365,9 @@ class TwoGroups:
             collapsed,
             False,
             self.steps,
-            (a.q, a.r),
-            (b.q, b.r),
         )
 
     def _total_optimum(self, s: float, m: float) -> TwoGroupsOptimum:
-        _, q, r = self._total_point(s)
         loss_a = math.log1p((self.k_a - 1) * math.exp(-s) + self.k_b * math.exp(-s * (1 - 1 / self.k_a)))
         return TwoGroupsOptimum(
             s,
@@ -402,8 +380,6 @@ class TwoGroups:
             self.k_b >= 2,
             True,
             self.steps,
-            (q, r),
-            (1 / self.k, 1 / self.k),
         )
 
     # -- bounds -------------------------------------------------------------------------------------------------------

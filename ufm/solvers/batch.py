@@ -23,7 +23,7 @@ __all__ = ["PHASES", "BatchSolution", "solve_batch"]
 PHASES = ("none", "partial", "total")
 
 #: Points solved together: on a CPU what stays in its cache, on a GPU what occupies it.
-CHUNK_CPU, CHUNK_GPU = 1 << 14, 1 << 22
+CHUNK_CPU, CHUNK_GPU = 1 << 15, 1 << 22
 
 #: Relative duality gap that warns, and the absolute one that float64 leaves: the risk can underflow, under MSE be 0.
 GAP_TOLERANCE, FLOOR = 1e-9, {"ce": 1e-290, "mse": 1e-15}
