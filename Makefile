@@ -30,7 +30,7 @@ readme: $(STAMP)
 
 # Run the notebooks and keep their outputs.
 notebooks: $(STAMP)
-	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+	$(BIN)/python notebooks/execute.py
 
 # Made when missing, and again whenever the requirements change.
 $(STAMP): pyproject.toml constraints.txt
