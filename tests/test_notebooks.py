@@ -194,6 +194,7 @@ def sliders_only(*more: str) -> NotebookNode:
     return notebook
 
 
+@pytest.mark.slow
 def test_sliders_move_where_the_front_end_has_them(tmp_path: Path) -> None:
     corners = "for R in (1, 1000):\n for K_A in (1, K - 2):\n  for E_H in (0.1, 9):\n   explore(R, K_A, E_H)"
     move = "explore.widget.children[1].value = 7"
