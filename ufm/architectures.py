@@ -167,7 +167,7 @@ class LayerPeeled(Constrained):
 
     def radius(self, num_classes: int) -> float:
         """``tau = K sqrt(E_W E_H)``."""
-        return num_classes * math.sqrt(self.E_W) * math.sqrt(self.E_H)
+        return num_classes * _geometric_mean(self.E_W, self.E_H)
 
     @property
     def _balance(self) -> float:
@@ -207,7 +207,7 @@ class LinearDEQ(Constrained):
 
     def radius(self, num_classes: int) -> float:
         """``tau / (1 - rho)``."""
-        return num_classes * math.sqrt(self.E_W) * math.sqrt(self.E_H) / (1 - self.rho)
+        return num_classes * _geometric_mean(self.E_W, self.E_H) / (1 - self.rho)
 
     @property
     def _balance(self) -> float:
@@ -247,7 +247,7 @@ class DeepLinear(Constrained):
 
     def radius(self, num_classes: int) -> float:
         """``sqrt(c_1 c_2)``."""
-        return math.sqrt(self.budgets[0]) * math.sqrt(self.budgets[1])
+        return _geometric_mean(*self.budgets)
 
     @property
     def _balance(self) -> float:
@@ -275,7 +275,7 @@ class UnconstrainedFeatures(Penalised):
     @property
     def strength(self) -> float:
         """``sqrt(lambda_W lambda_H)``."""
-        return math.sqrt(self.lambda_W) * math.sqrt(self.lambda_H)
+        return _geometric_mean(self.lambda_W, self.lambda_H)
 
     @property
     def _balance(self) -> float:
@@ -311,7 +311,7 @@ class PenalisedDEQ(Penalised):
     @property
     def strength(self) -> float:
         """``(1 - rho) sqrt(lambda_W lambda_H)``."""
-        return (1 - self.rho) * math.sqrt(self.lambda_W) * math.sqrt(self.lambda_H)
+        return (1 - self.rho) * _geometric_mean(self.lambda_W, self.lambda_H)
 
     @property
     def _balance(self) -> float:
@@ -320,6 +320,12 @@ class PenalisedDEQ(Penalised):
     @property
     def _is_equilibrium(self) -> bool:
         return True
+
+
+def _geometric_mean(x: float, y: float) -> float:
+    """``sqrt(x y)``: equal factors give themselves back, which two rounded roots do not."""
+    product = x * y
+    return math.sqrt(product) if 1e-280 < product < 1e280 else math.sqrt(x) * math.sqrt(y)
 
 
 def check_architecture(architecture: Any) -> Architecture:

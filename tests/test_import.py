@@ -1,0 +1,109 @@
+"""The public surface: every documented name exists, and ``import ufm`` stays light."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ufm
+
+HEAVY = ("torch", "cvxpy", "matplotlib", "sympy", "flint", "sklearn", "scipy", "rich", "typer", "jinja2")
+
+
+def loaded_after(code: str) -> set[str]:
+    """Which of the heavy packages a fresh interpreter has loaded after ``code``."""
+    script = f"{code}\nimport sys, json; print(json.dumps([n for n in {HEAVY!r} if n in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_import_loads_nothing_heavy():
+    assert loaded_after("import ufm") == set()
+
+
+def test_solving_thresholds_and_phases_load_scipy_alone():
+    code = (
+        "import ufm\n"
+        "s = ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(3, 7, 50.0))\n"
+        "s.geometry.phase\n"
+        "ufm.collapse_threshold(ufm.LayerPeeled(1.0, 5.0), 3, 7)"
+    )
+    assert loaded_after(code) <= {"scipy"}
+
+
+def test_the_check_sees_a_heavy_import():
+    assert "scipy" in loaded_after("import ufm, scipy")
+
+
+API = [
+    "ClassPrior",
+    "LayerPeeled",
+    "UnconstrainedFeatures",
+    "DeepLinear",
+    "LinearDEQ",
+    "PenalisedDEQ",
+    "solve",
+    "certify",
+    "collapse_threshold",
+    "measure",
+    "verify",
+]
+
+
+@pytest.mark.parametrize("name", API)
+def test_documented_names_exist(name):
+    assert name in ufm.__all__
+    assert callable(getattr(ufm, name))
+
+
+def test_every_public_name_resolves_and_has_a_docstring():
+    for name in ufm.__all__:
+        if not name.startswith("__"):
+            assert inspect.getdoc(getattr(ufm, name)), name
+    assert set(ufm.__all__) <= set(dir(ufm))
+    assert ufm.__version__
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = ufm.no_such_name
+
+
+def parameters(function) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def test_signatures_are_the_documented_ones():
+    assert parameters(ufm.ClassPrior) == ["counts"]
+    assert parameters(ufm.ClassPrior.balanced)[:1] == ["num_classes"]
+    assert parameters(ufm.ClassPrior.step)[:3] == ["num_majority", "num_minority", "ratio"]
+    assert parameters(ufm.ClassPrior.long_tailed)[:2] == ["num_classes", "ratio"]
+    assert parameters(ufm.LayerPeeled) == ["E_W", "E_H"]
+    assert parameters(ufm.UnconstrainedFeatures) == ["lambda_W", "lambda_H"]
+    assert parameters(ufm.DeepLinear) == ["budgets"]
+    assert parameters(ufm.LinearDEQ)[:3] == ["E_W", "E_H", "rho"]
+    assert parameters(ufm.PenalisedDEQ)[:3] == ["lambda_W", "lambda_H", "rho"]
+    assert parameters(ufm.solve)[:4] == ["architecture", "prior", "loss", "method"]
+    assert parameters(ufm.collapse_threshold)[:3] == ["architecture", "num_majority", "num_minority"]
+
+
+def test_attributes_are_the_documented_ones():
+    prior = ufm.ClassPrior.step(num_majority=5, num_minority=5, ratio=12.0)
+    for name in ("counts", "probabilities", "num_classes", "groups"):
+        assert getattr(prior, name) is not None
+    solution = ufm.solve(ufm.LayerPeeled(E_W=1.0, E_H=5.0), prior, loss="ce")
+    for name in ("value", "logits", "classifier", "features", "multiplier", "geometry", "is_global", "lower", "upper"):
+        assert getattr(solution, name) is not None
+    assert solution.equilibrium is None
+    assert ufm.solve(ufm.LinearDEQ(E_W=1.0, E_H=5.0, rho=0.5), prior).equilibrium.shape == (10, 10)
+    for name in ("etf_error", "self_duality_error", "minority_cosine", "rank", "phase"):
+        assert getattr(solution.geometry, name) == solution.geometry[name]
+        assert solution.geometry[name] is not None
+    threshold = ufm.collapse_threshold(ufm.LayerPeeled(E_W=1.0, E_H=5.0), num_majority=5, num_minority=5)
+    assert threshold.lower <= threshold.ratio <= threshold.upper
+    for array in (solution.logits, solution.classifier, solution.features, prior.counts, prior.probabilities):
+        assert array.dtype == "float64"
