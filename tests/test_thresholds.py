@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from fractions import Fraction
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ufm
+from ufm import thresholds
 from ufm.thresholds import threshold_curve, total_collapse_threshold
 
 TOLERANCE = 1e-10
@@ -95,6 +97,34 @@ def test_the_reference_reproduces_the_published_figure_and_nothing_else():
         assert abs(exact - mp.mpf("245.496930598261985")) <= mp.mpf("1e-15")
         other = exact_threshold(tau * mp.mpf("1.0001"), 3, 7, _logits_at_the_published_threshold())
         assert abs(other / exact - 1) > 1e-4
+
+
+MUTANTS = [
+    ("- k_a * d\n", "+ k_a * d\n"),
+    ("(k_a - 1) * s +", "k_a * s +"),
+    ("math.log(q * math.sqrt(k * k_b) / cos)", "math.log(q * math.sqrt(k * k_a) / cos)"),
+    ("r = sin / math.sqrt(k * k_a)", "r = sin / math.sqrt(k * k_b)"),
+    ("(1 + math.sqrt(k_b / k) * cos)", "(1 - math.sqrt(k_b / k) * cos)"),
+    ("math.log1p((1 - q) / q * math.exp(-s))", "math.log1p((1 + q) / q * math.exp(-s))"),
+    ("s + math.log(q)", "s"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong"), MUTANTS)
+def test_a_wrong_curve_is_caught(monkeypatch, right, wrong):
+    """One formula of the curve changed at a time: the comparison with 60 digits notices each."""
+    source = inspect.getsource(threshold_curve)
+    assert source.count(right) == 1
+    namespace = {"math": math}
+    exec(source.replace(right, wrong), namespace)
+    monkeypatch.setattr(thresholds, "threshold_curve", namespace["threshold_curve"])
+    with mp.workdps(40):
+        exact = exact_threshold(10 * mp.sqrt(5), 3, 7, _logits_at_the_published_threshold())
+    try:
+        ratio = ufm.collapse_threshold(ufm.LayerPeeled(1.0, 5.0), 3, 7).ratio
+    except (ValueError, OverflowError):
+        return
+    assert abs(ratio / exact - 1) > 1e-6
 
 
 def _logits_at_the_published_threshold() -> dict[str, float]:
