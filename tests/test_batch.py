@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tracemalloc
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +37,27 @@ def logits_of(s, k_a, k_b, index=()):
     return z + np.diag([s_a] * k_a + [s_b] * k_b)
 
 
+def phases_nearby(architecture, prior, loss):
+    """The phase of a point; on a boundary between phases, where rounding decides, those on both sides of it."""
+    name = "lambda_W" if hasattr(architecture, "lambda_W") else "E_W"
+    return {
+        ufm.solve(
+            dataclasses.replace(architecture, **{name: getattr(architecture, name) * factor}),
+            prior,
+            loss,
+            method="reduced",
+        ).phase
+        for factor in (1 - 1e-12, 1.0, 1 + 1e-12)
+    }
+
+
+def phases_around(architecture, prior, loss, phase):
+    """The phase, and at a tie within rounding the one on the other side."""
+    field = "E_W" if hasattr(architecture, "E_W") else "lambda_W"
+    near = (replace(architecture, **{field: getattr(architecture, field) * (1 + 1e-14 * sign)}) for sign in (-1, 1))
+    return {phase, *(ufm.solve(nearby, prior, loss, method="reduced").phase for nearby in near)}
+
+
 def assert_matches_scalar(found, architecture, prior, loss, index=()):
     """One point of a batch against ``ufm.solve``: value, bounds, multiplier, phase and logits."""
     expected = ufm.solve(architecture, prior, loss, method="reduced")
@@ -45,7 +68,7 @@ def assert_matches_scalar(found, architecture, prior, loss, index=()):
     assert value - lower <= 1e-10 * value + floor
     assert lower <= expected.value * (1 + 1e-12) + floor
     assert float(found.multiplier[index]) == pytest.approx(expected.multiplier, rel=1e-9, abs=floor)
-    assert PHASES[int(found.phase[index])] == expected.phase
+    assert PHASES[int(found.phase[index])] in phases_nearby(architecture, prior, loss)
     groups = prior.groups
     if len(groups) == 2 and loss == "ce":
         z = logits_of(found, groups[0].size, groups[1].size, index)
@@ -314,14 +337,14 @@ class TestMutants:
 
     @pytest.mark.parametrize("name", ["d_a", "a", "b", "y"])
     def test_a_wrong_formula(self, monkeypatch, name):
-        right = core._frame
+        right = core.frame_at
 
         def wrong(*arguments):
             frame = right(*arguments)
             setattr(frame, name, getattr(frame, name) * (1 + 1e-7))
             return frame
 
-        monkeypatch.setattr(core, "_frame", wrong)
+        monkeypatch.setattr(core, "frame_at", wrong)
         with pytest.raises(AssertionError):
             self.check()
 

@@ -30,13 +30,17 @@ __all__ = [
     "PARTIAL",
     "TOTAL",
     "Bounds",
+    "Frame",
     "Optima",
     "Points",
     "bounds",
     "constrained",
+    "frame_at",
     "mean_squared_bounds",
     "mean_squared_error",
     "penalised",
+    "total_point",
+    "total_scale",
 ]
 
 NONE, PARTIAL, TOTAL = 0, 1, 2
@@ -93,7 +97,7 @@ def _take(value: Any, index: Any) -> Any:
 
 
 @dataclass
-class _Frame:
+class Frame:
     """What x alone determines; ``_x`` marks a derivative in x, ``_l`` the derivative of a logarithm."""
 
     e: Any
@@ -107,7 +111,8 @@ class _Frame:
     b_l: Any
 
 
-def _frame(xp: Any, x: Any, k_a: Any, k_b: Any) -> _Frame:
+def frame_at(xp: Any, x: Any, k_a: Any, k_b: Any) -> Frame:
+    """The frame of x."""
     k = k_a + k_b
     e = xp.exp(x)
     e2 = e * e
@@ -118,7 +123,7 @@ def _frame(xp: Any, x: Any, k_a: Any, k_b: Any) -> _Frame:
     top_a, bottom_a = k_b + k * e2, y + k_b
     top_b, bottom_b = k + a2, y + k_a * e
     a, b = top_a / bottom_a, top_b / bottom_b
-    return _Frame(
+    return Frame(
         e,
         y,
         y_x / y,
@@ -174,7 +179,7 @@ def _ratio_at(xp: Any, x: Any, points: Points) -> tuple[Any, Any, Any, Any, Opti
     """``log R(x)``, its slope, whether B is collapsed, the Newton step to the kink, and the logits."""
     k_a, k_b = points.k_a, points.k_b
     k = k_a + k_b
-    fr = _frame(xp, x, k_a, k_b)
+    fr = frame_at(xp, x, k_a, k_b)
     d_b_x = fr.b_l - 1
     c_a, c_b = k_a * (k_a - 1), k_b * (k_b - 1)
     # u = top/bottom, from gauge = radius, without s_B and with it
@@ -229,12 +234,12 @@ def _lowest(xp: Any, points: Points) -> Any:
 def _totally_collapsed(xp: Any, points: Points) -> Any:
     """Whether ``s_A = radius/(K_A-1)`` without a trivial block is optimal: its gradient's has dual norm at most mu."""
     s = points.radius / xp.where(points.k_a < 2, 1.0, points.k_a - 1)
-    level, log_r = _total_point(xp, points.k_a, points.k_b, s)
+    level, log_r = total_point(xp, points.k_a, points.k_b, s)
     possible = (points.k_a >= 2) & (points.log_ratio > 0)
     return possible & _is_total(xp, points.k_a, points.k_b, log_r, level, level + points.log_ratio)
 
 
-def _total_point(xp: Any, k_a: Any, k_b: Any, s: Any) -> tuple[Any, Any]:
+def total_point(xp: Any, k_a: Any, k_b: Any, s: Any) -> tuple[Any, Any]:
     """``log beta_A = log(K_A q + K_B r)`` and log r at s_A = s, d_A = -s/K_A."""
     log_r = s / k_a - s - xp.log1p((k_a - 1) * xp.exp(-s) + k_b * xp.exp(s / k_a - s))
     return log_r + xp.log(k_b + k_a * xp.exp(-s / k_a)), log_r
@@ -260,8 +265,8 @@ def penalised(xp: Any, points: Points) -> Optima:
     if bool(candidates.any()):
         part = points.take(candidates)
         target = log_beta_a[candidates]
-        root = _total_scale(xp, part, target)
-        _, log_r = _total_point(xp, part.k_a, part.k_b, root)
+        root = total_scale(xp, part, target)
+        _, log_r = total_point(xp, part.k_a, part.k_b, root)
         fits = _is_total(xp, part.k_a, part.k_b, log_r, target, log_beta_b[candidates])
         s, total = zero + 0.0, nothing | candidates
         s[candidates], total[candidates] = root, fits
@@ -302,7 +307,7 @@ def penalised(xp: Any, points: Points) -> Optima:
 def _imbalance_at(xp: Any, x: Any, points: Points) -> tuple[Any, Any, Optima]:
     """``(omega_A/omega_B) u e^x - v``, its slope and the logits; +-inf off the simplex, on the side where it lies."""
     k_a, k_b = points.k_a, points.k_b
-    fr = _frame(xp, x, k_a, k_b)
+    fr = frame_at(xp, x, k_a, k_b)
     weight = xp.exp(0.5 * points.log_ratio)
     beta_a, beta_b = points.beta_b / weight, points.beta_b
     # p/q - 1 = (1 - beta) y / (beta A)
@@ -327,12 +332,12 @@ def _imbalance_at(xp: Any, x: Any, points: Points) -> tuple[Any, Any, Optima]:
     return value, weight * (u + u_x) * fr.e - v_x, logits
 
 
-def _total_scale(xp: Any, points: Points, log_beta_a: Any) -> Any:
+def total_scale(xp: Any, points: Points, log_beta_a: Any) -> Any:
     """s_A of the best logits without trivial block, for beta_A < 1: its level is convex and falls in s."""
     k_a, k_b = points.k_a, points.k_b
     s = -log_beta_a
     for _ in range(_MAX_STEPS):
-        level, log_r = _total_point(xp, k_a, k_b, s)
+        level, log_r = total_point(xp, k_a, k_b, s)
         r = xp.exp(log_r)
         q = r * xp.exp(-s / k_a)
         slope = (k_a - 1) * q + k_b * r - 1 - k_b * r / k_a + k_b * r / (k_a * (k_a * q + k_b * r))

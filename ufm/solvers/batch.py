@@ -129,7 +129,7 @@ def solve_batch(
     xp, arrays = _arrays({"minority_count": 1.0} | given)
     if "majority_count" in arrays:
         arrays["ratio"] = arrays["majority_count"] / arrays["minority_count"]
-        _check_values("majority_count / minority_count", arrays["ratio"], xp)
+        check_values("majority_count / minority_count", arrays["ratio"], xp, rule="ratio")
     shape = _broadcast_shape(arrays)
     on_gpu = xp is not np and next(iter(arrays.values())).device.type == "cuda"
     size = math.prod(shape)
@@ -196,17 +196,19 @@ def _arrays(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             arrays[key] = array.detach().to(next(iter(tensors.values())).device, torch.float64)
         else:
             arrays[key] = array.astype(np.float64)
-        _check_values(key, arrays[key], xp)
+        check_values(key, arrays[key], xp)
     return xp, arrays
 
 
-def _check_values(name: str, value: Any, xp: Any) -> None:
+def check_values(name: str, value: Any, xp: Any = np, rule: str | None = None) -> None:
+    """Raise ValueError naming ``name`` and the first element out of range for the argument ``rule``, by default it."""
+    rule = rule or name
     good = xp.isfinite(value)
-    if name in ("num_majority", "num_minority"):
+    if rule in ("num_majority", "num_minority"):
         good, allowed = good & (value >= 1) & (value == xp.floor(value)), "an integer >= 1"
-    elif name in ("ratio", "majority_count / minority_count"):
+    elif rule == "ratio":
         good, allowed = good & (value >= 1), "finite and >= 1"
-    elif name == "rho":
+    elif rule == "rho":
         good, allowed = good & (value >= 0) & (value < 1), "in [0, 1)"
     else:
         good, allowed = good & (value > 0), "finite and > 0"
