@@ -23,6 +23,10 @@ _EXPORTS: dict[str, str] = {
     "collapse_threshold": "ufm.thresholds",
     "BatchSolution": "ufm.solvers.batch",
     "solve_batch": "ufm.solvers.batch",
+    "phase_boundaries": "ufm.phase",
+    "phase_diagram": "ufm.phase",
+    "plot_phase_diagram": "ufm.phase",
+    "save_phase_diagram": "ufm.phase",
     "measure": "ufm.measures",
     "Certificate": "ufm.certificates",
     "certify": "ufm.certificates",
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
         certify_threshold,
     )
     from ufm.measures import measure
+    from ufm.phase import phase_boundaries, phase_diagram, plot_phase_diagram, save_phase_diagram
     from ufm.priors import ClassPrior
     from ufm.solution import Solution
     from ufm.solvers import solve
@@ -66,6 +71,10 @@ __all__ = [
     "certify_threshold",
     "collapse_threshold",
     "measure",
+    "phase_boundaries",
+    "phase_diagram",
+    "plot_phase_diagram",
+    "save_phase_diagram",
     "solve",
     "solve_batch",
     "verify",
