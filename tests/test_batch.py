@@ -6,7 +6,6 @@ import dataclasses
 import math
 import tracemalloc
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,13 +48,6 @@ def phases_nearby(architecture, prior, loss):
         ).phase
         for factor in (1 - 1e-12, 1.0, 1 + 1e-12)
     }
-
-
-def phases_around(architecture, prior, loss, phase):
-    """The phase, and at a tie within rounding the one on the other side."""
-    field = "E_W" if hasattr(architecture, "E_W") else "lambda_W"
-    near = (replace(architecture, **{field: getattr(architecture, field) * (1 + 1e-14 * sign)}) for sign in (-1, 1))
-    return {phase, *(ufm.solve(nearby, prior, loss, method="reduced").phase for nearby in near)}
 
 
 def assert_matches_scalar(found, architecture, prior, loss, index=()):
