@@ -8,7 +8,7 @@ import pytest
 
 import ufm
 from proofs_check.checker import check_file
-from ufm.claims import Claim, Context, Status, all_claims
+from ufm.claims import Claim, Context, Status, all_claims, balanced, collapse, relaxation
 from ufm.claims.soundness import false_claims, false_theorems
 
 NETWORK = ["network-explicit-predicted", "network-deq-predicted", "network-deq-trapped", "network-gram-predicted"]
@@ -81,6 +81,38 @@ def test_points_of_an_earlier_run_are_no_evidence(tmp_path: Path, monkeypatch: p
 def test_false_variant_is_not_taken_for_true(name: str) -> None:
     evidence = FALSE[name].check(Context())
     assert evidence.status in (Status.refuted, Status.inconclusive), evidence.summary
+
+
+#: Wrong by less than any instance can tell, or right on the instances alone: only the proof knows, and it proves other
+#: numbers than these.
+BELOW_RESOLUTION = {
+    "balanced value": balanced.layer_peeled_claim(lambda k, t: balanced.etf_value(k, t) * (1 + 1e-12)),
+    "balanced DEQ, right on the instances": balanced.deq_balanced_claim(
+        lambda t, rho: t / (1 - rho) if rho in (0.0, 0.3, 0.5, 0.9) else t
+    ),
+    "relaxation": relaxation.relaxation_claim(1 + 1e-12),
+    "rescaled DEQ": relaxation.deq_is_rescaled_claim(shrink=lambda rho: (1 - rho) * (1 + 1e-12)),
+    "weight decay, CE": collapse.penalised_claim("ce", factor=1 + 1e-7),
+    "weight decay, MSE": collapse.penalised_claim("mse", power=2 + 1e-8),
+    "MSE": collapse.mse_claim(exponent=0.5 + 1e-12),
+    "total collapse": collapse.total_claim(critical_factor=1.0001),
+}
+
+
+@pytest.mark.parametrize("name", BELOW_RESOLUTION)
+def test_no_proof_is_lent_to_other_numbers(name: str) -> None:
+    evidence = BELOW_RESOLUTION[name].check(Context())
+    assert evidence.status not in (Status.proved, Status.certified), evidence.summary
+
+
+@pytest.mark.parametrize("error", [-1e-9, 1e-9])
+def test_values_are_compared_far_below_a_billionth(error: float) -> None:
+    for claim in (
+        balanced.layer_peeled_claim(lambda k, t: balanced.etf_value(k, t) * (1 + error)),
+        relaxation.relaxation_claim(1 + error),
+    ):
+        evidence = claim.check(Context())
+        assert evidence.status is Status.refuted, evidence.summary
 
 
 def test_number_of_false_variants() -> None:

@@ -71,7 +71,7 @@ class Comparison:
         }
 
 
-def compare(label: str, claimed: float, computed: Enclosure, method: str, *, relative: float = 1e-8) -> Comparison:
+def compare(label: str, claimed: float, computed: Enclosure, method: str, *, relative: float = 1e-11) -> Comparison:
     """Judge a claimed number against an enclosure; equal means within ``relative`` of the claimed size."""
     if not math.isfinite(claimed):
         return Comparison(label, 0.0, computed, Status.inconclusive, method)
@@ -92,7 +92,11 @@ class Symbolic:
 
 
 def symbolic(theorem: str, **variant: Any) -> Symbolic:
-    """Run the symbolic proof of ``theorem``; ``variant`` replaces pieces of its statement (for false variants)."""
+    """Run the symbolic proof of ``theorem``; ``variant`` replaces pieces of its statement (for false variants).
+
+    A claim whose numbers were replaced otherwise must not cite it: the theorem proves the true numbers, and a false
+    one inside the tolerance of the instances would pass as proved.
+    """
     from proofs_check import theorems
 
     proof = theorems.prove(theorem, **variant)

@@ -59,7 +59,7 @@ def layer_peeled_claim(value: Callable[[int, float], float] = etf_value, **varia
         return evidence(
             f"value matches certified enclosures for K = {', '.join(str(s[0]) for s in SETTINGS)}; "
             f"largest ETF or self-duality error {worst:.1e}",
-            proofs=[symbolic("balanced-layer-peeled-etf", **variant)],
+            proofs=[symbolic("balanced-layer-peeled-etf", **variant)] if value is etf_value else [],
             comparisons=rows,
             numeric=geometry,
             details={"largest geometry error": worst},
@@ -78,8 +78,13 @@ def layer_peeled_claim(value: Callable[[int, float], float] = etf_value, **varia
     )
 
 
+def spectral_radius(tau: float, rho: float) -> float:
+    """``tau/(1-rho)``, the radius of the explicit network that a spectral DEQ equals."""
+    return tau / (1 - rho)
+
+
 def deq_balanced_claim(
-    radius: Callable[[float, float], float] = lambda tau, rho: tau / (1 - rho),
+    radius: Callable[[float, float], float] = spectral_radius,
     rhos: Sequence[float] = (0.0, 0.3, 0.5, 0.9),
     **variant: object,
 ) -> Claim:
@@ -107,7 +112,7 @@ def deq_balanced_claim(
         return evidence(
             f"value matches certified enclosures on {len(rows) - 1} instances; optimised (W, A, H) reach it with ETF and "
             f"self-duality error ≤ {error:.1e}",
-            proofs=[symbolic("balanced-spectral-deq-etf", **variant)],
+            proofs=[symbolic("balanced-spectral-deq-etf", **variant)] if radius is spectral_radius else [],
             comparisons=rows,
             numeric=Status.supported if error <= 1e-4 else Status.inconclusive,
         )

@@ -234,7 +234,7 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
                         statuses.append(Status.certified if collapsed is expected else Status.refuted)
         return evidence(
             f"certified collapsed at n_B = (1−10⁻⁶)·N²λ² and not collapsed at (1+10⁻⁶)·N²λ² on {len(statuses)} instances",
-            proofs=[symbolic("penalised-threshold", **variant)],
+            proofs=[symbolic("penalised-threshold", **variant)] if power == 2 and factor == 1 else [],
             numeric=combine(statuses),
             established_by=(f"phase certificates on {len(statuses)} instances",),
             details={"instances": tried},
@@ -284,7 +284,7 @@ def mse_claim(exponent: float = 0.5, **variant: object) -> Claim:
                 off = max(off, float(np.abs(numeric.logits - np.diag(z)).max()))
         return evidence(
             f"closed form inside certified enclosures on {len(rows)} instances; K × K solver's logits differ by ≤ {off:.1e}",
-            proofs=[symbolic("mse-closed-form", **variant)],
+            proofs=[symbolic("mse-closed-form", **variant)] if exponent == 0.5 else [],
             comparisons=rows,
             numeric=Status.supported if off <= 1e-6 else Status.inconclusive,
             details={"largest difference of logits": off},
@@ -379,7 +379,7 @@ def total_claim(critical_factor: float = 1.0, **variant: object) -> Claim:
                     statuses.append(Status.certified if (phase == "total") is exists else Status.refuted)
         return evidence(
             f"phase certified total just below the critical τ and partial at R = 10⁶ just above it, {len(rows)} instances",
-            proofs=[symbolic("collapse-phases", **variant)],
+            proofs=[symbolic("collapse-phases", **variant)] if critical_factor == 1 else [],
             numeric=combine(statuses),
             established_by=(f"phase certificates on {len(rows)} instances",),
             details={"instances": rows},

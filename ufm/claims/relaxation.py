@@ -120,7 +120,7 @@ def relaxation_claim(radius_factor: float = 1.0, **variant: object) -> Claim:
         )
         return evidence(
             "the convex value, the 2K × 2K SDP and the factors optimised from random starts agree on 4 architectures",
-            proofs=[symbolic("nuclear-norm-factorisation", **variant)],
+            proofs=[symbolic("nuclear-norm-factorisation", **variant)] if radius_factor == 1 else [],
             comparisons=rows,
         )
 
@@ -136,7 +136,12 @@ def relaxation_claim(radius_factor: float = 1.0, **variant: object) -> Claim:
     )
 
 
-def deq_is_rescaled_claim(shrink: Callable[[float], float] = lambda rho: 1 - rho, **variant: object) -> Claim:
+def spectral_shrink(rho: float) -> float:
+    """``1 - rho``, by which a spectral DEQ lowers the norm it pays."""
+    return 1 - rho
+
+
+def deq_is_rescaled_claim(shrink: Callable[[float], float] = spectral_shrink, **variant: object) -> Claim:
     """The spectral DEQ is the layer-peeled model of radius tau/(1-rho); ``shrink`` replaces rho -> 1 - rho."""
 
     def check(ctx: Context) -> Evidence:
@@ -157,7 +162,7 @@ def deq_is_rescaled_claim(shrink: Callable[[float], float] = lambda rho: 1 - rho
         )
         return evidence(
             f"DEQ and explicit network at τ/(1−ρ) agree on {len(rows) - 1} certified instances and with optimised (W, A, H)",
-            proofs=[symbolic("spectral-deq-gauge", **variant)],
+            proofs=[symbolic("spectral-deq-gauge", **variant)] if shrink is spectral_shrink else [],
             comparisons=rows,
         )
 
