@@ -544,3 +544,11 @@ def test_a_wrongly_collapsed_group_is_caught():
     forced = two._optimum(best.log_multiplier + two.log_scale, True)
     assert forced.s_b == 0
     assert two.bounds(forced, strength=strength)[0] > two.bounds(best, strength=strength)[0] * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("architecture", [ufm.LayerPeeled(1e-6, 1e-6), ufm.UnconstrainedFeatures(1e-9, 1e-9)])
+def test_mean_squared_error_sums_many_classes_without_drift(architecture: object) -> None:
+    """With K = 1000 classes a plain sum misses the certified optimum by 1e-14; the value must lie within rounding."""
+    solution = ufm.solve(architecture, ufm.ClassPrior.step(500, 500, 1e8), "mse")
+    certificate = ufm.certify(solution)
+    assert solution.value == pytest.approx(certificate.upper, rel=2e-15, abs=0)

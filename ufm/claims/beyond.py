@@ -91,7 +91,7 @@ def power_claim(exponent: float = 1.0) -> Claim:
         title="Consequence that survives: R*_DEQ ≥ (R*_LPM)^{1/(1−ρ)}",
         statement="For two groups under CE with budgets, R*_DEQ(τ, ρ) ≥ R*_LPM(τ)^{1/(1−ρ)}: log R*(τ)/τ does not fall, although log R* is "
         "not convex.",
-        source="Weaker than the convexity conjecture of theory section 3, which fails; open, searched for counterexamples here",
+        source="Weaker than the conjecture that log R* is convex, which fails; open, searched for counterexamples here",
         hypotheses=("K_A ≥ 1, K_B ≥ 2", "cross-entropy", "0 ≤ ρ < 1"),
         check=check,
         group=GROUP,
@@ -105,7 +105,7 @@ CLAIMS = (
         statement="For balanced classes and a linear DEQ with a Frobenius budget |A|_F² ≤ E_A in place of a small spectral bound, the simplex "
         "ETF need not be optimal: for K = 4, τ = 4, E_A = ½ the square code has risk log(1 + 2e⁻² + e⁻⁴), below the best ETF's "
         "log(1 + 3 e^{−4/(3−√(3/2))}).",
-        source="Counterexample to Sun & Shi 2024 (claim P1) read without a bound on |A|₂; theory section 4",
+        source="Counterexample to Sun & Shi 2024 (claim P1) read without a bound on |A|₂, derived here",
         hypotheses=("K = 4 balanced classes", "E_W = E_H = 1", "|A|_F² ≤ ½, |A|₂ ≤ ρ with ρ ≥ ½"),
         check=_square_code,
         group=GROUP,
@@ -115,7 +115,7 @@ CLAIMS = (
         title="The conjecture that log R*(τ) is convex is false",
         statement="For no K_A ≥ 1, K_B ≥ 2 is log R*(τ) a convex function of τ: its slope exceeds its limit 1/(K_A − 1 + √(K_B/K)) for all "
         "large τ.",
-        source="Refutes the convexity conjecture of theory section 3",
+        source="Refutes a natural conjecture, derived here",
         hypotheses=("two groups", "cross-entropy with budgets"),
         check=_not_convex,
         group=GROUP,
@@ -126,7 +126,7 @@ CLAIMS = (
         title="Without a cap on A the penalised DEQ may have no minimiser, but not always",
         statement="For K ≥ 3 balanced classes of n samples, cross-entropy and the penalty (λ_A/2)|A|_F² with no bound on |A|₂: if λ_A < log K "
         "and λ_A < 2Kλ²n, λ = √(λ_W λ_H), the infimum is not attained (a_i → 1); if λ_A ≥ 2 log K it is. With |A|₂ ≤ ρ < 1 it always is.",
-        source="Sharpens theory section 2, whose statement without a condition on λ_A is false",
+        source="Derived here; the statement without a condition on λ_A is false",
         hypotheses=("balanced classes, K ≥ 3", "cross-entropy", "I − A invertible"),
         check=_uncapped,
         group=GROUP,

@@ -199,7 +199,7 @@ def deq_threshold_claim(reverse: bool = False) -> Claim:
         title="P2: the DEQ collapses too, but at a larger imbalance",
         statement="For two groups, K_A, K_B ≥ 2, the spectral DEQ has a finite threshold R*_DEQ(τ, ρ) = R*_LPM(τ/(1−ρ)) > R*_LPM(τ) "
         "for every 0 < ρ < 1.",
-        source="Sun & Shi 2024 (claim P2, minority collapse in a DEQ), made precise; theory section 3",
+        source="Sun & Shi 2024 (claim P2, minority collapse in a DEQ), made precise; threshold curve derived here",
         hypotheses=("|A|₂ ≤ ρ, 0 < ρ < 1", "cross-entropy", "equal budgets (E_W, E_H)"),
         check=check,
         group=GROUP,
@@ -246,7 +246,7 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
         title=f"With weight decay the minority collapses iff n_B ≤ N² λ_W λ_H ({'CE' if loss == 'ce' else 'MSE'})",
         statement=f"Under {name} with weight decay a group of K_B ≥ 2 classes is collapsed if and only if n_B ≤ N² λ_W λ_H, and with "
         "a spectral DEQ if and only if n_B ≤ (1−ρ)² N² λ_W λ_H.",
-        source="Dang et al. 2023 (MSE, explicit); theory section 3",
+        source="Dang et al. 2023 (MSE, explicit); CE and the DEQ derived here",
         hypotheses=("penalty (λ_W/2)|W|² + (λ_H/2) Σ|h_ki|²", "risk averaged over N samples"),
         check=check,
         group=GROUP,
@@ -338,7 +338,7 @@ def phases_claim(**variant: object) -> Claim:
         title="Collapse comes in three phases, and is partial at its threshold",
         statement="For two groups under CE with budgets there are three phases: none, partial (s_B = 0, the minority shares one "
         "direction) and total (minority features are 0, rank K_A − 1). At R = R* the phase is partial, never total.",
-        source="Derived here from the KKT system; theory section 3 for the phases",
+        source="Derived here from the KKT system; Fang et al. 2021 for the collapse",
         hypotheses=("layer-peeled model or spectral DEQ", "cross-entropy", "K_A, K_B ≥ 2"),
         check=check,
         group=GROUP,
@@ -364,7 +364,7 @@ def total_claim(critical_factor: float = 1.0, **variant: object) -> Claim:
         for k_a, k_b in ((5, 5), (7, 3), (3, 7)):
             k = k_a + k_b
             critical = critical_factor * k_a * (k_a - 1) * math.log(k_a / (math.sqrt(k * k_b) - k_b))
-            for relative, exists in ((0.98, True), (1.02, False)):
+            for relative, exists in ((1 - 1e-6, True), (1 + 1e-6, False)):
                 architecture = LayerPeeled(1.0, (relative * critical / k) ** 2)
                 # far above any finite threshold of this size, or none exists
                 at = 1e6 if not exists else 4 * (total_collapse_threshold(architecture, k_a, k_b))

@@ -138,7 +138,7 @@ def prediction_claim(branch: str, tolerance: float = 0.01, scale: float = 1.0) -
         statement=f"{'A linear DEQ started at A = ρI' if deq else 'An explicit network'} trained on digits with the modelled objective "
         "has, at every n_B at least 15% from the predicted threshold, the predicted phase, and s_B within 1% of the prediction, which "
         "has no free parameter.",
-        source="Sun & Shi 2024 (claims P2, P4), quantitatively; theory section 5",
+        source="Sun & Shi 2024 (claims P2, P4), quantitatively; prediction derived here",
         hypotheses=HYPOTHESES if deq else HYPOTHESES[:2],
         check=check,
         group=GROUP,
@@ -173,7 +173,7 @@ def trapped_claim() -> Claim:
         statement="Started at A = 0 the same DEQ converges to a stationary point strictly above the global optimum at every tried n_B between "
         "the global threshold (1−ρ)²N²λ_Wλ_H and the local one, N²λ_Wλ_H/c² with c the gain of (I−A)⁻¹ on the unused directions, and that "
         "point is collapsed at the smaller n_B: convex in the logits, the problem has bad local minima in (W, A, H).",
-        source="Theory section 5",
+        source="Sun & Shi 2024 for the model; prediction and local threshold derived here",
         hypotheses=HYPOTHESES,
         check=check,
         group=GROUP,
@@ -232,7 +232,7 @@ def gram_claim(tolerance: float = 0.02) -> Claim:
         title="Trained DEQ: whole Gram matrices as predicted",
         statement="The Gram matrices of class means and classifier of a linear DEQ trained on digits (n_B = 16, started at A = ρI) equal "
         "the predicted ones within 2% in the Frobenius norm, scale included.",
-        source="Theory section 5",
+        source="Sun & Shi 2024 for the model; prediction and local threshold derived here",
         hypotheses=HYPOTHESES,
         check=check,
         group=GROUP,

@@ -171,7 +171,7 @@ def deq_is_rescaled_claim(shrink: Callable[[float], float] = spectral_shrink, **
         title="A spectral DEQ is a layer-peeled model at τ/(1−ρ)",
         statement="Over z* = A z* + h with |A|₂ ≤ ρ < 1 the logits W (I−A)⁻¹ H reach exactly |Z|_* ≤ τ/(1−ρ): same optimal "
         "logits, value and thresholds as an explicit network with the radius τ/(1−ρ).",
-        source="Theory section 2 (Gelfand-Naimark, Mirsky); Sun & Shi 2024 for the setting",
+        source="Derived here (Gelfand-Naimark, Mirsky); Sun & Shi 2024 for the setting",
         hypotheses=("|A|₂ ≤ ρ, 0 ≤ ρ < 1", "no Frobenius budget or penalty on A", "d ≥ K"),
         check=check,
         group=GROUP,
@@ -206,7 +206,7 @@ def deq_loss_lower_claim(reverse: bool = False) -> Claim:
         title="At equal budgets the DEQ's optimal loss is lower",
         statement="For 0 < ρ < 1 and equal (E_W, E_H, prior) the optimal cross-entropy of the spectral DEQ is strictly below that "
         "of the explicit network: its ball of logits is larger by 1/(1−ρ), and the constraint is active under CE.",
-        source="Corollary of the rescaling; theory section 3",
+        source="Corollary of the rescaling, derived here",
         hypotheses=("|A|₂ ≤ ρ, 0 < ρ < 1", "cross-entropy"),
         check=check,
         group=GROUP,

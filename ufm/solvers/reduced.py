@@ -155,16 +155,20 @@ def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
     else:
         # sum_k max(0, 1 - mu/pi_k) >= the same sum over the j most frequent classes, with equality for the right j
         order = np.argsort(-pi, kind="stable")
-        mu = float(((np.arange(1, k + 1) - problem.radius) / np.cumsum(1 / pi[order])).max())
+        price = 1 / pi[order]
+        j = int(((np.arange(1, k + 1) - problem.radius) / np.cumsum(price)).argmax()) + 1
+        mu = (j - problem.radius) / math.fsum(price[:j])
     z = np.maximum(0.0, 1 - mu * omega / pi)
-    value = 0.5 * float(pi @ (z - 1) ** 2)
-    norm = float((pi * (1 - z) / omega).max())
+    # sums over K classes are made exactly, here and in mu: both bounds would otherwise miss the optimum by K roundings
+    miss = 1 - z
+    value = 0.5 * math.fsum(pi * miss**2)
+    norm = float((pi * miss / omega).max())
     scale = 1.0 if norm <= mu or norm == 0 else mu / norm
-    lower = float(pi @ (scale * (1 - z))) - 0.5 * float(pi @ (scale * (1 - z)) ** 2)
+    lower = math.fsum(pi * (scale * miss - 0.5 * (scale * miss) ** 2))
     if problem.is_constrained:
-        lower = float(pi @ (1 - z)) - 0.5 * float(pi @ (1 - z) ** 2) - problem.radius * norm
+        lower = math.fsum(pi * (miss - 0.5 * miss**2)) - problem.radius * norm
     else:
-        value += mu * float(omega @ z)
+        value += mu * math.fsum(omega * z)
     groups = problem.prior.groups
     s = np.array([z[group.classes[0]] for group in groups])
     logits = ReducedLogits(s, np.diag(s))
