@@ -16,13 +16,10 @@ import ufm
 from ufm.problem import Problem
 from ufm.solvers import _batch_core as core
 from ufm.solvers.batch import PHASES, solve_batch
+from ufm.testing import log_uniform
 from ufm.thresholds import total_collapse_threshold
 
 SETTINGS = settings(max_examples=150, deadline=None, derandomize=True)
-
-
-def sizes(low, high):
-    return st.floats(math.log(low), math.log(high)).map(math.exp)
 
 
 def logits_of(s, k_a, k_b, index=()):
@@ -71,16 +68,16 @@ def assert_matches_scalar(found, architecture, prior, loss, index=()):
 def points(draw):
     """(architecture, step prior arguments, keywords of solve_batch): corners drawn on purpose."""
     k_a, k_b = draw(st.integers(1, 12)), draw(st.integers(1, 12))
-    ratio = 1 + draw(st.one_of(st.just(0.0), sizes(1e-6, 1e6)))
+    ratio = 1 + draw(st.one_of(st.just(0.0), log_uniform(1e-6, 1e6)))
     rho = draw(st.one_of(st.just(0.0), st.floats(0, 0.9)))
     if draw(st.booleans()):
-        tau = draw(sizes(1e-6, 400))
-        split = draw(sizes(0.1, 10))
+        tau = draw(log_uniform(1e-6, 400))
+        split = draw(log_uniform(0.1, 10))
         budgets = {"E_W": tau * (1 - rho) * split, "E_H": tau * (1 - rho) / split}
         return ufm.LinearDEQ(**budgets, rho=rho), (k_a, k_b, ratio, 1.0), budgets | {"rho": rho}
     # from strengths that leave the simplex ETF almost alone to ones at which nothing is left
-    n_b = draw(sizes(0.1, 100))
-    beta_b = draw(sizes(1e-12, 3 * math.sqrt(ratio)))
+    n_b = draw(log_uniform(0.1, 100))
+    beta_b = draw(log_uniform(1e-12, 3 * math.sqrt(ratio)))
     strength = beta_b / (math.sqrt(n_b) * (k_a * ratio + k_b))
     decays = {"lambda_W": strength / (1 - rho), "lambda_H": strength / (1 - rho)}
     return ufm.PenalisedDEQ(**decays, rho=rho), (k_a, k_b, ratio, n_b), decays | {"rho": rho, "minority_count": n_b}
@@ -95,7 +92,7 @@ def test_random_points_and_corners(point, loss):
 
 
 @SETTINGS
-@given(st.integers(1, 12), st.integers(2, 12), sizes(1e-3, 8), st.sampled_from([-1e-9, 1e-9]))
+@given(st.integers(1, 12), st.integers(2, 12), log_uniform(1e-3, 8), st.sampled_from([-1e-9, 1e-9]))
 @example(1, 2, 1e-3, 1e-9)
 @example(12, 2, 8.0, -1e-9)
 def test_phase_on_either_side_of_the_threshold(k_a, k_b, energy, offset):
@@ -109,7 +106,7 @@ def test_phase_on_either_side_of_the_threshold(k_a, k_b, energy, offset):
 
 
 @SETTINGS
-@given(st.integers(2, 12), st.integers(2, 12), sizes(1e-3, 1), st.sampled_from([-1e-9, 1e-9]))
+@given(st.integers(2, 12), st.integers(2, 12), log_uniform(1e-3, 1), st.sampled_from([-1e-9, 1e-9]))
 def test_phase_on_either_side_of_total_collapse(k_a, k_b, energy, offset):
     edge = total_collapse_threshold(ufm.LayerPeeled(energy, energy), k_a, k_b) * (1 + offset)
     if not 1 <= edge < 1e300:
@@ -120,7 +117,11 @@ def test_phase_on_either_side_of_total_collapse(k_a, k_b, energy, offset):
 
 @SETTINGS
 @given(
-    st.integers(1, 9), st.integers(2, 9), sizes(1, 1e4), st.sampled_from([-1e-9, 1e-9]), st.sampled_from(["ce", "mse"])
+    st.integers(1, 9),
+    st.integers(2, 9),
+    log_uniform(1, 1e4),
+    st.sampled_from([-1e-9, 1e-9]),
+    st.sampled_from(["ce", "mse"]),
 )
 def test_phase_under_weight_decay(k_a, k_b, ratio, offset, loss):
     # collapsed iff n_B <= N^2 lam^2, here with n_B = 1

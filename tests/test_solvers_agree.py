@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import ufm
 from ufm.problem import Problem
 from ufm.solution import Solution
+from ufm.testing import assert_feasible, problems
 
 #: relative tolerance of the value against ``reduced``
 TOLERANCES = {"reduced": 1e-11, "nuclear": 1e-10, "direct": 1e-8, "sdp": 2e-6}
@@ -39,60 +39,7 @@ def assert_agrees(p: Problem, s: Solution, reference: Solution) -> None:
     assert reference.value <= s.upper + rounding
     if p.is_constrained:
         assert p.gauge(s.logits) <= p.radius * (1 + 1e-12)
-    f = s.factors
-    assert f.logits == pytest.approx(s.logits, abs=1e-8 * (1 + np.abs(s.logits).max()))
-    assert_factors(p, s)
-
-
-def assert_factors(p: Problem, s: Solution) -> None:
-    """The factors satisfy the architecture's definition, budgets or weight decay, not only its gauge."""
-    w, h, a = s.classifier, s.features, s.equilibrium
-    architecture, k = p.architecture, p.prior.num_classes
-    if isinstance(architecture, ufm.LayerPeeled | ufm.LinearDEQ):
-        assert (w**2).sum() / k <= architecture.E_W * (1 + 1e-10)
-        assert (h**2).sum() / k <= architecture.E_H * (1 + 1e-10)
-    elif isinstance(architecture, ufm.DeepLinear):
-        assert (w**2).sum() <= architecture.budgets[0] * (1 + 1e-10)
-        assert (h**2).sum() <= architecture.budgets[1] * (1 + 1e-10)
-    else:
-        decay = architecture.lambda_W * (w**2).sum() + architecture.lambda_H * (h**2).sum(axis=0) @ p.prior.counts
-        assert p.risk(s.factors.logits) + decay / 2 == pytest.approx(s.value, rel=1e-7, abs=1e-15)
-    if isinstance(architecture, ufm.LinearDEQ | ufm.PenalisedDEQ):
-        assert np.linalg.norm(a, 2) <= architecture.rho * (1 + 1e-12)
-    else:
-        assert a is None
-
-
-def sizes(low: float, high: float):
-    return st.floats(math.log(low), math.log(high)).map(math.exp)
-
-
-@st.composite
-def problems(draw, max_classes=5):
-    groups = draw(st.lists(sizes(0.1, 10), min_size=1, max_size=3))
-    size = draw(st.integers(max(2, len(groups)), max_classes))
-    counts = [groups[draw(st.integers(0, len(groups) - 1))] for _ in range(size)]
-    prior = ufm.ClassPrior(counts)
-    loss = draw(st.sampled_from(["ce", "mse"]))
-    top = 4.0 if loss == "ce" else 0.9
-    kind = draw(st.sampled_from(["peeled", "deep", "deq", "features", "penalised deq"]))
-    if kind == "peeled":
-        architecture = ufm.LayerPeeled(draw(sizes(0.05, top)), draw(sizes(0.05, top)))
-    elif kind == "deep":
-        architecture = ufm.DeepLinear((size * draw(sizes(0.05, top)), size * draw(sizes(0.05, top))))
-    elif kind == "deq":
-        rho = draw(st.floats(0, 0.6))
-        architecture = ufm.LinearDEQ(draw(sizes(0.05, top)), draw(sizes(0.05, top)) * (1 - rho) ** 2, rho)
-    else:
-        # between a hundredth of and just above the strength from which zero factors are optimal
-        probe = Problem.of(ufm.UnconstrainedFeatures(1, 1), prior, loss)
-        edge = probe.dual_norm(probe.gradient(np.zeros((size, size))))
-        decay_w, decay_h = edge * draw(sizes(0.01, 1.2)), edge
-        if kind == "features":
-            architecture = ufm.UnconstrainedFeatures(decay_w, decay_h)
-        else:
-            architecture = ufm.PenalisedDEQ(decay_w, decay_h, draw(st.floats(0, 0.6)))
-    return Problem.of(architecture, prior, loss)
+    assert_feasible(s)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -123,7 +70,7 @@ def test_direct_agrees_with_reduced(p):
         assert s.is_global is None
         assert s.lower <= reference.value * (1 + 1e-12) + 1e-15
         assert s.value >= reference.value * (1 - 1e-12)
-        assert_factors(p, s)
+        assert_feasible(s)
     else:
         assert_agrees(p, s, reference)
 
