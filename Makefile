@@ -11,7 +11,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test lint readme notebooks clean
+.PHONY: verify test lint bench readme notebooks clean
 
 verify: $(STAMP)
 	$(BIN)/ufm verify --effort $(EFFORT) --out $(OUT)
@@ -23,6 +23,12 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy ufm proofs_check
+
+# Times against the peers', in the same run: a table of ratios in out/benchmarks.
+BENCH_EFFORT ?= quick
+bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks --effort $(BENCH_EFFORT) --out $(OUT)/benchmarks
 
 # The claims table of the README, generated from the verdicts of the last `make verify`.
 readme: $(STAMP)

@@ -1,0 +1,1 @@
+"""Benchmarks of ``ufm`` against its peers, on the same problems in the same run: ``python -m benchmarks``."""

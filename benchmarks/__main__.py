@@ -1,0 +1,249 @@
+"""``python -m benchmarks``: measure, print a table of ratios, write it as Markdown and JSON.
+
+A ratio is the peer's median time over ours, with the range that the quartiles of both allow. Errors are relative to the
+optimum: our own is the width of our enclosure, a peer's its distance from our value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks._timing import Row, exponent
+from ufm.report import write_atomically
+
+#: What every benchmark measures, by effort: (function in module, arguments).
+Plan = dict[str, tuple[str, dict[str, Any]]]
+
+
+def plans() -> dict[str, Plan]:
+    """Benchmarks by effort; smoke is for tests of the benchmarks themselves."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    counts = sorted({1, 2, *(2**i for i in range(2, 6) if 2**i <= cores), cores})
+    default, clarabel, scs = "default", "CLARABEL", "SCS"
+    return {
+        "smoke": {
+            "single": ("solves.single", {"sizes": [(2, (clarabel,))], "samples": 2, "limit": 60.0}),
+            "threshold": ("solves.threshold", {"sizes": [4], "samples": 2}),
+            "tailed": ("solves.tailed", {"sizes": [(3, ()), (4, ())], "samples": 2, "limit": 60.0}),
+            "points": ("batches.points", {"sizes": [100, 400], "samples": 2}),
+            "cores": ("batches.cores", {"size": 1000, "counts": [1, 2], "samples": 2}),
+            "descent": ("descent.descent", {"accuracies": [0.5, 1e-9], "max_steps": 30, "samples": 1}),
+            "equilibria": ("equilibria.equilibria", {"sizes": [(2, 3)], "samples": 2}),
+        },
+        "quick": {
+            "single": (
+                "solves.single",
+                {
+                    "sizes": [(4, (default, clarabel, scs)), (10, (default, clarabel, scs)), (20, (default, clarabel))],
+                    "samples": 5,
+                    "limit": 120.0,
+                },
+            ),
+            "threshold": ("solves.threshold", {"sizes": [4, 10, 100], "samples": 5}),
+            "tailed": (
+                "solves.tailed",
+                {
+                    "sizes": [(10, (default, clarabel)), (20, (default,)), (50, ()), (100, ())],
+                    "samples": 3,
+                    "limit": 120.0,
+                },
+            ),
+            "points": ("batches.points", {"sizes": [1000, 10_000, 100_000, 1_000_000], "samples": 5}),
+            "cores": ("batches.cores", {"size": 1_000_000, "counts": counts, "samples": 5}),
+            "descent": ("descent.descent", {"accuracies": [1e-1, 1e-2, 1e-3], "max_steps": 3000, "samples": 3}),
+            "equilibria": ("equilibria.equilibria", {"sizes": [(64, 32), (256, 128)], "samples": 5}),
+        },
+        "full": {
+            "single": (
+                "solves.single",
+                {
+                    "sizes": [
+                        *((k, (default, clarabel, scs)) for k in (4, 10, 20)),
+                        (40, (default, clarabel)),
+                        (60, (default, clarabel)),
+                        (1000, ()),
+                    ],
+                    "samples": 7,
+                    "limit": 900.0,
+                },
+            ),
+            "threshold": ("solves.threshold", {"sizes": [4, 10, 100, 1000], "samples": 7}),
+            "tailed": (
+                "solves.tailed",
+                {
+                    "sizes": [(10, (default, clarabel)), (20, (default, clarabel)), (40, (default,))]
+                    + [(k, ()) for k in (100, 300, 1000)],
+                    "samples": 3,
+                    "limit": 900.0,
+                },
+            ),
+            "points": ("batches.points", {"sizes": [1000, 10_000, 100_000, 1_000_000, 10_000_000], "samples": 5}),
+            "cores": ("batches.cores", {"size": 4_000_000, "counts": counts, "samples": 7}),
+            "descent": ("descent.descent", {"accuracies": [1e-1, 1e-2, 1e-3, 1e-4], "max_steps": 30_000, "samples": 5}),
+            "equilibria": ("equilibria.equilibria", {"sizes": [(64, 32), (256, 128), (1024, 128)], "samples": 7}),
+        },
+    }
+
+
+def run(plan: Plan, progress: Callable[[Row], None]) -> list[Row]:
+    """Run the benchmarks of a plan in order."""
+    rows = []
+    for place, arguments in plan.values():
+        module, name = place.split(".")
+        benchmark: Callable[..., Iterator[Row]] = getattr(importlib.import_module(f"benchmarks.{module}"), name)
+        for row in benchmark(**arguments):
+            rows.append(row)
+            progress(row)
+    return rows
+
+
+def growth(rows: list[Row]) -> list[str]:
+    """How our cost grows: slopes of log time against log size."""
+    lines = []
+    for benchmark, key, label in (
+        ("single", "K", "single two-group solves"),
+        ("threshold", "K", "thresholds"),
+        ("long-tailed", "K", "long-tailed priors, all counts distinct"),
+        ("points", "points", "batches"),
+    ):
+        by_family: dict[str, dict[int, float]] = {}
+        for row in rows:
+            if row.benchmark == benchmark and key in row.figures:
+                family = f", {row.figures['family']}" if "family" in row.figures else ""
+                by_family.setdefault(family, {})[row.figures[key]] = row.ours.median
+        for family, times in by_family.items():
+            if len(times) > 1:
+                lines.append(f"{label}{family}: time ~ {key}^{exponent(list(times), list(times.values())):.2f}")
+    threads = {row.figures["threads"]: row.ratio[0] for row in rows if row.benchmark == "cores" and row.ratio}
+    if len(threads) > 1:
+        lines.append(
+            "batches: " + ", ".join(f"{n} threads {ratio:.2f} times as fast as one" for n, ratio in threads.items())
+        )
+    return lines
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for whoever compares two tables."""
+    packages = ("ufm", "numpy", "scipy", "torch", "cvxpy", "clarabel", "scs", "torchdeq")
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    machine = {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    return {"python": platform.python_version(), **versions, **machine, "load_at_start": load, **threads}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+HEADER = ("benchmark", "case", "ours", "spread", "peer", "theirs", "ratio", "range", "our error", "their error", "note")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row of the table as text."""
+    ratio = row.ratio
+    return (
+        row.benchmark,
+        row.case,
+        seconds(row.ours.median),
+        " to ".join(map(seconds, row.ours.quartiles)),
+        row.peer or "",
+        "" if row.theirs is None else seconds(row.theirs.median),
+        "" if ratio is None else _times(ratio[0]),
+        "" if ratio is None else f"{_times(ratio[1])} to {_times(ratio[2])}",
+        "" if row.error is None else f"{row.error:.0e}",
+        "" if row.peer_error is None else f"{row.peer_error:.0e}",
+        row.note,
+    )
+
+
+def seconds(value: float) -> str:
+    """A time with three digits and its unit."""
+    unit, size = next(((u, n) for u, n in (("s", 1.0), ("ms", 1e-3)) if value >= n), ("µs", 1e-6))
+    return f"{value / size:.3g} {unit}"
+
+
+def _times(ratio: float) -> str:
+    """A ratio with three digits."""
+    digits = 2 - math.floor(math.log10(ratio))
+    return f"{round(ratio, digits):,.{max(digits, 0)}f}"
+
+
+def markdown(rows: list[Row], about: dict[str, Any], effort: str) -> str:
+    """The table, how cost grows, and the environment."""
+    lines = [
+        "# Benchmarks",
+        "",
+        f"`python -m benchmarks --effort {effort}`. Ratio: the peer's median time over ours, and the range that the "
+        "quartiles allow. Errors are relative to the optimum.",
+        "",
+        "| " + " | ".join(HEADER) + " |",
+        "|" + "---|" * len(HEADER),
+        *("| " + " | ".join(cells(row)) + " |" for row in rows),
+        "",
+        "How cost grows:",
+        "",
+        *(f"- {line}" for line in growth(rows)),
+        "",
+        "Environment: " + ", ".join(f"{name} {value}" for name, value in about.items() if value is not None) + ".",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    efforts = plans()
+    parser.add_argument("names", nargs="*", metavar="BENCHMARK", help=f"of {', '.join(efforts['quick'])}; default all")
+    parser.add_argument(
+        "--effort", choices=list(efforts), default="quick", help="smoke, quick (minutes) or full (an hour)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("out/benchmarks"), help="directory of the table")
+    given = parser.parse_args(arguments)
+    plan = efforts[given.effort]
+    if unknown := [name for name in given.names if name not in plan]:
+        parser.error(f"BENCHMARK must be among {', '.join(plan)}, got {', '.join(unknown)}")
+    about = environment()
+    chosen = {name: plan[name] for name in plan if not given.names or name in given.names}
+
+    def progress(row: Row) -> None:
+        shown = [cell for cell in cells(row) if cell]
+        print("  ".join(shown), flush=True)
+
+    rows = run(chosen, progress)
+    given.out.mkdir(parents=True, exist_ok=True)
+    document = {
+        "effort": given.effort,
+        "environment": about,
+        "growth": growth(rows),
+        "rows": [r.to_dict() for r in rows],
+    }
+    write_atomically(given.out / "benchmarks.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    write_atomically(given.out / "benchmarks.md", markdown(rows, about, given.effort))
+    for line in growth(rows):
+        print(line)
+    print(f"table: {given.out / 'benchmarks.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

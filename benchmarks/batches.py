@@ -1,0 +1,92 @@
+"""Two-group problems by the million: growth with points, cores and classes, NumPy against torch and single solves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import ufm
+from benchmarks._timing import Row, timed
+
+__all__ = ["cores", "points"]
+
+
+def _grid(size: int, family: str) -> dict[str, Any]:
+    """Random points of every phase: K_A and K_B up to 30, R up to 1e4, rho up to 0.7."""
+    rng = np.random.default_rng(0)
+    strength = 10 ** rng.uniform(-1, 1.3, size)
+    sizes = {"E_W": 1.0, "E_H": strength} if family == "budgets" else {"lambda_W": 1e-3, "lambda_H": 1e-3 * strength}
+    return sizes | {
+        "num_majority": rng.integers(1, 30, size),
+        "num_minority": rng.integers(1, 30, size),
+        "ratio": 10 ** rng.uniform(1e-3, 4, size),
+        "rho": rng.uniform(0, 0.7, size),
+    }
+
+
+def _worst(found: ufm.BatchSolution) -> float:
+    """Largest relative duality gap."""
+    return float(((found.value - found.lower) / found.value).max())
+
+
+def points(sizes: list[int], samples: int) -> Iterator[Row]:
+    """Growth with the number of points, against single solves of the same points (timed on a sample of them)."""
+    for family in ("budgets", "weight decay"):
+        for size in sizes:
+            grid = _grid(size, family)
+            ours, found = timed(partial(ufm.solve_batch, **grid), samples)
+            singles = min(size, 300)
+
+            def one_by_one(g: dict[str, Any] = grid, n: int = singles, budgets: bool = family == "budgets") -> None:
+                for i in range(n):
+                    at = {key: float(value[i]) if np.ndim(value) else value for key, value in g.items()}
+                    prior = ufm.ClassPrior.step(int(at["num_majority"]), int(at["num_minority"]), at["ratio"])
+                    if budgets:
+                        architecture: Any = ufm.LinearDEQ(at["E_W"], at["E_H"], at["rho"])
+                    else:
+                        architecture = ufm.PenalisedDEQ(at["lambda_W"], at["lambda_H"], at["rho"])
+                    ufm.solve(architecture, prior, method="reduced")
+
+            theirs, _ = timed(one_by_one, min(samples, 3))
+            scaled = type(theirs)(tuple(t * size / singles for t in theirs.samples))
+            note = f"{ours.median / size * 1e6:.3g} µs a point"
+            case = f"{size:,} points, {family}"
+            figures = {"points": size, "family": family, "seconds_a_point": ours.median / size}
+            yield Row("points", case, ours, "single solves", scaled, _worst(found), None, note, figures)
+    yield from _torch(max(sizes), samples)
+
+
+def _torch(size: int, samples: int) -> Iterator[Row]:
+    """The same points as torch tensors, on a GPU where there is one."""
+    import torch
+
+    grid = _grid(size, "budgets")
+    numpy_time, _ = timed(partial(ufm.solve_batch, **grid), samples)
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        tensors = {
+            key: torch.as_tensor(value, device=device) if isinstance(value, np.ndarray) else value
+            for key, value in grid.items()
+        }
+
+        def solve(given: dict[str, Any] = tensors, on_gpu: bool = device == "cuda") -> ufm.BatchSolution:
+            found = ufm.solve_batch(**given)
+            if on_gpu:
+                torch.cuda.synchronize()
+            return found
+
+        ours, found = timed(solve, samples)
+        note = f"{ours.median / size * 1e6:.3g} µs a point, {torch.get_num_threads()} threads"
+        yield Row("points", f"{size:,} points, torch {device}", ours, "NumPy", numpy_time, _worst(found), None, note)
+
+
+def cores(size: int, counts: list[int], samples: int) -> Iterator[Row]:
+    """Growth with the number of threads, against one."""
+    grid = _grid(size, "budgets")
+    alone, _ = timed(partial(ufm.solve_batch, **grid, workers=1), samples)
+    for count in counts:
+        ours, found = timed(partial(ufm.solve_batch, **grid, workers=count), samples)
+        case = f"{size:,} points, {count} thread{'s' if count > 1 else ''}"
+        yield Row("cores", case, ours, "one thread", alone, _worst(found), None, "", {"threads": count})

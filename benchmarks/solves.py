@@ -1,0 +1,75 @@
+"""Single solves: two groups, thresholds, and long-tailed priors without any symmetry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import ufm
+from benchmarks import _cvxpy
+from benchmarks._timing import Row, timed
+from ufm.problem import Problem
+from ufm.solvers.nuclear import solve_nuclear
+
+__all__ = ["single", "tailed", "threshold"]
+
+
+def single(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float) -> Iterator[Row]:
+    """Two groups of K/2 classes, R = 12, layer-peeled with E_W = 1, E_H = 1.25, against CVXPY on the K x K problem.
+
+    Args:
+        sizes: K and the CVXPY solvers to hold against.
+        samples: of every timing.
+        limit: seconds after which a peer is given up.
+    """
+    for k, solvers in sizes:
+        prior = ufm.ClassPrior.step(k // 2, k - k // 2, 12.0)
+        architecture = ufm.LayerPeeled(1.0, 1.25)
+        ours, s = timed(partial(ufm.solve, architecture, prior), samples)
+        # the enclosure bounds our error, and is far narrower than a peer's error
+        error = s.gap / s.value
+        for solver in solvers:
+            count = samples if k <= 20 else 1
+            found = _cvxpy.solve(prior.counts.tolist(), architecture.radius(k), solver, samples=count, limit=limit)
+            name = f"CVXPY {solver}"
+            if solver == _cvxpy.DEFAULT and "solver" in found:
+                name += f" ({found['solver']})"
+            off = abs(found["value"] / s.value - 1) if "value" in found else None
+            case, note = f"two groups, K = {k}", found.get("failure", "")
+            yield Row("single", case, ours, name, found.timing, error, off, note, {"K": k})
+
+
+def threshold(sizes: list[int], samples: int) -> Iterator[Row]:
+    """Collapse thresholds R*, against finding them by bisection over solves of our own."""
+    architecture = ufm.LayerPeeled(1.0, 1.0)
+    for k in sizes:
+        half = k // 2
+        ours, exact = timed(partial(ufm.collapse_threshold, architecture, half, half), samples)
+
+        def bisect(h: int = half, top: float = 2 * exact.ratio) -> float:
+            low, high = 1.0, top
+            while high - low > 1e-10 * high:
+                middle = 0.5 * (low + high)
+                s = ufm.solve(architecture, ufm.ClassPrior.step(h, h, middle))
+                low, high = (low, middle) if s.phase != "none" else (middle, high)
+            return high
+
+        theirs, found = timed(bisect, min(samples, 3))
+        off = abs(found / exact.ratio - 1)
+        width = (exact.upper - exact.lower) / exact.ratio
+        yield Row("threshold", f"R*, K = {k}", ours, "bisection over our solves", theirs, width, off, "", {"K": k})
+
+
+def tailed(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float) -> Iterator[Row]:
+    """Long-tailed priors, all counts distinct, R = 100, E_W = E_H = 1: the K x K method to a gap of 1e-6."""
+    for k, solvers in sizes:
+        problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.long_tailed(k, 100.0))
+        ours, s = timed(partial(solve_nuclear, problem, tol=1e-6), samples)
+        gap = s.gap / s.value
+        if not solvers:
+            yield Row("long-tailed", f"K = {k}", ours, error=gap, figures={"K": k})
+        for solver in solvers:
+            found = _cvxpy.solve(problem.prior.counts.tolist(), problem.radius, solver, samples=1, limit=limit)
+            off = abs(found["value"] / s.value - 1) if "value" in found else None
+            name, note = f"CVXPY {solver}", found.get("failure", "")
+            yield Row("long-tailed", f"K = {k}", ours, name, found.timing, gap, off, note, {"K": k})

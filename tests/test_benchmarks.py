@@ -1,0 +1,124 @@
+"""The benchmarks run, and their table says what was measured. No time is judged here."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+
+from benchmarks import _cvxpy
+from benchmarks.__main__ import cells, growth, main, plans, seconds
+from benchmarks._timing import Row, Timing, exponent, timed
+
+
+class TestTiming:
+    def test_median_and_quartiles(self):
+        t = Timing((5.0, 1.0, 2.0, 3.0, 4.0))
+        assert t.median == 3
+        assert t.quartiles == (2, 4)
+        assert Timing((2.0, 1.0)).quartiles == (1, 2)
+
+    def test_sleep_is_measured(self):
+        t, result = timed(lambda: time.sleep(0.03) or 7, 3)
+        assert result == 7
+        assert len(t.samples) == 3
+        assert all(sample >= 0.03 for sample in t.samples)
+
+    def test_a_quick_function_is_repeated(self):
+        calls = []
+        t, _ = timed(lambda: calls.append(1), 2)
+        assert len(calls) > 100
+        assert 0 < t.median < 0.02
+
+    def test_ratio(self):
+        row = Row("b", "c", Timing((1.0, 2.0)), "p", Timing((30.0, 60.0)))
+        assert row.ratio == (30, 15, 60)
+        assert Row("b", "c", Timing((1.0,))).ratio is None
+
+    def test_exponent(self):
+        assert exponent([1, 10, 100], [2.0, 200.0, 20000.0]) == pytest.approx(2)
+        with pytest.raises(ValueError, match="at least 2"):
+            exponent([1], [1.0])
+
+    def test_cells(self):
+        row = Row("single", "K = 4", Timing((2e-4,)), "CVXPY", Timing((0.5,)), 1e-12, 3e-6, "note")
+        assert cells(row)[:3] == ("single", "K = 4", "200 µs")
+        assert cells(row)[4:] == ("CVXPY", "500 ms", "2,500", "2,500 to 2,500", "1e-12", "3e-06", "note")
+        assert [seconds(x) for x in (3.0, 0.25, 1e-7)] == ["3 s", "250 ms", "0.1 µs"]
+
+    def test_growth(self):
+        rows = [Row("single", "", Timing((1e-6 * k,)), figures={"K": k}) for k in (4, 10, 60)]
+        rows += [
+            Row("points", "", Timing((n**p * 1e-9,)), figures={"points": n, "family": name})
+            for name, p in (("budgets", 1), ("weight decay", 2))
+            for n in (10, 100)
+        ]
+        assert growth(rows) == [
+            "single two-group solves: time ~ K^1.00",
+            "batches, budgets: time ~ points^1.00",
+            "batches, weight decay: time ~ points^2.00",
+        ]
+
+
+class TestPeer:
+    def test_cvxpy_solves_the_same_problem(self):
+        found = _cvxpy.solve([12.0, 1.0], 2.0, "CLARABEL", samples=2, limit=120)
+        import ufm
+
+        expected = ufm.solve(ufm.DeepLinear((2.0, 2.0)), ufm.ClassPrior([12.0, 1.0])).value
+        assert found["value"] == pytest.approx(expected, rel=1e-6)
+        assert found["solver"] == "CLARABEL"
+        assert len(found.timing.samples) == 2
+
+    def test_a_failure_is_told(self):
+        found = _cvxpy.solve([12.0, 1.0], 2.0, "NO_SUCH_SOLVER", samples=1, limit=120)
+        assert "NO_SUCH_SOLVER" in found["failure"]
+        assert found.timing is None
+
+    def test_a_slow_peer_is_given_up(self):
+        found = _cvxpy.solve([12.0, 1.0], 2.0, "SCS", samples=1, limit=0.01)
+        assert found == {"failure": "no answer within 0 s"}
+
+
+def test_every_effort_has_the_same_benchmarks():
+    smoke, quick, full = plans().values()
+    assert smoke.keys() == quick.keys() == full.keys()
+
+
+@pytest.mark.slow
+def test_smoke(tmp_path, capsys):
+    """Every benchmark, on the smallest problems."""
+    assert main(["--effort", "smoke", "--out", str(tmp_path)]) == 0
+    document = json.loads((tmp_path / "benchmarks.json").read_text())
+    rows = document["rows"]
+    assert {row["benchmark"] for row in rows} == {
+        "single",
+        "threshold",
+        "long-tailed",
+        "points",
+        "cores",
+        "descent",
+        "equilibria",
+    }
+    for row in rows:
+        assert 0 < row["seconds"]["low"] <= row["seconds"]["median"] <= row["seconds"]["high"]
+        if row["ratio"] is not None:
+            measured = row["peer_seconds"]["median"] / row["seconds"]["median"]
+            assert row["ratio"]["low"] <= row["ratio"]["median"] <= row["ratio"]["high"]
+            assert math.isclose(row["ratio"]["median"], measured)
+        if row["benchmark"] not in ("descent", "equilibria"):
+            assert row["error"] <= 2e-6
+    assert {"CVXPY CLARABEL", "torch SGD", "single solves"} <= {row["peer"] for row in rows}
+    table = (tmp_path / "benchmarks.md").read_text()
+    assert table.count("\n| ") >= len(rows)
+    assert all(np.isfinite(row["seconds"]["median"]) for row in rows)
+    assert "time ~ points^" in capsys.readouterr().out
+
+
+def test_unknown_benchmarks(capsys):
+    with pytest.raises(SystemExit):
+        main(["--effort", "smoke", "speed"])
+    assert "BENCHMARK must be among single, threshold" in capsys.readouterr().err
