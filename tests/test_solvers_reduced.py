@@ -503,7 +503,7 @@ def test_a_shifted_multiplier_is_caught(monkeypatch):
     def make(original):
         return lambda self, m, collapsed: original(self, m + 1e-3, collapsed)
 
-    assert error_with(monkeypatch, TwoGroups, "_optimum", make, DECAY) > 10 * TOLERANCE
+    assert error_with(monkeypatch, TwoGroups, "_angle", make, DECAY) > 10 * TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["s_a", "s_b", "d_a", "d_b"])
@@ -541,7 +541,9 @@ def test_a_wrongly_collapsed_group_is_caught():
     strength = 0.5 / prior.num_samples
     best = two.penalised(strength)
     assert not best.collapsed
-    forced = two._optimum(best.log_multiplier + two.log_scale, True)
+    m = best.log_multiplier + two.log_scale
+    a, b = two._angle(m, True)
+    forced = two._optimum(a.s, b.s, a.d, b.d, m, True)
     assert forced.s_b == 0
     assert two.bounds(forced, strength=strength)[0] > two.bounds(best, strength=strength)[0] * (1 + 1e-4)
 

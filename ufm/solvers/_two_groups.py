@@ -36,7 +36,7 @@ threshold. Every x gives logits on the sphere of the gauge, so an error in x ent
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 __all__ = ["TwoGroups", "TwoGroupsOptimum"]
@@ -52,7 +52,6 @@ class TwoGroupsOptimum:
 
     Attributes:
         s_a, s_b, d_a, d_b: reduced logits; s of a group with one class is 0.
-        loss_a, loss_b: cross-entropy of a class of either group.
         log_multiplier: log mu.
         collapsed: whether s_B = 0 exactly (beta_B >= 1, K_B >= 2).
         total: whether the trivial block vanishes as well.
@@ -63,8 +62,6 @@ class TwoGroupsOptimum:
     s_b: float
     d_a: float
     d_b: float
-    loss_a: float
-    loss_b: float
     log_multiplier: float
     collapsed: bool
     total: bool
@@ -72,18 +69,26 @@ class TwoGroupsOptimum:
 
 
 class _Side(NamedTuple):
-    """One group at a given angle: its numbers, their derivatives in log mu (``_m``) and in log tan theta (``_t``)."""
+    """One group at a given angle: its logits, ``w = s + K d`` (u or v) and the derivative of w in log tan theta."""
 
     s: float
     d: float
-    w: float  # u or v
-    log_p: float
-    q: float
-    r: float
-    w_m: float
+    w: float
     w_t: float
-    s_m: float
-    s_t: float
+
+
+class _Point(NamedTuple):
+    """Logits on the sphere at x: the log R they are optimal for, its slope, and the Newton step to the kink."""
+
+    log_ratio: float
+    slope: float
+    to_kink: float
+    collapsed: bool
+    s_a: float
+    s_b: float
+    d_a: float
+    d_b: float
+    log_beta_b: float
 
 
 def _side(k: int, k_other: int, log_beta: float, cos: float, sin: float, sign: float, collapsed: bool) -> _Side | None:
@@ -104,10 +109,9 @@ def _side(k: int, k_other: int, log_beta: float, cos: float, sin: float, sign: f
         log_q = math.log(rest / k)
         q, r = rest / k, math.exp(log_r)
         d = log_q - log_r
-        w_t = k * (-(k_other * r / k / q) - 1.0) * dcos / cos
-        return _Side(0.0, d, k * d, log_q, q, r, -1.0 / q, w_t, 0.0, 0.0)
+        return _Side(0.0, d, k * d, k * (-(k_other * r / k / q) - 1.0) * dcos / cos)
     log_q = log_beta + math.log(one_minus_ac / k)
-    q, r = math.exp(log_q), math.exp(log_r)
+    q = math.exp(log_q)
     gap = -math.expm1(log_beta)  # p - q = 1 - beta
     p = q + gap
     if p <= 0:
@@ -117,9 +121,7 @@ def _side(k: int, k_other: int, log_beta: float, cos: float, sin: float, sign: f
     d = log_q - log_r
     slope = -math.exp(log_beta) * a / k  # dp/dcos = dq/dcos
     ratio = -a / one_minus_ac  # (dq/dcos)/q
-    w_t = (slope / p + (k - 1) * ratio - k / cos) * dcos
-    s_t = (slope / p - ratio) * dcos
-    return _Side(s, d, s + k * d, math.log(p), q, r, -1.0 / p, w_t, -1.0 / p, s_t)
+    return _Side(s, d, s + k * d, (slope / p + (k - 1) * ratio - k / cos) * dcos)
 
 
 class TwoGroups:
@@ -140,11 +142,10 @@ class TwoGroups:
         self.log_scale = math.log(omega_b) - math.log(pi_b)
         self._lead = math.log(omega_a / omega_b) + 0.5 * math.log(k_b / k_a)
         self.steps = 0
-        self._t = 0.0
 
     # -- the two sides at (log beta_B, log tan theta) -----------------------------------------------------------------
 
-    def _sides(self, m: float, t: float, collapsed: bool) -> tuple[_Side | None, _Side | None, float, float]:
+    def _sides(self, m: float, t: float, collapsed: bool) -> tuple[_Side | None, _Side | None]:
         # cos and sin from log tan theta, each to full relative accuracy
         e = math.exp(-abs(t))
         large = 1.0 / math.sqrt(1.0 + e * e)
@@ -152,17 +153,15 @@ class TwoGroups:
         return (
             _side(self.k_a, self.k_b, m + self.shift, cos, sin, -1.0, False),
             _side(self.k_b, self.k_a, m, sin, cos, 1.0, collapsed),
-            cos,
-            sin,
         )
 
-    def _angle(self, m: float, collapsed: bool) -> tuple[_Side, _Side, float, float, float, float] | None:
+    def _angle(self, m: float, collapsed: bool) -> tuple[_Side, _Side] | None:
         """Solve the angle equation; None when the trivial block vanishes (u and v would both have to be <= 0)."""
-        lo, hi, t = -_T_BOUND, _T_BOUND, self._t
+        lo, hi, t = -_T_BOUND, _T_BOUND, 0.0
         found, last, stride = None, math.inf, 1.0
         for _ in range(_MAX_STEPS):
             self.steps += 1
-            side_a, side_b, cos, sin = self._sides(m, t, collapsed)
+            side_a, side_b = self._sides(m, t, collapsed)
             u_positive = side_a is not None and side_a.w > 0
             v_positive = side_b is not None and side_b.w > 0
             if not u_positive and not v_positive:
@@ -174,11 +173,9 @@ class TwoGroups:
                 hi = t
             else:
                 h = self._lead + math.log(side_a.w) - math.log(side_b.w) + t
-                slope_t = side_a.w_t / side_a.w - side_b.w_t / side_b.w + 1.0
-                slope_m = side_a.w_m / side_a.w - side_b.w_m / side_b.w
-                found = side_a, side_b, cos, sin, slope_m, slope_t
+                found = side_a, side_b
                 lo, hi = (t, hi) if h < 0 else (lo, t)
-                step = -h / slope_t
+                step = -h / (side_a.w_t / side_a.w - side_b.w_t / side_b.w + 1.0)
             # The slope is at least 1 in log(u/v), so |h| bounds the error, and Newton's next step squares it.
             if last <= 1e-8 or hi - lo <= 4e-16 * max(1.0, abs(t)):
                 break
@@ -189,7 +186,6 @@ class TwoGroups:
             if not lo < new < hi:
                 new, last = 0.5 * (lo + hi), math.inf
             t = new
-        self._t = t
         return found
 
     # -- total collapse: trivial block zero ---------------------------------------------------------------------------
@@ -234,7 +230,18 @@ class TwoGroups:
     def penalised(self, strength: float) -> TwoGroupsOptimum:
         """Minimiser of the risk plus ``strength`` times the gauge."""
         m = math.log(strength) + self.log_scale
-        return self._optimum(m, self.k_b >= 2 and m >= 0)
+        collapsed = self.k_b >= 2 and m >= 0
+        if m >= self._log_beta_at_zero():
+            return self._total_optimum(0.0, m)
+        if collapsed and self.k_a >= 2:
+            s = self._total_scale(m)
+            if self._is_total(s, m + self.shift, m):
+                return self._total_optimum(s, m)
+        found = self._angle(m, collapsed)
+        if found is None:
+            return self._total_optimum(self._total_scale(m), m)
+        a, b = found
+        return self._optimum(a.s, b.s, a.d, b.d, m, collapsed)
 
     def constrained(self, radius: float) -> TwoGroupsOptimum:
         """Minimiser of the risk over gauge <= radius, for omega = 1; under cross-entropy it is always on the sphere."""
@@ -244,29 +251,29 @@ class TwoGroups:
             if self._is_total(s, log_beta_a, log_beta_a - self.shift):
                 return self._total_optimum(s, log_beta_a - self.shift)
         x, low, high = 0.0, self._lowest(radius), 0.0
-        last, before = math.inf, None
+        last, before = math.inf, False
         for _ in range(_MAX_STEPS):
             self.steps += 1
-            log_ratio, slope, to_kink, found = self._at(x, radius)
-            if (last <= _QUADRATIC and before is found.collapsed) or high - low <= 1e-15:
+            at = self._at(x, radius)
+            if (last <= _QUADRATIC and before is at.collapsed) or high - low <= 1e-15:
                 break
-            excess = log_ratio + self.shift  # shift = -log R
+            excess = at.log_ratio + self.shift  # shift = -log R
             low, high = (x, high) if excess > 0 else (low, x)
-            step, last = -excess / slope, math.inf
-            if found.collapsed and step > to_kink:
+            step, last = -excess / at.slope, math.inf
+            if at.collapsed and step > at.to_kink:
                 # beyond the kink the slope is another: go there first, and a little further
-                step = 1.05 * to_kink + 1e-12
+                step = 1.05 * at.to_kink + 1e-12
             elif low < x + step < high or abs(step) <= _QUADRATIC:
                 last = abs(step)
-            before = found.collapsed
+            before = at.collapsed
             new = x + step
             if not (low < new < high or last < math.inf):
                 new = 0.5 * (low + high) if low > -math.inf else 2 * high - 1
             x = new
-        return replace(found, steps=self.steps)
+        return self._optimum(at.s_a, at.s_b, at.d_a, at.d_b, at.log_beta_b, at.collapsed and self.k_b >= 2)
 
-    def _at(self, x: float, radius: float) -> tuple[float, float, float, TwoGroupsOptimum]:
-        """``log R(x)``, its slope, the Newton step to the kink, and the logits at x; ``_x`` marks derivatives."""
+    def _at(self, x: float, radius: float) -> _Point:
+        """``R(x)`` and the logits at x; ``_x`` marks derivatives."""
         k_a, k_b, k = self.k_a, self.k_b, self.k
         e = math.exp(x)
         top_a, top_b = k_b + k * e * e, k + k_a * e * e
@@ -301,22 +308,9 @@ class TwoGroups:
         fall = math.exp(-s_a)
         rest = share_a + (1 - share_a) * fall
         slope += share_a * ((d_a_x - y_x / y) * (1 - fall) + s_a_x) / rest
-        single_a, single_b = k_a == 1, k_b == 1
-        if single_b:  # the same formulas in either case: no kink, no collapse
-            collapsed, to_kink = False, math.inf
-        found = TwoGroupsOptimum(
-            # a group of one class has no s: put all of u in d
-            0.0 if single_a else s_a,
-            0.0 if single_b else s_b,
-            u if single_a else d_a,
-            u * e if single_b else d_b,
-            *(_column(k_a, k_b, s_a, d_a)[:1] + _column(k_b, k_a, s_b, d_b)[:1]),
-            log_beta_b - self.log_scale,
-            collapsed,
-            False,
-            self.steps,
-        )
-        return log_beta_b + s_a + math.log(rest), slope, to_kink, found
+        if k_b == 1:  # the same formulas in either case: no kink
+            to_kink = math.inf
+        return _Point(log_beta_b + s_a + math.log(rest), slope, to_kink, collapsed, s_a, s_b, d_a, d_b, log_beta_b)
 
     def _lowest(self, radius: float) -> float:
         """x at which u = v = 0 on the collapsed branch, where total collapse begins; -inf where there is none.
@@ -339,48 +333,16 @@ class TwoGroups:
         # dual norm of the trivial block at Z = 0: mu^2 = (K_B (pi_A/omega_A)^2 + K_A (pi_B/omega_B)^2)/K
         return 0.5 * math.log((self.k_b * math.exp(-2 * self.shift) + self.k_a) / self.k)
 
-    def _optimum(self, m: float, collapsed: bool) -> TwoGroupsOptimum:
-        if m >= self._log_beta_at_zero():
-            return self._total_optimum(0.0, m)
-        if collapsed and self.k_a >= 2:
-            s = self._total_scale(m)
-            if self._is_total(s, m + self.shift, m):
-                return self._total_optimum(s, m)
-        found = self._angle(m, collapsed)
-        if found is None:
-            s = self._total_scale(m)
-            return self._total_optimum(s, m)
-        a, b = found[0], found[1]
-        loss_a = -math.log1p(-((self.k_a - 1) * a.q + self.k_b * a.r)) if a.log_p > -0.5 else -a.log_p
-        loss_b = -math.log1p(-((self.k_b - 1) * b.q + self.k_a * b.r)) if b.log_p > -0.5 else -b.log_p
-        return TwoGroupsOptimum(
-            # a group of one class has no s: put all of u in d
-            a.s if self.k_a > 1 else 0.0,
-            b.s if self.k_b > 1 else 0.0,
-            a.d if self.k_a > 1 else a.w,
-            b.d if self.k_b > 1 else b.w,
-            loss_a,
-            loss_b,
-            m - self.log_scale,
-            collapsed,
-            False,
-            self.steps,
-        )
+    def _optimum(self, s_a: float, s_b: float, d_a: float, d_b: float, m: float, collapsed: bool) -> TwoGroupsOptimum:
+        # a group of one class has no s: all of u is in d
+        if self.k_a == 1:
+            s_a, d_a = 0.0, s_a + d_a
+        if self.k_b == 1:
+            s_b, d_b = 0.0, s_b + d_b
+        return TwoGroupsOptimum(s_a, s_b, d_a, d_b, m - self.log_scale, collapsed, False, self.steps)
 
     def _total_optimum(self, s: float, m: float) -> TwoGroupsOptimum:
-        loss_a = math.log1p((self.k_a - 1) * math.exp(-s) + self.k_b * math.exp(-s * (1 - 1 / self.k_a)))
-        return TwoGroupsOptimum(
-            s,
-            0.0,
-            -s / self.k_a,
-            0.0,
-            loss_a,
-            math.log(self.k),
-            m - self.log_scale,
-            self.k_b >= 2,
-            True,
-            self.steps,
-        )
+        return TwoGroupsOptimum(s, 0.0, -s / self.k_a, 0.0, m - self.log_scale, self.k_b >= 2, True, self.steps)
 
     # -- bounds -------------------------------------------------------------------------------------------------------
 
