@@ -15,7 +15,7 @@ __all__ = ["single", "tailed", "threshold"]
 
 
 def single(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float) -> Iterator[Row]:
-    """Two groups of K/2 classes, R = 12, layer-peeled with E_W = 1, E_H = 1.25, against CVXPY on the K x K problem.
+    """Two groups of K/2 classes, R = 10, layer-peeled with E_W = 1, E_H = 5, against CVXPY on the K x K problem.
 
     Args:
         sizes: K and the CVXPY solvers to hold against.
@@ -23,8 +23,8 @@ def single(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float)
         limit: seconds after which a peer is given up.
     """
     for k, solvers in sizes:
-        prior = ufm.ClassPrior.step(k // 2, k - k // 2, 12.0)
-        architecture = ufm.LayerPeeled(1.0, 1.25)
+        prior = ufm.ClassPrior.step(k // 2, k - k // 2, 10.0)
+        architecture = ufm.LayerPeeled(1.0, 5.0)
         ours, s = timed(partial(ufm.solve, architecture, prior), samples)
         # the enclosure bounds our error, and is far narrower than a peer's error
         error = s.gap / s.value

@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 __all__ = ["TwoGroups", "TwoGroupsOptimum"]
@@ -75,20 +76,6 @@ class _Side(NamedTuple):
     d: float
     w: float
     w_t: float
-
-
-class _Point(NamedTuple):
-    """Logits on the sphere at x: the log R they are optimal for, its slope, and the Newton step to the kink."""
-
-    log_ratio: float
-    slope: float
-    to_kink: float
-    collapsed: bool
-    s_a: float
-    s_b: float
-    d_a: float
-    d_b: float
-    log_beta_b: float
 
 
 def _side(k: int, k_other: int, log_beta: float, cos: float, sin: float, sign: float, collapsed: bool) -> _Side | None:
@@ -141,6 +128,7 @@ class TwoGroups:
         self.shift = math.log(omega_a / omega_b) - math.log(pi_a / pi_b)
         self.log_scale = math.log(omega_b) - math.log(pi_b)
         self._lead = math.log(omega_a / omega_b) + 0.5 * math.log(k_b / k_a)
+        self._c_a, self._c_b = k_a * (k_a - 1), k_b * (k_b - 1)
         self.steps = 0
 
     # -- the two sides at (log beta_B, log tan theta) -----------------------------------------------------------------
@@ -254,63 +242,71 @@ class TwoGroups:
         last, before = math.inf, False
         for _ in range(_MAX_STEPS):
             self.steps += 1
-            at = self._at(x, radius)
-            if (last <= _QUADRATIC and before is at.collapsed) or high - low <= 1e-15:
+            log_ratio, slope, to_kink, collapsed, s_a, s_b, d_a, d_b, m = self._at(x, radius)
+            if (last <= _QUADRATIC and before is collapsed) or high - low <= 1e-15:
                 break
-            excess = at.log_ratio + self.shift  # shift = -log R
+            excess = log_ratio + self.shift  # shift = -log R
             low, high = (x, high) if excess > 0 else (low, x)
-            step, last = -excess / at.slope, math.inf
-            if at.collapsed and step > at.to_kink:
+            step, last = -excess / slope, math.inf
+            if collapsed and step > to_kink:
                 # beyond the kink the slope is another: go there first, and a little further
-                step = 1.05 * at.to_kink + 1e-12
+                step = 1.05 * to_kink + 1e-12
             elif low < x + step < high or abs(step) <= _QUADRATIC:
                 last = abs(step)
-            before = at.collapsed
+            before = collapsed
             new = x + step
             if not (low < new < high or last < math.inf):
                 new = 0.5 * (low + high) if low > -math.inf else 2 * high - 1
             x = new
-        return self._optimum(at.s_a, at.s_b, at.d_a, at.d_b, at.log_beta_b, at.collapsed and self.k_b >= 2)
+        return self._optimum(s_a, s_b, d_a, d_b, m, collapsed and self.k_b >= 2)
 
-    def _at(self, x: float, radius: float) -> _Point:
-        """``R(x)`` and the logits at x; ``_x`` marks derivatives."""
-        k_a, k_b, k = self.k_a, self.k_b, self.k
-        e = math.exp(x)
-        top_a, top_b = k_b + k * e * e, k + k_a * e * e
-        y = math.sqrt(k * (k_b + k_a * e * e))
-        y_x = k * k_a * e * e / y
-        share_a, share_b = top_a / (y + k_b) / y, top_b / (y + k_a * e) / y  # A/y and B/y
-        d_a, d_b = math.log(share_a * y), math.log(share_b * y) - x
-        d_a_x = 2 * k * e * e / top_a - y_x / (y + k_b)
-        d_b_x = 2 * k_a * e * e / top_b - (y_x + k_a * e) / (y + k_a * e) - 1
+    def _at(self, x: float, radius: float) -> tuple[float, float, float, bool, float, float, float, float, float]:
+        """log R(x), its slope, the step to the kink, whether B is collapsed, s_A, s_B, d_A, d_B and log beta_B.
+
+        ``_x`` marks derivatives, ``_l`` those of a logarithm. It is the inner loop: hence the tuple and the locals.
+        """
+        k_a, k_b, k, c_a, c_b = self.k_a, self.k_b, self.k, self._c_a, self._c_b
+        e = exp(x)
+        k_e2, a_e = k * e * e, k_a * e
+        a_e2 = a_e * e
+        top_a, top_b = k_b + k_e2, k + a_e2
+        y = sqrt(k * (k_b + a_e2))
+        y_x = k_a * k_e2 / y
+        y_l = y_x / y
+        bottom_a, bottom_b = y + k_b, y + a_e
+        ratio_a, ratio_b = top_a / bottom_a, top_b / bottom_b
+        share_a, share_b = ratio_a / y, ratio_b / y
+        d_a, d_b = log(ratio_a), log(ratio_b) - x
+        d_a_x = 2 * k_e2 / top_a - y_x / bottom_a
+        b_l = 2 * a_e2 / top_b - (y_x + a_e) / bottom_b
         # u = top/bottom from gauge = radius: first with s_B, and if that is negative without
-        top, top_x = radius + k_a * (k_a - 1) * d_a, k_a * (k_a - 1) * d_a_x
+        top, top_x = radius + c_a * d_a, c_a * d_a_x
         bottom, bottom_x = k_a - 1 + y / k, y_x / k
-        full, below = top + k_b * (k_b - 1) * d_b, bottom + (k_b - 1) * e
-        u = full / below
-        u_x = (top_x + k_b * (k_b - 1) * d_b_x - u * (bottom_x + (k_b - 1) * e)) / below
-        s_b, s_b_x = u * e - k_b * d_b, (u + u_x) * e - k_b * d_b_x
-        collapsed, to_kink = s_b < 0, -s_b / s_b_x if s_b_x else math.inf
+        price = (k_b - 1) * e
+        u = (top + c_b * d_b) / (bottom + price)
+        u_x = (top_x + c_b * (b_l - 1) - u * (bottom_x + price)) / (bottom + price)
+        s_b, s_b_x = u * e - k_b * d_b, (u + u_x) * e - k_b * (b_l - 1)
+        collapsed, to_kink = s_b < 0, math.inf
         if collapsed:
+            if k_b > 1 and s_b_x:  # for a single class these are the same formulas: no kink
+                to_kink = -s_b / s_b_x
             u = top / bottom
             u_x = (top_x - u * bottom_x) / bottom
             # -log beta_B = x + d_B + log((K_B + K_A e^{-d_B})/y)
             s_b, d_b = 0.0, u * e / k_b
-            rest = k_b + k_a * math.exp(-d_b)
-            log_beta_b = -x - d_b - math.log(rest / y)
-            slope = y_x / y - 1 - (u + u_x) * e / rest
+            rest = k_b + k_a * exp(-d_b)
+            log_beta_b = -x - d_b - log(rest / y)
+            slope = y_l - 1 - (u + u_x) * e / rest
         else:
-            fall = math.exp(-s_b)
+            fall = exp(-s_b)
             rest = share_b + (1 - share_b) * fall
-            log_beta_b = -s_b - math.log(rest)
-            slope = -share_b * ((d_b_x + 1 - y_x / y) * (1 - fall) + s_b_x) / rest
-        s_a, s_a_x = u - k_a * d_a, u_x - k_a * d_a_x
-        fall = math.exp(-s_a)
+            log_beta_b = -s_b - log(rest)
+            slope = -share_b * ((b_l - y_l) * (1 - fall) + s_b_x) / rest
+        s_a = u - k_a * d_a
+        fall = exp(-s_a)
         rest = share_a + (1 - share_a) * fall
-        slope += share_a * ((d_a_x - y_x / y) * (1 - fall) + s_a_x) / rest
-        if k_b == 1:  # the same formulas in either case: no kink
-            to_kink = math.inf
-        return _Point(log_beta_b + s_a + math.log(rest), slope, to_kink, collapsed, s_a, s_b, d_a, d_b, log_beta_b)
+        slope += share_a * ((d_a_x - y_l) * (1 - fall) + u_x - k_a * d_a_x) / rest
+        return log_beta_b + s_a + log(rest), slope, to_kink, collapsed, s_a, s_b, d_a, d_b, log_beta_b
 
     def _lowest(self, radius: float) -> float:
         """x at which u = v = 0 on the collapsed branch, where total collapse begins; -inf where there is none.

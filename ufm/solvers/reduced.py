@@ -38,9 +38,9 @@ def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
     if problem.loss.name == "mse":
         return _mean_squared_error(problem, dim)
     groups = problem.prior.groups
-    weights = np.array([problem.weights[group.classes[0]] for group in groups])
     if len(groups) == 2:
-        return _two_groups(problem, dim, weights)
+        return _two_groups(problem, dim)
+    weights = problem.weights[[group.classes[0] for group in groups]]
     if len(groups) == 1:
         logits, mu, collapsed, steps = _one_group(problem, float(weights[0]))
     else:
@@ -67,6 +67,7 @@ def _solution(
     mu: float,
     collapsed: tuple[bool, ...],
     steps: int,
+    phase: str | None = None,
 ) -> Solution:
     # under MSE the risk may be zero, and then only an absolute gap makes sense
     floor = 1e-15 if problem.loss.name == "mse" else 1e-300
@@ -85,7 +86,7 @@ def _solution(
         {"reduced": logits},
         dim,
         collapsed=collapsed,
-        phase=_phase(logits, collapsed),
+        phase=phase or _phase(logits, collapsed),
     )
 
 
@@ -119,10 +120,11 @@ def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, t
     return ReducedLogits(np.array([s]), trivial), mu, (s == 0,), 0
 
 
-def _two_groups(problem: Problem, dim: int | None, weights: Array) -> Solution:
+def _two_groups(problem: Problem, dim: int | None) -> Solution:
     a, b = problem.prior.groups
     n = problem.prior.num_samples
-    core = TwoGroups(a.size, b.size, a.count / n, b.count / n, float(weights[0]), float(weights[1]))
+    omega_a, omega_b = (float(problem.weights[group.classes[0]]) for group in (a, b))
+    core = TwoGroups(a.size, b.size, a.count / n, b.count / n, omega_a, omega_b)
     if problem.is_constrained:
         found = core.constrained(problem.radius)
         value, lower = core.bounds(found, radius=problem.radius)
@@ -138,7 +140,8 @@ def _two_groups(problem: Problem, dim: int | None, weights: Array) -> Solution:
     logits = ReducedLogits(np.array([found.s_a, found.s_b]), trivial)
     nothing = found.total and found.s_a == 0 and k_a > 1
     mu = math.exp(found.log_multiplier)
-    return _solution(problem, dim, value, lower, logits, mu, (nothing, found.collapsed), found.steps)
+    phase = ("total" if found.total else "partial") if nothing or found.collapsed else "none"
+    return _solution(problem, dim, value, lower, logits, mu, (nothing, found.collapsed), found.steps, phase)
 
 
 def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
