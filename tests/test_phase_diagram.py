@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -367,6 +369,15 @@ class TestCommand:
         assert result.exit_code == 2
         assert message in result.stderr
         assert not list(tmp_path.iterdir())
+
+
+def test_the_example_of_the_readme(tmp_path, monkeypatch):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```py\n(.*?)```", readme, re.DOTALL) if "phase_diagram" in block)
+    assert code.count(", 1000)") == 2
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code.replace(", 1000)", ", 30)"), "README.md", "exec"), {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["diagram.nc", "diagram.png"]
 
 
 def test_axes_logarithmic_or_not():
