@@ -358,34 +358,28 @@ class TwoGroups:
         k_a, k_b, k = self.k_a, self.k_b, self.k
         loss_a, q_a, r_a = _column(k_a, k_b, found.s_a, found.d_a)
         loss_b, q_b, r_b = _column(k_b, k_a, found.s_b, found.d_b)
-        norm = math.hypot(
-            self.pi_a / self.omega_a * math.sqrt(k * k_b) * r_a, self.pi_b / self.omega_b * math.sqrt(k * k_a) * r_b
-        )
+        price_a, price_b = self.pi_a / self.omega_a, self.pi_b / self.omega_b
+        norm = math.hypot(price_a * sqrt(k * k_b) * r_a, price_b * sqrt(k * k_a) * r_b)
         if k_a > 1:
-            norm = max(norm, self.pi_a / self.omega_a * (k_a * q_a + k_b * r_a))
+            norm = max(norm, price_a * (k_a * q_a + k_b * r_a))
         if k_b > 1:
-            norm = max(norm, self.pi_b / self.omega_b * (k_b * q_b + k_a * r_b))
-        scale, penalty = 1.0, 0.0
-        if radius is None:
-            scale = min(1.0, strength / norm) if norm > 0 else 1.0
-            x, y = self.omega_a * (found.s_a + k_a * found.d_a), self.omega_b * (found.s_b + k_b * found.d_b)
-            size = 0.0 if found.total else math.hypot(math.sqrt(k_b / k) * x, math.sqrt(k_a / k) * y)
-            penalty = self.omega_a * (k_a - 1) * found.s_a + self.omega_b * (k_b - 1) * found.s_b + size
-        value = k_a * self.pi_a * loss_a + k_b * self.pi_b * loss_b + strength * penalty
-        dual = k_a * self.pi_a * _entropy(k_a - 1, k_b, scale * q_a, scale * r_a)
-        dual += k_b * self.pi_b * _entropy(k_b - 1, k_a, scale * q_b, scale * r_b)
-        return value, dual if radius is None else dual - radius * norm
+            norm = max(norm, price_b * (k_b * q_b + k_a * r_b))
+        risk = k_a * self.pi_a * loss_a + k_b * self.pi_b * loss_b
+        # the entropy of a column is its loss plus <p, margins> over the wrong classes
+        margins_a = (k_a - 1) * q_a * found.s_a + k_b * r_a * (found.s_a + found.d_a)
+        margins_b = (k_b - 1) * q_b * found.s_b + k_a * r_b * (found.s_b + found.d_b)
+        entropy = risk + k_a * self.pi_a * margins_a + k_b * self.pi_b * margins_b
+        if radius is not None:
+            return risk, entropy - radius * norm
+        x, y = self.omega_a * (found.s_a + k_a * found.d_a), self.omega_b * (found.s_b + k_b * found.d_b)
+        size = 0.0 if found.total else math.hypot(sqrt(k_b / k) * x, sqrt(k_a / k) * y)
+        gauge = self.omega_a * (k_a - 1) * found.s_a + self.omega_b * (k_b - 1) * found.s_b + size
+        # the entropy is concave: at c times the gradient it is at least c times as large
+        return risk + strength * gauge, entropy * (min(1.0, strength / norm) if norm > 0 else 1.0)
 
 
 def _column(k: int, k_other: int, s: float, d: float) -> tuple[float, float, float]:
     """Cross-entropy of a class with margins s over its own group and s + d >= 0 over the other, and (q, r)."""
-    q, r = math.exp(-s), math.exp(-s - d)
+    q, r = exp(-s), exp(-s - d)
     rest = (k - 1) * q + k_other * r
     return math.log1p(rest), q / (1 + rest), r / (1 + rest)
-
-
-def _entropy(siblings: int, others: int, q: float, r: float) -> float:
-    """Entropy of a column with ``siblings`` entries q, ``others`` entries r and one entry for all the rest."""
-    miss = siblings * q + others * r
-    own = -(1 - miss) * math.log1p(-miss)
-    return own - sum(m * p * math.log(p) for m, p in ((siblings, q), (others, r)) if p > 0)

@@ -123,12 +123,13 @@ def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, t
 def _two_groups(problem: Problem, dim: int | None) -> Solution:
     a, b = problem.prior.groups
     n = problem.prior.num_samples
-    omega_a, omega_b = (float(problem.weights[group.classes[0]]) for group in (a, b))
-    core = TwoGroups(a.size, b.size, a.count / n, b.count / n, omega_a, omega_b)
-    if problem.is_constrained:
+    if problem.is_constrained:  # omega = 1
+        core = TwoGroups(a.size, b.size, a.count / n, b.count / n, 1.0, 1.0)
         found = core.constrained(problem.radius)
         value, lower = core.bounds(found, radius=problem.radius)
     else:
+        omega_a, omega_b = (float(problem.weights[group.classes[0]]) for group in (a, b))
+        core = TwoGroups(a.size, b.size, a.count / n, b.count / n, omega_a, omega_b)
         found = core.penalised(problem.strength)
         value, lower = core.bounds(found, strength=problem.strength)
     k, k_a, k_b = core.k, a.size, b.size
