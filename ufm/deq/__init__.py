@@ -12,6 +12,8 @@ _EXPORTS = {
     "DEQ": "layer",
     "ConvergenceError": "layer",
     "ConvergenceWarning": "layer",
+    "Dataset": "data",
+    "DatasetNotFoundError": "data",
     "ExplicitNetwork": "models",
     "Info": "layer",
     "LinearDEQNetwork": "models",
@@ -23,6 +25,7 @@ _EXPORTS = {
     "TrainingConfig": "training",
     "TrainingResult": "training",
     "digits": "data",
+    "load_dataset": "data",
     "plot_sweep": "plotting",
     "predict": "prediction",
     "run_sweep": "sweep",
@@ -30,7 +33,7 @@ _EXPORTS = {
 }
 
 if TYPE_CHECKING:
-    from ufm.deq.data import digits
+    from ufm.deq.data import Dataset, DatasetNotFoundError, digits, load_dataset
     from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info
     from ufm.deq.models import ExplicitNetwork, LinearDEQNetwork
     from ufm.deq.plotting import plot_sweep
@@ -43,6 +46,8 @@ __all__ = [
     "DEQ",
     "ConvergenceError",
     "ConvergenceWarning",
+    "Dataset",
+    "DatasetNotFoundError",
     "ExplicitNetwork",
     "Info",
     "LinearDEQNetwork",
@@ -54,6 +59,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingResult",
     "digits",
+    "load_dataset",
     "plot_sweep",
     "predict",
     "run_sweep",
