@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 _EXPORTS = {
     "DEQ": "layer",
+    "MODELS": "models",
     "ConvergenceError": "layer",
     "ConvergenceWarning": "layer",
     "Dataset": "data",
@@ -17,6 +18,7 @@ _EXPORTS = {
     "ExplicitNetwork": "models",
     "Info": "layer",
     "LinearDEQNetwork": "models",
+    "Output": "models",
     "SpectralBound": "wellposed",
     "Sweep": "sweep",
     "SweepConfig": "sweep",
@@ -24,6 +26,7 @@ _EXPORTS = {
     "SweepPoint": "sweep",
     "TrainingConfig": "training",
     "TrainingResult": "training",
+    "build_model": "models",
     "digits": "data",
     "load_dataset": "data",
     "plot_sweep": "plotting",
@@ -35,7 +38,7 @@ _EXPORTS = {
 if TYPE_CHECKING:
     from ufm.deq.data import Dataset, DatasetNotFoundError, digits, load_dataset
     from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info
-    from ufm.deq.models import ExplicitNetwork, LinearDEQNetwork
+    from ufm.deq.models import MODELS, ExplicitNetwork, LinearDEQNetwork, Output, build_model
     from ufm.deq.plotting import plot_sweep
     from ufm.deq.prediction import predict
     from ufm.deq.sweep import Sweep, SweepConfig, SweepInterrupted, SweepPoint, run_sweep
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEQ",
+    "MODELS",
     "ConvergenceError",
     "ConvergenceWarning",
     "Dataset",
@@ -51,6 +55,7 @@ __all__ = [
     "ExplicitNetwork",
     "Info",
     "LinearDEQNetwork",
+    "Output",
     "SpectralBound",
     "Sweep",
     "SweepConfig",
@@ -58,6 +63,7 @@ __all__ = [
     "SweepPoint",
     "TrainingConfig",
     "TrainingResult",
+    "build_model",
     "digits",
     "load_dataset",
     "plot_sweep",

@@ -1,0 +1,236 @@
+"""Cells of deep networks: maps ``z -> f(z)`` with an injected h, to be iterated, solved for a fixed point or stacked.
+
+``cell(h)`` returns f. What f needs of the parameters is computed there once, and not again at every iteration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ufm._validation import fraction, integer, one_of, real
+from ufm.deq.wellposed import STARTS, SpectralBound
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "ContractiveConvCell",
+    "DenseCell",
+    "FreeCell",
+    "ResidualConvCell",
+    "conv_class",
+    "conv_norm_bound",
+]
+
+ACTIVATIONS = ("tanh", "relu")
+
+#: Doublings of the exponent in :func:`conv_norm_bound`: for c channels the bound is at most c^{1/128} too large.
+GRAM_ITERATIONS = 6
+#: Kernel size of the convolutions.
+KERNEL = 3
+#: Standard deviation of the kernels of :class:`ResidualConvCell` at the start: the map is then nearly constant.
+RESIDUAL_SCALE = 0.01
+
+
+class Activation(nn.Module):
+    """Nonlinearity of strength gamma, monotone and 1-Lipschitz, with slopes in [1 - gamma, 1].
+
+    ``"tanh"``: ``(1-gamma) u + gamma tanh(u)``. ``"relu"``: u for u >= 0, ``(1-gamma) u`` below (leaky). At gamma = 0
+    both are the identity, at gamma = 1 the function of that name.
+
+    Args:
+        name: ``"tanh"`` or ``"relu"``.
+        gamma: in [0, 1].
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+    """
+
+    def __init__(self, name: str, gamma: Any = 1.0) -> None:
+        super().__init__()
+        self.name = one_of("activation", name, ACTIVATIONS)
+        self.gamma = real("gamma", gamma)
+        if not 0 <= self.gamma <= 1:
+            raise ValueError(f"gamma must lie in [0, 1], got {gamma!r}")
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Applied to every entry."""
+        if self.name == "tanh":
+            return (1 - self.gamma) * u + self.gamma * torch.tanh(u)
+        return nn.functional.leaky_relu(u, 1 - self.gamma)
+
+    def extra_repr(self) -> str:
+        """Name and strength, for ``print``."""
+        return f"{self.name!r}, gamma={self.gamma:g}"
+
+
+class DenseCell(nn.Module):
+    """``f(z) = phi(A z + h)`` with ``|A|_2 <= rho < 1``: a contraction in the Euclidean norm, as phi is 1-Lipschitz.
+
+    Args:
+        dim: d.
+        rho: spectral bound in [0, 1).
+        start: ``"identity"`` (A = rho I) or ``"zero"``.
+        activation, gamma: phi, see :class:`Activation`; gamma = 0 is the linear cell.
+    """
+
+    def __init__(
+        self, dim: Any, rho: Any, start: str, activation: str, gamma: Any, dtype: torch.dtype = torch.float64
+    ) -> None:
+        super().__init__()
+        self.equilibrium = SpectralBound(dim, rho, start, dtype=dtype)
+        self.activation = Activation(activation, gamma)
+
+    def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
+        """The map on (N, d)."""
+        transposed = self.equilibrium().T
+        return lambda z: self.activation(torch.addmm(h, z, transposed))
+
+
+class FreeCell(nn.Module):
+    """``f(z) = phi(V z)`` with a free V and without h: a layer of a feed-forward network.
+
+    Args:
+        dim: d.
+        activation, gamma: phi, see :class:`Activation`.
+        generator: source of the start, an orthogonal V (Saxe, McClelland, Ganguli 2014).
+    """
+
+    def __init__(
+        self, dim: int, activation: str, gamma: Any, generator: torch.Generator, dtype: torch.dtype = torch.float64
+    ) -> None:
+        super().__init__()
+        q, r = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=dtype))
+        self.weight = nn.Parameter(q * r.diagonal().sign())
+        self.activation = Activation(activation, gamma)
+
+    def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
+        """The map on (N, d); it ignores h."""
+        return lambda z: self.activation(z @ self.weight.T)
+
+
+# Convolutions -------------------------------------------------------------------------------------------------------
+
+
+def conv_class(ndim: int) -> type[nn.Conv1d] | type[nn.Conv2d]:
+    """``Conv1d`` for signals (ndim 1), ``Conv2d`` for images (ndim 2)."""
+    return (nn.Conv1d, nn.Conv2d)[ndim - 1]
+
+
+def conv_norm_bound(kernel: Tensor, size: Sequence[int], iterations: int = GRAM_ITERATIONS) -> Tensor:
+    """Upper bound of the spectral norm of a multi-channel convolution, stride 1, zero or circular padding.
+
+    On a torus, convolution is block diagonal in the Fourier basis, with a c_out x c_in matrix a frequency (Sedghi,
+    Gupta, Long 2019). A zero-padded convolution is a restriction of the one on a torus larger by the kernel less one,
+    so the largest norm of those matrices bounds its norm. They are bounded by
+    ``|M|_2 <= |(M^* M)^{2^{t-1}}|_F^{1/2^t}``, at most ``min(c_in, c_out)^{1/2^{t+1}}`` times too large: differentiable
+    without kinks at ties, and matrix products only (Gram iteration; Delattre et al. 2023).
+
+    Args:
+        kernel: shape (c_out, c_in, k) or (c_out, c_in, k, k).
+        size: spatial size of the input; the bound holds for smaller inputs with zero padding too.
+        iterations: t >= 1.
+    """
+    spatial = range(2, kernel.ndim)
+    torus = [n + kernel.shape[axis] - 1 for n, axis in zip(size, spatial, strict=True)]
+    # Half of the frequencies: the others' matrices are conjugates of these, as the kernel is real.
+    blocks = torch.fft.rfftn(kernel, s=torus, dim=list(spatial)).flatten(2).permute(2, 0, 1)
+    tiny = torch.finfo(kernel.dtype).tiny
+    logarithm = torch.zeros(len(blocks), dtype=kernel.dtype, device=kernel.device)
+    for _ in range(iterations):
+        norm = torch.linalg.matrix_norm(blocks).clamp_min(tiny)
+        logarithm = 2 * (logarithm + norm.log())
+        blocks = blocks / norm[:, None, None]
+        blocks = blocks.mH @ blocks
+    norm = torch.linalg.matrix_norm(blocks).clamp_min(tiny)
+    return ((logarithm + norm.log()) / 2**iterations).exp().amax()
+
+
+class ContractiveConvCell(nn.Module):
+    """``f(z) = phi(A * z + h)``: a zero-padded 3-wide convolution of norm at most rho < 1, so a rho-contraction.
+
+    ``A = rho M / max(1, b(M))`` with the bound b of :func:`conv_norm_bound`, of the free kernel M.
+
+    Args:
+        channels: c.
+        size: spatial size of z; smaller inputs are covered, larger ones an error.
+        rho: in [0, 1).
+        start: ``"identity"`` (M picks the pixel itself, A = rho I) or ``"zero"``.
+        activation, gamma: phi, see :class:`Activation`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: Sequence[int],
+        rho: Any,
+        start: str,
+        activation: str,
+        gamma: Any,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.size = tuple(size)
+        self.rho = fraction("rho", rho)
+        self.activation = Activation(activation, gamma)
+        weight = torch.zeros(channels, channels, *(KERNEL,) * len(self.size), dtype=dtype)
+        if one_of("start", start, STARTS) == "identity":
+            nn.init.dirac_(weight)
+        self.weight = nn.Parameter(weight)
+
+    def kernel(self) -> Tensor:
+        """The bounded kernel A, shape (c, c, 3[, 3])."""
+        return self.rho * self.weight / conv_norm_bound(self.weight, self.size).clamp_min(1)
+
+    def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
+        """The map on (N, c, ...)."""
+        if any(n > bound for n, bound in zip(h.shape[2:], self.size, strict=True)):
+            raise ValueError(f"h must have a spatial size of at most {self.size}, got {tuple(h.shape[2:])}")
+        kernel = self.kernel()
+        convolution = (nn.functional.conv1d, nn.functional.conv2d)[len(self.size) - 1]
+        return lambda z: self.activation(convolution(z, kernel, padding="same") + h)
+
+
+class ResidualConvCell(nn.Module):
+    """``f(z) = n_3(relu(z + n_2(h + C_2 n_1(relu(C_1 z)))))`` with group norms n_i and 3-wide convolutions C_i.
+
+    The residual block of multiscale DEQs (Bai, Koltun, Kolter 2020), at one scale. It starts nearly constant, with one
+    fixed point; nothing keeps it so in training, where ``info`` says whether fixed points were found.
+
+    Args:
+        channels: c.
+        ndim: spatial dimensions, 1 or 2.
+        generator: source of the kernels at the start.
+    """
+
+    def __init__(
+        self, channels: int, ndim: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        conv = conv_class(ndim)
+        self.conv1, self.conv2 = (
+            conv(channels, channels, KERNEL, padding="same", bias=False, dtype=dtype) for _ in range(2)
+        )
+        self.norm1, self.norm2, self.norm3 = (group_norm(channels, dtype) for _ in range(3))
+        with torch.no_grad():
+            for layer in (self.conv1, self.conv2):
+                noise = torch.randn(layer.weight.shape, generator=generator, dtype=dtype)
+                layer.weight.copy_(RESIDUAL_SCALE * noise)
+
+    def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
+        """The map on (N, c, ...)."""
+
+        def f(z: Tensor) -> Tensor:
+            inner = self.norm1(torch.relu(self.conv1(z)))
+            return self.norm3(torch.relu(z + self.norm2(h + self.conv2(inner))))
+
+        return f
+
+
+def group_norm(channels: int, dtype: torch.dtype) -> nn.GroupNorm:
+    """Group norm in up to 8 groups of equal size: unlike batch norm it acts on each sample by itself."""
+    return nn.GroupNorm(math.gcd(8, integer("width", channels, minimum=1)), channels, dtype=dtype)
