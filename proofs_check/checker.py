@@ -105,6 +105,8 @@ def check(source: str | bytes | dict[str, Any]) -> Outcome:
         return Outcome(True, reason, statement, lemmas)
     except Reject as problem:
         return Outcome(False, str(problem)[:500], statement)
+    except RecursionError:
+        return Outcome(False, "nested too deeply to be read", statement)
     except Exception as problem:  # fail closed: what this file did not foresee is no proof
         return Outcome(False, f"unreadable: {type(problem).__name__}: {problem!s:.200}", statement)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -351,3 +352,12 @@ def test_importing_the_package_does_not_import_flint():
     script = "import ufm, sys; print('flint' in sys.modules, 'proofs_check' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("budget", [1e20, 1e150])
+def test_values_beyond_the_format_are_an_error_and_not_an_endless_rational(budget):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the risk underflows
+        solution = ufm.solve(ufm.LayerPeeled(budget, 1.0), ufm.ClassPrior.step(2, 2, 3.0))
+    with pytest.raises(CertificationError, match="beyond the certificate format"):
+        ufm.certify(solution)

@@ -443,3 +443,9 @@ def test_the_module_as_a_command(certificates, tmp_path):
     assert both.returncode == 1
     assert "REJECTED" in both.stdout
     assert run().returncode == 2
+
+
+def test_what_is_nested_too_deeply_is_rejected():
+    outcome = checker.check("[" * 100_000)
+    assert not outcome.accepted
+    assert "nested" in outcome.reason

@@ -398,3 +398,21 @@ def test_python_m_ufm_and_a_light_start():
     assert result.returncode == 0
     assert "verify" in result.stdout
     assert time.perf_counter() - start < 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("solve", "--E-W", "one", "--E-H", 1), "must be a number, got 'one'"),
+        (("threshold", "--majority", "2.5", "--minority", 3), "must be an integer, got '2.5'"),
+    ],
+)
+def test_a_value_that_is_no_number_is_named(arguments, message):
+    result = ufm_cli(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+@pytest.mark.parametrize("group", [(), ("deq",)])
+def test_help_of_groups_has_an_example(group):
+    assert "Example: ufm" in ufm_cli(*group, "--help").output

@@ -31,12 +31,15 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="ufm",
     help="Verify the theory of neural collapse, minority collapse and deep equilibrium models.",
+    epilog="Example: ufm threshold --majority 5 --minority 5 --E-W 1 --E-H 5",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 deq_app = typer.Typer(
-    help="Train real deep equilibrium models and set prediction beside measurement.", no_args_is_help=True
+    help="Train real deep equilibrium models and set prediction beside measurement.",
+    epilog="Example: ufm deq train --minority-count 10",
+    no_args_is_help=True,
 )
 app.add_typer(deq_app, name="deq")
 
@@ -93,11 +96,29 @@ TRAINING_OPTIONS: Options = {
     "device": (str, ("--device",), "auto, cpu or cuda. (default auto)"),
 }
 
+
+def _parsed(kind: type) -> dict[str, Any]:
+    """Keywords of ``typer.Option`` that parse a number and, unlike the default, show the value that is none."""
+    noun = {int: "an integer", float: "a number"}
+
+    def parse(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"must be {noun[kind]}, got {text!r}") from None
+
+    return {"parser": parse, "metavar": f"<{kind.__name__}>"} if kind in noun else {}
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 LossOption = Annotated[str, typer.Option("--loss", help="ce (cross-entropy) or mse.")]
-MajorityOption = Annotated[int | None, typer.Option("--majority", help="Number K_A of majority classes.")]
-MinorityOption = Annotated[int | None, typer.Option("--minority", help="Number K_B of minority classes.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+MajorityOption = Annotated[
+    int | None, typer.Option("--majority", help="Number K_A of majority classes.", **_parsed(int))
+]
+MinorityOption = Annotated[
+    int | None, typer.Option("--minority", help="Number K_B of minority classes.", **_parsed(int))
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything random.", **_parsed(int))]
 
 
 def main() -> None:
@@ -138,7 +159,7 @@ def _with_options(
         shared = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
             for key, (kind, flags, text) in options.items()
-            for annotation in (Annotated[kind | None, typer.Option(*flags, help=text)],)
+            for annotation in (Annotated[kind | None, typer.Option(*flags, help=text, **_parsed(kind))],)
         ]
 
         def wrapper(**values: Any) -> None:

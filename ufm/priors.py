@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm._validation import integer, positive
+from ufm._validation import integer, positive, real
 
 __all__ = ["ClassGroup", "ClassPrior"]
 
@@ -80,7 +80,7 @@ class ClassPrior:
         """
         k_a = integer("num_majority", num_majority, minimum=1)
         k_b = integer("num_minority", num_minority, minimum=1)
-        r = positive("ratio", ratio)
+        r = real("ratio", ratio)
         if r < 1:
             raise ValueError(f"ratio must be >= 1 (majority over minority count), got {ratio!r}")
         n_b = positive("minority_count", minority_count)
@@ -90,7 +90,7 @@ class ClassPrior:
     def long_tailed(cls, num_classes: int, ratio: float, minority_count: float = 1.0) -> ClassPrior:
         """Exponential profile ``n_k = minority_count * ratio^((K-1-k)/(K-1))``, most frequent class first."""
         k = integer("num_classes", num_classes, minimum=2)
-        r = positive("ratio", ratio)
+        r = real("ratio", ratio)
         if r < 1:
             raise ValueError(f"ratio must be >= 1 (largest over smallest count), got {ratio!r}")
         n_min = positive("minority_count", minority_count)

@@ -10,6 +10,7 @@ from typing import Any
 from flint import arb
 
 from ufm.architectures import Architecture, DeepLinear, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
+from ufm.certificates._certificate import CertificationError
 from ufm.priors import ClassPrior
 
 __all__ = [
@@ -22,6 +23,9 @@ __all__ = [
     "text",
     "upper_end",
 ]
+
+#: Binary exponents beyond this, in size, belong to numbers that certificates (400 digits) cannot hold.
+MAX_EXPONENT = 1 << 16
 
 _NAMES: dict[type, str] = {
     LayerPeeled: "layer_peeled",
@@ -79,6 +83,8 @@ def _dyadic(point: arb) -> Fraction:
     if not point.is_finite():
         raise ValueError(f"the ball {point} is not finite")
     mantissa, exponent = point.man_exp()
+    if abs(int(exponent)) > MAX_EXPONENT:  # exp(-1e75) is a fine ball, and as a rational fills the memory
+        raise CertificationError(f"a number of about 2^{exponent} is beyond the certificate format")
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 

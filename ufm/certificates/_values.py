@@ -57,7 +57,8 @@ def certify(solution: Solution) -> Certificate:
     Raises:
         TypeError: not a Solution.
         ValueError: an architecture whose gauge is not the nuclear norm, or more than 128 groups of classes.
-        CertificationError: the solution's numbers do not carry an enclosure (not finite).
+        CertificationError: the solution's numbers do not carry an enclosure: not finite, or so large or small that a
+            rational of the certificate would need more than 400 digits.
 
     Source: theory section 3 (Frank-Wolfe gap; Fenchel duality).
     """

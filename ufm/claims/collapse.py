@@ -71,7 +71,8 @@ def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, *
             # the K x K method knows nothing of groups: s_b and mu are read off its logits
             found = solve(architecture, prior, method="nuclear", tol=1e-8)
             s_b = group_scales(found.logits, [group.classes for group in prior.groups])[-1]
-            assert s_b is not None  # K_B >= 2
+            if s_b is None:
+                raise ValueError("the minority must have at least two classes")
             mu, omega = found.multiplier, float(found.problem.weights[-1])
             pi = float(prior.probabilities[-1])
             # s_b grows from 0 with pi - mu omega; between these two sizes the numbers cannot tell
