@@ -1,10 +1,10 @@
-"""The convex problem an architecture, a class prior and a loss define on the logits, with its duality gap."""
+"""The problem an architecture, a class prior and a loss define on the logits; where convex, with its duality gap."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class Problem:
     """Minimise ``f(Z)`` over ``|Z|_* <= radius``, or ``f(Z) + strength |Z diag(omega)|_*`` over all Z (K, K).
+
+    Where the architecture's gauge is no multiple of the nuclear norm (``is_convex`` False) it stands in its place, and
+    radius, strength and the duality gap raise ValueError.
 
     Build it with :meth:`of`, which checks its arguments. Source: theory sections 2 and 3.
 
@@ -47,19 +50,39 @@ class Problem:
         """True for budgets, False for weight decay."""
         return isinstance(self.architecture, Constrained)
 
+    @property
+    def max_rank(self) -> int:
+        """Bound on the rank of an optimum: K - 1 under CE, where centring columns lowers the gauge, K under MSE."""
+        return self.prior.num_classes - (self.loss.name == "ce")
+
+    @cached_property
+    def is_convex(self) -> bool:
+        """Whether the gauge is a multiple of the nuclear norm on the logits of an optimum's rank."""
+        return self.architecture.convex_form(self.max_rank) is not None
+
     @cached_property
     def radius(self) -> float:
-        """Radius of the nuclear-norm ball; only for architectures with budgets."""
+        """Radius of the nuclear-norm ball; only for architectures with budgets and a convex gauge."""
         if not isinstance(self.architecture, Constrained):
             raise ValueError(f"{self.architecture!r} has no radius: it is penalised")
-        return self.architecture.radius(self.prior.num_classes)
+        form = self.architecture.convex(self.max_rank)
+        return cast(Constrained, form).radius(self.prior.num_classes)
 
     @cached_property
     def strength(self) -> float:
-        """Strength of the nuclear-norm penalty; only for architectures with weight decay."""
+        """Strength of the nuclear-norm penalty; only for architectures with weight decay and a convex gauge."""
         if not isinstance(self.architecture, Penalised):
             raise ValueError(f"{self.architecture!r} has no strength: it has budgets")
-        return self.architecture.strength
+        return cast(Penalised, self.architecture.convex(self.max_rank)).strength
+
+    @cached_property
+    def bound(self) -> float:
+        """What the gauge may be at most: the radius where the problem is convex, else tau."""
+        if self.is_convex:
+            return self.radius
+        if not isinstance(self.architecture, Constrained):
+            raise ValueError(f"{self.architecture!r} has no bound: it is penalised")
+        return self.architecture.bound(self.prior.num_classes)
 
     @cached_property
     def weights(self) -> Array:
@@ -75,8 +98,11 @@ class Problem:
         return self.loss.gradient(logits, self.prior.probabilities)
 
     def gauge(self, logits: Array) -> float:
-        """``|Z diag(omega)|_*``."""
-        return float(np.linalg.norm(logits * self.weights, "nuc"))
+        """``|Z diag(omega)|_*``; the architecture's gauge of these singular values where that is not convex."""
+        y = logits * self.weights
+        if self.is_convex:
+            return float(np.linalg.norm(y, "nuc"))
+        return self.architecture.gauge(np.asarray(np.linalg.svd(y, compute_uv=False), dtype=float))
 
     def dual_norm(self, gradient: Array) -> float:
         """``|G diag(1/omega)|_2``, the norm dual to the gauge."""
@@ -86,7 +112,7 @@ class Problem:
         """Optimal value candidate at Z: the risk, plus the penalty where there is one."""
         if self.is_constrained:
             return self.risk(logits)
-        return self.risk(logits) + self.strength * self.gauge(logits)
+        return self.risk(logits) + (self.strength if self.is_convex else 1.0) * self.gauge(logits)
 
     def lower_bound(self, logits: Array) -> float:
         """Lower bound on the optimal value by weak duality at ``G = grad f(Z)``, in floating point.

@@ -403,6 +403,11 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
     if distance > 1e-8 * scale:
         wrong.append(f"the factors' product is {distance:.3g} from the logits")
     sizes = {"|W|^2": float((w**2).sum()), "|H|^2": float((h**2).sum())}
+    if factors.layers:
+        layers = (w, *factors.layers)
+        sizes = {f"|W_{j}|^2": float((x**2).sum()) for j, x in enumerate(layers, 1)}
+        if not np.allclose(np.linalg.multi_dot(layers), factors.logits, rtol=0, atol=1e-8 * scale):
+            wrong.append("the layers' product is not the logits")
     if isinstance(architecture, LayerPeeled | LinearDEQ | DeepLinear):
         for (name, size), budget in zip(sizes.items(), architecture.factor_budgets(prior.num_classes), strict=True):
             if size > budget * (1 + tol):
@@ -411,6 +416,8 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
         decay = architecture.lambda_W * sizes["|W|^2"] + architecture.lambda_H * float(
             (h**2).sum(axis=0) @ prior.counts
         )
+        if isinstance(architecture, PenalisedDEQ) and architecture.lambda_A is not None and a is not None:
+            decay += architecture.lambda_A * float((a**2).sum())
         objective = problem.risk(factors.logits) + decay / 2
         if abs(objective - solution.value) > 1e-7 * solution.value + 1e-15:
             wrong.append(f"the factors cost {objective:.12g}, but the value says {solution.value:.12g}")
@@ -418,6 +425,9 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
         wrong.append("an explicit network has an equilibrium matrix" if a is not None else "a DEQ lacks its matrix A")
     elif a is not None and np.linalg.norm(a, 2) > architecture.spectral_bound * (1 + 1e-12):
         wrong.append(f"|A|_2 = {np.linalg.norm(a, 2):.12g} exceeds rho = {architecture.spectral_bound:.12g}")
+    allowed = getattr(architecture, "E_A", None)
+    if a is not None and allowed is not None and (size := float((a**2).sum())) > allowed * (1 + tol):
+        wrong.append(f"|A|_F^2 = {size:.12g} exceeds its budget {allowed:.12g} (tol {tol:g})")
     _fail(f"infeasible: {problem.architecture!r}", wrong)
 
 

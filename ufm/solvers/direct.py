@@ -58,6 +58,8 @@ def solve_direct(
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
+    if not problem.is_convex:
+        problem.architecture.convex(problem.max_rank)
     k = problem.prior.num_classes
     d = k if dim is None else integer("dim", dim, minimum=1)
     seed = integer("seed", seed, minimum=0)
@@ -127,7 +129,8 @@ class _Landscape:
         return x[: self._size], x[self._size : 2 * self._size], x[2 * self._size :]
 
     def _budgets(self) -> tuple[float, float]:
-        return cast(Constrained, self.problem.architecture).factor_budgets(self.problem.prior.num_classes)
+        budgets = cast(Constrained, self.problem.architecture).factor_budgets(self.problem.prior.num_classes)
+        return budgets[0], budgets[-1]
 
     def _spectrum(self, s: Array) -> tuple[Array, NDArray[np.complex128]]:
         """Angles t (2d,) and unitary U with ``S = U diag(i t) U^*``."""

@@ -80,7 +80,7 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
     z = scale_w * scale_h * x_wh
     objective = _risk(problem, z)
     budgets: list[Any] = []
-    architecture = problem.architecture
+    architecture = problem.architecture.convex(problem.max_rank)
     if isinstance(architecture, Penalised):
         decay_h = architecture.lambda_H * (1 - architecture.spectral_bound) ** 2
         objective += architecture.lambda_W / 2 * scale_w**2 * cp.trace(x_ww)
@@ -116,7 +116,7 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
 
 def _scales(problem: Problem) -> tuple[float, float]:
     """Units of W and of z*: the roots of the budgets, or those in which both weight decays are equal."""
-    architecture = problem.architecture
+    architecture = problem.architecture.convex(problem.max_rank)
     if isinstance(architecture, Penalised):
         decay_h = architecture.lambda_H * (1 - architecture.spectral_bound) ** 2
         scale = (decay_h / architecture.lambda_W) ** 0.25
