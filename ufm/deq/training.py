@@ -2,8 +2,9 @@
 
     L = (1/N) sum_i CE(W z_i, y_i) + (lambda_W/2) |W|_F^2 + (lambda_H/2) sum_i |h_i|^2
 
-over all N samples at once, with h the encoder's output and ``z = h`` (explicit) or ``z = A z + h`` (DEQ). No other
-weight decay: ``ufm.UnconstrainedFeatures`` and ``ufm.PenalisedDEQ`` with the same lambdas predict it.
+over all N samples at once, with h the encoder's output and ``z = h`` (explicit) or ``z = phi(A z + h)`` (DEQ). No other
+weight decay: ``ufm.UnconstrainedFeatures`` and, for the linear phi, ``ufm.PenalisedDEQ`` with the same lambdas predict it.
+How far a nonlinear phi departs from that prediction is what its trainings measure.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from ufm._validation import fraction, integer, one_of, positive
+from ufm._validation import fraction, integer, one_of, positive, real
 from ufm.architectures import UnconstrainedFeatures
-from ufm.deq.data import Dataset, digit_counts, digits
+from ufm.deq.data import Dataset, digit_counts, load_dataset
+from ufm.deq.cells import ACTIVATIONS, DenseCell
 from ufm.deq.layer import DEQ
-from ufm.deq.models import ExplicitNetwork, LinearDEQNetwork, Output
-from ufm.deq.prediction import USED, Prediction, minority_gain, minority_threshold, predict
+from ufm.deq.models import DEQNetwork, ExplicitNetwork, LinearDEQNetwork, Output
+from ufm.deq.prediction import USED, Budgets, Prediction, minority_gain, minority_threshold, predict, predict_from_budgets
 from ufm.deq.solvers import SOLVERS
 from ufm.deq.wellposed import STARTS, spectral_norm
 from ufm.measures import Measures, measure
@@ -46,12 +48,16 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-Network = ExplicitNetwork | LinearDEQNetwork
+Network = ExplicitNetwork | LinearDEQNetwork | DEQNetwork
 #: ``progress(description, completed, total)``; total may be None.
 Progress = Callable[[str, float, float | None], None]
 
 ARCHITECTURES = ("explicit", "deq")
+#: Data sets whose images are whitened and fitted, and the split that they are drawn from.
+DATASET_SPLITS = {"digits": "all", "mnist1d": "train", "fashion-mnist": "train"}
 DEVICES = ("auto", "cpu", "cuda")
+
+NUM_CLASSES = 10
 
 #: lambda_W = lambda_H of the default setting: with 600 samples the explicit threshold is at n_B = 20.
 DEFAULT_LAMBDA = math.sqrt(20) / 600
@@ -71,14 +77,17 @@ class TrainingConfig:
 
     Attributes:
         architecture: ``"explicit"`` or ``"deq"``.
-        minority_count: n_B, images of each minority digit; at most ``majority_count``.
-        majority_count: n_A, images of each majority digit (0..K_A-1).
+        dataset: ``"digits"``, ``"mnist1d"`` or ``"fashion-mnist"``; its inputs are whitened.
+        minority_count: n_B, images of each minority class; at most ``majority_count``.
+        majority_count: n_A, images of each majority class (0..K_A-1).
         num_majority: K_A >= 1.
         num_minority: K_B >= 2; ``K_A + K_B <= 10``.
         lambda_W, lambda_H: weight decay > 0 of the classifier and of the injected features. They stay as they are when
             n_B changes.
         rho: spectral bound in [0, 1) of the DEQ.
         start: where A starts, ``"identity"`` or ``"zero"``.
+        activation, gamma: phi of the DEQ, :class:`ufm.deq.cells.Activation`: the identity at gamma = 0, ``"tanh"`` or
+            ``"relu"`` at gamma = 1.
         solver, tol, max_steps: of the fixed point and of its adjoint, see :class:`ufm.deq.DEQ`.
         dim: feature dimension d >= K - 1, which the rank of the optimum may need.
         width: hidden units; None for 1.2 N, enough to give every image any features.
@@ -109,24 +118,37 @@ class TrainingConfig:
     max_iterations: int = 1000
     gradient_tol: float = 1e-7
     device: str = "auto"
+    dataset: str = "digits"
+    activation: str = "tanh"
+    gamma: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("architecture", self.architecture, ARCHITECTURES)
+        one_of("dataset", self.dataset, DATASET_SPLITS)
         one_of("start", self.start, STARTS)
+        one_of("activation", self.activation, ACTIVATIONS)
+        object.__setattr__(self, "gamma", real("gamma", self.gamma))
+        if not 0 <= self.gamma <= 1:
+            raise ValueError(f"gamma must lie in [0, 1], got {self.gamma!r}")
         one_of("solver", self.solver, SOLVERS)
         one_of("device", self.device, DEVICES)
         for name in ("lambda_W", "lambda_H", "tol", "gradient_tol"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
         object.__setattr__(self, "rho", fraction("rho", self.rho))
-        available = digit_counts()
-        self._integer("num_majority", 1, len(available) - 2)
+        self._integer("num_majority", 1, NUM_CLASSES - 2)
         self._integer(
-            "num_minority", 2, len(available) - self.num_majority, "there are 10 digits, two of them minority"
+            "num_minority", 2, NUM_CLASSES - self.num_majority, "there are 10 classes, two of them minority"
         )
         k = self.num_majority + self.num_minority
-        self._integer("majority_count", 1, min(available[: self.num_majority]), "images of the scarcest majority digit")
-        largest = min(self.majority_count, *available[self.num_majority : k])
-        self._integer("minority_count", 1, largest, "at most majority_count, and what digits offers")
+        if self.dataset == "digits":
+            available = digit_counts()
+            reason = "images of the scarcest majority digit"
+            self._integer("majority_count", 1, min(available[: self.num_majority]), reason)
+            largest = min(self.majority_count, *available[self.num_majority : k])
+            self._integer("minority_count", 1, largest, "at most majority_count, and what digits offers")
+        else:  # what they offer shows when they are loaded: a config can be read where their files are missing
+            self._integer("majority_count", 1)
+            self._integer("minority_count", 1, self.majority_count, "at most majority_count")
         self._integer("max_steps", 1)
         self._integer("dim", k - 1)
         if self.width is not None:
@@ -201,7 +223,10 @@ class TrainingResult:
         steps: evaluations of the fixed-point map that the slowest sample took in that solve, else None.
         local_threshold: n_B up to which a collapsed state with this A is a local minimum against perturbations along
             unused directions, see :func:`ufm.deq.prediction.minority_gain`; None for an explicit network, or where no
-            direction is unused.
+            direction is unused, or where phi is not linear.
+        budgets: what the network has spent, from which :meth:`from_budgets` predicts.
+        features: what the classifier sees, shape (N, d).
+        labels: shape (N,).
     """
 
     config: TrainingConfig
@@ -214,6 +239,7 @@ class TrainingResult:
     residual: float | None
     steps: int | None
     local_threshold: float | None
+    budgets: Budgets
     features: Array
     labels: NDArray[np.int64]
 
@@ -224,6 +250,15 @@ class TrainingResult:
         if scales is None or scales[-1] is None:
             raise ValueError("the minority must have at least two classes")
         return scales[-1]
+
+    def from_budgets(self, weighting: str = "samples") -> dict[str, Any]:
+        """Prediction from the network's own budgets beside the measured, :meth:`BudgetPrediction.compare`."""
+        k = len(self.config.counts)
+        means = np.stack([self.features[self.labels == c].mean(axis=0) for c in range(k)], axis=1)
+        predicted = predict_from_budgets(
+            self.budgets, self.config.counts, self.config.num_majority, weighting=weighting
+        )
+        return predicted.compare(self.network.classifier.weight.detach().cpu().numpy(), means)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but weights and features, as JSON types."""
@@ -247,6 +282,7 @@ class TrainingResult:
             "residual": self.residual,
             "steps": self.steps,
             "local_threshold": self.local_threshold,
+            "from_budgets": self.from_budgets(),
         }
 
     def save(self, path: str | Path) -> None:
@@ -263,11 +299,14 @@ class TrainingResult:
         partial.replace(target)
 
 
-def train(config: TrainingConfig, *, progress: Progress | None = None) -> TrainingResult:
-    """Train a network on digits and measure it.
+def train(
+    config: TrainingConfig, *, initial: Mapping[str, Tensor] | None = None, progress: Progress | None = None
+) -> TrainingResult:
+    """Train a network on images and measure it.
 
     Args:
         config: what to train.
+        initial: weights to start from, ``network.state_dict()`` of a network of the same shape: a warm start.
         progress: called as ``progress(description, iterations, None)`` after every iteration.
 
     Returns:
@@ -275,16 +314,25 @@ def train(config: TrainingConfig, *, progress: Progress | None = None) -> Traini
 
     Raises:
         ConvergenceError: a fixed point was not found to ``config.tol`` within ``config.max_steps``.
-        ValueError: ``config.device`` is ``"cuda"`` and there is none.
+        DatasetNotFoundError: the files of the data set are not there; the message says what to put where.
+        ValueError: ``config.device`` is ``"cuda"`` and there is none, ``initial`` does not fit, or the data set has
+            fewer images than asked for.
     """
     if not isinstance(config, TrainingConfig):
         raise TypeError(f"config must be a ufm.deq.TrainingConfig, got {config!r}")
     device = _device(config.device)
-    data = digits(config.counts, seed=config.seed)
-    network = _build(config, data).to(device)
+    split = DATASET_SPLITS[config.dataset]
+    data = load_dataset(config.dataset, split=split, counts=config.counts, seed=config.seed).whitened()
+    network = _build(config, data)
+    if initial is not None:
+        try:
+            network.load_state_dict(initial)
+        except RuntimeError as error:
+            raise ValueError(f"initial must hold the weights of this network: {error}") from None
+    network.to(device)
     inputs = torch.from_numpy(data.inputs).to(device)
     labels = torch.from_numpy(data.labels).to(device)
-    with _one_thread():
+    with _threads(1):
         fitted = fit(
             network,
             inputs,
@@ -435,10 +483,10 @@ class _Coordinates:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one CPU thread: sums come out the same on any machine, and small matrices gain nothing from more."""
+def _threads(number: int) -> Iterator[None]:
+    """Torch on so many CPU threads: on one, sums come out the same on any machine."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:
@@ -457,9 +505,13 @@ def _build(config: TrainingConfig, data: Dataset) -> Network:
         return ExplicitNetwork(p, k, dim=config.dim, width=config.hidden_units, seed=config.seed)
     # A training on gradients of unsolved fixed points would be wrong silently.
     deq = DEQ(config.solver, tol=config.tol, max_steps=config.max_steps, on_failure="raise")
-    return LinearDEQNetwork(
+    network = LinearDEQNetwork(
         p, k, dim=config.dim, width=config.hidden_units, rho=config.rho, start=config.start, deq=deq, seed=config.seed
     )
+    if config.gamma == 0:
+        return network
+    cell = DenseCell(config.dim, config.rho, config.start, config.activation, config.gamma)
+    return DEQNetwork(network.encoder, cell, network.classifier, deq)
 
 
 def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: Tensor, fitted: Fit) -> TrainingResult:
@@ -470,15 +522,17 @@ def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: T
     measures = measure(features, data.labels, classifier=classifier, prior=ClassPrior(config.counts))
     means = np.stack([features[data.labels == c].mean(axis=0) for c in range(data.num_classes)], axis=1)
     values = np.linalg.svd(classifier @ means, compute_uv=False)
-    norm, residual, steps, local = None, None, None, None
-    if isinstance(network, LinearDEQNetwork) and output.info is not None:
+    norm, residual, steps, local, equilibrium = None, None, None, None, None
+    if output.info is not None:
+        bound = network.cell.equilibrium if isinstance(network, DEQNetwork) else network.equilibrium
         with torch.no_grad():
-            a = network.equilibrium()
+            a = bound()
+        equilibrium = a.cpu().numpy()
         norm = float(spectral_norm(a))
         residual = float(output.info.residuals.max())
         steps = int(output.info.steps.max())
-        gain = minority_gain(a.cpu().numpy(), classifier, means)
-        if gain > 0:
+        gain = minority_gain(equilibrium, classifier, means)
+        if gain > 0 and config.gamma == 0:
             # A gain c acts like weaker weight decay: strength lam / c.
             weaker = UnconstrainedFeatures(config.lambda_W / gain, config.lambda_H / gain)
             local = minority_threshold(weaker, config)
@@ -493,6 +547,7 @@ def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: T
         residual=residual,
         steps=steps,
         local_threshold=local,
+        budgets=Budgets.of(classifier, output.injected.cpu().numpy(), data.labels, equilibrium),
         features=features,
         labels=data.labels,
     )
