@@ -302,7 +302,7 @@ def test_bad_settings(options, error, message):
         ([1.0], TypeError, "z0 must be a floating-point tensor"),
         (torch.zeros(2, 2, dtype=torch.long), TypeError, "dtype torch.int64"),
         (torch.tensor(1.0), ValueError, "z0 must have a batch dimension"),
-        (torch.zeros(0, 3), ValueError, "at least one entry"),
+        (torch.zeros(3, 0), ValueError, "at least one entry a sample"),
     ],
 )
 def test_bad_start(z0, error, message):

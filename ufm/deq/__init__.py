@@ -18,7 +18,10 @@ _EXPORTS = {
     "ExplicitNetwork": "models",
     "Info": "layer",
     "LinearDEQNetwork": "models",
+    "Monotone": "wellposed",
+    "MonotoneDEQ": "monotone",
     "Output": "models",
+    "PrecisionWarning": "layer",
     "SpectralBound": "wellposed",
     "Sweep": "sweep",
     "SweepConfig": "sweep",
@@ -28,22 +31,26 @@ _EXPORTS = {
     "TrainingResult": "training",
     "build_model": "models",
     "digits": "data",
+    "jacobian_penalty": "jacobian",
     "load_dataset": "data",
     "plot_sweep": "plotting",
     "predict": "prediction",
     "run_sweep": "sweep",
+    "spectral_radius": "jacobian",
     "train": "training",
 }
 
 if TYPE_CHECKING:
     from ufm.deq.data import Dataset, DatasetNotFoundError, digits, load_dataset
-    from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info
+    from ufm.deq.jacobian import jacobian_penalty, spectral_radius
+    from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info, PrecisionWarning
     from ufm.deq.models import MODELS, ExplicitNetwork, LinearDEQNetwork, Output, build_model
+    from ufm.deq.monotone import MonotoneDEQ
     from ufm.deq.plotting import plot_sweep
     from ufm.deq.prediction import predict
     from ufm.deq.sweep import Sweep, SweepConfig, SweepInterrupted, SweepPoint, run_sweep
     from ufm.deq.training import TrainingConfig, TrainingResult, train
-    from ufm.deq.wellposed import SpectralBound
+    from ufm.deq.wellposed import Monotone, SpectralBound
 
 __all__ = [
     "DEQ",
@@ -55,7 +62,10 @@ __all__ = [
     "ExplicitNetwork",
     "Info",
     "LinearDEQNetwork",
+    "Monotone",
+    "MonotoneDEQ",
     "Output",
+    "PrecisionWarning",
     "SpectralBound",
     "Sweep",
     "SweepConfig",
@@ -65,10 +75,12 @@ __all__ = [
     "TrainingResult",
     "build_model",
     "digits",
+    "jacobian_penalty",
     "load_dataset",
     "plot_sweep",
     "predict",
     "run_sweep",
+    "spectral_radius",
     "train",
 ]
 

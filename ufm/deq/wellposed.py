@@ -1,4 +1,8 @@
-"""Well-posed linear equilibrium maps: ``|A|_2 <= rho < 1`` by construction, so ``z = A z + h`` has one solution."""
+"""Well-posed equilibrium maps by construction.
+
+``|A|_2 <= rho < 1`` (:class:`SpectralBound`) gives ``z = A z + h`` one solution, found by iteration; ``I - A`` strongly
+monotone (:class:`Monotone`) gives ``z = sigma(A z + h)`` one solution however large A is, found by splitting.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ufm._validation import fraction, integer, one_of
+from ufm._validation import fraction, integer, one_of, positive
 
 __all__ = [
     "PARAMETRISATIONS",
     "STARTS",
+    "Monotone",
     "SpectralBound",
     "cayley_contraction",
     "normalised_contraction",
@@ -103,3 +108,37 @@ class SpectralBound(nn.Module):
     def forward(self) -> Tensor:
         """The bounded matrix A, shape (d, d)."""
         return self.rho * _CONTRACTIONS[self.parametrisation](self.weight)
+
+
+class Monotone(nn.Module):
+    """``A = (1 - m) I - B^T B + C - C^T``, so ``I - A`` is strongly monotone with constant m, whatever B and C are.
+
+    That is ``z^T (I - A) z >= m |z|^2``; every A with that property is reached, for ``(1 - m) I - (A + A^T)/2`` is then
+    positive semidefinite and has a root B. With ``z = sigma(A z + p)``, sigma an activation that is a proximal operator
+    (ReLU, tanh, identity, ...), there is one solution for every p, and ``|z(p) - z(p')| <= |p - p'| / m``.
+
+    Args:
+        dim: d >= 1; A is d x d.
+        m: strong monotonicity > 0. At m >= 1 the norm of A may still be anything.
+        seed: of B and C, uniform on [-d^{-1/2}, d^{-1/2}].
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Source: Winston and Kolter 2020, Theorem 1 and Proposition 1; Pabbaraju, Winston, Kolter 2021, Theorem 1.
+    """
+
+    def __init__(self, dim: Any, m: Any = 1.0, *, seed: Any = 0, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__()
+        dim = integer("dim", dim, minimum=1)
+        self.m = positive("m", m)
+        generator = torch.Generator().manual_seed(integer("seed", seed, minimum=0))
+        self.symmetric, self.skew = (
+            nn.Parameter((2 * torch.rand(dim, dim, generator=generator, dtype=dtype) - 1) * dim**-0.5) for _ in range(2)
+        )
+
+    def forward(self) -> Tensor:
+        """The matrix A, shape (d, d)."""
+        b, c = self.symmetric, self.skew
+        identity = torch.eye(len(b), dtype=b.dtype, device=b.device)
+        return (1 - self.m) * identity - b.T @ b + c - c.T
