@@ -137,9 +137,11 @@ def conv_norm_bound(kernel: Tensor, size: Sequence[int], iterations: int = GRAM_
     """
     spatial = range(2, kernel.ndim)
     torus = [n + kernel.shape[axis] - 1 for n, axis in zip(size, spatial, strict=True)]
-    # Half of the frequencies: the others' matrices are conjugates of these, as the kernel is real.
-    blocks = torch.fft.rfftn(kernel, s=torus, dim=list(spatial)).flatten(2).permute(2, 0, 1)
     tiny = torch.finfo(kernel.dtype).tiny
+    # The bound is homogeneous; of a kernel of order 1 no square overflows.
+    scale = kernel.detach().abs().amax().clamp_min(tiny)
+    # Half of the frequencies: the others' matrices are conjugates of these, as the kernel is real.
+    blocks = torch.fft.rfftn(kernel / scale, s=torus, dim=list(spatial)).flatten(2).permute(2, 0, 1)
     logarithm = torch.zeros(len(blocks), dtype=kernel.dtype, device=kernel.device)
     for _ in range(iterations):
         norm = torch.linalg.matrix_norm(blocks).clamp_min(tiny)
@@ -147,7 +149,7 @@ def conv_norm_bound(kernel: Tensor, size: Sequence[int], iterations: int = GRAM_
         blocks = blocks / norm[:, None, None]
         blocks = blocks.mH @ blocks
     norm = torch.linalg.matrix_norm(blocks).clamp_min(tiny)
-    return ((logarithm + norm.log()) / 2**iterations).exp().amax()
+    return scale * ((logarithm + norm.log()) / 2**iterations).exp().amax()
 
 
 class ContractiveConvCell(nn.Module):

@@ -444,7 +444,7 @@ def build_model(
 
 
 def parameter_counts(model: nn.Module) -> dict[str, int]:
-    """Parameters of each part (``encoder``, ``cell``, ``cells``, ``equilibrium``, ``classifier``), and the ``total``."""
+    """Parameters of each part (``encoder``, ``cell``, ``cells``, ``equilibrium``, ``classifier``) and the ``total``."""
     parts = {part: sum(p.numel() for p in module.parameters()) for part, module in model.named_children()}
     return {part: n for part, n in parts.items() if n} | {"total": sum(parts.values())}
 
