@@ -38,6 +38,7 @@ __all__ = [
     "Encoder",
     "ExplicitNetwork",
     "LinearDEQNetwork",
+    "Network",
     "Output",
     "ResNet18",
     "UnrolledNetwork",
@@ -313,6 +314,9 @@ def _pool(z: Tensor) -> Tensor:
     return z if z.ndim == 2 else torch.relu(z).flatten(2).mean(dim=2)
 
 
+#: What :func:`build_model` gives.
+Network = ExplicitNetwork | LinearDEQNetwork | DEQNetwork | UnrolledNetwork | UntiedNetwork | ResNet18
+
 # Registry -----------------------------------------------------------------------------------------------------------
 
 #: Options of every model with their defaults; None: see :func:`build_model`.
@@ -348,7 +352,7 @@ def build_model(
     dtype: torch.dtype | None = None,
     deq: DEQ | None = None,
     **options: Any,
-) -> nn.Module:
+) -> Network:
     """A network for inputs of a shape; calling it on (N, ...) gives an :class:`Output`.
 
     | name | network | options |
