@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -533,6 +535,13 @@ def test_learns(name, steps, options):
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         build_model(**{"name": "deq", "dataset_shape": (1, 8, 8), "num_classes": 3, **arguments})
+
+
+def test_example_of_the_readme(capsys):
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```py\n(.*?)```", readme, re.DOTALL) if "build_model" in block)
+    exec(compile(code, "README.md", "exec"), {})
+    assert "torch.Size([550, 10])" in capsys.readouterr().out
 
 
 def test_solver_is_the_one_asked_for():
