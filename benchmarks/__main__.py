@@ -37,7 +37,7 @@ def plans() -> dict[str, Plan]:
             "points": ("batches.points", {"sizes": [100, 400], "samples": 2}),
             "cores": ("batches.cores", {"size": 1000, "counts": [1, 2], "samples": 2}),
             "descent": ("descent.descent", {"accuracies": [0.5, 1e-9], "max_steps": 30, "samples": 1}),
-            "equilibria": ("equilibria.equilibria", {"sizes": [(2, 3)], "samples": 2}),
+            "equilibria": ("equilibria.equilibria", {"sizes": [(2, 3), (2, 2, 4)], "samples": 2}),
         },
         "quick": {
             "single": (
@@ -60,7 +60,7 @@ def plans() -> dict[str, Plan]:
             "points": ("batches.points", {"sizes": [1000, 10_000, 100_000, 1_000_000], "samples": 5}),
             "cores": ("batches.cores", {"size": 1_000_000, "counts": counts, "samples": 5}),
             "descent": ("descent.descent", {"accuracies": [1e-1, 1e-2, 1e-3], "max_steps": 3000, "samples": 3}),
-            "equilibria": ("equilibria.equilibria", {"sizes": [(64, 32), (256, 128)], "samples": 5}),
+            "equilibria": ("equilibria.equilibria", {"sizes": [(64, 32), (256, 128), (32, 8, 16)], "samples": 5}),
         },
         "full": {
             "single": (
@@ -89,7 +89,10 @@ def plans() -> dict[str, Plan]:
             "points": ("batches.points", {"sizes": [1000, 10_000, 100_000, 1_000_000, 10_000_000], "samples": 5}),
             "cores": ("batches.cores", {"size": 4_000_000, "counts": counts, "samples": 7}),
             "descent": ("descent.descent", {"accuracies": [1e-1, 1e-2, 1e-3, 1e-4], "max_steps": 30_000, "samples": 5}),
-            "equilibria": ("equilibria.equilibria", {"sizes": [(64, 32), (256, 128), (1024, 128)], "samples": 7}),
+            "equilibria": (
+                "equilibria.equilibria",
+                {"sizes": [(64, 32), (256, 128), (1024, 128), (32, 8, 16), (64, 16, 32)], "samples": 7},
+            ),
         },
     }
 
