@@ -3,15 +3,18 @@
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._collapse import certify_phase, certify_threshold
 from ufm.certificates._counterexamples import certify_counterexample, certify_square_code
+from ufm.certificates._etf_region import EtfOptimality, certify_etf_optimal
 from ufm.certificates._geometry import GeometryEnclosure, enclose_geometry
 from ufm.certificates._values import certify
 
 __all__ = [
     "Certificate",
     "CertificationError",
+    "EtfOptimality",
     "GeometryEnclosure",
     "certify",
     "certify_counterexample",
+    "certify_etf_optimal",
     "certify_phase",
     "certify_square_code",
     "certify_threshold",
