@@ -21,6 +21,8 @@ _EXPORTS: dict[str, str] = {
     "solve": "ufm.solvers",
     "Threshold": "ufm.thresholds",
     "collapse_threshold": "ufm.thresholds",
+    "Hysteresis": "ufm.transitions",
+    "hysteresis": "ufm.transitions",
     "BatchSolution": "ufm.solvers.batch",
     "solve_batch": "ufm.solvers.batch",
     "phase_boundaries": "ufm.phase",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from ufm.solvers import solve
     from ufm.solvers.batch import BatchSolution, solve_batch
     from ufm.thresholds import Threshold, collapse_threshold
+    from ufm.transitions import Hysteresis, hysteresis
     from ufm.verification import verify
 
 __all__ = [
@@ -59,6 +62,7 @@ __all__ = [
     "Certificate",
     "ClassPrior",
     "DeepLinear",
+    "Hysteresis",
     "LayerPeeled",
     "LinearDEQ",
     "PenalisedDEQ",
@@ -70,6 +74,7 @@ __all__ = [
     "certify_phase",
     "certify_threshold",
     "collapse_threshold",
+    "hysteresis",
     "measure",
     "phase_boundaries",
     "phase_diagram",

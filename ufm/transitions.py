@@ -1,0 +1,770 @@
+r"""First-order collapse: where a collapsed and an uncollapsed minimum coexist, and the hysteresis this makes in R.
+
+With a penalty on A or a Frobenius budget of A the gauge of a linear DEQ is concave in the singular values: a large one
+draws more of A to itself and so gets cheaper. In the two-group symmetric family (``ufm.reduction``) four numbers
+remain, written here as ``(s_A, s_B, u, v)`` with ``u = s_A + K_A d_A``, ``v = s_B + K_B d_B``. The singular values of
+``Z diag(omega)`` are ``omega_A s_A`` (K_A - 1 times), ``omega_B s_B`` (K_B - 1 times) and
+
+    T = sqrt([K_B (omega_A u)^2 + K_A (omega_B v)^2] / K),
+
+and at fixed v the loss of a minority column is ``CE_B = log(1 + (K_B-1) e^{-s_B} + K_A e^{-s_B (1-1/K_B) - v/K_B})``.
+
+*Landau expansion.* At s_B = 0 its slope in s_B is ``-(K_B-1)/K_B`` whatever v is, so to second order nothing else
+moves along (the mixed derivatives vanish), and its curvature is ``q_B (K_B-1)/K_B`` with q_B the probability of one
+minority class in a minority column, ``K_B q_B = 1 - K_A r_B``. With weight decay and the price
+``g(s) = lam s - lam^2 s^2/(2 lambda_A)`` the objective along the collapsed branch is therefore
+
+    Phi(s_B) = Phi(0) + (K_B-1) sqrt(n_B) (lam - sqrt(n_B)/N) s_B
+                      + (K_B-1) n_B (q_B/N - lam^2/lambda_A) s_B^2 / 2 + O(s_B^3).
+
+So the collapsed branch is a local minimum of the family iff ``n_B <= N^2 lam^2``, and where its curvature is negative
+there, ``lambda_A q_B < N lam^2``, the transition is of first order: another minimum is already lower. As
+``1/K <= q_B <= 1/K_B``, this holds whenever ``lambda_A <= K_B N lam^2``. The converse is false: with a positive
+curvature the minimum far from 0 can still take over first. With a budget of A in place of the penalty, mu the
+multiplier, nu the water level of ``a_i = min(rho, sigma_i/nu)`` and F(tau) the best risk of collapsed logits, the
+curvature is ``(K_B-1) [pi_B q_B - mu/nu] + (K_B-1)^2 F''(tau)``.
+
+Source: derived here; Zhang 2010 for the penalty (MCP).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize, minimize_scalar, root
+
+from ufm._validation import integer, positive
+from ufm.architectures import LinearDEQ, PenalisedDEQ, UnconstrainedFeatures, check_architecture
+from ufm.thresholds import collapse_threshold
+
+__all__ = ["Branch", "Hysteresis", "State", "hysteresis"]
+
+Array = NDArray[np.float64]
+
+#: Largest residual of the stationarity conditions, relative to the forces in balance.
+RESIDUAL = 1e-9
+
+#: Sizes (s_A, d) from which the best point at given s_B and R is looked for: any direction may be small or large.
+STARTS = ((4.0, 2.0), (0.5, 0.1), (12.0, 0.1), (0.5, 8.0), (12.0, 8.0))
+
+#: Range of s_B over which the uncollapsed branch is followed; below it the expansion at 0 decides.
+SMALLEST, LARGEST = 1e-4, 60.0
+
+#: Largest step in log R along the branch, and smallest factor between two s_B.
+STEP, FINEST = 0.3, 1.02
+
+#: Common singular value T after descent below which it is taken for 0 (descent in y, T = |y|^2, is inexact there).
+NEGLIGIBLE = 1e-6
+
+#: The same in a critical point.
+VANISHING = 1e-9
+
+
+@dataclass(frozen=True)
+class State:
+    """A critical point of the symmetric family.
+
+    Attributes:
+        ratio: R = n_A/n_B.
+        s_A, s_B, d_A, d_B: reduced logits ``Z_ij = s_a [i=j] + t_ab``, ``d_A = t_AA - t_BA``, ``d_B = t_BB - t_AB``.
+        a_A, a_B, a_T: singular values of A along the majority's, the minority's and the common direction.
+        value: objective (weight decay) or risk (budgets).
+    """
+
+    ratio: float
+    s_A: float
+    s_B: float
+    d_A: float
+    d_B: float
+    a_A: float
+    a_B: float
+    a_T: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A curve of critical points of the symmetric family, parametrised by s_B (uncollapsed) or R (collapsed).
+
+    Attributes:
+        states: its points, in order.
+        stable: whether each is a local minimum in s_B.
+    """
+
+    states: tuple[State, ...]
+    stable: tuple[bool, ...]
+
+    def __getattr__(self, name: str) -> Array:
+        """A field of the states as an array, e.g. ``branch.ratio``."""
+        if name.startswith("_") or name not in State.__dataclass_fields__:
+            raise AttributeError(name)
+        return np.array([getattr(state, name) for state in self.states])
+
+
+@dataclass(frozen=True)
+class Hysteresis:
+    """The collapse transition of the symmetric family.
+
+    Attributes:
+        first_order: whether the best s_B jumps at the transition.
+        lower, upper: ends (spinodals) of the interval of R with two local minima; equal where there is none.
+        maxwell: R at which the best point of the family changes branch; the end of the collapsed branch where the
+            transition is continuous.
+        jump: (s_B just above, s_B just below) the Maxwell point; both 0 where the transition is continuous.
+        collapsed_end: R down to which the collapsed branch is a local minimum (``n_B = N^2 lam^2`` with weight decay).
+        curvature: second derivative of the objective in s_B at ``collapsed_end``; negative makes the transition first
+            order.
+        collapsed, uncollapsed: the branches; the uncollapsed one with its unstable stretch.
+    """
+
+    first_order: bool
+    lower: float
+    upper: float
+    maxwell: float
+    jump: tuple[float, float]
+    collapsed_end: float
+    curvature: float
+    collapsed: Branch
+    uncollapsed: Branch
+
+    @property
+    def branches(self) -> tuple[Branch, Branch]:
+        """``(collapsed, uncollapsed)``."""
+        return self.collapsed, self.uncollapsed
+
+
+def hysteresis(
+    architecture: Any,
+    num_majority: int,
+    num_minority: int,
+    *,
+    num_samples: float | None = None,
+    majority_count: float | None = None,
+    minority_count: float | None = None,
+    points: int = 40,
+) -> Hysteresis:
+    """Both branches of the collapse transition in R, their ends, and where they exchange the lower value (CE).
+
+    The branches are critical points of the *symmetric* family, in which classes of one group are interchangeable. The
+    nonconvex problem may break that symmetry, so a value here is an upper bound of the optimum, a local minimum is one
+    within the family, and the Maxwell point is that of the family.
+
+    Args:
+        architecture: a ``PenalisedDEQ`` with ``lambda_A``, or a ``LinearDEQ`` with ``E_A``. Without them the problem is
+            convex: there is one branch, and the transition is continuous.
+        num_majority: K_A >= 1.
+        num_minority: K_B >= 2.
+        num_samples, majority_count, minority_count: what is held fixed while R varies, exactly one of them, for a
+            penalised architecture; see :func:`ufm.collapse_threshold`.
+        points: points of every branch, >= 10.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be, or the collapsed branch does not end at any R > 1.
+        ArithmeticError: a branch could not be followed to the accuracy required.
+    """
+    check_architecture(architecture)
+    k_a = integer("num_majority", num_majority, minimum=1)
+    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
+    points = integer("points", points, minimum=10)
+    fixed = {"num_samples": num_samples, "majority_count": majority_count, "minority_count": minority_count}
+    given = {name: positive(name, value) for name, value in fixed.items() if value is not None}
+    family: _Family
+    if isinstance(architecture, PenalisedDEQ):
+        if len(given) != 1:
+            raise ValueError(
+                "exactly one of num_samples, majority_count and minority_count must be given for a penalised "
+                f"architecture, got {sorted(given) or 'none'}"
+            )
+        family = _Penalised(k_a, k_b, architecture, given)
+    elif isinstance(architecture, LinearDEQ):
+        if given:
+            raise ValueError(f"{next(iter(given))} plays no role for {architecture!r}: R alone matters")
+        family = _Budget(k_a, k_b, architecture)
+    else:
+        raise TypeError(f"architecture must be a PenalisedDEQ or a LinearDEQ, got {architecture!r}")
+    return _Tracer(family, points).trace()
+
+
+# the family -------------------------------------------------------------------------------------------------------
+
+
+def _column(k: int, other: int, s: float, w: float) -> tuple[float, float, float, float]:
+    """Loss of a column of a group of ``k`` classes, its derivatives in s and w, and the probability of a sibling."""
+    siblings, rest = -s, -s * (1 - 1 / k) - w / k
+    top = max(0.0, siblings if k > 1 else 0.0, rest)
+    e_0, e_s, e_r = math.exp(-top), (k - 1) * math.exp(siblings - top), other * math.exp(rest - top)
+    total = e_0 + e_s + e_r
+    p_s, p_r = e_s / total, e_r / total
+    loss = math.log1p(e_s + e_r) if top == 0.0 else top + math.log(total)
+    q = p_s / (k - 1) if k > 1 else e_0 / total
+    return loss, -p_s - (1 - 1 / k) * p_r, -p_r / k, q
+
+
+class _Point(NamedTuple):
+    """Unknowns of a critical point: ``x = (s_A, s_B, u, v)``, R and the multiplier (lam for weight decay)."""
+
+    x: Array
+    ratio: float
+    mu: float
+
+
+class _Family:
+    """The symmetric family: critical points, at given R or at given s_B. Subclasses supply the price of A."""
+
+    constrained: bool
+
+    def __init__(self, k_a: int, k_b: int, rho: float) -> None:
+        self.k_a, self.k_b, self.k, self.rho = k_a, k_b, k_a + k_b, rho
+        self.multiplicity = np.array([k_a - 1, k_b - 1, 1.0])
+
+    def counts(self, ratio: float) -> tuple[float, float]:
+        """(n_A, n_B) at R."""
+        raise NotImplementedError
+
+    def equilibrium(self, sigma: Array) -> Array:
+        """Optimal singular values of A for singular values (A, B, T) of the logits."""
+        raise NotImplementedError
+
+    def concavity(self, point: _Point) -> float:
+        """``-d^2 price / d sigma_B^2`` at s_B = 0, mu included."""
+        raise NotImplementedError
+
+    def relaxation(self, point: _Point) -> float:
+        """What a tight budget adds to the curvature in s_B: ``F''(tau) (slope of the gauge)^2/(K_B - 1)^2``."""
+        return 0.0
+
+    def collapsed_end(self) -> float:
+        """R down to which the collapsed branch is a local minimum."""
+        raise NotImplementedError
+
+    def cost(self, x: Array, ratio: float, risk: float) -> float:
+        """Value of the problem at x."""
+        raise NotImplementedError
+
+    def scaled(self, x: Array, ratio: float) -> tuple[Array, float]:
+        """x with all but s_B scaled to feasibility, and the scale."""
+        return x, 1.0
+
+    def weights(self, ratio: float) -> tuple[float, float]:
+        """(omega_A, omega_B) at R."""
+        n_a, n_b = self.counts(ratio)
+        return (1.0, 1.0) if self.constrained else (math.sqrt(n_a), math.sqrt(n_b))
+
+    def pi_b(self, ratio: float) -> float:
+        """Probability of a minority class."""
+        n_a, n_b = self.counts(ratio)
+        return n_b / (self.k_a * n_a + self.k_b * n_b)
+
+    def singular_values(self, x: Array, ratio: float) -> Array:
+        """``(omega_A s_A, omega_B s_B, T)``."""
+        omega_a, omega_b = self.weights(ratio)
+        t = math.hypot(math.sqrt(self.k_b / self.k) * omega_a * x[2], math.sqrt(self.k_a / self.k) * omega_b * x[3])
+        return np.array([omega_a * x[0], omega_b * x[1], t])
+
+    def risk(self, x: Array, ratio: float) -> tuple[float, Array, float]:
+        """Risk, gradient in x and q_B."""
+        mass_b = self.k_b * self.pi_b(ratio)
+        a, a_s, a_w, _ = _column(self.k_a, self.k_b, x[0], x[2])
+        b, b_s, b_w, q = _column(self.k_b, self.k_a, x[1], x[3])
+        mass_a = 1 - mass_b
+        return mass_a * a + mass_b * b, np.array([mass_a * a_s, mass_b * b_s, mass_a * a_w, mass_b * b_w]), q
+
+    def price(self, x: Array, ratio: float) -> Array:
+        """Gradient in x of the gauge, ``sum_i (1 - a_i) m_i d sigma_i/dx``."""
+        omega_a, omega_b = self.weights(ratio)
+        sigma = self.singular_values(x, ratio)
+        slopes = 1 - self.equilibrium(sigma)
+        t = max(sigma[2], 1e-300)
+        return np.array(
+            [
+                slopes[0] * (self.k_a - 1) * omega_a,
+                slopes[1] * (self.k_b - 1) * omega_b,
+                slopes[2] * self.k_b / self.k * omega_a**2 * x[2] / t,
+                slopes[2] * self.k_a / self.k * omega_b**2 * x[3] / t,
+            ]
+        )
+
+    def gauge(self, x: Array, ratio: float) -> float:
+        """``sum_i (1 - a_i) m_i sigma_i``."""
+        sigma = self.singular_values(x, ratio)
+        return float(self.multiplicity @ ((1 - self.equilibrium(sigma)) * sigma))
+
+    def state(self, point: _Point) -> State:
+        """The critical point for the record."""
+        x, ratio, _ = point
+        sigma = self.singular_values(x, ratio)
+        a = self.equilibrium(sigma) * (sigma > 0) * (self.multiplicity > 0)
+        value = self.cost(x, ratio, self.risk(x, ratio)[0])
+        d_a, d_b = (x[2] - x[0]) / self.k_a, (x[3] - x[1]) / self.k_b
+        return State(ratio, *(float(y) for y in (x[0], x[1], d_a, d_b, *a, value)))
+
+    def polish(self, start: _Point, *, ratio_free: bool) -> _Point:
+        """Critical point next to ``start`` with its s_B; R is unknown where ``ratio_free``, else s_B's equation waits.
+
+        A vanishing common direction (total collapse) stays so.
+
+        Raises:
+            ArithmeticError: the residual stays above ``RESIDUAL``.
+        """
+        free = [0] if self.k_a > 1 else []
+        if self.singular_values(start.x, start.ratio)[2] > VANISHING:
+            free += [2, 3]
+        rows = free + [1] * ratio_free + [4] * self.constrained
+        n = len(free)
+        if not rows:
+            return start
+
+        def unpack(y: Array) -> _Point:
+            x = start.x.copy()
+            x[free] = y[:n]
+            if 2 not in free:
+                x[2:] = 0.0
+            ratio = math.exp(y[n]) if ratio_free else start.ratio
+            return _Point(x, ratio, math.exp(y[-1]) if self.constrained else start.mu)
+
+        def equations(y: Array) -> Array:
+            with np.errstate(all="ignore"):
+                x, ratio, mu = unpack(y)
+                gradient, price = self.risk(x, ratio)[1], mu * self.price(x, ratio)
+                residual = (gradient + price) / (np.abs(gradient) + np.abs(price) + 1e-300)
+                last = self.gauge(x, ratio) / self.radius - 1 if self.constrained else 0.0
+                return np.array([*residual, last])[rows]
+
+        y = np.array([*start.x[free], *[math.log(start.ratio)] * ratio_free, *[math.log(start.mu)] * self.constrained])
+        for _ in range(4):  # a kink can stall the secant updates; a fresh start from the best point settles it
+            try:
+                y = root(equations, y, method="hybr", options={"xtol": 1e-14, "maxfev": 2000}).x
+            except (OverflowError, ValueError):
+                break
+            if np.abs(equations(y)).max() <= 1e-3 * RESIDUAL:
+                break
+        error = np.abs(equations(y)).max()
+        if not error <= RESIDUAL:
+            raise ArithmeticError(f"a branch could not be followed: residual {error:.1e} at s_B = {start.x[1]:.3g}")
+        return unpack(y)
+
+    def common_direction_grows(self, point: _Point) -> bool:
+        """Whether a vanishing common direction (T = 0) pays: its force exceeds its price at 0."""
+        x, ratio, mu = point
+        sigma = self.singular_values(x, ratio)
+        if sigma[2] > VANISHING:
+            return False
+        omega_a, omega_b = self.weights(ratio)
+        gradient = self.risk(x, ratio)[1]
+        force = math.hypot(
+            gradient[2] / (math.sqrt(self.k_b / self.k) * omega_a),
+            gradient[3] / (math.sqrt(self.k_a / self.k) * omega_b),
+        )
+        return bool(force > mu * (1 - self.equilibrium(sigma)[2]) * (1 + 1e-9))
+
+    @property
+    def radius(self) -> float:
+        """Radius of the gauge ball, for budgets."""
+        raise NotImplementedError
+
+    def profile(self, s_b: float, ratio: float) -> _Point:
+        """Best point of the family at given s_B and R: descent from several starts, then :meth:`polish`.
+
+        Descent in ``s_A = z^2`` and ``(T_u, T_v) = y |y|``, as in the factors, is smooth at vanishing singular values.
+        """
+        omega_a, omega_b = self.weights(ratio)
+        scale = np.array([math.sqrt(self.k_b / self.k) * omega_a, math.sqrt(self.k_a / self.k) * omega_b])
+
+        def unpack(p: Array) -> Array:
+            trivial = p[1:] * math.hypot(p[1], p[2]) / scale
+            return np.array([p[0] ** 2 if self.k_a > 1 else 0.0, s_b, *trivial])
+
+        def objective(p: Array) -> tuple[float, Array]:
+            raw = unpack(p)
+            x, t = self.scaled(raw, ratio)
+            value, gradient, _ = self.risk(x, ratio)
+            price = self.price(x, ratio)
+            others = [0, 2, 3]
+            mu = -(gradient[others] @ x[others]) / (price[others] @ x[others]) if self.constrained else self.lam
+            full = t * (gradient + mu * price)
+            r = max(math.hypot(p[1], p[2]), 1e-300)
+            # the trivial part of the price, slope T/|T|, is smooth only together with the jacobian
+            d_t = (np.eye(2) * r + np.outer(p[1:], p[1:]) / r) @ (full[2:] / scale)
+            return self.cost(x, ratio, value), np.array([full[0] * 2 * p[0] if self.k_a > 1 else 0.0, *d_t])
+
+        best: tuple[float, Array] | None = None
+        for s, d in STARTS:
+            start = np.array([math.sqrt(s), *np.sqrt(np.array([self.k_a * d, self.k_b * d]) * scale / math.sqrt(2))])
+            found = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-8})
+            if best is None or found.fun < best[0]:
+                best = float(found.fun), found.x
+        x = self.scaled(unpack(best[1]), ratio)[0] if best is not None else np.zeros(4)
+        if self.singular_values(x, ratio)[2] < NEGLIGIBLE:
+            x[2:] = 0.0
+        gradient, price = self.risk(x, ratio)[1], self.price(x, ratio)
+        mu = (
+            -float(gradient[[0, 2, 3]] @ x[[0, 2, 3]]) / float(price[[0, 2, 3]] @ x[[0, 2, 3]])
+            if self.constrained
+            else self.lam
+        )
+        return self.polish(_Point(self.scaled(x, ratio)[0], ratio, mu), ratio_free=False)
+
+    @property
+    def lam(self) -> float:
+        """Strength ``sqrt(lambda_W lambda_H)``, for weight decay."""
+        raise NotImplementedError
+
+    def curvature(self, ratio: float) -> float:
+        """Second derivative in s_B of the best value of the family at s_B = 0, see the module's docstring."""
+        point = self.profile(0.0, ratio)
+        q = self.risk(point.x, ratio)[2]
+        weight = self.weights(ratio)[1] ** 2
+        bend = self.pi_b(ratio) * q - weight * self.concavity(point)
+        return (self.k_b - 1) * (bend + (self.k_b - 1) * self.relaxation(point))
+
+
+class _Penalised(_Family):
+    """``f + sum_i g(sigma_i)``, g the capped MCP."""
+
+    constrained = False
+
+    def __init__(self, k_a: int, k_b: int, architecture: PenalisedDEQ, given: dict[str, float]) -> None:
+        super().__init__(k_a, k_b, architecture.rho)
+        self._lam = math.sqrt(architecture.lambda_W * architecture.lambda_H)
+        self.lambda_a = architecture.lambda_A
+        ((self.fixed, self.amount),) = given.items()
+
+    @property
+    def lam(self) -> float:
+        return self._lam
+
+    def counts(self, ratio: float) -> tuple[float, float]:
+        if self.fixed == "num_samples":
+            n_b = self.amount / (self.k_a * ratio + self.k_b)
+        else:
+            n_b = self.amount if self.fixed == "minority_count" else self.amount / ratio
+        return ratio * n_b, n_b
+
+    def equilibrium(self, sigma: Array) -> Array:
+        if self.lambda_a is None:
+            return np.full(3, self.rho)
+        return np.minimum(self.rho, self.lam * sigma / self.lambda_a)
+
+    def cost(self, x: Array, ratio: float, risk: float) -> float:
+        sigma = self.singular_values(x, ratio)
+        a = self.equilibrium(sigma)
+        return risk + float(self.multiplicity @ (self.lam * (1 - a) * sigma + 0.5 * (self.lambda_a or 0.0) * a**2))
+
+    def concavity(self, point: _Point) -> float:
+        return 0.0 if self.lambda_a is None else self.lam**2 / self.lambda_a
+
+    def collapsed_end(self) -> float:
+        strength = self.lam * (1 - self.rho if self.lambda_a is None else 1.0)
+        explicit = UnconstrainedFeatures(strength, strength)
+        fixed: dict[str, Any] = {self.fixed: self.amount}
+        ratio = collapse_threshold(explicit, self.k_a, self.k_b, **fixed).ratio
+        if ratio <= 1.0:
+            raise ValueError(f"{self.fixed} must let the minority grow at R = 1, n_B > N^2 lam^2, got {self.amount}")
+        return ratio
+
+
+class _Budget(_Family):
+    """``f`` over ``|Z|_* - max {<a, sigma>: 0 <= a_i <= rho, |a|^2 <= E_A} <= tau``."""
+
+    constrained = True
+
+    def __init__(self, k_a: int, k_b: int, architecture: LinearDEQ) -> None:
+        super().__init__(k_a, k_b, architecture.rho)
+        self.tau = self.k * math.sqrt(architecture.E_W * architecture.E_H)
+        self.budget = math.inf if architecture.E_A is None else architecture.E_A
+
+    @property
+    def radius(self) -> float:
+        return self.tau
+
+    def counts(self, ratio: float) -> tuple[float, float]:
+        return ratio, 1.0
+
+    def _water(self, sigma: Array) -> tuple[Array, float]:
+        """``a_i = min(rho, sigma_i/nu)`` and 1/nu; a vanishing sigma_i gets what is left over."""
+        m = self.multiplicity
+        top = float(sigma.max())
+        capped = m == 0
+        if top <= 0:
+            return np.zeros(3), 0.0
+        sigma = np.maximum(sigma, 1e-150 * top)
+        while not capped.all():
+            left = max(0.0, self.budget - self.rho**2 * float(m[capped].sum()))
+            inverse = math.sqrt(left / float(m[~capped] @ sigma[~capped] ** 2))
+            over = ~capped & (inverse * sigma >= self.rho)
+            if not over.any():
+                return np.where(capped, self.rho, inverse * sigma), inverse
+            capped = capped | over
+        return np.full(3, self.rho), 0.0
+
+    def equilibrium(self, sigma: Array) -> Array:
+        return self._water(sigma)[0]
+
+    def cost(self, x: Array, ratio: float, risk: float) -> float:
+        return risk
+
+    def scaled(self, x: Array, ratio: float) -> tuple[Array, float]:
+        if x[1] == 0.0:
+            t = self.tau / max(self.gauge(x, ratio), 1e-300)
+        else:
+
+            def excess(log_t: float) -> float:
+                return (
+                    self.gauge(np.array([1.0, 0.0, 1.0, 1.0]) * x * math.exp(log_t) + [0, x[1], 0, 0], ratio) - self.tau
+                )
+
+            if excess(-40.0) > 0:
+                raise ArithmeticError(f"s_B = {x[1]:.6g} alone exceeds the budgets")
+            t = math.exp(brentq(excess, -40.0, 40.0, xtol=1e-14))
+        return np.array([t * x[0], x[1], t * x[2], t * x[3]]), t
+
+    def concavity(self, point: _Point) -> float:
+        a, inverse = self._water(self.singular_values(point.x, point.ratio))
+        # with part of the budget idle a_B is what is left of it, and does not grow with s_B
+        return point.mu * inverse if a[1] < 1e-100 else 0.0
+
+    def relaxation(self, point: _Point) -> float:
+        step = 1e-4 * self.tau
+        multipliers = []
+        for sign in (1, -1):
+            self.tau += sign * step
+            moved = self.polish(point._replace(x=self.scaled(point.x, point.ratio)[0]), ratio_free=False)
+            self.tau -= sign * step
+            multipliers.append(moved.mu)
+        slope = 1 - self.equilibrium(self.singular_values(point.x, point.ratio))[1]
+        return slope**2 * (multipliers[1] - multipliers[0]) / (2 * step)
+
+    def collapsed_end(self) -> float:
+        def excess(log_ratio: float) -> float:
+            point = self.profile(0.0, math.exp(log_ratio))
+            slope = 1 - self.equilibrium(self.singular_values(point.x, point.ratio))[1]
+            return math.log(point.mu * slope) - math.log(self.pi_b(point.ratio))
+
+        # upwards from R = 1; after two stable steps in a row the collapsed branch stays stable
+        grid, last, run = 0.0, None, 0
+        while run < 2:
+            if excess(grid) >= 0:
+                run += 1
+            else:
+                last, run = grid, 0
+            grid += 0.5
+            if grid > 60:
+                raise ValueError(f"no R below e^60 collapses the minority at tau = {self.tau:.6g}")
+        if last is None:
+            raise ValueError(f"the minority is collapsed at every R >= 1 at tau = {self.tau:.6g}")
+        return math.exp(brentq(excess, last, last + 0.5, xtol=1e-13, rtol=1e-14))
+
+
+# following the branches -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Local minima between two turning points: R falls as s_B grows from the first point to the last."""
+
+    points: tuple[_Point, ...]
+    values: tuple[float, ...]
+
+    @property
+    def ratios(self) -> tuple[float, float]:
+        """(smallest, largest) R."""
+        return self.points[-1].ratio, self.points[0].ratio
+
+
+class _Tracer:
+    """Follows the uncollapsed branch from the end of the collapsed one; finds where they exchange the lower value."""
+
+    def __init__(self, family: _Family, points: int) -> None:
+        self.family = family
+        self.points = points
+        self.continuation: _Stretch | None = None
+
+    def trace(self) -> Hysteresis:
+        """Everything :func:`hysteresis` returns."""
+        end = self.family.collapsed_end()
+        curve, stretches = self._march(end)
+        if stretches and stretches[0].points[0].x[1] == 0.0:
+            self.continuation = stretches.pop(0)
+        lower, upper = self._overlap(end, stretches)
+        maxwell, jump = self._maxwell(end, stretches, lower, upper)
+        stable = {id(p) for stretch in [*stretches, *filter(None, [self.continuation])] for p in stretch.points}
+        states = tuple(self.family.state(p) for p in curve)
+        top = 2 * max(end, upper)
+        ratios = np.concatenate(
+            [np.geomspace(1.0, end, self.points // 3), np.geomspace(end, top, self.points // 3)[1:]]
+        )
+        collapsed = [self.family.state(self.family.profile(0.0, float(r))) for r in ratios]
+        return Hysteresis(
+            first_order=jump[1] > jump[0],
+            lower=lower,
+            upper=upper,
+            maxwell=maxwell,
+            jump=jump,
+            collapsed_end=end,
+            curvature=self.family.curvature(end),
+            collapsed=Branch(tuple(collapsed), tuple(bool(r >= end * (1 - 1e-12)) for r in ratios)),
+            uncollapsed=Branch(states, tuple(id(p) in stable for p in curve)),
+        )
+
+    def _at(self, s_b: float, near: _Point) -> _Point:
+        """Critical point at s_B continuing that at ``near``."""
+        x = near.x.copy()
+        x[1] = s_b
+        return self.family.polish(near._replace(x=x), ratio_free=True)
+
+    def _best_at(self, s_b: float, near: _Point) -> tuple[_Point, bool]:
+        """Critical point in s_B of the best value over all else, and whether it continues that at ``near``."""
+        try:
+            point, smooth = self._at(s_b, near), True
+        except ArithmeticError:
+            point, smooth = near._replace(x=self.family.profile(s_b, near.ratio).x), False
+            point = self._at(s_b, point)
+        for _ in range(5):
+            better = self.family.profile(s_b, point.ratio)
+            value = self.family.state(point).value
+            if self.family.state(better).value > value - 1e-9 * abs(value):
+                break
+            point, smooth = self._at(s_b, better), False
+        return point, smooth
+
+    def _march(self, end: float) -> tuple[list[_Point], list[_Stretch]]:
+        """The branch up to R = 1 with its turning points, and its stable stretches."""
+        current = self.family.profile(0.0, end)
+        pieces = [[current]]
+        ahead = list(np.geomspace(SMALLEST, LARGEST, self.points))[::-1]
+        while ahead and current.ratio >= 1:
+            s, last = float(ahead.pop()), float(current.x[1])
+            found = None
+            with contextlib.suppress(ArithmeticError):
+                found = self._best_at(s, current)
+            if (found is None or abs(math.log(found[0].ratio / current.ratio)) > STEP) and s > last * FINEST > 0:
+                ahead += [s, math.sqrt(s * last)]
+                continue
+            if found is None:
+                break  # the family has no critical point of that size
+            current, smooth = found
+            if smooth:
+                pieces[-1].append(current)
+            else:
+                pieces.append([current])
+        curve: list[_Point] = []
+        stretches: list[list[_Point]] = []
+        for i, piece in enumerate(pieces):
+            # the best of all else may change at some s_B, yet each of the two stays a critical point beyond it
+            before = [p.x[1] for q in pieces[:i] for p in q][::-1]
+            after = [p.x[1] for q in pieces[i + 1 :] for p in q]
+            piece = [*self._extend(piece[0], before)[::-1], *piece, *self._extend(piece[-1], after)]
+            piece = self._with_turning_points(piece)
+            curve += piece
+            run: list[_Point] = []
+            for point in piece:
+                if run and point.ratio >= run[-1].ratio:
+                    stretches += [run] * (len(run) > 1)
+                    run = []
+                run.append(point)
+            stretches += [run] * (len(run) > 1)
+        return curve, [_Stretch(tuple(r), tuple(self.family.state(p).value for p in r)) for r in stretches]
+
+    def _extend(self, start: _Point, sizes: list[float]) -> list[_Point]:
+        """The branch through ``start`` at further s_B, while it stays a minimum in the common direction."""
+        points: list[_Point] = []
+        for s in sizes:
+            try:
+                point = self._at(s, points[-1] if points else start)
+            except ArithmeticError:
+                break
+            if point.ratio < 1 or self.family.common_direction_grows(point):
+                break
+            points.append(point)
+        return points
+
+    def _with_turning_points(self, piece: list[_Point]) -> list[_Point]:
+        refined = piece[:1]
+        for left, middle, right in zip(piece, piece[1:], piece[2:], strict=False):
+            refined.append(middle)
+            sign = 1.0 if middle.ratio < min(left.ratio, right.ratio) else -1.0
+            if sign > 0 or middle.ratio > max(left.ratio, right.ratio):
+                found = minimize_scalar(
+                    lambda s, near=middle, sign=sign: sign * math.log(self._at(s, near).ratio),
+                    bounds=(left.x[1], right.x[1]),
+                    method="bounded",
+                    options={"xatol": 1e-10},
+                )
+                turn = self._at(float(found.x), middle)
+                at = len(refined) - (turn.x[1] < middle.x[1])
+                refined.insert(at, turn)
+        return refined + piece[1:][-1:]
+
+    def _overlap(self, end: float, stretches: list[_Stretch]) -> tuple[float, float]:
+        """Hull of the R with two local minima or more."""
+        spans = [
+            (end if self.continuation is None else self.continuation.ratios[0], math.inf),
+            *(s.ratios for s in stretches),
+        ]
+        pairs = [(max(a[0], b[0]), min(a[1], b[1])) for i, a in enumerate(spans) for b in spans[:i]]
+        pairs = [(low, high) for low, high in pairs if high > low * (1 + 1e-9)]
+        return (min(p[0] for p in pairs), max(p[1] for p in pairs)) if pairs else (end, end)
+
+    def _minimum(self, stretch: _Stretch | None, end: float, ratio: float) -> tuple[float, float]:
+        """(value, s_B) at R of a stretch's minimum, or of the collapsed branch's; infinite where it has none."""
+        if stretch is None:
+            if ratio >= end:
+                return self.family.state(self.family.profile(0.0, ratio)).value, 0.0
+            # a branch that leaves s_B = 0 continuously is the collapsed one's continuation
+            stretch = self.continuation
+            if stretch is None:
+                return math.inf, 0.0
+        low, high = stretch.ratios
+        if not low <= ratio <= high:
+            return math.inf, 0.0
+        i = next(i for i, p in enumerate(stretch.points[1:]) if p.ratio <= ratio)
+        left, right = stretch.points[i], stretch.points[i + 1]
+
+        def excess(s: float) -> float:
+            near = left if s - left.x[1] < right.x[1] - s else right
+            return (near if s == near.x[1] else self._at(s, near)).ratio - ratio
+
+        s_b = brentq(excess, left.x[1], right.x[1], xtol=1e-13)
+        x = left.x + (right.x - left.x) * (s_b - left.x[1]) / (right.x[1] - left.x[1])
+        x[1] = s_b
+        mu = left.mu if s_b - left.x[1] < right.x[1] - s_b else right.mu
+        point = self.family.polish(_Point(x, ratio, mu), ratio_free=True)
+        return self.family.state(point).value, s_b
+
+    def _maxwell(
+        self, end: float, stretches: list[_Stretch], lower: float, upper: float
+    ) -> tuple[float, tuple[float, float]]:
+        """The largest R at which the best minimum changes branch, and s_B above and below it."""
+        if upper <= lower:
+            return end, (0.0, 0.0)
+        branches: list[_Stretch | None] = [None, *stretches]
+        inside = np.geomspace(lower, upper, 26)
+        inside[0], inside[-1] = lower * (1 + 1e-9), upper * (1 - 1e-9)
+
+        def best(ratio: float) -> int:
+            return int(np.argmin([self._minimum(b, end, ratio)[0] for b in branches]))
+
+        above = best(float(inside[-1]))
+        for high, low in zip(inside[::-1], inside[-2::-1], strict=False):
+            below = best(float(low))
+            if below != above:
+                first, second = branches[above], branches[below]
+                # a branch that ends between the two points is infinite beyond its end: shrink to the overlap
+                start = end if self.continuation is None else self.continuation.ratios[0]
+                ends = [start if b is None else b.ratios[0] for b in (first, second)]
+                tops = [math.inf if b is None else b.ratios[1] for b in (first, second)]
+                low, high = max(float(low), *ends), min(float(high), *tops)
+
+                def difference(ratio: float, first: Any = first, second: Any = second) -> float:
+                    return self._minimum(first, end, ratio)[0] - self._minimum(second, end, ratio)[0]
+
+                if difference(low) * difference(high) < 0:
+                    ratio = brentq(difference, low, high, rtol=1e-13)
+                    return ratio, (self._minimum(first, end, ratio)[1], self._minimum(second, end, ratio)[1])
+                above = below
+        return end, (0.0, 0.0)
