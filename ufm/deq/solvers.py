@@ -86,23 +86,25 @@ class _State:
         self.f, self.shape, self.dtype, self.tol, self.relative = f, z0.shape, z0.dtype, tol, relative
         rows = z0.reshape(z0.shape[0], z0.shape[1:].numel())
         self.z = rows.to(torch.promote_types(z0.dtype, torch.float32), copy=True)
-        batch = len(self.z)
-        self.residuals = torch.full((batch,), torch.inf, dtype=self.z.dtype, device=z0.device)
+        self.batch = self.num_active = len(rows)
+        self.residuals = torch.full((self.batch,), torch.inf, dtype=self.z.dtype, device=z0.device)
         self.norm = self.residuals
         self.tiny = torch.finfo(self.z.dtype).tiny
-        self.steps = torch.zeros(batch, dtype=torch.long, device=z0.device)
-        self.active = torch.ones(batch, dtype=torch.bool, device=z0.device)
-        self.num_active = batch
+        self.count = 0
+        self.steps = torch.zeros(self.batch, dtype=torch.long, device=z0.device)
+        self.active = torch.ones(self.batch, dtype=torch.bool, device=z0.device)
         self.seen = z0.dtype
 
     def evaluate(self) -> tuple[Tensor, Tensor]:
         """``f(z)`` and ``f(z) - z`` at the current iterates; updates residuals, freezes what has converged."""
-        point = self.z.to(self.dtype)
+        point = self.z
+        if self.dtype != point.dtype:
+            point = point.to(self.dtype)
+            self.z = point.to(self.z.dtype)
         image = self.f(point.view(self.shape))
         if image.shape != self.shape:
             raise ValueError(f"f must keep the shape of z, {tuple(self.shape)}, but returned {tuple(image.shape)}")
         self.seen = image.dtype
-        self.z = point.to(self.z.dtype)
         image = image.reshape(self.z.shape).to(self.z.dtype)
         residual = image - self.z
         self.norm = torch.linalg.vector_norm(residual, dim=1)
@@ -111,13 +113,22 @@ class _State:
             residuals = self.norm / torch.linalg.vector_norm(image, dim=1).clamp_min_(self.tiny)
         else:
             residuals = self.relative(self.z, image)
-        self.steps += self.active
-        if self.num_active < len(self.z):
-            residuals = torch.where(self.active, residuals, self.residuals)
-        self.residuals = residuals
-        self.active = self.active & ~(residuals <= self.tol)
+        self.count += 1
+        met = residuals <= self.tol
+        if self.all_active:
+            self.residuals = residuals
+            if not bool(met.any()):
+                return image, residual
+        self.residuals = torch.where(self.active, residuals, self.residuals)
+        self.steps = torch.where(self.active, self.count, self.steps)
+        self.active = self.active & ~met
         self.num_active = int(self.active.sum())
         return image, residual
+
+    @property
+    def all_active(self) -> bool:
+        """No sample is frozen yet: what follows may spare the masks."""
+        return self.num_active == self.batch
 
     @property
     def done(self) -> bool:
@@ -126,12 +137,13 @@ class _State:
 
     def move(self, z: Tensor) -> None:
         """Set the iterates of the active samples."""
-        self.z = z if self.num_active == len(z) else torch.where(self.active[:, None], z, self.z)
+        self.z = z if self.all_active else torch.where(self.active[:, None], z, self.z)
 
     def result(self) -> FixedPoint:
         """Package the state; NaN residuals count as not converged."""
         z = self.z.to(self.dtype).view(self.shape)
-        return FixedPoint(z, self.residuals, self.steps, self.residuals <= self.tol, self.seen)
+        steps = torch.where(self.active, self.count, self.steps)
+        return FixedPoint(z, self.residuals, steps, self.residuals <= self.tol, self.seen)
 
 
 def fixed_point(f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relative | None = None, /) -> FixedPoint:
@@ -166,7 +178,9 @@ class _Safeguard:
         ``lost`` has shape (batch,), or is None when no sample is. Frozen samples are never lost.
         """
         norm = self.state.norm
-        better = (norm < self.norm) | ~self.state.active
+        better = norm < self.norm
+        if not self.state.all_active:
+            better |= ~self.state.active
         if bool(better.all()):
             self.norm, self.image, self.residual = norm, image, residual
             self.stale.zero_()
@@ -205,37 +219,45 @@ def anderson(f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relative 
     guard = _Safeguard(2 * memory, state, image, residual)
     all_residuals = image.new_zeros(batch, memory, n)
     all_images = image.new_zeros(batch, memory, n)
-    coefficients = image.new_zeros(batch, memory)  # of the residual in the basis
+    residual_basis, image_basis = all_residuals[:, :0], all_images[:, :0]
+    coefficients = image.new_zeros(batch, 0)  # of the residual in the basis
     for step in range(max_steps - 1):
         if state.done:
             break
-        slot, filled = step % memory, min(step, memory)
-        state.move(_minus(image, coefficients[:, :filled], all_images[:, :filled]))
+        state.move(_minus(image, coefficients, image_basis))
         previous_image, previous_residual = image, residual
         image, residual = state.evaluate()
         if state.done:
             break
-        all_residuals[:, slot] = 0
-        all_images[:, slot] = 0
-        coefficients[:, slot] = 0
-        residual_basis, image_basis = all_residuals[:, :filled], all_images[:, :filled]
+        slot = step % memory
+        if step >= memory:
+            all_residuals[:, slot] = 0
+            all_images[:, slot] = 0
+            coefficients[:, slot] = 0
         q = residual - previous_residual
         length = torch.linalg.vector_norm(q, dim=1, keepdim=True)
         # Gram-Schmidt, twice: q is then orthogonal to rounding (Kahan). The first inner products are differences of
         # those that the next step needs anyway, and the images follow once.
         now = _rows_times(residual_basis, residual)
-        first = now - coefficients[:, :filled]
+        first = now - coefficients
         q = _minus(q, first, residual_basis)
         second = _rows_times(residual_basis, q)
         q = _minus(q, second, residual_basis)
         p = _minus(image - previous_image, first + second, image_basis)
         kept = torch.linalg.vector_norm(q, dim=1, keepdim=True)
         usable = kept > DEPENDENT * length
-        scale = torch.where(usable, 1 / kept, 0.0)
-        all_residuals[:, slot] = q = torch.where(usable, q * scale, 0.0)
-        all_images[:, slot] = torch.where(usable, p * scale, 0.0)
-        coefficients[:, :filled] = now
-        coefficients[:, slot] = torch.linalg.vecdot(q, residual)
+        q, p = q / kept, p / kept
+        if not bool(usable.all()):
+            q, p = torch.where(usable, q, 0.0), torch.where(usable, p, 0.0)
+        all_residuals[:, slot] = q
+        all_images[:, slot] = p
+        along = torch.linalg.vecdot(q, residual)
+        if step < memory:
+            coefficients = torch.cat([now, along[:, None]], dim=1)
+            residual_basis, image_basis = all_residuals[:, : step + 1], all_images[:, : step + 1]
+        else:
+            coefficients = now
+            coefficients[:, slot] = along
         image, residual, lost = guard.check(image, residual)
         if lost is not None:
             all_residuals[lost] = 0
@@ -285,16 +307,20 @@ def broyden(f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relative |
         if state.done:
             break
         change, z = residual - previous, state.z
-        all_us[:, slot] = 0
-        all_vs[:, slot] = 0
+        if i >= memory:
+            all_us[:, slot] = 0
+            all_vs[:, slot] = 0
         v = _minus(-step, -_rows_times(us, step), vs)
         denominator = torch.linalg.vecdot(v, change)[:, None]
         size = torch.linalg.vector_norm(v, dim=1) * torch.linalg.vector_norm(change, dim=1)
         # No update where the secant condition is degenerate: frozen samples, exact repetitions, overflow.
         usable = denominator.abs() > DEPENDENT * size[:, None]
         u = _minus(step + change, _rows_times(vs, change), us)
-        all_us[:, slot] = torch.where(usable, u / denominator, 0.0)
-        all_vs[:, slot] = torch.where(usable, v, 0.0)
+        u = u / denominator
+        if not bool(usable.all()):
+            u, v = torch.where(usable, u, 0.0), torch.where(usable, v, 0.0)
+        all_us[:, slot] = u
+        all_vs[:, slot] = v
         image, residual, lost = guard.check(image, residual)
         if lost is not None:
             z = image - residual
