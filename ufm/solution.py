@@ -16,9 +16,55 @@ from ufm.problem import Problem
 if TYPE_CHECKING:
     from ufm.geometry import Geometry
 
-__all__ = ["Solution"]
+__all__ = ["LocalMinimum", "Solution"]
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LocalMinimum:
+    """A local minimum that a search from many starts has found.
+
+    Attributes:
+        value: risk (budgets) or objective (weight decay).
+        share: fraction of the starts that ended here, a measure of its basin under the search's own starts.
+        stationarity: ``|x| |grad log(value)|`` in the variables x of the search.
+        is_minimum: whether the Hessian in these variables has no negative eigenvalue; None where it was not formed.
+        logits: Z, shape (K, K).
+        geometry: of the factors: singular values, rank, phase, named structure, ...
+    """
+
+    value: float
+    share: float
+    stationarity: float
+    is_minimum: bool | None
+    logits: Array = field(repr=False)
+    geometry: Geometry = field(repr=False)
+
+    @property
+    def rank(self) -> int:
+        """Rank of the logits."""
+        return self.geometry.rank
+
+    @property
+    def singular_values(self) -> Array:
+        """Singular values (K,) of the logits, descending."""
+        return self.geometry.singular_values
+
+    @property
+    def phase(self) -> str:
+        """``"none"``, ``"partial"`` or ``"total"``."""
+        return self.geometry.phase
+
+    @property
+    def structure(self) -> str:
+        """Name of the features' configuration, see :func:`ufm.geometry.name_structure`."""
+        return self.geometry.structure
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the logits, as JSON types."""
+        names = ("value", "share", "stationarity", "is_minimum", "rank", "phase", "structure")
+        return {name: getattr(self, name) for name in names} | {"singular_values": self.singular_values.tolist()}
 
 
 @dataclass(frozen=True)
@@ -27,9 +73,10 @@ class Solution:
 
     Attributes:
         problem: what was solved.
-        method: the solver, ``"reduced"``, ``"nuclear"``, ``"sdp"`` or ``"direct"``.
+        method: the solver, ``"reduced"``, ``"nuclear"``, ``"sdp"``, ``"direct"`` or ``"search"``.
         value: optimal risk (budgets) or objective (weight decay) found.
-        lower: lower bound on the optimal value from weak duality, in floating point.
+        lower: lower bound on the optimal value from weak duality, in floating point; that of a convex relaxation where
+            the problem is not convex.
         upper: upper bound: the value at a feasible point. ``ufm.certify`` makes both rigorous.
         multiplier: mu; for budgets the multiplier of the constraint (0 when it is idle), else the strength.
         is_global: True when the duality gap is closed; None when only a best point was found.
@@ -39,6 +86,7 @@ class Solution:
         collapsed: for every group of the prior whether s_a = 0, where the method decides it exactly; else None.
         phase: ``"none"``, ``"partial"`` or ``"total"``, where the method decides it exactly; else None (the geometry
             then decides numerically).
+        local_minima: the distinct local minima a search found, best first; empty for the other methods.
     """
 
     problem: Problem
@@ -55,6 +103,7 @@ class Solution:
     _factors: Factors | None = field(default=None, repr=False)
     collapsed: tuple[bool, ...] | None = None
     phase: str | None = None
+    local_minima: tuple[LocalMinimum, ...] = field(default=(), repr=False)
 
     @property
     def gap(self) -> float:

@@ -1,6 +1,7 @@
 """Geometry: frames, distances to them, and the geometry of a solution."""
 
 from ufm.geometry._solution_geometry import PHASES, Geometry, collapse, group_scales
+from ufm.geometry.codes import name_structure
 from ufm.geometry.distances import (
     centred,
     cosine_matrix,
@@ -34,6 +35,7 @@ __all__ = [
     "gram_distance",
     "group_scales",
     "mean_pairwise_cosine",
+    "name_structure",
     "orthogonal_frame",
     "procrustes_distance",
     "random_isometry",

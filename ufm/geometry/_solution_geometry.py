@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ufm._validation import one_of
 from ufm.architectures import Factors
+from ufm.geometry.codes import name_structure
 from ufm.geometry.distances import centred, cosine_matrix, etf_error, mean_pairwise_cosine, self_duality_error
 from ufm.priors import ClassPrior
 
@@ -55,6 +56,8 @@ class Geometry:
             its logits vanish; there only the rank tells.
         phase: ``"none"``; ``"partial"`` if a group is collapsed; ``"total"`` if moreover the centred logits of such a
             group vanish, so that its features carry nothing.
+        structure: name of the configuration of H, not centred: ``"simplex ETF"``, ``"square"``, ``"octahedron"``, ...,
+            ``"softmax code of rank r"``; see :func:`ufm.geometry.name_structure`.
     """
 
     etf_error: float
@@ -69,6 +72,7 @@ class Geometry:
     group_scales: tuple[float | None, ...]
     collapsed: tuple[bool, ...]
     phase: str
+    structure: str
 
     @classmethod
     def of(
@@ -127,6 +131,7 @@ class Geometry:
             group_scales=group_scales(z, groups),
             collapsed=flags,
             phase=found,
+            structure=name_structure(h),
         )
 
     @property

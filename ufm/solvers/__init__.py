@@ -1,4 +1,4 @@
-"""Solvers for the convex problem on the logits, four independent methods behind one function."""
+"""Solvers behind one function: four independent ones for the convex problem on the logits, a search for the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ufm.solution import Solution
 
 __all__ = ["METHODS", "solve"]
 
-METHODS = ("auto", "reduced", "nuclear", "sdp", "direct")
+METHODS = ("auto", "reduced", "nuclear", "sdp", "direct", "search")
 
 #: Above this number of groups the symmetry reduction no longer pays and ``auto`` takes the K x K method.
 MAX_AUTO_GROUPS = 12
@@ -27,7 +27,7 @@ def solve(
     seed: int = 0,
     **options: Any,
 ) -> Solution:
-    """Solve the layer-peeled, unconstrained-features or linear-DEQ problem to global optimality.
+    """Solve the problem of an architecture, a prior and a loss: to global optimality where it is convex.
 
     Args:
         architecture: one of ``LayerPeeled``, ``UnconstrainedFeatures``, ``DeepLinear``, ``LinearDEQ``,
@@ -36,9 +36,10 @@ def solve(
         loss: ``"ce"`` or ``"mse"``.
         method: ``"reduced"`` (symmetry reduction; exact for equal counts), ``"nuclear"`` (K x K logits, any prior),
             ``"sdp"`` (Fang et al.'s 2K x 2K relaxation with CVXPY), ``"direct"`` (the factors themselves from random
-            starts), or ``"auto"``.
+            starts), ``"search"`` (local minima from many starts, with a lower bound: the one for architectures whose
+            gauge is not convex), or ``"auto"``.
         dim: feature dimension d of the returned factors (default K); at least the rank of the optimum.
-        seed: seed of the random starts of ``"direct"``; the other methods are deterministic.
+        seed: seed of the random starts of ``"direct"`` and ``"search"``; the other methods are deterministic.
         **options: passed to the chosen method, see the functions of this package.
 
     Returns:
@@ -53,7 +54,8 @@ def solve(
         dim = integer("dim", dim, minimum=1)
     integer("seed", seed, minimum=0)
     if method == "auto":
-        method = "reduced" if len(problem.prior.groups) <= MAX_AUTO_GROUPS else "nuclear"
+        convex = "reduced" if len(problem.prior.groups) <= MAX_AUTO_GROUPS else "nuclear"
+        method = convex if problem.is_convex else "search"
     if method == "reduced":
         from ufm.solvers.reduced import solve_reduced
 
@@ -66,6 +68,10 @@ def solve(
         from ufm.solvers.sdp import solve_sdp
 
         return solve_sdp(problem, dim=dim, **options)
+    if method == "search":
+        from ufm.solvers.search import solve_search
+
+        return solve_search(problem, dim=dim, seed=seed, **options)
     from ufm.solvers.direct import solve_direct
 
     return solve_direct(problem, dim=dim, seed=seed, **options)

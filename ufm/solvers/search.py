@@ -1,0 +1,560 @@
+r"""``method="search"``: local minima of a problem that need not be convex, from many starts, with a lower bound.
+
+The K x K logits are written ``Y = Z diag(omega) = P diag(t)^{M-2} Q`` with r columns of P and rows of Q, and the
+gauge's inner minimiser is put in. With ``p_i = (|P_i|^2 + |Q_i|^2)/2``:
+
+* Frobenius budget (and spectral bound): ``Z = tau P Q / Omega(p)``, ``Omega(p) = sum_i (1 - a_i) p_i`` with a from
+  water-filling, so that ``d Omega / d p_i = 1 - a_i``;
+* penalty on A: ``f(Z) + sum_i g(p_i)``, ``g'(p_i) = lam (1 - a_i)``;
+* M factors: ``Z = (tau^{2/M} / S)^{M/2} P diag(t)^{M-2} Q``, ``S = sum_i (|P_i|^2 + |Q_i|^2 + (M-2) t_i^2) / M``.
+
+Every such point is a feasible set of factors (W, A, H) or (W_1, ..., W_M), A or the middle factors diagonal, and the
+singular value decomposition of the optimal logits is one: the parametrisation loses nothing (theory section 2). It is
+smooth but for jumps of the second derivative where an entry of a meets the cap, free of constraints, and under budgets
+scale-invariant, a slack coordinate y adding ``y^2/2`` to Omega or S where a point need not use all of tau.
+
+Each start descends by L-BFGS, distinct end points are polished by Newton's method with a pseudo-inverse on the orbits
+of rotations, and a stationary point whose Hessian has a negative eigenvalue is left along it, downhill, until none has.
+What is found is a list of local minima *of this parametrisation*, the least an upper bound of the optimal value; a
+convex relaxation bounds it from below, and only where the two meet is a minimum called global.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize, minimize_scalar
+from threadpoolctl import threadpool_limits
+
+from ufm._validation import integer, positive
+from ufm.architectures import Constrained, DeepLinear, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures, water_filling
+from ufm.geometry import Geometry
+from ufm.losses import CrossEntropy
+from ufm.problem import Problem
+from ufm.solution import LocalMinimum, Solution
+from ufm.solvers._conclude import is_closed
+
+__all__ = ["RELAXATIONS", "relaxed_lower_bound", "solve_search"]
+
+Array = NDArray[np.float64]
+
+#: Relative size of ``|x| |grad log F(x)|`` up to which a point counts as stationary.
+STATIONARY = 1e-9
+#: Curvature below this fraction of the largest counts as none: an orbit of rotations, or a flat valley.
+_FLAT = 1e-6
+#: Relative differences up to which two minima are one, in value and in logits.
+_SAME_VALUE, _SAME_LOGITS = 1e-8, 1e-4
+#: With more variables than this no Hessian is formed: no Newton polish, and saddles are not told from minima.
+_MAX_NEWTON = 1000
+_MAX_ESCAPES = 6
+
+
+def solve_search(
+    problem: Problem,
+    *,
+    dim: int | None = None,
+    seed: int = 0,
+    starts: int = 100,
+    rank: int | None = None,
+    tol: float = 1e-9,
+    max_iter: int = 3000,
+) -> Solution:
+    """Search for the local minima of ``problem`` from structured and random starts.
+
+    Args:
+        problem: what to solve, convex or not.
+        dim: feature dimension of the returned factors, default K.
+        seed: seed >= 0 of the starts.
+        starts: number of starts >= 1: codes of every kind, then random ones; see the module's docstring.
+        rank: number r >= 1 of terms, default the bound K - 1 (CE) or K (MSE) of the optimal rank.
+        tol: relative gap > 0 between value and lower bound up to which the best minimum counts as global.
+        max_iter: L-BFGS iterations per descent >= 1.
+
+    Returns:
+        The best minimum; ``local_minima`` lists all distinct ones, best first, ``lower`` comes from
+        :func:`relaxed_lower_bound`, ``is_global`` is True where the gap is closed and None otherwise. ``info`` holds
+        ``starts``, ``stationary_points``, ``saddles`` (those left downhill), ``relative_gap`` and ``relaxation``.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    seed = integer("seed", seed, minimum=0)
+    starts = integer("starts", starts, minimum=1)
+    r = problem.max_rank if rank is None else integer("rank", rank, minimum=1)
+    tol = positive("tol", tol)
+    max_iter = integer("max_iter", max_iter, minimum=1)
+    landscape = Landscape(problem, r)
+    found = _Catalogue(landscape, max_iter)
+    identity = np.eye(problem.prior.num_classes)
+    # threads cost matrices of this size ten times what they bring
+    with threadpool_limits(1, user_api="blas"):
+        if _is_zero(problem, identity):
+            minima: tuple[LocalMinimum, ...] = (_minimum(problem, identity, 0.0, 1.0, 0.0, True),)
+        else:
+            for y in _starts(problem, r, starts, np.random.default_rng(seed)):
+                found.descend(landscape.at(y))
+            minima = found.minima()
+        best = minima[0]
+        name, lower = relaxed_lower_bound(problem, best.value)
+    lower = min(lower, best.value)
+    info: dict[str, Any] = {
+        "starts": found.starts,
+        "stationary_points": len(found.points),
+        "saddles": found.saddles,
+        "relative_gap": (best.value - lower) / best.value if best.value > 0 else 0.0,
+        "relaxation": name,
+    }
+    if best.stationarity > STATIONARY:
+        info["warning"] = f"the best point is stationary to {best.stationarity:.2g} only, not {STATIONARY:g}"
+        warnings.warn(f"method 'search': {info['warning']}", RuntimeWarning, stacklevel=3)
+    return Solution(
+        problem,
+        "search",
+        best.value,
+        lower,
+        best.value,
+        _multiplier(problem, best.logits),
+        True if is_closed(problem, best.value, lower, tol) else None,
+        found.iterations,
+        best.logits,
+        info,
+        dim,
+        local_minima=minima,
+    )
+
+
+def _is_zero(problem: Problem, identity: Array) -> bool:
+    """Whether Z = I is feasible: its MSE is 0."""
+    return problem.loss.name == "mse" and problem.is_constrained and problem.gauge(identity) <= problem.bound
+
+
+def _minimum(
+    problem: Problem, logits: Array, value: float, share: float, stationarity: float, is_minimum: bool | None
+) -> LocalMinimum:
+    geometry = Geometry.of(problem.architecture.factorise(logits, problem.prior), problem.prior)
+    return LocalMinimum(value, share, stationarity, is_minimum, logits, geometry)
+
+
+def _multiplier(problem: Problem, logits: Array) -> float:
+    """``-<G, Z> / Omega``, Euler's relation at a stationary point of a homogeneous gauge; the strength of a penalty."""
+    architecture = problem.architecture
+    if not problem.is_constrained:
+        return architecture.slope if isinstance(architecture, PenalisedDEQ) else problem.strength
+    return max(0.0, -float(np.vdot(problem.gradient(logits), logits))) / problem.bound
+
+
+# Lower bounds -------------------------------------------------------------------------------------------------------
+
+Relaxation = Callable[[Problem, float], float]
+
+
+def _convex_problem(problem: Problem, upper: float) -> float:
+    """The problem itself where it is convex, else one whose gauge is a nuclear norm and at most the architecture's.
+
+    * E_A: ``Omega(sigma) >= (1 - min(rho, sqrt(E_A))) sum sigma``.
+    * M factors: ``(sum sigma^{2/M})^{M/2} >= sum sigma``.
+    * lambda_A: at an optimum ``g(sigma_i) <= upper``, so that ``sigma_i <= s_max`` with ``g(s_max) = upper``; g is
+      concave and lies above its chord: ``g(s) >= g(s_max)/s_max s`` there.
+    """
+    from ufm.solvers import solve
+
+    architecture = problem.architecture
+    k = problem.prior.num_classes
+    form = architecture.convex_form(problem.max_rank)
+    if form is None and isinstance(architecture, LinearDEQ):
+        form = LinearDEQ(architecture.E_W, architecture.E_H, architecture.spectral_bound)
+    elif form is None and isinstance(architecture, DeepLinear):
+        form = DeepLinear((architecture.bound(k),) * 2)
+    elif form is None:
+        slope = _chord_slope(cast(PenalisedDEQ, architecture), upper)
+        form = UnconstrainedFeatures(slope, slope)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a gap that stays open makes the bound lower, not wrong
+        return solve(form, problem.prior, problem.loss).lower
+
+
+def _chord_slope(architecture: PenalisedDEQ, upper: float) -> float:
+    """``g(s_max) / s_max`` with ``g(s_max) = upper``."""
+    lam, rho, penalty = architecture.slope, architecture.rho, cast(float, architecture.lambda_A)
+    upper *= 1 + 1e-12
+    if upper < penalty * rho * (1 - rho / 2):  # g at the cap, lam s = rho lambda_A
+        a = 1 - math.sqrt(1 - 2 * upper / penalty)  # g(s) = lambda_A (a - a^2/2) with a = lam s / lambda_A
+        return lam * (1 - a / 2)
+    return lam * (1 - rho) * upper / (upper - penalty * rho**2 / 2)
+
+
+#: Lower bounds of the optimal value by name, functions of the problem and an upper bound of it; ``-inf`` where one does
+#: not apply. The best one counts, so that a sharper bound for some problems need only be added here.
+RELAXATIONS: dict[str, Relaxation] = {"nuclear norm": _convex_problem}
+
+
+def relaxed_lower_bound(problem: Problem, upper: float) -> tuple[str, float]:
+    """The best of :data:`RELAXATIONS` and its value, never below 0, because both losses are nonnegative.
+
+    In floating point, as the bounds of the convex solvers are.
+
+    Args:
+        problem: a problem, convex or not.
+        upper: an upper bound of its optimal value: the value at some feasible point.
+    """
+    name, lower = max(((name, bound(problem, upper)) for name, bound in RELAXATIONS.items()), key=lambda item: item[1])
+    return (name, lower) if lower > 0 else ("nonnegative loss", 0.0)
+
+
+# The parametrisation ------------------------------------------------------------------------------------------------
+
+
+class Landscape:
+    """The objective and its gradient in ``x = (P, Q, t, slack)``, see the module's docstring."""
+
+    def __init__(self, problem: Problem, rank: int) -> None:
+        self.problem = problem
+        self.rank = rank
+        k = self._k = problem.prior.num_classes
+        self._pi, self._omega = problem.prior.probabilities, problem.weights
+        self._ce = problem.loss.name == "ce"
+        architecture = problem.architecture
+        self._architecture = architecture
+        self._depth = architecture.depth if isinstance(architecture, DeepLinear) else 2
+        self._tau = cast(Constrained, architecture).bound(k) if problem.is_constrained else 0.0
+        self._price = architecture.slope if isinstance(architecture, PenalisedDEQ) else 0.0
+        if isinstance(architecture, UnconstrainedFeatures):
+            self._price = architecture.strength
+        self._slack = problem.is_constrained
+        self._sizes = (k * rank, k * rank, rank if self._depth > 2 else 0, int(self._slack))
+
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return sum(self._sizes)
+
+    def at(self, y: Array) -> Array:
+        """A point whose logits are those of the best rank-r approximation of ``y`` (K, K), scaled; 0 is left alone."""
+        u, s, vt = np.linalg.svd(y)
+        u, s, vt = u[:, : self.rank], s[: self.rank], vt[: self.rank]
+        if not s.any():
+            return np.zeros(self.size)
+        power = 1 / self._depth
+        x = [(u * s**power).ravel(), (s[:, None] ** power * vt).ravel(), s**power if self._depth > 2 else np.empty(0)]
+        return self._scaled(np.concatenate([*x, np.zeros(int(self._slack))]))
+
+    def _scaled(self, x: Array) -> Array:
+        """``x`` at the length at which the objective is least (no matter but for a penalty), or where ``|x| = 1``."""
+        x = x / np.linalg.norm(x)
+        if self.problem.is_constrained:
+            return x
+        found = minimize_scalar(lambda t: self(math.exp(t) * x)[0], bounds=(-5.0, 8.0), method="bounded")
+        return math.exp(found.x) * x
+
+    def split(self, x: Array) -> tuple[Array, Array, Array]:
+        """P (K, r), Q (r, K) and t (r,), or an empty t."""
+        n, k, r = self._k * self.rank, self._k, self.rank
+        return x[:n].reshape(k, r), x[n : 2 * n].reshape(r, k), x[2 * n : 2 * n + self._sizes[2]]
+
+    def _spectrum(self, p: Array) -> Array:
+        architecture = self._architecture
+        if isinstance(architecture, LinearDEQ) and architecture.E_A is not None:
+            return water_filling(p, architecture.rho, architecture.E_A)
+        return architecture.equilibrium_spectrum(p)
+
+    def logits(self, x: Array) -> Array:
+        """Z (K, K), feasible; centred under CE."""
+        z = self._evaluate(x)[0] / self._omega
+        return z - z.mean(axis=0) if self._ce else z
+
+    def _evaluate(self, x: Array) -> tuple[Array, float, Callable[[Array], Array]]:
+        """Y, the penalty, and what turns df/dY into the gradient of objective and penalty."""
+        p_, q, t = self.split(x)
+        m = self._depth
+        squares = np.einsum("ij,ij->j", p_, p_) + np.einsum("ij,ij->i", q, q)
+        middle = t ** (m - 2) if m > 2 else np.ones(self.rank)
+        left = p_ * middle
+        product = left @ q
+        if m > 2:
+            gauge = float(squares.sum() + (m - 2) * (t @ t)) / m
+            slopes = np.full(self.rank, 2 / m)
+        else:
+            p = squares / 2
+            a = self._spectrum(p)
+            slopes = 1 - a
+            gauge = float(slopes @ p)
+        if not self.problem.is_constrained:
+            penalty = self._architecture.gauge(squares / 2)
+            slopes = slopes * self._price
+            scale = 1.0
+        else:
+            penalty = 0.0
+            total = gauge + 0.5 * x[-1] ** 2
+            scale = (self._tau ** (2 / m) / total) ** (m / 2) if total > 0 else 0.0
+
+        def gradient(g: Array) -> Array:
+            if self.problem.is_constrained:
+                inner = float(np.vdot(g, product))
+                pull = -inner * scale * m / 2 / total
+            else:
+                pull = 1.0
+            g = scale * g
+            parts = [
+                (g @ (middle[:, None] * q).T + pull * slopes * p_).ravel(),
+                (left.T @ g + (pull * slopes)[:, None] * q).ravel(),
+            ]
+            if m > 2:
+                across = np.einsum("ij,ij->j", p_, g @ q.T)
+                parts.append((m - 2) * t ** (m - 3) * across + pull * 2 * (m - 2) / m * t)
+            if self._slack:
+                parts.append(np.array([pull * x[-1]]))
+            return np.concatenate(parts)
+
+        return scale * product, penalty, gradient
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        """``log`` of the objective and its gradient."""
+        y, value, gradient = self._evaluate(x)
+        z = y / self._omega
+        if self._ce:
+            risk, g = _cross_entropy(z, self._pi)
+        else:
+            risk, g = self.problem.risk(z), self.problem.gradient(z)
+        value = max(value + risk, 1e-300)
+        return math.log(value), gradient(g / self._omega) / value
+
+    def hessian(self, x: Array) -> Array:
+        """Second derivatives by central differences of the gradient, (n, n)."""
+        n = len(x)
+        step = 6e-6 * max(float(np.linalg.norm(x)) / math.sqrt(n), 1e-8)
+        h = np.empty((n, n))
+        for i in range(n):
+            ahead, behind = x.copy(), x.copy()
+            ahead[i] += step
+            behind[i] -= step
+            h[i] = (self(ahead)[1] - self(behind)[1]) / (2 * step)
+        return (h + h.T) / 2
+
+
+def _cross_entropy(z: Array, pi: Array) -> tuple[float, Array]:
+    """Risk and gradient in one pass."""
+    p, miss = CrossEntropy.probabilities(z)
+    risk = float(pi @ CrossEntropy.per_class(z))
+    np.fill_diagonal(p, -miss)
+    return risk, p * pi
+
+
+# The search ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Point:
+    """A stationary point, how many starts ended there, and where its descent leads if it is a saddle."""
+
+    x: Array
+    value: float
+    logits: Array
+    signature: Array
+    stationarity: float
+    is_minimum: bool | None
+    count: int = 0
+    below: int | None = None
+
+
+class _Catalogue:
+    """Distinct stationary points met so far."""
+
+    def __init__(self, landscape: Landscape, max_iter: int) -> None:
+        self.landscape = landscape
+        self.points: list[_Point] = []
+        self.saddles = 0
+        self.iterations = 0
+        self._options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-8}
+        groups = [list(group.classes) for group in landscape.problem.prior.groups]
+        self._blocks = [np.ix_(a, b) for a in groups for b in groups]
+        self._groups = groups
+
+    def descend(self, x: Array, escapes: int = 0) -> int:
+        """Descend from ``x`` to a stationary point, leave it if it is a saddle; the index of where this ends."""
+        found = minimize(
+            self.landscape,
+            x,
+            jac=True,
+            method="L-BFGS-B",
+            options=self._options,
+        )
+        self.iterations += int(found.nit)
+        index = self._known(self._point(found.x), 3.0)
+        if index is None:
+            index = self._add(self._polished(found.x), escapes)
+        while (below := self.points[index].below) is not None:
+            index = below
+        if escapes == 0:
+            self.points[index].count += 1
+        return index
+
+    def _point(self, x: Array) -> _Point:
+        problem = self.landscape.problem
+        z = self.landscape.logits(x)
+        if problem.loss.name == "ce":
+            invariants: list[Any] = [np.sort(z[block], axis=None) for block in self._blocks]
+            invariants += [np.sort(z[members, members]) for members in self._groups]
+        else:  # without a bias the problem is invariant under rotations of a group, not under permutations alone
+            invariants = [np.linalg.svd(z[block], compute_uv=False) for block in self._blocks]
+        signature = np.concatenate([*invariants, np.linalg.svd(z, compute_uv=False)])
+        return _Point(x, problem.objective(z), z, signature, math.inf, None)
+
+    def _known(self, point: _Point, slack: float = 1.0) -> int | None:
+        for i, other in enumerate(self.points):
+            scale = max(float(np.abs(other.signature).max()), 1e-12)
+            if (
+                abs(point.value - other.value) <= slack * _SAME_VALUE * other.value + 1e-15
+                and np.abs(point.signature - other.signature).max() <= slack * _SAME_LOGITS * scale
+            ):
+                return i
+        return None
+
+    def _polished(self, x: Array) -> tuple[Array, float, Array | None]:
+        """Newton steps on the curved directions while the gradient falls; x, its stationarity, and the eigenpairs."""
+        gradient = self.landscape(x)[1]
+        residual = float(np.linalg.norm(x) * np.linalg.norm(gradient))
+        if len(x) > _MAX_NEWTON:
+            return x, residual, None
+        while True:
+            values, vectors = np.linalg.eigh(self.landscape.hessian(x))
+            curved = np.abs(values) > _FLAT * np.abs(values).max()
+            start = residual
+            for _ in range(4):  # one Hessian serves several steps
+                new = x - vectors[:, curved] @ (vectors[:, curved].T @ gradient / values[curved])
+                new_gradient = self.landscape(new)[1]
+                new_residual = float(np.linalg.norm(new) * np.linalg.norm(new_gradient))
+                if not new_residual < 0.5 * residual:
+                    break
+                x, gradient, residual = new, new_gradient, new_residual
+            if residual <= 0.01 * STATIONARY or not residual < 0.1 * start:
+                return x, residual, np.vstack([values, vectors])
+
+    def _add(self, polished: tuple[Array, float, Array | None], escapes: int) -> int:
+        x, residual, eigen = polished
+        point = self._point(x)
+        if (known := self._known(point)) is not None:
+            return known
+        self.points.append(point)
+        index = len(self.points) - 1
+        point.stationarity = residual
+        if eigen is None:
+            return index
+        values, downhill = eigen[0], eigen[1:, 0]
+        point.is_minimum = bool(values[0] >= -_FLAT * np.abs(values).max())
+        if not point.is_minimum and escapes < _MAX_ESCAPES:
+            self.saddles += 1
+            step = 0.1 * max(float(np.linalg.norm(x)), 0.1) * downhill
+            ends = [self.descend(x + sign * step, escapes + 1) for sign in (1, -1)]
+            lowest = min(ends, key=lambda i: self.points[i].value)
+            point.below = lowest if self.points[lowest].value < point.value else None
+        return index
+
+    @property
+    def starts(self) -> int:
+        """Number of descents from starts."""
+        return sum(point.count for point in self.points)
+
+    def minima(self) -> tuple[LocalMinimum, ...]:
+        """The minima, best first."""
+        listed = sorted((point for point in self.points if point.below is None), key=lambda point: point.value)
+        return tuple(
+            _minimum(
+                self.landscape.problem,
+                point.logits,
+                point.value,
+                point.count / self.starts,
+                point.stationarity,
+                point.is_minimum,
+            )
+            for point in listed
+        )
+
+
+# Starts -------------------------------------------------------------------------------------------------------------
+
+
+def _starts(problem: Problem, rank: int, count: int, rng: np.random.Generator) -> Iterator[Array]:
+    """``count`` logits ``Y``: codes as they are, codes with classes permuted and noise added, then random ones."""
+    k, omega = problem.prior.num_classes, problem.weights
+    codes = list(_codes(problem))
+    random = max(count // 2, count - 4 * len(codes))
+    for i in range(count):
+        if i < count - random:
+            x = codes[i % len(codes)]
+            if i >= len(codes):
+                x = x[:, rng.permutation(k)] * np.exp(rng.normal(scale=0.3, size=k))
+                x = x + rng.normal(scale=rng.choice([0.01, 0.1, 0.3]), size=x.shape)
+            y = x.T @ x
+        elif i % 3 == 0:  # a code of random rank
+            x = rng.normal(size=(rng.integers(1, rank + 1), k))
+            y = x.T @ x
+        elif i % 3 == 1:
+            low = rng.integers(1, rank + 1)
+            y = (rng.normal(size=(k, low)) * np.exp(rng.normal(size=low))) @ rng.normal(size=(low, k))
+            y += rng.choice([0.0, 1.0, 5.0]) * np.eye(k)
+        else:
+            y = _random_factors(problem, rng)
+        yield (y - y.mean(axis=0) if problem.loss.name == "ce" else y) * omega
+
+
+def _random_factors(problem: Problem, rng: np.random.Generator) -> Array:
+    """The logits of normal factors, all M of them, or W, A and H with ``|A|_2`` up to the bound."""
+    k = problem.prior.num_classes
+    architecture = problem.architecture
+    depth = architecture.depth if isinstance(architecture, DeepLinear) else 2
+    layers = list(rng.normal(size=(depth, k, k)))
+    a = rng.normal(size=(k, k))
+    a *= architecture.spectral_bound * rng.uniform() / np.linalg.norm(a, 2)
+    return np.asarray(np.linalg.multi_dot([layers[0], np.linalg.inv(np.eye(k) - a), *layers[1:]]))
+
+
+def _codes(problem: Problem) -> Iterator[Array]:
+    """Points (d, K): sums and products of simplices, polygons, each also with the classes of a group at one point."""
+    prior = problem.prior
+    k = prior.num_classes
+    for distinct in dict.fromkeys([k, *(k - group.size + 1 for group in prior.groups if 1 < group.size < k)]):
+        if distinct == k:
+            place = np.arange(k)
+        else:  # the members of one group share the last point
+            group = next(g for g in prior.groups if k - g.size + 1 == distinct)
+            place = np.full(k, distinct - 1)
+            place[[j for j in range(k) if j not in group.classes]] = np.arange(distinct - 1)
+        for blocks in range(1, distinct // 2 + 1):
+            yield _direct_sum([len(part) for part in np.array_split(np.arange(distinct), blocks)])[:, place]
+        if distinct > 4:
+            angle = 2 * np.pi * np.arange(distinct) / distinct
+            yield np.array([np.cos(angle), np.sin(angle)])[:, place]
+        for a in range(2, int(distinct**0.5) + 1):
+            if distinct % a == 0:
+                i, j = np.divmod(np.arange(distinct), distinct // a)
+                yield np.vstack([_simplex(a)[:, i], _simplex(distinct // a)[:, j]])[:, place]
+    for group in prior.groups:
+        if 1 < group.size < k:  # one group alone, and all but one
+            x = np.zeros((group.size, k))
+            x[:, list(group.classes)] = _simplex(group.size)
+            yield x
+            rest = [j for j in range(k) if j not in group.classes]
+            x = np.zeros((len(rest), k))
+            x[:, rest] = _simplex(len(rest))
+            if len(rest) > 1:
+                yield x
+    yield np.eye(k) * np.sqrt(prior.probabilities)
+
+
+def _simplex(n: int) -> Array:
+    return np.eye(n) - 1 / n
+
+
+def _direct_sum(sizes: list[int]) -> Array:
+    x = np.zeros((sum(sizes), sum(sizes)))
+    at = 0
+    for n in sizes:
+        x[at : at + n, at : at + n] = _simplex(n) * math.sqrt(n / (n - 1))
+        at += n
+    return x
