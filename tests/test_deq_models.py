@@ -105,9 +105,11 @@ def test_forms_share_encoder_and_classifier():
             for part in ("encoder", "classifier"):
                 state = getattr(first, part).state_dict()
                 assert all(torch.equal(v, state[k]) for k, v in getattr(other, part).state_dict().items())
-    # and free layers are no copies of the encoder's numbers
-    wide = small("feedforward", dim=8, seed=3)
-    assert not torch.allclose(wide.cells[0].weight, torch.linalg.qr(wide.encoder.hidden.weight[:, :8])[0])
+    # free layers draw from another stream than the encoder: their numbers are not its numbers over again
+    free = small("feedforward", dim=8, seed=3, depth=2).cells
+    same = FreeCell(8, "tanh", 1.0, torch.Generator().manual_seed(3))
+    assert not torch.allclose(free[0].weight, same.weight)
+    assert not torch.allclose(free[0].weight, free[1].weight)
 
 
 def test_dtype():
@@ -435,6 +437,16 @@ class TestParameterCounts:
         counts = parameter_counts(build_model("resnet18", (3, 32, 32), 10))
         assert counts["total"] == 11_173_962 - 10
         assert counts["classifier"] == 512 * 10
+
+    def test_resnet18_halves_the_resolution_three_times(self):
+        model = small("resnet18", (3, 32, 32))
+        sizes = []
+        for layer in model.encoder.layers:
+            layer.register_forward_hook(lambda _, __, y: sizes.append(tuple(y.shape[1:])))
+        output = model(draw(0, 2, 3, 32, 32, dtype=torch.float32))
+        expected = [(4, 32, 32)] * 5 + [(8, 16, 16)] * 2 + [(16, 8, 8)] * 2 + [(32, 4, 4)] * 2
+        assert sizes == expected
+        assert output.features.shape == (2, 32)
 
     def test_dense(self):
         p, w, d, k = 64, 8, 5, 3
