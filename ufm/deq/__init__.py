@@ -13,11 +13,17 @@ _EXPORTS = {
     "MODELS": "models",
     "ConvergenceError": "layer",
     "ConvergenceWarning": "layer",
+    "Budgets": "prediction",
+    "Comparison": "paper",
     "Dataset": "data",
     "DatasetNotFoundError": "data",
+    "DivergedError": "experiment",
+    "Experiment": "experiment",
+    "ExperimentConfig": "experiment",
     "ExplicitNetwork": "models",
     "Info": "layer",
     "LinearDEQNetwork": "models",
+    "MeasuredThreshold": "threshold",
     "Monotone": "wellposed",
     "MonotoneDEQ": "monotone",
     "Output": "models",
@@ -33,8 +39,14 @@ _EXPORTS = {
     "digits": "data",
     "jacobian_penalty": "jacobian",
     "load_dataset": "data",
+    "load_run": "experiment",
+    "measured_threshold": "threshold",
+    "paper_points": "paper",
+    "plot_curves": "plotting",
     "plot_sweep": "plotting",
     "predict": "prediction",
+    "predict_from_budgets": "prediction",
+    "run_experiment": "experiment",
     "run_sweep": "sweep",
     "spectral_radius": "jacobian",
     "train": "training",
@@ -42,26 +54,35 @@ _EXPORTS = {
 
 if TYPE_CHECKING:
     from ufm.deq.data import Dataset, DatasetNotFoundError, digits, load_dataset
+    from ufm.deq.experiment import DivergedError, Experiment, ExperimentConfig, load_run, run_experiment
     from ufm.deq.jacobian import jacobian_penalty, spectral_radius
     from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info, PrecisionWarning
     from ufm.deq.models import MODELS, ExplicitNetwork, LinearDEQNetwork, Output, build_model
     from ufm.deq.monotone import MonotoneDEQ
-    from ufm.deq.plotting import plot_sweep
-    from ufm.deq.prediction import predict
+    from ufm.deq.paper import Comparison, paper_points
+    from ufm.deq.plotting import plot_curves, plot_sweep
+    from ufm.deq.prediction import Budgets, predict, predict_from_budgets
     from ufm.deq.sweep import Sweep, SweepConfig, SweepInterrupted, SweepPoint, run_sweep
+    from ufm.deq.threshold import MeasuredThreshold, measured_threshold
     from ufm.deq.training import TrainingConfig, TrainingResult, train
     from ufm.deq.wellposed import Monotone, SpectralBound
 
 __all__ = [
     "DEQ",
     "MODELS",
+    "Budgets",
+    "Comparison",
     "ConvergenceError",
     "ConvergenceWarning",
     "Dataset",
     "DatasetNotFoundError",
+    "DivergedError",
+    "Experiment",
+    "ExperimentConfig",
     "ExplicitNetwork",
     "Info",
     "LinearDEQNetwork",
+    "MeasuredThreshold",
     "Monotone",
     "MonotoneDEQ",
     "Output",
@@ -77,8 +98,14 @@ __all__ = [
     "digits",
     "jacobian_penalty",
     "load_dataset",
+    "load_run",
+    "measured_threshold",
+    "paper_points",
+    "plot_curves",
     "plot_sweep",
     "predict",
+    "predict_from_budgets",
+    "run_experiment",
     "run_sweep",
     "spectral_radius",
     "train",

@@ -1,7 +1,7 @@
 """What the theory predicts of a training, with no free parameter.
 
-:func:`predict` goes from the objective: the trained one is the modelled one. :func:`predict_from_budgets` goes from what
-the trained network has spent, its own norms: it knows no objective, so it can be asked of any trained network.
+:func:`predict` goes from the objective: the trained one is the modelled one. :func:`predict_from_budgets` goes from
+what the trained network has spent, its own norms: it knows no objective, so it can be asked of any trained network.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Array = NDArray[np.float64]
 #: Singular values of trained features or logits below this fraction of the largest are those of unused directions.
 USED = 1e-3
 
-#: What a feature budget sums over: all samples, as weight decay does, or class averages, as the layer-peeled model does.
+#: What a feature budget sums over: all samples, as weight decay does, or class averages, as in the layer-peeled model.
 WEIGHTINGS = ("samples", "classes")
 
 
@@ -122,7 +122,9 @@ class Budgets:
     frobenius: float = 0.0
 
     @classmethod
-    def of(cls, classifier: Array, injected: Array, labels: NDArray[np.int64], equilibrium: Array | None = None) -> Budgets:
+    def of(
+        cls, classifier: Array, injected: Array, labels: NDArray[np.int64], equilibrium: Array | None = None
+    ) -> Budgets:
         """Measure them.
 
         Args:
@@ -150,8 +152,8 @@ class BudgetPrediction:
     Attributes:
         budgets: what was measured.
         weighting: ``"samples"`` or ``"classes"``.
-        model: of which ``solution`` is the optimum. With ``"samples"`` the penalised one whose optimum spends just these
-            budgets; its weight decay is a prediction too, of the one that the network was trained with.
+        model: of which ``solution`` is the optimum. With ``"samples"`` the penalised one whose optimum spends just
+            these budgets; its weight decay is a prediction too, of the one that the network was trained with.
         solution: with logits, factors and geometry.
         threshold: n_B* at the same n_A and, with ``"samples"``, the same weight decay, with ``"classes"``, the same
             budgets; the minority is collapsed iff ``n_B <= n_B*``.
@@ -171,8 +173,8 @@ class BudgetPrediction:
             means: measured class means of the features that it sees, shape (d, K).
 
         Returns:
-            ``gram_features``, ``gram_classifier``: relative error in the Frobenius norm of the Gram matrices ``M^T M`` (M
-            centred) and ``W W^T``, scale included; ``scale`` and ``minority_cosine``: ``{"predicted", "measured",
+            ``gram_features``, ``gram_classifier``: relative error in the Frobenius norm of the Gram matrices ``M^T M``
+            (M centred) and ``W W^T``, scale included; ``scale`` and ``minority_cosine``: ``{"predicted", "measured",
             "error"}`` of s_B (relative) and of the minority's classifiers (absolute); ``phase``, ``threshold``,
             predicted; and, with ``"samples"``, ``lambda_W``, ``lambda_H``, predicted.
         """
@@ -214,8 +216,8 @@ def predict_from_budgets(
     A network at the optimum of a penalised objective is at the optimum of the constrained problem with its own budgets,
     and conversely: with ``w = |W|_F^2`` and ``e = sum_i |h_i|^2`` the weight decays that spend them are
     ``lambda_W = lam sqrt(e/w)`` and ``lambda_H = lam sqrt(w/e)``, lam the root of ``|W(lam)|_F |H(lam) D^{1/2}|_F =
-    sqrt(w e)``, whose left side decreases in lam. With ``weighting="classes"`` the budgets are those of the layer-peeled
-    model, and the optimum is its own. A DEQ has the spectral bound ``|A|_2``.
+    sqrt(w e)``, whose left side decreases in lam. With ``weighting="classes"`` the budgets are those of the
+    layer-peeled model, and the optimum is its own. A DEQ has the spectral bound ``|A|_2``.
 
     Args:
         budgets: measured.

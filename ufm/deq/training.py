@@ -3,7 +3,7 @@
     L = (1/N) sum_i CE(W z_i, y_i) + (lambda_W/2) |W|_F^2 + (lambda_H/2) sum_i |h_i|^2
 
 over all N samples at once, with h the encoder's output and ``z = h`` (explicit) or ``z = phi(A z + h)`` (DEQ). No other
-weight decay: ``ufm.UnconstrainedFeatures`` and, for the linear phi, ``ufm.PenalisedDEQ`` with the same lambdas predict it.
+weight decay: ``ufm.UnconstrainedFeatures`` and, for phi linear, ``ufm.PenalisedDEQ`` with the same lambdas predict it.
 How far a nonlinear phi departs from that prediction is what its trainings measure.
 """
 
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,13 +26,21 @@ from torch import Tensor, nn
 
 from ufm._validation import fraction, integer, one_of, positive, real
 from ufm.architectures import UnconstrainedFeatures
-from ufm.deq.data import Dataset, digit_counts, load_dataset
 from ufm.deq.cells import ACTIVATIONS, DenseCell
+from ufm.deq.data import Dataset, digit_counts, load_dataset
 from ufm.deq.layer import DEQ
-from ufm.deq.models import DEQNetwork, ExplicitNetwork, LinearDEQNetwork, Output
-from ufm.deq.prediction import USED, Budgets, Prediction, minority_gain, minority_threshold, predict, predict_from_budgets
+from ufm.deq.models import DEQNetwork, Encoder, ExplicitNetwork, LinearDEQNetwork, Output
+from ufm.deq.prediction import (
+    USED,
+    Budgets,
+    Prediction,
+    minority_gain,
+    minority_threshold,
+    predict,
+    predict_from_budgets,
+)
 from ufm.deq.solvers import SOLVERS
-from ufm.deq.wellposed import STARTS, spectral_norm
+from ufm.deq.wellposed import STARTS, SpectralBound, spectral_norm
 from ufm.measures import Measures, measure
 from ufm.priors import ClassPrior
 
@@ -136,9 +144,7 @@ class TrainingConfig:
             object.__setattr__(self, name, positive(name, getattr(self, name)))
         object.__setattr__(self, "rho", fraction("rho", self.rho))
         self._integer("num_majority", 1, NUM_CLASSES - 2)
-        self._integer(
-            "num_minority", 2, NUM_CLASSES - self.num_majority, "there are 10 classes, two of them minority"
-        )
+        self._integer("num_minority", 2, NUM_CLASSES - self.num_majority, "there are 10 classes, two of them minority")
         k = self.num_majority + self.num_minority
         if self.dataset == "digits":
             available = digit_counts()
@@ -435,11 +441,12 @@ class _Coordinates:
     """
 
     def __init__(self, network: Network, inputs: Tensor) -> None:
-        self.output, self.hidden = network.encoder.output, network.encoder.hidden
-        encoder = set(network.encoder.parameters())
-        self.others = [p for p in network.parameters() if p not in encoder]
+        encoder = cast(Encoder, network.encoder)
+        self.output, self.hidden = encoder.output, encoder.hidden
+        own = set(encoder.parameters())
+        self.others = [p for p in network.parameters() if p not in own]
         with torch.no_grad():
-            phi = network.encoder.activations(inputs)
+            phi = encoder.activations(inputs)
             phi = torch.cat([phi, torch.ones(len(phi), 1, dtype=phi.dtype, device=phi.device)], dim=1)
             values, vectors = torch.linalg.eigh(phi.T @ phi)
             values = values.clamp_min(0) + WHITENING_RIDGE * values.mean()
@@ -524,7 +531,8 @@ def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: T
     values = np.linalg.svd(classifier @ means, compute_uv=False)
     norm, residual, steps, local, equilibrium = None, None, None, None, None
     if output.info is not None:
-        bound = network.cell.equilibrium if isinstance(network, DEQNetwork) else network.equilibrium
+        layer = network.cell if isinstance(network, DEQNetwork) else network
+        bound = cast(SpectralBound, layer.equilibrium)
         with torch.no_grad():
             a = bound()
         equilibrium = a.cpu().numpy()
