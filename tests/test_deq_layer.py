@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -142,6 +143,39 @@ def test_anderson_solves_a_linear_map_in_as_many_steps_as_it_has_eigenvalues():
     assert int(point.steps.max()) <= 4
     plain = get_solver("fixed_point")(lambda z: z @ a + h, torch.zeros_like(h), 1e-12, 500)
     assert int(plain.steps.min()) > 100
+
+
+def test_anderson_in_one_dimension_is_the_secant_method():
+    shifts = [0.0, 0.25, 0.5, 0.75, 1.0]
+
+    def secant_steps(shift):
+        def g(z):
+            return math.cos(z) + shift - z
+
+        a, b, steps = 0.0, g(0.0), 2
+        while abs(g(b)) > 1e-13 * abs(g(b) + b):
+            a, b = b, b - g(b) * (b - a) / (g(b) - g(a))
+            steps += 1
+        return steps
+
+    h = torch.tensor(shifts, dtype=torch.float64)[:, None]
+    point = anderson(lambda z: torch.cos(z) + h, torch.zeros_like(h), 1e-13, 50)
+    assert point.steps.tolist() == [secant_steps(shift) for shift in shifts]
+
+
+@pytest.mark.parametrize("solver", ["anderson", "broyden"])
+def test_acceleration_recovers_from_a_value_that_is_not_finite(solver):
+    calls = []
+
+    def f(z):
+        calls.append(z)
+        image = 0.7 * torch.cos(z) + 1
+        return torch.where(torch.tensor([[False], [len(calls) == 4], [False]]), torch.nan, image)
+
+    with torch.no_grad():
+        z, info = DEQ(solver, tol=1e-12, on_failure="raise")(f, torch.zeros(3, 4, dtype=torch.float64))
+    torch.testing.assert_close(z[1], z[0])
+    assert int(info.steps[1]) <= int(info.steps[0]) + 4
 
 
 def test_anderson_on_a_singular_but_solvable_system():

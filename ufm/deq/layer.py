@@ -91,6 +91,8 @@ class DEQ(nn.Module):
     :class:`PrecisionWarning` naming the least one. Under ``torch.compile`` the layer runs as it is, between two
     compiled graphs; ``f`` itself may be compiled.
 
+    Source: Bai, Kolter, Koltun 2019, Theorem 1 (implicit); Geng et al. 2021, section 3 (phantom).
+
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
     """

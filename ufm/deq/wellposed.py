@@ -35,6 +35,10 @@ def spectral_norm(matrix: Tensor) -> Tensor:
 
     Args:
         matrix: shape (m, n).
+
+    Source: Watson 1992, Characterization of the subdifferential of some matrix norms.
+
+    Source: Watson 1992, Characterization of the subdifferential of some matrix norms.
     """
     return torch.linalg.svdvals(matrix).amax()
 
@@ -48,6 +52,10 @@ def normalised_contraction(matrix: Tensor) -> Tensor:
 
     Args:
         matrix: M, shape (m, n).
+
+    Source: Miyato, Kataoka, Koyama, Yoshida 2018, there with power iteration for the norm.
+
+    Source: Miyato, Kataoka, Koyama, Yoshida 2018, there with power iteration for the norm.
     """
     return matrix / spectral_norm(matrix).clamp_min(1.0)
 
@@ -62,6 +70,10 @@ def cayley_contraction(matrix: Tensor) -> Tensor:
 
     Args:
         matrix: M, shape (m, n).
+
+    Source: Cayley 1846 for the transform; its block as a contraction derived here.
+
+    Source: Cayley 1846 for the transform; its block as a contraction derived here.
     """
     n = matrix.shape[1]
     identity = torch.eye(n, dtype=matrix.dtype, device=matrix.device)
