@@ -170,6 +170,14 @@ def convex_optimality(x: Array, y: Array, broken: bool = False) -> Instances:
         yield objective(best), objective(other), objective(y) + objective(0 * x)
 
 
+def equal_variables(x: Array, y: Array, broken: bool = False) -> Instances:
+    for v in (x.ravel()[:4], y.ravel()[:7], np.abs(x).ravel()):
+        n, mean = len(v), float(v.mean())
+        step = float(np.sqrt(((v - mean) ** 2).sum() / (n * (n - 1)))) * (-1 if broken else 1)
+        least = float(np.exp(-(mean + (n - 1) * step)) + (n - 1) * np.exp(-(mean - step)))
+        yield least, float(np.exp(-v).sum()), float(n * np.exp(np.abs(v).max() + n * abs(step)))
+
+
 ATTACKS: dict[str, Callable[..., Instances]] = {
     "von Neumann": von_neumann,
     "Gelfand-Naimark": gelfand_naimark,
@@ -186,6 +194,7 @@ ATTACKS: dict[str, Callable[..., Instances]] = {
     "convex optimality": convex_optimality,
     "unitary invariance": unitary_invariance,
     "Schur": schur,
+    "equal variables": equal_variables,
     "Neumann series": neumann_series,
 }
 

@@ -23,6 +23,7 @@ _EXPORTS: dict[str, str] = {
     "collapse_threshold": "ufm.thresholds",
     "Hysteresis": "ufm.transitions",
     "hysteresis": "ufm.transitions",
+    "trapped_threshold": "ufm.transitions",
     "BatchSolution": "ufm.solvers.batch",
     "solve_batch": "ufm.solvers.batch",
     "phase_boundaries": "ufm.phase",
@@ -35,15 +36,20 @@ _EXPORTS: dict[str, str] = {
     "certify_counterexample": "ufm.certificates",
     "certify_phase": "ufm.certificates",
     "certify_threshold": "ufm.certificates",
+    "EtfBoundary": "ufm.boundaries",
+    "etf_boundary": "ufm.boundaries",
+    "certify_etf_optimal": "ufm.certificates",
     "verify": "ufm.verification",
 }
 
 if TYPE_CHECKING:
     from ufm.architectures import DeepLinear, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
+    from ufm.boundaries import EtfBoundary, etf_boundary
     from ufm.certificates import (
         Certificate,
         certify,
         certify_counterexample,
+        certify_etf_optimal,
         certify_phase,
         certify_threshold,
     )
@@ -54,7 +60,7 @@ if TYPE_CHECKING:
     from ufm.solvers import solve
     from ufm.solvers.batch import BatchSolution, solve_batch
     from ufm.thresholds import Threshold, collapse_threshold
-    from ufm.transitions import Hysteresis, hysteresis
+    from ufm.transitions import Hysteresis, hysteresis, trapped_threshold
     from ufm.verification import verify
 
 __all__ = [
@@ -62,6 +68,7 @@ __all__ = [
     "Certificate",
     "ClassPrior",
     "DeepLinear",
+    "EtfBoundary",
     "Hysteresis",
     "LayerPeeled",
     "LinearDEQ",
@@ -71,9 +78,11 @@ __all__ = [
     "UnconstrainedFeatures",
     "certify",
     "certify_counterexample",
+    "certify_etf_optimal",
     "certify_phase",
     "certify_threshold",
     "collapse_threshold",
+    "etf_boundary",
     "hysteresis",
     "measure",
     "phase_boundaries",
@@ -82,6 +91,7 @@ __all__ = [
     "save_phase_diagram",
     "solve",
     "solve_batch",
+    "trapped_threshold",
     "verify",
 ]
 

@@ -43,6 +43,8 @@ _MODULES: dict[str, str] = {
     "uncapped-deq-no-minimiser": "uncapped_deq_no_minimiser",
     "schatten-factors": "schatten_factors",
     "square-code-beats-etf": "square_code_beats_etf",
+    "etf-local-stability": "etf_local_stability",
+    "frobenius-budget-etf": "frobenius_budget_etf",
     "landau-collapse": "landau_collapse",
 }
 

@@ -145,6 +145,8 @@ LEMMAS: Mapping[str, str] = {
     "extreme value theorem": "a continuous function attains its infimum on a compact set",
     "second-order condition": "at an interior local minimum along a line the second derivative is nonnegative",
     "Berge": "a unique minimiser over a compact set of a jointly continuous function is continuous in the parameters",
+    "equal variables": "of n reals with given sum and square sum, one largest and n-1 equal ones have the "
+    "least sum of e^{-x}",
     "Neumann series": "|(I - A)^{-1}|_2 <= sum_k |A|_2^k for |A|_2 < 1",
 }
 

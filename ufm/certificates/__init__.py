@@ -2,7 +2,7 @@
 
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._collapse import certify_phase, certify_threshold
-from ufm.certificates._counterexamples import certify_counterexample, certify_square_code
+from ufm.certificates._counterexamples import certify_code, certify_counterexample, certify_square_code
 from ufm.certificates._etf_region import EtfOptimality, certify_etf_optimal
 from ufm.certificates._geometry import GeometryEnclosure, enclose_geometry
 from ufm.certificates._values import certify
@@ -13,6 +13,7 @@ __all__ = [
     "EtfOptimality",
     "GeometryEnclosure",
     "certify",
+    "certify_code",
     "certify_counterexample",
     "certify_etf_optimal",
     "certify_phase",

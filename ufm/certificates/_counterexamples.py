@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from flint import ctx
+from numpy.typing import ArrayLike
 
 from proofs_check import checker
 from ufm._validation import integer
+from ufm.architectures import LinearDEQ
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import lower_end, round_down, text
+from ufm.priors import ClassPrior
 
-__all__ = ["certify_counterexample", "certify_square_code"]
+__all__ = ["certify_code", "certify_counterexample", "certify_square_code"]
 
 #: Significant digits of a certified margin.
 DIGITS = 12
+
+#: Bits after the point of rounded factors, and how much they shrink first so that they still fit their budgets.
+BITS, SHRINK = 44, 2.0**-38
 
 
 def certify_counterexample(
@@ -68,6 +76,42 @@ def certify_counterexample(
         raise CertificationError(f"the factors do not beat the simplex ETF: advantage {float(margin):.3g}")
     statement = {"refutes": "etf-optimal", "margin": text(round_down(margin, DIGITS))}
     return Certificate.proving({**claim, "statement": statement}, witness)
+
+
+def certify_code(logits: ArrayLike, tau: Any, E_A: Any, rho: Any) -> Certificate:
+    """Certificate that logits found in floating point beat the simplex ETF for balanced classes.
+
+    Their optimal factors, ``|W|_F^2 = |H|_F^2 = tau``, are shrunk a little and rounded to exact rationals.
+
+    Args:
+        logits: shape (K, K), with gauge at most tau up to rounding.
+        tau: K sqrt(E_W E_H) > 0; this and the next two are taken exactly.
+        E_A: budget > 0 of ``|A|_F^2``.
+        rho: bound on ``|A|_2``.
+
+    Raises:
+        ValueError: as :func:`certify_counterexample`.
+        CertificationError: the rounded factors do not beat the ETF.
+    """
+    z = np.asarray(logits, dtype=float)
+    k = len(z)
+    budget = Fraction(tau) / k
+    architecture = LinearDEQ(float(budget), float(budget), float(rho), float(E_A))
+    rank = int((np.linalg.svd(z, compute_uv=False) > 1e-7 * np.linalg.norm(z, 2)).sum())
+    u, s, vt = np.linalg.svd(z)
+    factors = architecture.factorise((u[:, :rank] * s[:rank]) @ vt[:rank], ClassPrior.balanced(k), dim=rank)
+    # whatever the gauge says, each factor must fit its own budget
+    root = float(np.sqrt(float(tau)))
+    w, h = (m * min(1.0, root / np.linalg.norm(m)) for m in (factors.classifier, factors.features))
+
+    def exact(m: np.ndarray[Any, Any]) -> list[list[Fraction]]:
+        return [[Fraction(round(x * (1 - SHRINK) * 2**BITS), 2**BITS) for x in row] for row in m.tolist()]
+
+    return certify_counterexample(
+        {"name": "linear_deq", "E_W": budget, "E_H": budget, "rho": rho, "E_A": E_A},
+        k,
+        {"W": exact(w), "A": exact(np.asarray(factors.equilibrium)), "H": exact(h)},
+    )
 
 
 def certify_square_code() -> Certificate:

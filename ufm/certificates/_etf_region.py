@@ -242,7 +242,7 @@ class _Proof:
     def _multipliers(
         self, t: float, size: float, limits: list[tuple[float, float, float]]
     ) -> tuple[float, float] | None:
-        """kappa and lam of the best bound, if good enough: in floating point, a linear programme over sampled columns."""
+        """kappa and lam of the best bound, if good enough: in floats, a linear programme over sampled columns."""
         k, n, grid = self.k, self.n, np.linspace(0, 1, 25) ** 2
         s = np.concatenate([np.repeat((a, (a + b) / 2, b), 25) for a, b, _ in limits])
         d = np.concatenate([np.tile(m * grid, 3) for _, _, m in limits])
