@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.architectures import Factors
+from ufm.architectures import Factors, PenalisedDEQ
 from ufm.problem import Problem
 from ufm.solution import Solution
 
-__all__ = ["MSE_FLOOR", "conclude", "is_closed", "lower_bound"]
+__all__ = ["MSE_FLOOR", "conclude", "is_closed", "lower_bound", "multiplier"]
 
 Array = NDArray[np.float64]
 
@@ -37,6 +37,19 @@ def is_closed(problem: Problem, value: float, lower: float, tol: float) -> bool:
     return value >= _UNDERFLOW and value - lower <= tol * value
 
 
+def multiplier(problem: Problem, logits: Array) -> float:
+    """``mu``: ``|G|_2`` at an optimum of the convex problem with budgets, the strength with weight decay.
+
+    Where the gauge is not convex: ``-<G, Z> / tau``, Euler's relation for a homogeneous gauge, and the slope at 0.
+    """
+    architecture = problem.architecture
+    if problem.is_convex:
+        return problem.dual_norm(problem.gradient(logits)) if problem.is_constrained else problem.strength
+    if isinstance(architecture, PenalisedDEQ):
+        return architecture.slope
+    return max(0.0, -float(np.vdot(problem.gradient(logits), logits))) / problem.bound
+
+
 def conclude(
     problem: Problem,
     method: str,
@@ -58,7 +71,7 @@ def conclude(
         method: the solver.
         logits: feasible logits Z, shape (K, K).
         tol: relative duality gap up to which the point counts as the global optimum.
-        lower: best lower bound met on the way; the bound at ``logits`` is added here.
+        lower: best lower bound met on the way; where the problem is convex the bound at ``logits`` is added here.
         iterations: outer iterations.
         info: solver-specific figures, extended by ``relative_gap``.
         dim: feature dimension of the factors.
@@ -67,10 +80,9 @@ def conclude(
         trouble: why the solver stopped early, for the warning.
     """
     value = problem.objective(logits) if value is None else value
-    lower = min(value, max(lower, lower_bound(problem, logits)))
+    lower = min(value, max(lower, lower_bound(problem, logits)) if problem.is_convex else lower)
     closed = is_closed(problem, value, lower, tol)
     info["relative_gap"] = (value - lower) / value if value > 0 else 0.0
-    multiplier = problem.dual_norm(problem.gradient(logits)) if problem.is_constrained else problem.strength
     if not closed:
         if problem.loss.name == "ce" and value < _UNDERFLOW:
             trouble = "the cross-entropy underflows float64"
@@ -86,7 +98,7 @@ def conclude(
         value,
         lower,
         value,
-        multiplier,
+        multiplier(problem, logits),
         True if closed else None,
         iterations,
         logits,

@@ -1,4 +1,4 @@
-r"""``method="direct"``: optimise the factors themselves, W, H and for a DEQ the matrix A, from random starts.
+r"""``method="direct"``: optimise the factors themselves, W, H, for a DEQ the matrix A, from random starts.
 
 The problem in the factors is not convex, but a duality gap that closes proves a point found this way optimal. No
 gauge enters: the objective is the risk of ``Z = W (I - A)^{-1} H`` with the budgets or the weight decay of the
@@ -6,7 +6,9 @@ architecture's definition. Every constraint is removed by a smooth parametrisati
 
 * a budget ``|W|_F^2 <= c`` by ``W = sqrt(c) w / |(w, w_0)|`` with a slack coordinate w_0, zero where the budget binds;
 * ``|A|_2 <= rho`` by ``A = rho C``, C the top left block of the orthogonal ``exp(S)``, S skew-symmetric of twice the
-  size: every contraction is such a block (Halmos 1950), and those of norm 1 are reached at finite S.
+  size: every contraction is such a block (Halmos 1950), and those of norm 1 are reached at finite S;
+* ``|A|_F^2 <= E_A`` by scaling down what is longer. The map has an edge: where both bounds on A bind at an optimum the
+  descent may stop short of it.
 
 Gradients are written out (that of ``exp`` by divided differences, Daleckii and Krein 1965); the descent is L-BFGS-B.
 """
@@ -25,6 +27,7 @@ from ufm.architectures import Constrained, Factors, LinearDEQ, Penalised, Penali
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers._conclude import conclude
+from ufm.solvers.search import relaxed_lower_bound
 
 __all__ = ["solve_direct"]
 
@@ -58,8 +61,6 @@ def solve_direct(
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
-    if not problem.is_convex:
-        problem.architecture.convex(problem.max_rank)
     k = problem.prior.num_classes
     d = k if dim is None else integer("dim", dim, minimum=1)
     seed = integer("seed", seed, minimum=0)
@@ -89,7 +90,8 @@ def solve_direct(
     if problem.loss.name == "ce":
         # shifting a column of logits changes no probability, and centring shortens W
         classifier = factors.classifier - factors.classifier.mean(axis=0)
-        factors = Factors(classifier, factors.features, factors.equilibrium)
+        factors = Factors(classifier, factors.features, factors.equilibrium, factors.layers)
+    lower = 0.0 if problem.is_convex else relaxed_lower_bound(problem, landscape.value(factors))[1]
     info: dict[str, Any] = {
         "values": values,
         "spread": (max(values) - min(values)) / max(min(values), 1e-300),
@@ -100,6 +102,7 @@ def solve_direct(
         "direct",
         factors.logits,
         tol=tol,
+        lower=lower,
         iterations=sum(iterations),
         info=info,
         dim=d,
@@ -110,27 +113,30 @@ def solve_direct(
 
 
 class _Landscape:
-    """The objective as a smooth function of one unconstrained vector (w, w_0, h, h_0, S)."""
+    """The objective as a smooth function of one unconstrained vector: factors W, ..., H with a slack each, then S."""
 
     def __init__(self, problem: Problem, dim: int) -> None:
         self.problem = problem
         self.dim = dim
         self._is_equilibrium = isinstance(problem.architecture, LinearDEQ | PenalisedDEQ)
         self._upper = np.triu_indices(2 * dim, 1)
-        self._size = problem.prior.num_classes * dim + 1
+        k = problem.prior.num_classes
+        self._budgets: tuple[float, ...] = ()
+        depth = 2
+        if isinstance(problem.architecture, Constrained):
+            self._budgets = problem.architecture.factor_budgets(k)
+            depth = len(self._budgets)
+        self._shapes = [(k, dim), *[(dim, dim)] * (depth - 2), (dim, k)]
+        self._ends = np.cumsum([a * b + 1 for a, b in self._shapes])
 
     def start(self, rng: np.random.Generator) -> Array:
         """Normal factors of random size, and S from next to 0, where A = rho I, to where exp(S) is any rotation."""
-        factors = rng.normal(size=2 * self._size) * math.exp(rng.uniform(-2, 1))
+        factors = rng.normal(size=self._ends[-1]) * math.exp(rng.uniform(-2, 1))
         skew = rng.normal(size=len(self._upper[0]) if self._is_equilibrium else 0) * math.exp(rng.uniform(-3, 1))
         return np.concatenate([factors, skew])
 
-    def _split(self, x: Array) -> tuple[Array, Array, Array]:
-        return x[: self._size], x[self._size : 2 * self._size], x[2 * self._size :]
-
-    def _budgets(self) -> tuple[float, float]:
-        budgets = cast(Constrained, self.problem.architecture).factor_budgets(self.problem.prior.num_classes)
-        return budgets[0], budgets[-1]
+    def _split(self, x: Array) -> list[Array]:
+        return np.split(x, self._ends)
 
     def _spectrum(self, s: Array) -> tuple[Array, NDArray[np.complex128]]:
         """Angles t (2d,) and unitary U with ``S = U diag(i t) U^*``."""
@@ -139,66 +145,103 @@ class _Landscape:
         angles, u = np.linalg.eigh(-1j * (skew - skew.T))
         return angles, u
 
-    def _weights(self, w: Array, h: Array) -> tuple[Array, Array]:
-        """W and H, within their budgets where there are any."""
-        if self.problem.is_constrained:
-            budget_w, budget_h = self._budgets()
-            w = math.sqrt(budget_w) / np.linalg.norm(w) * w
-            h = math.sqrt(budget_h) / np.linalg.norm(h) * h
-        k, d = self.problem.prior.num_classes, self.dim
-        return w[:-1].reshape(k, d), h[:-1].reshape(d, k)
+    def _layers(self, raw: list[Array]) -> list[Array]:
+        """The factors, within their budgets where there are any."""
+        if self._budgets:
+            raw = [math.sqrt(c) / np.linalg.norm(x) * x for c, x in zip(self._budgets, raw, strict=True)]
+        return [x[:-1].reshape(shape) for x, shape in zip(raw, self._shapes, strict=True)]
+
+    def _contraction(self, spectrum: tuple[Array, NDArray[np.complex128]]) -> Array:
+        """``rho C``; the bound on A here is rho itself, not what a Frobenius budget leaves of it."""
+        return self._rho * _rotation(*spectrum)[: self.dim, : self.dim]
+
+    @property
+    def _rho(self) -> float:
+        return cast(LinearDEQ | PenalisedDEQ, self.problem.architecture).rho
+
+    @property
+    def _radius(self) -> float:
+        """Bound on |A|_F."""
+        budget = getattr(self.problem.architecture, "E_A", None)
+        return math.inf if budget is None else math.sqrt(budget)
 
     def _equilibrium(self, spectrum: tuple[Array, NDArray[np.complex128]]) -> Array:
-        return self.problem.architecture.spectral_bound * _rotation(*spectrum)[: self.dim, : self.dim]
+        a = self._contraction(spectrum)
+        norm = float(np.linalg.norm(a))
+        return a * (self._radius / norm) if norm > self._radius else a
 
     def factors(self, x: Array) -> Factors:
-        """The factors at ``x``; they satisfy budgets and spectral bound."""
-        w, h, s = self._split(x)
-        return Factors(*self._weights(w, h), self._equilibrium(self._spectrum(s)) if self._is_equilibrium else None)
+        """The factors at ``x``; they satisfy all bounds."""
+        *raw, s = self._split(x)
+        w, *layers = self._layers(raw)
+        h = layers[0] if len(layers) == 1 else np.asarray(np.linalg.multi_dot(layers))
+        a = self._equilibrium(self._spectrum(s)) if self._is_equilibrium else None
+        return Factors(w, h, a, tuple(layers) if len(layers) > 1 else ())
 
-    def objective(self, w: Array, h: Array, logits: Array) -> float:
-        """The risk, plus ``(lambda_W/2)|W|^2 + (lambda_H/2) sum_k n_k |h_k|^2`` with weight decay."""
+    def objective(self, factors: Factors, logits: Array) -> float:
+        """The risk, plus ``(lambda_W |W|^2 + lambda_H sum_k n_k |h_k|^2 + lambda_A |A|^2) / 2`` with weight decay."""
         risk = self.problem.risk(logits)
         architecture = self.problem.architecture
         if not isinstance(architecture, Penalised):
             return risk
-        decay_w = architecture.lambda_W * float((w**2).sum())
-        decay_h = architecture.lambda_H * float((h**2).sum(axis=0) @ self.problem.prior.counts)
-        return risk + 0.5 * (decay_w + decay_h)
+        decay = architecture.lambda_W * float((factors.classifier**2).sum())
+        decay += architecture.lambda_H * float((factors.features**2).sum(axis=0) @ self.problem.prior.counts)
+        if factors.equilibrium is not None:
+            decay += self._decay_a * float((factors.equilibrium**2).sum())
+        return risk + 0.5 * decay
+
+    @property
+    def _decay_a(self) -> float:
+        return getattr(self.problem.architecture, "lambda_A", None) or 0.0
 
     def value(self, factors: Factors) -> float:
         """The objective at ``factors``."""
-        return self.objective(factors.classifier, factors.features, factors.logits)
+        return self.objective(factors, factors.logits)
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """``log`` of the objective and its gradient; under MSE, whose optimum can be 0, the objective itself."""
         d = self.dim
-        raw_w, raw_h, s = self._split(x)
-        w, h = self._weights(raw_w, raw_h)
-        seen = h
+        *raw, s = self._split(x)
+        layers = self._layers(raw)
+        w, h = layers[0], layers[-1]
+        a = None
+        seen = [h]  # what layers M, M-1, ..., 2 put out
         if self._is_equilibrium:
             spectrum = self._spectrum(s)
-            resolvent = np.linalg.inv(np.eye(d) - self._equilibrium(spectrum))
-            seen = resolvent @ h
-        logits = w @ seen
-        value = self.objective(w, h, logits)
+            a = self._equilibrium(spectrum)
+            resolvent = np.linalg.inv(np.eye(d) - a)
+            seen = [resolvent @ h]
+        for layer in layers[-2:0:-1]:
+            seen.append(layer @ seen[-1])
+        logits = w @ seen[-1]
+        value = self.objective(Factors(w, h, a), logits)
         g = self.problem.gradient(logits)
-        g_w, g_h, g_s = g @ seen.T, w.T @ g, np.empty(0)
-        if self._is_equilibrium:
-            g_h = resolvent.T @ g_h
+        gradients = []
+        for layer, below in zip(layers, reversed(seen), strict=False):
+            gradients.append(g @ below.T)
+            g = layer.T @ g
+        g_s = np.empty(0)
+        if a is not None:
+            g = resolvent.T @ g
+            g_a = g @ seen[0].T + self._decay_a * a
+            free = self._contraction(spectrum)
+            norm = float(np.linalg.norm(free))
+            if norm > self._radius:
+                g_a = self._radius / norm * (g_a - free * (np.vdot(free, g_a) / norm**2))
             block = np.zeros((2 * d, 2 * d))
-            block[:d, :d] = self.problem.architecture.spectral_bound * g_h @ seen.T
+            block[:d, :d] = self._rho * g_a
             full = _rotation_adjoint(*spectrum, block)
             g_s = (full - full.T)[self._upper]
+        gradients.append(g)
         architecture = self.problem.architecture
         if isinstance(architecture, Penalised):
-            g_w = g_w + architecture.lambda_W * w
-            g_h = g_h + architecture.lambda_H * h * self.problem.prior.counts
+            gradients[0] = gradients[0] + architecture.lambda_W * w
+            gradients[1] = gradients[1] + architecture.lambda_H * h * self.problem.prior.counts
             # without a budget the slack coordinates play no part
-            gradient = np.concatenate([g_w.ravel(), [0.0], g_h.ravel(), [0.0], g_s])
+            parts = [np.append(g.ravel(), 0.0) for g in gradients]
         else:
-            budget_w, budget_h = self._budgets()
-            gradient = np.concatenate([_on_sphere(raw_w, g_w, budget_w), _on_sphere(raw_h, g_h, budget_h), g_s])
+            parts = [_on_sphere(*args) for args in zip(raw, gradients, self._budgets, strict=True)]
+        gradient = np.concatenate([*parts, g_s])
         if self.problem.loss.name == "mse":
             return value, gradient
         value = max(value, 1e-300)

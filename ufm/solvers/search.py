@@ -38,7 +38,7 @@ from ufm.geometry import Geometry
 from ufm.losses import CrossEntropy
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
-from ufm.solvers._conclude import is_closed
+from ufm.solvers._conclude import is_closed, multiplier
 
 __all__ = ["RELAXATIONS", "relaxed_lower_bound", "solve_search"]
 
@@ -119,7 +119,7 @@ def solve_search(
         best.value,
         lower,
         best.value,
-        _multiplier(problem, best.logits),
+        multiplier(problem, best.logits),
         True if is_closed(problem, best.value, lower, tol) else None,
         found.iterations,
         best.logits,
@@ -139,14 +139,6 @@ def _minimum(
 ) -> LocalMinimum:
     geometry = Geometry.of(problem.architecture.factorise(logits, problem.prior), problem.prior)
     return LocalMinimum(value, share, stationarity, is_minimum, logits, geometry)
-
-
-def _multiplier(problem: Problem, logits: Array) -> float:
-    """``-<G, Z> / Omega``, Euler's relation at a stationary point of a homogeneous gauge; the strength of a penalty."""
-    architecture = problem.architecture
-    if not problem.is_constrained:
-        return architecture.slope if isinstance(architecture, PenalisedDEQ) else problem.strength
-    return max(0.0, -float(np.vdot(problem.gradient(logits), logits))) / problem.bound
 
 
 # Lower bounds -------------------------------------------------------------------------------------------------------
