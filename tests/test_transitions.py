@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ufm
+from ufm.deq import Sweep
+from ufm.landscape import classify
 from ufm.problem import Problem
-from ufm.transitions import Hysteresis, State, _Budget, _Family, _Penalised
+from ufm.transitions import Hysteresis, State, _Budget, _Family, _mixing_end, _Penalised
 
 SAMPLES = 600.0
 LAM = math.sqrt(20) / SAMPLES  # the collapsed branch ends at n_B = 20, R = 5 for K_A = K_B = 5
@@ -183,14 +186,44 @@ def test_what_is_held_fixed_does_not_move_the_end_of_the_branch(fixed: dict[str,
 
 
 @pytest.mark.parametrize(
+    ("k_a", "k_b", "strength", "rho", "end"), [(5, 5, 2, 0.5, 5.0), (3, 4, 2.5, 0.6, 5.0), (1, 3, 2, 0.7, 8.0)]
+)
+def test_mixing_ends_the_collapsed_branch_of_the_full_problem(
+    k_a: int, k_b: int, strength: float, rho: float, end: float
+) -> None:
+    """The closed form changes sign where the Hessian in (W, A, H) does."""
+    lam = math.sqrt(SAMPLES / (k_a * end + k_b)) / SAMPLES
+    architecture = penalised(strength, rho, lam)
+    family = _Penalised(k_a, k_b, architecture, {"num_samples": SAMPLES})
+    threshold = _mixing_end(family, end)
+    assert threshold > end * 1.01
+    for ratio, kind in ((threshold * 0.995, "strict saddle"), (threshold * 1.005, "local minimum")):
+        n_b = SAMPLES / (k_a * ratio + k_b)
+        prior = ufm.ClassPrior([ratio * n_b] * k_a + [n_b] * k_b)
+        z = logits(family.state(family.profile(0.0, ratio)), k_a, k_b)
+        assert classify(Problem.of(architecture, prior), architecture.factorise(z, prior)).kind == kind
+
+
+def test_the_trapped_collapse_on_digits_ends_where_the_trained_networks_leave_it() -> None:
+    """Networks trained from A = 0 with n_A = 100 stay collapsed up to n_B = 10 and leave from 12 on."""
+    sweep = Sweep.load(Path(__file__).parents[1] / "results" / "digits-sweep" / "sweep.jsonl")
+    stayed = max(p.minority_count for p in sweep.points if p.branch == "zero" and p.phase == "partial")
+    left = min(p.minority_count for p in sweep.points if p.branch == "zero" and p.phase == "none")
+    predicted = 100 / ufm.trapped_threshold(ufm.PenalisedDEQ(LAM, LAM, 0.5), 5, 5, majority_count=100)
+    assert stayed < predicted < left * 1.005
+    assert predicted < 20  # n_B = N^2 lam^2, where the family itself lets go
+
+
+@pytest.mark.parametrize(
     ("call", "error", "message"),
     [
         (lambda: ufm.hysteresis(penalised(2, 0.5), 5, 5), ValueError, "exactly one of num_samples"),
         (lambda: ufm.hysteresis(penalised(2, 0.5), 5, 1, num_samples=6), ValueError, "num_minority"),
-        (lambda: ufm.hysteresis(ufm.LinearDEQ(1, 1, 0.5), 5, 5, num_samples=6), ValueError, "plays no role"),
+        (lambda: ufm.hysteresis(ufm.LinearDEQ(1, 1, 0.5), 5, 5, num_samples=6), ValueError, "play no role"),
         (lambda: ufm.hysteresis(ufm.LayerPeeled(1, 1), 5, 5), TypeError, "must be a PenalisedDEQ or a LinearDEQ"),
         (lambda: ufm.hysteresis(penalised(2, 0.5), 5, 5, num_samples=1e7), ValueError, "num_samples must let"),
         (lambda: ufm.hysteresis(penalised(2, 0.5), 5, 5, num_samples=600, points=3), ValueError, "points"),
+        (lambda: ufm.trapped_threshold(penalised(2, 0.5), 5, 5, num_samples=600), TypeError, "without lambda_A"),
     ],
 )
 def test_invalid_arguments(call: Any, error: type[Exception], message: str) -> None:

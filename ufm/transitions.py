@@ -24,6 +24,16 @@ curvature the minimum far from 0 can still take over first. With a budget of A i
 multiplier, nu the water level of ``a_i = min(rho, sigma_i/nu)`` and F(tau) the best risk of collapsed logits, the
 curvature is ``(K_B-1) [pi_B q_B - mu/nu] + (K_B-1)^2 F''(tau)``.
 
+*Mixing.* The family is not everything: the collapsed point can also decay by turning a singular vector pair in use,
+of value sigma, towards a collapsed pair u', v' of the minority. To second order in the two angles that costs
+
+    (sigma/2) [ (g + sigma c_1) theta^2 - 2 gamma theta phi + (g + sigma c_2) phi^2 ],   gamma = sqrt(n_B)/N,
+
+with g = (1 - a) lam the slope of the price at sigma and c_1, c_2 the risk's curvatures along ``u' v^T`` and ``u v'^T``.
+It is a minimum in full only if ``(g + sigma c_1)(g + sigma c_2) > gamma^2``, for the majority's pairs (``c_1 = r_A/N``,
+``c_2 = r_B/N``) and for the common pair alike. Where A grows (g < lam) this fails well before ``n_B = N^2 lam^2``: the
+symmetry between classes breaks, and low-rank codes take over.
+
 Source: derived here; Zhang 2010 for the penalty (MCP).
 """
 
@@ -42,7 +52,7 @@ from ufm._validation import integer, positive
 from ufm.architectures import LinearDEQ, PenalisedDEQ, UnconstrainedFeatures, check_architecture
 from ufm.thresholds import collapse_threshold
 
-__all__ = ["Branch", "Hysteresis", "State", "hysteresis"]
+__all__ = ["Branch", "Hysteresis", "State", "hysteresis", "trapped_threshold"]
 
 Array = NDArray[np.float64]
 
@@ -117,6 +127,8 @@ class Hysteresis:
             transition is continuous.
         jump: (s_B just above, s_B just below) the Maxwell point; both 0 where the transition is continuous.
         collapsed_end: R down to which the collapsed branch is a local minimum (``n_B = N^2 lam^2`` with weight decay).
+        mixing_end: R down to which it also withstands mixing with directions in use, in the full problem; never below
+            ``collapsed_end``.
         curvature: second derivative of the objective in s_B at ``collapsed_end``; negative makes the transition first
             order.
         collapsed, uncollapsed: the branches; the uncollapsed one with its unstable stretch.
@@ -128,6 +140,7 @@ class Hysteresis:
     maxwell: float
     jump: tuple[float, float]
     collapsed_end: float
+    mixing_end: float
     curvature: float
     collapsed: Branch
     uncollapsed: Branch
@@ -171,19 +184,12 @@ def hysteresis(
     k_a = integer("num_majority", num_majority, minimum=1)
     k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
     points = integer("points", points, minimum=10)
-    fixed = {"num_samples": num_samples, "majority_count": majority_count, "minority_count": minority_count}
-    given = {name: positive(name, value) for name, value in fixed.items() if value is not None}
     family: _Family
     if isinstance(architecture, PenalisedDEQ):
-        if len(given) != 1:
-            raise ValueError(
-                "exactly one of num_samples, majority_count and minority_count must be given for a penalised "
-                f"architecture, got {sorted(given) or 'none'}"
-            )
-        family = _Penalised(k_a, k_b, architecture, given)
+        family = _Penalised(k_a, k_b, architecture, _fixed(num_samples, majority_count, minority_count))
     elif isinstance(architecture, LinearDEQ):
-        if given:
-            raise ValueError(f"{next(iter(given))} plays no role for {architecture!r}: R alone matters")
+        if not (num_samples is majority_count is minority_count is None):
+            raise ValueError(f"num_samples, majority_count and minority_count play no role for {architecture!r}")
         family = _Budget(k_a, k_b, architecture)
     else:
         raise TypeError(f"architecture must be a PenalisedDEQ or a LinearDEQ, got {architecture!r}")
@@ -409,6 +415,31 @@ class _Family:
         )
         return self.polish(_Point(self.scaled(x, ratio)[0], ratio, mu), ratio_free=False)
 
+    def mixing(self, point: _Point) -> float:
+        """Smallest ``(g + sigma c_1)(g + sigma c_2)/gamma^2 - 1`` at a collapsed point; positive: no mixing."""
+        x, ratio, mu = point
+        k_a, k_b, k = self.k_a, self.k_b, self.k
+        sigma = self.singular_values(x, ratio)
+        slopes = mu * (1 - self.equilibrium(sigma))
+        omega_a, omega_b = self.weights(ratio)
+        pi_b = self.pi_b(ratio)
+        pi_a = (1 - k_b * pi_b) / k_a
+        # columns of A and of B: probabilities of one class of B, of A and of B
+        r_a = 1 / ((math.exp(x[0]) + k_a - 1) * math.exp((x[2] - x[0]) / k_a) + k_b)
+        r_b = 1 / (k_b * math.exp(x[3] / k_b) + k_a)
+        q_b = (1 - k_a * r_b) / k_b
+        curve_a, curve_b = pi_a / omega_a**2, pi_b / omega_b**2
+        margins = []
+        if k_a > 1 and sigma[0] > 0:
+            margins.append((slopes[0] + sigma[0] * curve_a * r_a) * (slopes[0] + sigma[0] * curve_b * r_b))
+        if sigma[2] > VANISHING:
+            along = k_b / k * (omega_a * x[2] / sigma[2]) ** 2
+            first = along * curve_a * r_a + (1 - along) * curve_b * q_b
+            second = curve_b * k_a * r_b * (1 - k_a * r_b) * k / (k_a * k_b)
+            margins.append((slopes[2] + sigma[2] * first) * (slopes[2] + sigma[2] * second))
+        gamma = pi_b / omega_b
+        return min(margins, default=math.inf) / gamma**2 - 1
+
     @property
     def lam(self) -> float:
         """Strength ``sqrt(lambda_W lambda_H)``, for weight decay."""
@@ -560,6 +591,70 @@ class _Budget(_Family):
         return math.exp(brentq(excess, last, last + 0.5, xtol=1e-13, rtol=1e-14))
 
 
+def _mixing_end(family: _Family, end: float) -> float:
+    """R >= end from which on the best collapsed point withstands mixing."""
+
+    def margin(log_ratio: float) -> float:
+        return family.mixing(family.profile(0.0, math.exp(log_ratio)))
+
+    low = math.log(end)
+    if margin(low) >= 0:
+        return end
+    high = low + 0.25
+    while margin(high) < 0:
+        low, high = high, high + 0.25
+        if high > 60:
+            raise ArithmeticError("the collapsed branch does not withstand mixing at any R below e^60")
+    return math.exp(brentq(margin, low, high, xtol=1e-12))
+
+
+def trapped_threshold(
+    architecture: PenalisedDEQ,
+    num_majority: int,
+    num_minority: int,
+    *,
+    num_samples: float | None = None,
+    majority_count: float | None = None,
+    minority_count: float | None = None,
+) -> float:
+    """R from which on a spectral DEQ whose A vanishes along the collapsed directions stays collapsed (CE).
+
+    The collapsed point with A = rho on the directions in use and 0 beside them is a local minimum in (W, A, H) from
+    this R on, far below the R at which collapse is optimal, ``n_B = (1-rho)^2 N^2 lam^2``. It ends where
+    ``n_B = N^2 lam^2`` or, earlier, by mixing (see the module's docstring). A start with A = 0 is drawn to it.
+
+    Args:
+        architecture: a ``PenalisedDEQ`` without ``lambda_A``.
+        num_majority: K_A >= 1.
+        num_minority: K_B >= 2.
+        num_samples, majority_count, minority_count: what is held fixed while R varies, exactly one of them.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    if not isinstance(architecture, PenalisedDEQ) or architecture.lambda_A is not None:
+        raise TypeError(f"architecture must be a PenalisedDEQ without lambda_A, got {architecture!r}")
+    k_a = integer("num_majority", num_majority, minimum=1)
+    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
+    given = _fixed(num_samples, majority_count, minority_count)
+    explicit = UnconstrainedFeatures(architecture.lambda_W, architecture.lambda_H)
+    fixed: dict[str, Any] = dict(given)
+    end = collapse_threshold(explicit, k_a, k_b, **fixed).ratio
+    return _mixing_end(_Penalised(k_a, k_b, architecture, given), end)
+
+
+def _fixed(num_samples: float | None, majority_count: float | None, minority_count: float | None) -> dict[str, float]:
+    """The one quantity that is held fixed while R varies, by name."""
+    fixed = {"num_samples": num_samples, "majority_count": majority_count, "minority_count": minority_count}
+    given = {name: positive(name, value) for name, value in fixed.items() if value is not None}
+    if len(given) != 1:
+        raise ValueError(
+            "exactly one of num_samples, majority_count and minority_count must be given for a penalised "
+            f"architecture, got {sorted(given) or 'none'}"
+        )
+    return given
+
+
 # following the branches -------------------------------------------------------------------------------------------
 
 
@@ -606,6 +701,7 @@ class _Tracer:
             maxwell=maxwell,
             jump=jump,
             collapsed_end=end,
+            mixing_end=_mixing_end(self.family, end),
             curvature=self.family.curvature(end),
             collapsed=Branch(tuple(collapsed), tuple(bool(r >= end * (1 - 1e-12)) for r in ratios)),
             uncollapsed=Branch(states, tuple(id(p) in stable for p in curve)),
