@@ -43,13 +43,13 @@ deq_app = typer.Typer(
 )
 app.add_typer(deq_app, name="deq")
 
-#: Architectures by their name on the command line: class, and the options it takes.
-ARCHITECTURES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "layer-peeled": ("LayerPeeled", ("E_W", "E_H")),
-    "linear-deq": ("LinearDEQ", ("E_W", "E_H", "rho")),
-    "deep-linear": ("DeepLinear", ("budgets",)),
-    "unconstrained-features": ("UnconstrainedFeatures", ("lambda_W", "lambda_H")),
-    "penalised-deq": ("PenalisedDEQ", ("lambda_W", "lambda_H", "rho")),
+#: Architectures by their name on the command line: class, the options it needs and those it may be given.
+ARCHITECTURES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "layer-peeled": ("LayerPeeled", ("E_W", "E_H"), ()),
+    "linear-deq": ("LinearDEQ", ("E_W", "E_H", "rho"), ("E_A",)),
+    "deep-linear": ("DeepLinear", ("budgets",), ()),
+    "unconstrained-features": ("UnconstrainedFeatures", ("lambda_W", "lambda_H"), ()),
+    "penalised-deq": ("PenalisedDEQ", ("lambda_W", "lambda_H", "rho"), ("lambda_A",)),
 }
 
 Options = dict[str, tuple[type, tuple[str, ...], str]]
@@ -63,10 +63,12 @@ ARCHITECTURE_OPTIONS: Options = {
     ),
     "E_W": (float, ("--E-W", "--e-w"), "Classifier budget E_W."),
     "E_H": (float, ("--E-H", "--e-h"), "Feature budget E_H."),
-    "budgets": (str, ("--budgets",), "Budgets c_1,c_2 of a deep linear network."),
+    "budgets": (str, ("--budgets",), "Budgets c_1,...,c_M of a deep linear network."),
     "lambda_W": (float, ("--lambda-W", "--lambda-w"), "Weight decay of the classifier."),
     "lambda_H": (float, ("--lambda-H", "--lambda-h"), "Weight decay of the features."),
     "rho": (float, ("--rho",), "Spectral bound on the equilibrium map A, in [0, 1)."),
+    "E_A": (float, ("--E-A", "--e-a"), "Budget of |A|_F^2, optional for linear-deq; the problem is then not convex."),
+    "lambda_A": (float, ("--lambda-A", "--lambda-a"), "Weight decay of A, optional for penalised-deq; not convex."),
 }
 
 #: Parameters of a phase diagram, by their name in ``ufm.phase_diagram``.
@@ -181,12 +183,13 @@ def _architecture(given: dict[str, Any]) -> Architecture:
     from ufm._validation import one_of
 
     name = one_of("--architecture", given.pop("architecture", "layer-peeled"), ARCHITECTURES)
-    class_name, wanted = ARCHITECTURES[name]
+    class_name, wanted, optional = ARCHITECTURES[name]
     for key in ARCHITECTURE_OPTIONS:
         if key in wanted and key not in given:
             raise ValueError(f"{_flag(key)} must be given for --architecture {name}")
-        if key in given and key not in wanted:
-            raise ValueError(f"{_flag(key)} plays no role for --architecture {name}: it takes {_flags(wanted)}")
+        if key in given and key not in wanted + optional:
+            taken = _flags(wanted + optional)
+            raise ValueError(f"{_flag(key)} plays no role for --architecture {name}: it takes {taken}")
     if "budgets" in given:
         given["budgets"] = tuple(_numbers("budgets", given["budgets"]))
     return getattr(architectures, class_name)(**given)
@@ -261,16 +264,28 @@ def solve(
         float | None, typer.Option("--minority-count", help="n_B; matters for penalised architectures. (default 1)")
     ] = None,
     loss: LossOption = "ce",
-    method: Annotated[str, typer.Option("--method", help="auto, reduced, nuclear, sdp or direct.")] = "auto",
+    method: Annotated[str, typer.Option("--method", help="auto, reduced, nuclear, sdp, direct or search.")] = "auto",
+    starts: Annotated[
+        int | None, typer.Option("--starts", help="Starts of a search. (default 100; direct 8)", **_parsed(int))
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Solve one problem: optimal value with its enclosure, multiplier and geometry."""
+    """Solve one problem: optimal value with its enclosure, multiplier and geometry.
+
+    Where the problem is not convex (--E-A, --lambda-A, three or more --budgets) it is searched from many starts, and
+    the distinct local minima found are listed; "is global" is then yes only if a lower bound meets the best of them.
+    """
     import ufm
     from ufm.claims._model import plain
+    from ufm.problem import Problem
 
     prior = _prior(counts, majority, minority, ratio, minority_count)
-    solution = ufm.solve(architecture, prior, loss, method=method, seed=seed)
+    options = {} if starts is None else {"starts": starts}
+    if options and method not in ("direct", "search") and Problem.of(architecture, prior, loss).is_convex:
+        raise ValueError(f"--starts plays no role for --method {method} on this problem: it is not searched")
+    solution = ufm.solve(architecture, prior, loss, method=method, seed=seed, **options)
+    minima = [minimum.to_dict() for minimum in solution.local_minima]
     figures: dict[str, Any] = {
         "architecture": repr(architecture),
         "counts": prior.counts,
@@ -284,10 +299,15 @@ def solve(
         "geometry": solution.geometry.to_dict(),
     }
     if as_json:
-        _print_json(plain("solution", figures | {"logits": solution.logits}))
+        found = {"local_minima": minima} if minima else {}
+        _print_json(plain("solution", figures | found | {"logits": solution.logits}))
         return
     figures["counts"] = repr(prior)
     _print_figures({**{k: v for k, v in figures.items() if k != "geometry"}, **figures["geometry"]})
+    if minima:
+        columns = ("value", "share", "rank", "phase", "structure")
+        typer.echo(f"\n{len(minima)} local minima from {solution.info['starts']} starts")
+        _print_table(columns, [tuple(row[name] for name in columns) for row in minima])
 
 
 @_command(app, "threshold", "ufm threshold --E-W 1 --E-H 5 --majority 5 --minority 5")
