@@ -230,11 +230,9 @@ def _better(k: int, tau: float, budget: float, rho: float, start: Array) -> Arra
 
     landscape = Landscape(Problem.of(LinearDEQ(tau / k, tau / k, rho, budget), ClassPrior.balanced(k)), k - 1)
     # a direction that is empty stays empty: fill it a little
-    u, s, vt = np.linalg.svd(start + FILL * np.linalg.norm(start, 2) * (np.eye(k) - 1 / k))
-    root = np.sqrt(s[: k - 1])
-    x = np.concatenate([(u[:, : k - 1] * root).ravel(), (root[:, None] * vt[: k - 1]).ravel()])
+    x = landscape.at(start + FILL * np.linalg.norm(start, 2) * (np.eye(k) - 1 / k))
     options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-8, "maxcor": 30}
-    found = minimize(landscape, x / np.linalg.norm(x), jac=True, method="L-BFGS-B", options=options)
+    found = minimize(landscape, x, jac=True, method="L-BFGS-B", options=options)
     return landscape.logits(found.x) if math.exp(found.fun) < etf_risk(k, tau, budget, rho) * (1 - MARGIN) else None
 
 

@@ -181,9 +181,16 @@ def _chord_slope(architecture: PenalisedDEQ, upper: float) -> float:
     return lam * (1 - rho) * upper / (upper - penalty * rho**2 / 2)
 
 
+def _etf_proof(problem: Problem, upper: float) -> float:
+    """The ETF's risk where it is proved optimal, for balanced classes and a small Frobenius budget."""
+    from ufm.boundaries import balanced_lower_bound
+
+    return balanced_lower_bound(problem, upper)
+
+
 #: Lower bounds of the optimal value by name, functions of the problem and an upper bound of it; ``-inf`` where one does
 #: not apply. The best one counts, so that a sharper bound for some problems need only be added here.
-RELAXATIONS: dict[str, Relaxation] = {"nuclear norm": _convex_problem}
+RELAXATIONS: dict[str, Relaxation] = {"nuclear norm": _convex_problem, "proof that the ETF is optimal": _etf_proof}
 
 
 def relaxed_lower_bound(problem: Problem, upper: float) -> tuple[str, float]:
