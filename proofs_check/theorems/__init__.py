@@ -46,6 +46,8 @@ _MODULES: dict[str, str] = {
     "etf-local-stability": "etf_local_stability",
     "frobenius-budget-etf": "frobenius_budget_etf",
     "landau-collapse": "landau_collapse",
+    "factor-landscape": "factor_landscape",
+    "deep-collapse-stable": "deep_collapse_stable",
 }
 
 
