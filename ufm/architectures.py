@@ -433,11 +433,11 @@ class PenalisedDEQ(Penalised):
             object.__setattr__(self, "lambda_A", positive("lambda_A", self.lambda_A))
             if self.rho is None or (isinstance(self.rho, int | float) and self.rho == 1):
                 raise ValueError(
-                    f"rho must lie in [0, 1), got {self.rho!r}: without a bound |A|_2 <= rho < 1 the penalised DEQ need "
-                    "not have a minimiser. Every direction of logits costs at most lambda_A/2 however large its singular "
-                    "value, so that for small lambda_A (under cross-entropy with K >= 3 balanced classes of n samples: "
-                    "lambda_A < min(log K, 2 K lambda_W lambda_H n)) the infimum is approached only as eigenvalues of A "
-                    "tend to 1"
+                    f"rho must lie in [0, 1), got {self.rho!r}: without a bound |A|_2 <= rho < 1 the penalised DEQ "
+                    "need not have a minimiser. Every direction of logits costs at most lambda_A/2 however large its "
+                    "singular value, so that for small lambda_A (under cross-entropy with K >= 3 balanced classes of n "
+                    "samples: lambda_A < min(log K, 2 K lambda_W lambda_H n)) the infimum is approached only as "
+                    "eigenvalues of A tend to 1"
                 )
         object.__setattr__(self, "rho", fraction("rho", self.rho))
 
@@ -485,7 +485,7 @@ class PenalisedDEQ(Penalised):
 def water_filling(sigma: Array, cap: float, budget: float) -> Array:
     """The a that maximises ``<a, sigma>`` over ``0 <= a_i <= cap``, ``|a|^2 <= budget``, for sigma (r,) >= 0.
 
-    ``a_i = min(cap, sigma_i / nu)``: with the m largest at the cap, ``nu^2 = sum_{i>m} sigma_i^2 / (budget - m cap^2)``,
+    ``a_i = min(cap, sigma_i / nu)``: with m at the cap, ``nu^2 = sum_{i>m} sigma_i^2 / (budget - m cap^2)``,
     for the least m at which the next entry stays below the cap. Where the budget does not bind (fewer positive entries
     than ``budget / cap^2``) the positive ones are at the cap, and the zeros, whose a changes nothing, get what one of
     them could.
@@ -495,6 +495,7 @@ def water_filling(sigma: Array, cap: float, budget: float) -> Array:
         return np.zeros(len(sigma))
     order = np.argsort(-sigma, kind="stable")
     s = sigma[order] / max(float(sigma[order[0]]), 1e-300)
+    s[s < 1e-150] = 0.0  # their squares underflow
     positive_entries = int((s > 0).sum())
     a = np.empty(len(s))
     if budget >= positive_entries * cap**2:

@@ -18,6 +18,10 @@ __all__ = ["Problem"]
 Array = NDArray[np.float64]
 
 
+#: Singular values below this fraction of the largest are rounding, to a gauge with infinite slope at 0.
+ROUNDING = 1e-13
+
+
 @dataclass(frozen=True)
 class Problem:
     """Minimise ``f(Z)`` over ``|Z|_* <= radius``, or ``f(Z) + strength |Z diag(omega)|_*`` over all Z (K, K).
@@ -102,7 +106,9 @@ class Problem:
         y = logits * self.weights
         if self.is_convex:
             return float(np.linalg.norm(y, "nuc"))
-        return self.architecture.gauge(np.asarray(np.linalg.svd(y, compute_uv=False), dtype=float))
+        sigma = np.asarray(np.linalg.svd(y, compute_uv=False), dtype=float)
+        sigma[sigma <= ROUNDING * sigma[0]] = 0.0  # a root of rounding would count
+        return self.architecture.gauge(sigma)
 
     def dual_norm(self, gradient: Array) -> float:
         """``|G diag(1/omega)|_2``, the norm dual to the gauge."""
