@@ -52,7 +52,7 @@ from ufm._validation import integer, positive
 from ufm.architectures import LinearDEQ, PenalisedDEQ, UnconstrainedFeatures, check_architecture
 from ufm.thresholds import collapse_threshold
 
-__all__ = ["Branch", "Hysteresis", "State", "hysteresis", "trapped_threshold"]
+__all__ = ["Branch", "Hysteresis", "State", "collapsed_state", "hysteresis", "mixing_threshold", "trapped_threshold"]
 
 Array = NDArray[np.float64]
 
@@ -184,15 +184,7 @@ def hysteresis(
     k_a = integer("num_majority", num_majority, minimum=1)
     k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
     points = integer("points", points, minimum=10)
-    family: _Family
-    if isinstance(architecture, PenalisedDEQ):
-        family = _Penalised(k_a, k_b, architecture, _fixed(num_samples, majority_count, minority_count))
-    elif isinstance(architecture, LinearDEQ):
-        if not (num_samples is majority_count is minority_count is None):
-            raise ValueError(f"num_samples, majority_count and minority_count play no role for {architecture!r}")
-        family = _Budget(k_a, k_b, architecture)
-    else:
-        raise TypeError(f"architecture must be a PenalisedDEQ or a LinearDEQ, got {architecture!r}")
+    family = _family(architecture, k_a, k_b, num_samples, majority_count, minority_count)
     return _Tracer(family, points).trace()
 
 
@@ -606,6 +598,57 @@ def _mixing_end(family: _Family, end: float) -> float:
         if high > 60:
             raise ArithmeticError("the collapsed branch does not withstand mixing at any R below e^60")
     return math.exp(brentq(margin, low, high, xtol=1e-12))
+
+
+def collapsed_state(
+    architecture: PenalisedDEQ | LinearDEQ,
+    num_majority: int,
+    num_minority: int,
+    ratio: float,
+    *,
+    num_samples: float | None = None,
+    majority_count: float | None = None,
+    minority_count: float | None = None,
+) -> State:
+    """The best point of the symmetric family with s_B = 0 at R; arguments as for :func:`hysteresis`."""
+    k_a = integer("num_majority", num_majority, minimum=1)
+    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
+    family = _family(architecture, k_a, k_b, num_samples, majority_count, minority_count)
+    return family.state(family.profile(0.0, positive("ratio", ratio)))
+
+
+def mixing_threshold(
+    architecture: PenalisedDEQ | LinearDEQ,
+    num_majority: int,
+    num_minority: int,
+    *,
+    num_samples: float | None = None,
+    majority_count: float | None = None,
+    minority_count: float | None = None,
+) -> float:
+    """:attr:`Hysteresis.mixing_end` alone; arguments as for :func:`hysteresis`."""
+    k_a = integer("num_majority", num_majority, minimum=1)
+    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
+    family = _family(architecture, k_a, k_b, num_samples, majority_count, minority_count)
+    return _mixing_end(family, family.collapsed_end())
+
+
+def _family(
+    architecture: Any,
+    k_a: int,
+    k_b: int,
+    num_samples: float | None,
+    majority_count: float | None,
+    minority_count: float | None,
+) -> _Family:
+    """The symmetric family of an architecture, what varies with R checked."""
+    if isinstance(architecture, PenalisedDEQ):
+        return _Penalised(k_a, k_b, architecture, _fixed(num_samples, majority_count, minority_count))
+    if isinstance(architecture, LinearDEQ):
+        if not (num_samples is majority_count is minority_count is None):
+            raise ValueError(f"num_samples, majority_count and minority_count play no role for {architecture!r}")
+        return _Budget(k_a, k_b, architecture)
+    raise TypeError(f"architecture must be a PenalisedDEQ or a LinearDEQ, got {architecture!r}")
 
 
 def trapped_threshold(
