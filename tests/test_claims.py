@@ -36,6 +36,19 @@ EXPECTED = {
     "threshold-not-log-convex": Status.proved,
     "deq-threshold-power": Status.supported,
     "uncapped-deq-minimiser": Status.proved,
+    "first-order-collapse": Status.proved,
+    "first-order-converse": Status.supported,
+    "collapse-mixing": Status.proved,
+    "explicit-landscape-benign": Status.proved,
+    "deq-trapped-minima": Status.certified,
+    "deep-collapse-stable": Status.proved,
+    "etf-error-monotone": Status.supported,
+    "self-duality-monotone": Status.supported,
+    "self-duality-not-monotone": Status.certified,
+    "etf-optimal-small-frobenius": Status.certified,
+    "etf-suboptimal-frobenius": Status.certified,
+    "etf-local-stability": Status.proved,
+    "etf-boundary": Status.supported,
 }
 FALSE = false_claims()
 

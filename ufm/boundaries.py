@@ -34,7 +34,14 @@ from ufm.problem import Problem
 if TYPE_CHECKING:
     from ufm.certificates import Certificate, EtfOptimality
 
-__all__ = ["EtfBoundary", "balanced_lower_bound", "etf_boundary", "etf_local_bound", "etf_risk"]
+__all__ = [
+    "EtfBoundary",
+    "balanced_lower_bound",
+    "etf_boundary",
+    "etf_local_bound",
+    "etf_risk",
+    "logits_beating_etf",
+]
 
 Array = NDArray[np.float64]
 
@@ -51,7 +58,7 @@ ACCURACY = 1e-4
 SCAN = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 #: Shares of the estimate at which a proof that the ETF is optimal is tried, and excesses for a counterexample.
-SHARES = (0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.03)
+SHARES = (0.6, 0.45, 0.3, 0.15, 0.05)
 EXCESSES = (0.005, 0.02, 0.05, 0.1)
 
 #: Share of the local bound below which :func:`balanced_lower_bound` looks for a proof.
@@ -161,6 +168,16 @@ def etf_boundary(num_classes: int, tau: float, rho: float = 0.99, *, certify: bo
         optimality=optimality,
         counterexample=counterexample,
     )
+
+
+def logits_beating_etf(num_classes: int, tau: float, E_A: float, rho: float = 0.99) -> Array | None:
+    """Logits (K, K) of a feasible code with a lower risk than every simplex ETF, the first one found; None if none is.
+
+    Arguments and starts as for :func:`etf_boundary`, in floating point.
+    """
+    k, tau, rho = _arguments(num_classes, tau, rho)
+    budget = positive("E_A", E_A)
+    return next((code for start in _starts(k) if (code := _better(k, tau, budget, rho, start)) is not None), None)
 
 
 def balanced_lower_bound(problem: Problem, upper: float = math.inf) -> float:

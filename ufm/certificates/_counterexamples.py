@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -95,20 +96,20 @@ def certify_code(logits: ArrayLike, tau: Any, E_A: Any, rho: Any) -> Certificate
     """
     z = np.asarray(logits, dtype=float)
     k = len(z)
-    budget = Fraction(tau) / k
-    architecture = LinearDEQ(float(budget), float(budget), float(rho), float(E_A))
+    budget, bound, frobenius = Fraction(tau) / k, Fraction(rho), Fraction(E_A)
+    architecture = LinearDEQ(float(budget), float(budget), float(bound), float(frobenius))
     rank = int((np.linalg.svd(z, compute_uv=False) > 1e-7 * np.linalg.norm(z, 2)).sum())
     u, s, vt = np.linalg.svd(z)
     factors = architecture.factorise((u[:, :rank] * s[:rank]) @ vt[:rank], ClassPrior.balanced(k), dim=rank)
     # whatever the gauge says, each factor must fit its own budget
-    root = float(np.sqrt(float(tau)))
-    w, h = (m * min(1.0, root / np.linalg.norm(m)) for m in (factors.classifier, factors.features))
+    root = math.sqrt(k * budget)
+    w, h = (m * min(1.0, root / float(np.linalg.norm(m))) for m in (factors.classifier, factors.features))
 
     def exact(m: np.ndarray[Any, Any]) -> list[list[Fraction]]:
         return [[Fraction(round(x * (1 - SHRINK) * 2**BITS), 2**BITS) for x in row] for row in m.tolist()]
 
     return certify_counterexample(
-        {"name": "linear_deq", "E_W": budget, "E_H": budget, "rho": rho, "E_A": E_A},
+        {"name": "linear_deq", "E_W": budget, "E_H": budget, "rho": bound, "E_A": frobenius},
         k,
         {"W": exact(w), "A": exact(np.asarray(factors.equilibrium)), "H": exact(h)},
     )

@@ -41,10 +41,13 @@ PRECISION = 96
 WIDEN = 1.5
 EDGES = (0.0, 1 / 64, 1 / 16, 1 / 4, 1.0 + 1e-9)
 MAX_SPLITS = 6
-MAX_BOXES = 600
+MAX_BOXES = 400
 
 #: Cells along s, pieces along d (graded towards 0), and how often both may be halved where the bound is tight.
 CELLS, FIRST, DEPTH = 36, 8, 5
+
+#: Samples along d in each cell for the linear programme that chooses the multipliers.
+SAMPLES = 12
 
 
 @dataclass(frozen=True)
@@ -243,9 +246,9 @@ class _Proof:
         self, t: float, size: float, limits: list[tuple[float, float, float]]
     ) -> tuple[float, float] | None:
         """kappa and lam of the best bound, if good enough: in floats, a linear programme over sampled columns."""
-        k, n, grid = self.k, self.n, np.linspace(0, 1, 25) ** 2
-        s = np.concatenate([np.repeat((a, (a + b) / 2, b), 25) for a, b, _ in limits])
-        d = np.concatenate([np.tile(m * grid, 3) for _, _, m in limits])
+        k, n, grid = self.k, self.n, np.linspace(0, 1, SAMPLES) ** 2
+        s = np.concatenate([np.repeat((a, b), SAMPLES) for a, b, _ in limits])
+        d = np.concatenate([np.tile(m * grid, 2) for _, _, m in limits])
         loss = np.logaddexp(0, d - s + np.log(n - 1 + np.exp(-n * d)))
         q = self.c * d * d + n / k * s * s
         found = linprog(

@@ -40,6 +40,8 @@ MODULES: tuple[str, ...] = (
     "collapse",
     "imbalanced_geometry",
     "beyond",
+    "landscape",
+    "nonconvex",
     "network",
     "soundness",
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from ufm.claims import balanced, beyond, collapse, imbalanced_geometry, relaxation
+from ufm.claims import balanced, beyond, collapse, imbalanced_geometry, landscape, nonconvex, relaxation
 from ufm.claims._model import Claim, Context, Evidence, Status
 from ufm.claims._tools import evidence
 
@@ -64,7 +64,23 @@ def false_claims() -> dict[str, Claim]:
         "total collapse: critical τ 10 % higher": collapse.total_claim(critical_factor=1.1),
         "threshold of the DEQ: power 1.1/(1−ρ)": beyond.power_claim(exponent=1.1),
         "threshold of the DEQ: power (1−ρ)⁻²": beyond.power_claim(exponent=2.0),
+        "ETF optimal: at a budget where a code beats it": nonconvex.optimal_claim({4: "31/100"}),
+        "ETF optimal: at E_W E_H/(K−1)": nonconvex.optimal_claim({10: "1/9"}),
+        "ETF beaten: at a budget where it is optimal": nonconvex.suboptimal_claim({4: "3/20"}),
+        "ETF beaten while stable: beyond E_W E_H/(K−1)": nonconvex.suboptimal_claim({6: "21/100"}),
+        "ETF stable: up to E_W E_H/K": nonconvex.local_claim(factor=0.8),
+        "ETF stable: 10 % further": nonconvex.local_claim(factor=1.1),
         "total collapse: critical τ 10 % lower": collapse.total_claim(critical_factor=0.9),
+    }
+    variants |= {
+        "first-order collapse: λ_A ≤ 3 K_B N λ²": landscape.first_order_claim(3.0),
+        "mixing: R 5 % larger": landscape.mixing_claim(1.05),
+        "mixing: R 5 % smaller": landscape.mixing_claim(1 / 1.05),
+        "explicit landscape: curvature doubled": landscape.benign_claim(2.0),
+        "trapped minima: A = 0.3 beside": landscape.trapped_claim(0.3),
+        "depth: two factors too": landscape.depth_claim((2, 3)),
+        "self-duality: monotone for K_A = 1": landscape.monotone_claim("duality", phases=(0,)),
+        "self-duality: monotone in every phase": landscape.monotone_claim("duality", smallest_majority=2),
     }
     for measure in ("etf", "duality"):
         for reverse in (False, True):
