@@ -9,7 +9,7 @@ the gauge's is ``(1-rho) lam sqrt(n_B)``, so stationarity with s_B > 0 reads
 
 The right side vanishes to first order at n_B*, q is smooth and positive there: ``exp(s_B) - 1 = (p - q)/q`` is a smooth
 function of n_B with a simple zero (singular values of W and H vanish like its square root). A parabola through it at a
-few n_B within some 30% above n_B* finds that zero to 0.2%; one through s_B itself, to 1%; one through s_B^2 is wrong.
+few n_B within some 30% above n_B* finds that zero to 0.5%; one through s_B itself, to 1.5%; one through s_B^2 is wrong.
 """
 
 from __future__ import annotations
