@@ -48,6 +48,8 @@ EXPECTED = {
     "etf-optimal-small-frobenius": Status.certified,
     "etf-suboptimal-frobenius": Status.certified,
     "etf-local-stability": Status.proved,
+    "deep-linear-etf": Status.proved,
+    "penalised-deq-etf": Status.proved,
     "etf-boundary": Status.supported,
 }
 FALSE = false_claims()

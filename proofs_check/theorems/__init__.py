@@ -45,6 +45,8 @@ _MODULES: dict[str, str] = {
     "square-code-beats-etf": "square_code_beats_etf",
     "etf-local-stability": "etf_local_stability",
     "frobenius-budget-etf": "frobenius_budget_etf",
+    "deep-linear-etf": "deep_linear_etf",
+    "penalised-deq-etf": "penalised_deq_etf",
     "landau-collapse": "landau_collapse",
     "factor-landscape": "factor_landscape",
     "deep-collapse-stable": "deep_collapse_stable",

@@ -10,11 +10,11 @@ from fractions import Fraction
 import numpy as np
 
 from ufm.boundaries import etf_boundary, etf_risk, logits_beating_etf
-from ufm.certificates import CertificationError, certify_code, certify_etf_optimal
+from ufm.certificates import CertificationError, certify_code, certify_counterexample, certify_etf_optimal
 from ufm.claims._model import Claim, Context, Evidence, Figure, Status, combine
 from ufm.claims._tools import evidence, keep, symbolic
 
-__all__ = ["CLAIMS", "local_claim", "optimal_claim", "suboptimal_claim"]
+__all__ = ["CLAIMS", "deep_claim", "local_claim", "optimal_claim", "penalised_claim", "suboptimal_claim"]
 
 GROUP = "Where neural collapse fails: Frobenius budgets and depth"
 
@@ -202,6 +202,116 @@ def _at_unit_budgets(budgets: Mapping[int, str]) -> Figure:
     )
 
 
+def deep_claim(depth: int = 3, exponent: float = 0.5) -> Claim:
+    """K even >= 6 and ``depth`` = 3 or more: cross-polytopes beat the ETF; the ETF is unstable below ``K (M-2)/M n^{M exponent}``."""
+
+    def check(ctx: Context) -> Evidence:
+        statuses, rows = [], []
+        for k, factors in ((6, depth), (8, depth), (10, depth), (4, depth + 1)):
+            m = k // 2
+            code = [[(i == j) - (i == j + m) for j in range(m)] for i in range(k)]
+            for size in (1, 4, 16):  # of the middle factors: tau = 2 m (size sqrt(m))^(M-2)
+                middle = [[size * (i == j) for j in range(m)] for i in range(m)]
+                budgets = [k, *[m * size * size] * (factors - 2), k]
+                row: dict[str, object] = {"K": k, "M": factors, "budgets": budgets}
+                try:
+                    columns = [list(column) for column in zip(*code, strict=True)]
+                    certificate = certify_counterexample(
+                        {"name": "deep_linear", "budgets": budgets}, k, [code, *[middle] * (factors - 2), columns]
+                    )
+                    row["margin"] = float(Fraction(certificate.claim["statement"]["margin"]))
+                    statuses.append(Status.certified)
+                except CertificationError as reason:
+                    row["open"] = str(reason)
+                    statuses.append(Status.inconclusive)
+                rows.append(row)
+        signs = []
+        for k in (4, 5, 8):
+            n, power = k - 1, 2 / depth
+            critical = k * (1 - power) * n ** (depth * exponent)
+            for share in (0.95, 1.05):
+                signs.append(depth > 2 and _bend_deep(k, depth, share * critical) * (share - 1) > 0)
+        if not all(signs):
+            statuses.append(Status.inconclusive)
+        true = depth >= 3 and exponent == 0.5
+        return evidence(
+            f"certified at {len(rows)} settings with K = 4, 6, 8, 10; the risk's second order changes sign at the stated τ"
+            if combine(statuses).as_claimed
+            else "not confirmed on the instances",
+            proofs=[symbolic("deep-linear-etf")] if true else [],
+            numeric=combine(statuses),
+            established_by=("exactly feasible rational factors, risks in ball arithmetic",),
+            details={"points": rows},
+        )
+
+    return Claim(
+        id="deep-linear-etf",
+        title="Three or more linear factors: the balanced ETF is never optimal for even K ≥ 6",
+        statement="For balanced classes under cross-entropy and M ≥ 3 linear factors with Frobenius budgets, τ = ∏ √c_j, the cross-polytope beats "
+        "every simplex ETF at every τ for even K ≥ 6, and for K = 4 if M ≥ 4; and for every K ≥ 4 the ETF is not even a local minimum "
+        "for τ < K (M − 2)/M (K − 1)^{M/2}.",
+        source="Derived here (theorem deep-linear-etf); that deep neural collapse can be suboptimal: Sukenik & Mondelli 2023, Garrod et al. 2026",
+        hypotheses=("balanced classes", "cross-entropy", "M ≥ 3 linear factors, Frobenius budgets"),
+        region="odd K above that τ, and K = 4 with M = 3, are left open",
+        check=check,
+        group=GROUP,
+    )
+
+
+def _perturbed(k: int, s: float, t: float) -> float:
+    """Risk at sP + tE, E with eigenvalues 2 and -2 and zero diagonal: four classes have margins s - t, s + t and s else."""
+    n = k - 1
+    four = math.log1p(math.exp(-s) * (n - 2 + 2 * math.cosh(t)))
+    return (4 * four + (k - 4) * math.log1p(n * math.exp(-s))) / k
+
+
+def _bend_deep(k: int, depth: int, tau: float, t: float = 0.02) -> float:
+    """(risk along the gauge of M factors at sP + tE - risk of the ETF)/t^2."""
+    n, p = k - 1, 2 / depth
+    etf = tau / n ** (1 / p)
+    t *= etf
+    s = etf
+    for _ in range(50):  # (n-2) s^p + (s + 2t)^p + (s - 2t)^p = tau^p
+        s *= (tau**p / ((n - 2) * s**p + (s + 2 * t) ** p + (s - 2 * t) ** p)) ** (1 / p)
+    return (_perturbed(k, s, t) - _perturbed(k, etf, 0.0)) / t**2
+
+
+def penalised_claim(factor: float = 1.0) -> Claim:
+    """An ETF below the cap is no local minimum for ``lambda_A p < factor N lam^2``; true for factor 1."""
+
+    def check(ctx: Context) -> Evidence:
+        wrong = []
+        for k, alpha in ((4, 0.3), (6, 1.0), (10, 2.5)):
+            strength = 1.0  # N lam^2
+            critical = factor * strength * (math.exp(alpha) + k - 1)
+            for share in (0.95, 1.05):
+                t = 0.01
+                change = -8 * t * t * strength / (2 * k * share * critical)  # of the penalty, nu lam^2 = N lam^2/K
+                bend = _perturbed(k, alpha, t) - _perturbed(k, alpha, 0.0) + change
+                if bend * (share - 1) <= 0:
+                    wrong.append(f"K = {k}, α = {alpha:g}, λ_A = {share:g} of the bound")
+        return evidence(
+            "the objective bends down just below the stated λ_A and not just above, for K = 4, 6, 10"
+            if not wrong
+            else f"not at {wrong[0]}",
+            proofs=[symbolic("penalised-deq-etf")] if factor == 1.0 else [],
+            numeric=Status.inconclusive if wrong else Status.supported,
+            established_by=("finite perturbations 5 % below and above",),
+        )
+
+    return Claim(
+        id="penalised-deq-etf",
+        title="A cheap A: with a penalty on A the balanced ETF is not even a local minimum",
+        statement="For K ≥ 4 balanced classes under cross-entropy and weight decay with (λ_A/2)|A|_F², |A|₂ ≤ ρ, λ = √(λ_W λ_H), N samples, an ETF of "
+        "size α with an idle cap is not a local minimum if λ_A < Nλ² (e^α + K − 1); whatever α is, this holds for λ_A ≤ K N λ².",
+        source="Derived here (theorem penalised-deq-etf)",
+        hypotheses=("K ≥ 4 balanced classes", "cross-entropy", "λ √(N/K) α < ρ λ_A: the cap is idle"),
+        region="whether the ETF is globally optimal for larger λ_A is left open",
+        check=check,
+        group=GROUP,
+    )
+
+
 def _boundary(ctx: Context) -> Evidence:
     scales, ks = (SCALES, range(3, 11)) if ctx.full else ((0.6, 1.0), (4, 5))
     curves, ordered = [], []
@@ -257,6 +367,8 @@ CLAIMS = (
     optimal_claim(),
     suboptimal_claim(),
     local_claim(),
+    deep_claim(),
+    penalised_claim(),
     Claim(
         id="etf-boundary",
         title="The boundary E_A*(K, τ) grows with τ and stays below the bound of local stability",

@@ -69,6 +69,9 @@ def false_claims() -> dict[str, Claim]:
         "ETF beaten: at a budget where it is optimal": nonconvex.suboptimal_claim({4: "3/20"}),
         "ETF beaten while stable: beyond E_W E_H/(K−1)": nonconvex.suboptimal_claim({6: "21/100"}),
         "ETF stable: up to E_W E_H/K": nonconvex.local_claim(factor=0.8),
+        "deep linear: two factors suffice": nonconvex.deep_claim(depth=2),
+        "deep linear: unstable up to n^{0.45 M}": nonconvex.deep_claim(exponent=0.45),
+        "penalty on A: unstable 10 % further": nonconvex.penalised_claim(factor=1.1),
         "ETF stable: 10 % further": nonconvex.local_claim(factor=1.1),
         "total collapse: critical τ 10 % lower": collapse.total_claim(critical_factor=0.9),
     }
