@@ -21,6 +21,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from ufm._validation import integer, positive
 from ufm.architectures import Constrained, Factors, LinearDEQ, Penalised, PenalisedDEQ
@@ -72,20 +73,22 @@ def solve_direct(
     best: Array | None = None
     values: list[float] = []
     iterations: list[int] = []
-    for _ in range(starts):
-        # gtol and ftol below what rounding allows: each run goes on until it can descend no further
-        found = minimize(
-            landscape,
-            landscape.start(rng),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 30, "ftol": 1e-17, "gtol": 1e-13},
-        )
-        value = landscape.value(landscape.factors(found.x))
-        if not values or value < min(values):
-            best = found.x
-        values.append(value)
-        iterations.append(int(found.nit))
+    # threads cost matrices of this size ten times what they bring
+    with threadpool_limits(1, user_api="blas"):
+        for _ in range(starts):
+            # gtol and ftol below what rounding allows: each run goes on until it can descend no further
+            found = minimize(
+                landscape,
+                landscape.start(rng),
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 30, "ftol": 1e-17, "gtol": 1e-13},
+            )
+            value = landscape.value(landscape.factors(found.x))
+            if not values or value < min(values):
+                best = found.x
+            values.append(value)
+            iterations.append(int(found.nit))
     factors = landscape.factors(cast(Array, best))
     if problem.loss.name == "ce":
         # shifting a column of logits changes no probability, and centring shortens W

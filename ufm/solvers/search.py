@@ -323,6 +323,31 @@ class Landscape:
         value = max(value + risk, 1e-300)
         return math.log(value), gradient(g / self._omega) / value
 
+    def filled(self, x: Array) -> Array | None:
+        """With M > 2 factors, what lies below a stationary point that does not need all of tau and has terms to spare.
+
+        An empty term changes the logits by a product of M small factors, which no Hessian shows. With what is left of
+        tau paying for a term of size e along the leading singular pair of -G the risk falls by ``e^M |G|_2``. None
+        where this does not apply.
+        """
+        m = self._depth
+        if m == 2:
+            return None
+        y, _, _ = self._evaluate(x)
+        u, s, vt = np.linalg.svd(y)
+        rank = int((s > 1e-9 * s[0]).sum())
+        needed = float((s[:rank] ** (2 / m)).sum())
+        idle = self._tau ** (2 / m) - needed
+        g = self.problem.gradient(y / self._omega) / self._omega
+        left, size, right = np.linalg.svd(-g)
+        if rank >= self.rank or idle < 1e-6 * needed or size[0] < 1e-8:
+            return None
+        root, e = s[:rank] ** (1 / m), math.sqrt(idle / 2)
+        p, q, t = np.zeros((self._k, self.rank)), np.zeros((self.rank, self._k)), np.zeros(self.rank)
+        p[:, :rank], q[:rank], t[:rank] = u[:, :rank] * root, root[:, None] * vt[:rank], root
+        p[:, rank], q[rank], t[rank] = e * left[:, 0], e * right[0], e
+        return np.concatenate([p.ravel(), q.ravel(), t, [math.sqrt(idle)]])
+
     def hessian(self, x: Array) -> Array:
         """Second derivatives by central differences of the gradient, (n, n)."""
         n = len(x)
@@ -446,10 +471,13 @@ class _Catalogue:
             return index
         values, downhill = eigen[0], eigen[1:, 0]
         point.is_minimum = bool(values[0] >= -_FLAT * np.abs(values).max())
+        step = 0.1 * max(float(np.linalg.norm(x)), 0.1) * downhill
+        beyond = [x + step, x - step]
+        if point.is_minimum and (filled := self.landscape.filled(x)) is not None:
+            point.is_minimum, beyond = False, [filled]
         if not point.is_minimum and escapes < _MAX_ESCAPES:
             self.saddles += 1
-            step = 0.1 * max(float(np.linalg.norm(x)), 0.1) * downhill
-            ends = [self.descend(x + sign * step, escapes + 1) for sign in (1, -1)]
+            ends = [self.descend(y, escapes + 1) for y in beyond]
             lowest = min(ends, key=lambda i: self.points[i].value)
             point.below = lowest if self.points[lowest].value < point.value else None
         return index
