@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import ufm
 import ufm.certificates._etf_region as region
 from ufm.boundaries import balanced_lower_bound, etf_local_bound, etf_risk, logits_beating_etf
-from ufm.certificates import CertificationError, certify_code
+from ufm.certificates import CertificationError, bound_balanced_risk, certify_code
 from ufm.problem import Problem
 
 BITS = region.PRECISION
@@ -236,6 +236,23 @@ def test_a_code_that_does_not_win_is_not_certified() -> None:
     assert certify_code(square, 4, "1/2", "9/10").check()
     with pytest.raises(CertificationError, match="do not beat"):
         certify_code(square, 4, "3/10", "9/10")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("num_classes", "tau", "budget"), [(4, 4.0, 0.3), (10, 10.0, 0.074)])
+def test_bound_without_optimality_lies_below_the_codes_and_above_the_nuclear_ball(
+    num_classes: int, tau: float, budget: float
+) -> None:
+    bound = bound_balanced_risk(num_classes, tau, budget)
+    n = num_classes - 1
+    ball = math.log1p(n * math.exp(-tau / n / (1 - math.sqrt(budget))))
+    rng = np.random.default_rng(2)
+    points = [feasible(rng, num_classes, tau, math.sqrt(budget)) for _ in range(1000)]
+    code = logits_beating_etf(num_classes, tau, budget * 1.05)
+    assert code is not None
+    shrunk = code * tau / (np.linalg.norm(code, "nuc") - math.sqrt(budget) * np.linalg.norm(code))
+    assert ball < bound < min(map(risk, [*points, shrunk]))
+    assert bound < etf_risk(num_classes, tau, budget, 0.99)
 
 
 def test_lower_bound_closes_the_gap_only_where_it_is_proved() -> None:

@@ -3,7 +3,7 @@
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._collapse import certify_phase, certify_threshold
 from ufm.certificates._counterexamples import certify_code, certify_counterexample, certify_square_code
-from ufm.certificates._etf_region import EtfOptimality, certify_etf_optimal
+from ufm.certificates._etf_region import EtfOptimality, bound_balanced_risk, certify_etf_optimal
 from ufm.certificates._geometry import GeometryEnclosure, enclose_geometry
 from ufm.certificates._values import certify
 
@@ -12,6 +12,7 @@ __all__ = [
     "CertificationError",
     "EtfOptimality",
     "GeometryEnclosure",
+    "bound_balanced_risk",
     "certify",
     "certify_code",
     "certify_counterexample",

@@ -17,8 +17,11 @@ terms are replaced by chords, convex ones by tangents, all at exact points. Next
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -31,7 +34,7 @@ from scipy.optimize import linprog
 from ufm._validation import integer, positive
 from ufm.certificates._certificate import CertificationError
 
-__all__ = ["EtfOptimality", "certify_etf_optimal"]
+__all__ = ["EtfOptimality", "bound_balanced_risk", "certify_etf_optimal"]
 
 Array = NDArray[np.float64]
 
@@ -46,13 +49,18 @@ MAX_BOXES = 400
 #: Cells along s, pieces along d (graded towards 0), and how often both may be halved where the bound is tight.
 CELLS, FIRST, DEPTH = 36, 8, 5
 
+#: For a bound without optimality: share of the range of T in the first box, number of boxes, reductions to try.
+FINE = 48
+GUESSES = 120
+SLACK = (0.01, 0.05, 0.2, 0.5)
+
 #: Samples along d in each cell for the linear programme that chooses the multipliers.
 SAMPLES = 12
 
 
 @dataclass(frozen=True)
 class EtfOptimality:
-    """The simplex ETF is globally optimal; every linear equilibrium layer with these budgets has this optimal value.
+    """The simplex ETF is globally optimal, for every bound on ``|A|_2`` that is idle at it, with this value.
 
     Attributes:
         num_classes: K.
@@ -100,6 +108,21 @@ def certify_etf_optimal(num_classes: int, tau: Any, E_A: Any) -> EtfOptimality:
         return EtfOptimality(k, radius, budget, *_outward(proof.value), boxes)
 
 
+def bound_balanced_risk(num_classes: int, tau: Any, E_A: Any) -> float:
+    """Rigorous lower bound of the optimal value, for E_A in [0, 1) and any bound on ``|A|_2``; at most the ETF's risk.
+
+    The bound of the boxes of :func:`certify_etf_optimal` where they do not reach the ETF; arguments as there. 0 where
+    the boxes give nothing.
+    """
+    k = integer("num_classes", num_classes, minimum=3)
+    positive("tau", float(tau))
+    if not 0 <= float(E_A) < 1:
+        raise ValueError(f"E_A must lie in [0, 1), got {E_A!r}")
+    with ctx.workprec(PRECISION):
+        proof = _Proof(k, _ball(Fraction(tau)), _ball(Fraction(E_A)).sqrt())
+        return max(0.0, _down(proof.bound() if E_A else proof.value))
+
+
 @dataclass(frozen=True)
 class _Domain:
     """Where the columns (s, d) of matrices in a box can lie."""
@@ -138,17 +161,57 @@ class _Proof:
         self.t_max = tau / (1 - b)
         self.value = (self.n * (-self.alpha).exp()).log1p()
         self.c = self.n * (self.n - 1)  # o^2 = c d^2
+        self.guess = math.inf  # the bound of the last box in floating point
 
     def run(self) -> int:
         """Cover (T_e, tau/(1-b)]; returns the number of boxes, raises CertificationError where a box stays open."""
-        low, top = self.near(), _up(self.t_max)
-        base, b = _down(self.t_e), _up(self.b)
-        todo: list[tuple[float, float, float, float, int]] = []
-        while low < top:  # boxes widen with the distance from the ETF, and with w: bounds move as its root
+        return self._cover(list(self._boxes(self.near())))
+
+    def bound(self) -> arb:
+        """A lower bound of the optimal value, at most the ETF's: the least of the boxes' bounds, a little reduced.
+
+        Below T_e the risk is at least the ETF's, so that here no neighbourhood of it has to be settled first.
+        """
+        start = _down(self.t_e) + (_up(self.t_max) - _down(self.t_e)) / FINE
+        boxes = [(_down(self.t_e), start, *pair) for pair in self._edges(start)]
+        boxes += [box[:4] for box in self._boxes(start)]
+        whole, self.value = float(self.value.mid()), arb(math.inf)  # out of reach: each box stops at its guess
+
+        def guessed(box: tuple[float, float, float, float]) -> tuple[float, tuple[float, float, float, float]]:
+            self.guess = math.inf
+            self.box(*box)
+            return self.guess, box
+
+        heap = [guessed(box) for box in boxes]
+        heapq.heapify(heap)
+        while heap[0][0] < whole and len(heap) < GUESSES:  # split the box that bounds least
+            t1, t2, w1, w2 = heapq.heappop(heap)[1]
+            t, w = (t1 + t2) / 2, (w1 + w2) / 2
+            for part in itertools.product(((t1, t), (t, t2)), ((w1, w), (w, w2))):
+                heapq.heappush(heap, guessed((*part[0], *part[1])))
+        least, boxes = min(whole, heap[0][0]), [box for _, box in heap]
+        for share in SLACK:
+            self.value = arb(least * (1 - share))
+            with contextlib.suppress(CertificationError):
+                self._cover([(*box, MAX_SPLITS - 1) for box in boxes])
+                return self.value
+        return arb(0)
+
+    def _edges(self, high: float) -> list[tuple[float, float]]:
+        """Intervals of w for T <= high; wider with w, since bounds move as its root."""
+        width = _up(self.b) * (high - _down(self.t_e))
+        return list(itertools.pairwise(width * share for share in EDGES))
+
+    def _boxes(self, low: float) -> Iterator[tuple[float, float, float, float, int]]:
+        """Boxes (T, T', w, w', halvings so far) from T = low on, wider with the distance from the ETF."""
+        base, top = _down(self.t_e), _up(self.t_max)
+        while low < top:
             high = min(base + (low - base) * WIDEN, top)
-            edges = [b * (high - base) * share for share in EDGES]
-            todo += [(low, high, *pair, 0) for pair in itertools.pairwise(edges)]
+            for pair in self._edges(high):
+                yield low, high, *pair, 0
             low = high
+
+    def _cover(self, todo: list[tuple[float, float, float, float, int]]) -> int:
         done = 0
         while todo:
             if done + len(todo) > MAX_BOXES:
@@ -214,7 +277,7 @@ class _Proof:
     # away from it ---------------------------------------------------------------------------------------------------
 
     def box(self, t1: float, t2: float, w1: float, w2: float) -> bool:
-        """Whether the risk is shown to be at least the ETF's for T in [t1, t2] and w in [w1, w2]."""
+        """Whether the risk is shown to be at least ``value`` for T in [t1, t2] and w in [w1, w2]."""
         n, k = self.n, self.k
         low, high, w = arb(t1), arb(t2), arb(w2)
         if self.b * (high - self.t_e) <= w1:
@@ -257,8 +320,8 @@ class _Proof:
             b_ub=loss,
             bounds=[(None, None), (0, None), (0, None)],
         )
-        good = found.status == 0 and -found.fun > float(self.value.mid())
-        return (float(found.x[1]), float(found.x[2])) if good else None
+        self.guess = -found.fun if found.status == 0 else -math.inf
+        return (float(found.x[1]), float(found.x[2])) if self.guess > float(self.value.mid()) else None
 
     def _columns(
         self, kappa: arb, lam: arb, domain: _Domain, limits: list[tuple[float, float, float]], need: arb

@@ -19,7 +19,7 @@ __all__ = ["CLAIMS", "deep_claim", "local_claim", "optimal_claim", "penalised_cl
 GROUP = "Where neural collapse fails: Frobenius budgets and depth"
 
 #: E_A at which the ETF is optimal and at which it is not, by K, for E_W = E_H = 1: the claims' own numbers.
-OPTIMAL = {3: "1/4", 4: "3/20", 5: "1/10", 6: "2/25", 7: "3/50", 8: "1/20", 9: "1/25", 10: "7/200"}
+OPTIMAL = {3: "1/5", 4: "1/8", 5: "9/100", 6: "7/100", 7: "27/500", 8: "11/250", 9: "37/1000", 10: "4/125"}
 SUBOPTIMAL = {3: "19/20", 4: "31/100", 5: "9/40", 6: "163/1000", 7: "127/1000", 8: "26/250", 9: "87/1000", 10: "3/40"}
 
 #: Bound on |A|_2 of the counterexamples.

@@ -66,7 +66,7 @@ def false_claims() -> dict[str, Claim]:
         "threshold of the DEQ: power (1−ρ)⁻²": beyond.power_claim(exponent=2.0),
         "ETF optimal: at a budget where a code beats it": nonconvex.optimal_claim({4: "31/100"}),
         "ETF optimal: at E_W E_H/(K−1)": nonconvex.optimal_claim({10: "1/9"}),
-        "ETF beaten: at a budget where it is optimal": nonconvex.suboptimal_claim({4: "3/20"}),
+        "ETF beaten: at a budget where it is optimal": nonconvex.suboptimal_claim({4: "1/8"}),
         "ETF beaten while stable: beyond E_W E_H/(K−1)": nonconvex.suboptimal_claim({6: "21/100"}),
         "ETF stable: up to E_W E_H/K": nonconvex.local_claim(factor=0.8),
         "deep linear: two factors suffice": nonconvex.deep_claim(depth=2),
