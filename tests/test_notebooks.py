@@ -22,7 +22,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
-FIRST, SECOND = "01_minority_collapse", "02_deq_against_explicit"
+FIRST, SECOND, THIRD = "01_minority_collapse", "02_deq_against_explicit", "03_where_collapse_fails"
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.(\d+))?(?:e([-+]?\d+))?(?![\w.]*\w)")
 #: A path from the root of a file system, of a home directory or of a drive.
@@ -124,11 +124,11 @@ def changes(before: NotebookNode, after: NotebookNode) -> list[str]:
     return found
 
 
-def test_both_notebooks_are_there() -> None:
-    assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == [FIRST, SECOND]
+def test_all_notebooks_are_there() -> None:
+    assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == [FIRST, SECOND, THIRD]
 
 
-@pytest.mark.parametrize("name", [FIRST, SECOND])
+@pytest.mark.parametrize("name", [FIRST, SECOND, THIRD])
 def test_committed_outputs_are_complete_and_clean(name: str) -> None:
     notebook = committed(name)
     nbformat.validate(notebook)
@@ -175,6 +175,24 @@ def test_deq_against_explicit_runs_and_reproduces(tmp_path: Path) -> None:
             assert measured_phase == predicted_phase
         else:
             assert measured[0] > predicted[0]
+
+
+@pytest.mark.slow
+def test_where_collapse_fails_runs_and_reproduces(tmp_path: Path) -> None:
+    before = committed(THIRD)
+    after = copy.deepcopy(before)
+    execute(after, tmp_path)
+    assert faults(after) == []
+    assert changes(before, after) == []
+    verdicts = [line.split()[0] for line in text(cell_of(after, "verdicts")).splitlines()]
+    assert set(verdicts) <= {"proved", "certified", "supported"}
+    assert len(verdicts) == 10
+    trapped = text(cell_of(after, "trapped"))
+    assert trapped.count("local minimum") == 4
+    end, minimum = re.findall(r"\d\.\d{8}", trapped.splitlines()[-1])
+    assert end == minimum
+    family = [line.split()[2] for line in text(cell_of(after, "first")).splitlines()[1:]]
+    assert family == ["True", "True", "True", "False"]
 
 
 class FrontEnd(NotebookClient):
