@@ -169,8 +169,35 @@ class TestSolve:
         assert json.loads(result.stdout)["architecture"].startswith(ARCHITECTURES[name][0])
 
     @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            ("linear-deq", [*LPM, "--rho", "0.5", "--E-A", "0.4"]),
+            ("deep-linear", ["--budgets", "2,3,4"]),
+            ("penalised-deq", ["--lambda-W", "0.01", "--lambda-H", "0.01", "--rho", "0.5", "--lambda-A", "0.3"]),
+        ],
+    )
+    def test_problems_that_are_not_convex_list_their_local_minima(self, name, options):
+        result = ufm_cli("solve", "-a", name, *options, "--counts", "4,2,1", "--starts", "6", "--json")
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert (found["method"], found["is_global"]) == ("search", None)
+        best = found["local_minima"][0]
+        assert best["value"] == found["value"]
+        assert best["structure"] == found["geometry"]["structure"]
+        assert sum(m["share"] for m in found["local_minima"]) == pytest.approx(1)
+        shown = ufm_cli("solve", "-a", name, *options, "--counts", "4,2,1", "--starts", "6").stdout
+        assert f"{len(found['local_minima'])} local minima from 6 starts" in shown
+
+    @pytest.mark.parametrize(
         ("arguments", "message"),
         [
+            ([*LPM, "--counts", "3,3", "--starts", "5"], "--starts plays no role for --method auto"),
+            ([*LPM, "--E-A", "0.4", "--counts", "3,3"], "--E-A plays no role"),
+            (["-a", "linear-deq", *LPM, "--rho", "0.5", "--E-A", "-1", "--counts", "3,3"], "E_A must be >= 0"),
+            (
+                ["-a", "linear-deq", *LPM, "--rho", "0.5", "--E-A", "0.3", "--counts", "3,2,1", "--method", "sdp"],
+                "convex",
+            ),
             ([*LPM, *TWO_GROUPS], "--ratio"),
             ([*LPM, "--ratio", "3"], "--majority"),
             ([*LPM, "--counts", "3,x"], "--counts must be numbers"),
