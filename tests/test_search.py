@@ -196,6 +196,17 @@ def test_gradient(name, loss):
         assert problem.objective(z) <= math.exp(landscape(x)[0]) * (1 + 1e-12) or loss == "mse"
 
 
+@given(seeds, st.integers(2, 8), st.floats(-3, 3), st.sampled_from("CF"))
+def test_one_pass_cross_entropy_is_the_loss(seed, k, log_size, order):
+    rng = np.random.default_rng(seed)
+    z = np.array(10**log_size * (rng.normal(size=(k, k)) + rng.choice([0, 5]) * np.eye(k)), order=order)
+    pi = rng.dirichlet(np.ones(k))
+    value, gradient = search._cross_entropy(z, pi)
+    loss = Problem.of(ARCHITECTURES["two factors"], SKEWED).loss
+    assert value == pytest.approx(loss.value(z, pi), rel=1e-13)
+    np.testing.assert_allclose(gradient, loss.gradient(z, pi), rtol=1e-10, atol=1e-300)
+
+
 @given(seed=seeds, name=st.sampled_from(sorted(ARCHITECTURES)))
 @settings(max_examples=30)
 def test_the_parametrisation_reaches_any_logits_at_the_cost_of_the_gauge(seed, name):

@@ -493,21 +493,23 @@ def water_filling(sigma: Array, cap: float, budget: float) -> Array:
     sigma = np.asarray(sigma, dtype=float)
     if len(sigma) == 0 or cap == 0:
         return np.zeros(len(sigma))
-    order = np.argsort(-sigma, kind="stable")
+    order = (-sigma).argsort(kind="stable")
     s = sigma[order] / max(float(sigma[order[0]]), 1e-300)
     s[s < 1e-150] = 0.0  # their squares underflow
-    positive_entries = int((s > 0).sum())
+    positive_entries = int(np.count_nonzero(s))
     a = np.empty(len(s))
     if budget >= positive_entries * cap**2:
         a[order] = np.where(s > 0, cap, min(cap, math.sqrt(budget - positive_entries * cap**2)))
         return a
-    rest = np.cumsum(s[::-1] ** 2)[::-1]  # sum over i >= m
+    rest = (s[::-1] ** 2).cumsum()[::-1]  # sum over i >= m
     for m in range(positive_entries):
         left = budget - m * cap**2
         level = math.sqrt(left / rest[m])
         if s[m] * level <= cap:
             break
-    a[order] = np.where(np.arange(len(s)) < m, cap, s * level)
+    filled = s * level
+    filled[:m] = cap
+    a[order] = filled
     return a
 
 

@@ -35,7 +35,6 @@ from threadpoolctl import threadpool_limits
 from ufm._validation import integer, positive
 from ufm.architectures import Constrained, DeepLinear, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures, water_filling
 from ufm.geometry import Geometry
-from ufm.losses import CrossEntropy
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
 from ufm.solvers._conclude import is_closed, multiplier
@@ -362,11 +361,19 @@ class Landscape:
 
 
 def _cross_entropy(z: Array, pi: Array) -> tuple[float, Array]:
-    """Risk and gradient in one pass."""
-    p, miss = CrossEntropy.probabilities(z)
-    risk = float(pi @ CrossEntropy.per_class(z))
-    np.fill_diagonal(p, -miss)
-    return risk, p * pi
+    """Risk and gradient with one exponential, as accurate as those of the loss."""
+    margins = z - z.diagonal()
+    top = margins.max(axis=0)  # at least 0, the margin of the class itself
+    e = np.exp(margins - top)
+    diagonal = e.ravel("K")[:: len(pi) + 1]  # a view: e is new, and square
+    own = diagonal.copy()
+    diagonal[:] = 0.0
+    rest = e.sum(axis=0)
+    total = own + rest
+    loss = np.where(top > 0, top + np.log(total), np.log1p(rest))
+    e /= total
+    diagonal[:] = -rest / total
+    return float(pi @ loss), e * pi
 
 
 # The search ---------------------------------------------------------------------------------------------------------
