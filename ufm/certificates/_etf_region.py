@@ -296,7 +296,7 @@ class _Proof:
         multipliers = self._multipliers(t1, (float((mass[1] - w1).mid())) / n, limits)
         if multipliers is None:
             return False
-        kappa, lam = (arb(x) for x in multipliers)
+        kappa, lam = (arb(float(x)) for x in multipliers)
         # kappa T^2/K - lam (tau + b T - w)/n is convex in T: with slope >= 0 at t1 its minimum is there
         if not 2 * kappa * low / k >= lam * self.b / n:
             outer = kappa * low * low / k - lam * (mass[0] - w1) / n
@@ -321,7 +321,8 @@ class _Proof:
             bounds=[(None, None), (0, None), (0, None)],
         )
         self.guess = -found.fun if found.status == 0 else -math.inf
-        return (float(found.x[1]), float(found.x[2])) if self.guess > float(self.value.mid()) else None
+        # the proof needs them nonnegative, whatever the solver's tolerance
+        return (max(0.0, found.x[1]), max(0.0, found.x[2])) if self.guess > float(self.value.mid()) else None
 
     def _columns(
         self, kappa: arb, lam: arb, domain: _Domain, limits: list[tuple[float, float, float]], need: arb

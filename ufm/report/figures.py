@@ -93,7 +93,11 @@ def _thresholds(canvas: MplFigure, data: dict[str, Any]) -> None:
     axes.set_yscale("log")
     for i, curve in enumerate(data["curves"]):
         axes.plot(
-            _numbers(curve["x"]), _numbers(curve["y"]), color=_pick(COLOURS, i), label=to_mathtext(curve["label"])
+            _numbers(curve["x"]),
+            _numbers(curve["y"]),
+            color=_pick(COLOURS, i),
+            linestyle=_pick(("-", "--"), i // len(COLOURS)),  # more curves than colours
+            label=to_mathtext(curve["label"]),
         )
     for i, mark in enumerate(data["marks"]):
         axes.plot(mark["x"], mark["y"], _pick(MARKERS, i), color="#111827", markersize=4.5, zorder=3)
