@@ -16,8 +16,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import ufm
+from ufm.cli import app
 from ufm.deq import (
     ConvergenceWarning,
     DivergedError,
@@ -224,7 +226,7 @@ run_experiment(ExperimentConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2])
 
 @pytest.mark.slow
 def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
-    config = dataclasses.replace(SMALL, epochs=40, evaluate_every=1)
+    config = dataclasses.replace(SMALL, model="explicit", options={}, epochs=80, evaluate_every=1)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run_experiment(config, whole)
     rng, epochs = random.Random(20260102), []
@@ -244,7 +246,7 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait(timeout=60) == -signal.SIGKILL
         epochs.append(epoch())
-    assert 0 < epochs[0] <= epochs[-1] < 40, "the kills must hit a run that is under way"
+    assert 0 < epochs[0] <= epochs[-1] < 80, "the kills must hit a run that is under way"
     run_experiment(config, killed)
     assert_same_bits(whole, killed)
     assert (killed / "result.json").exists()
@@ -371,3 +373,50 @@ def test_batches_of_an_epoch_depend_on_seed_and_epoch_alone():
         assert sorted(order) == list(range(150))
         orders[seed, epoch] = tuple(order)
     assert len(set(orders.values())) == 4
+
+
+class TestCommandLine:
+    ARGUMENTS = ("--dataset", "digits", "--model", "deq", "--model-options", '{"rho": 0.7}', "--width", "32")
+    ARGUMENTS += ("--majority", "3", "--minority", "3", "--majority-count", "40", "--ratio", "4", "--test-count", "20")
+    ARGUMENTS += ("--epochs", "12", "--batch-size", "16", "--evaluate-every", "4", "--device", "cpu")
+
+    def run(self, *arguments):
+        return CliRunner().invoke(app, ["deq", "train", *map(str, arguments)])
+
+    def test_run_and_resume(self, tmp_path, finished):
+        result = self.run("--run", tmp_path / "run", *self.ARGUMENTS, "--json")
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert found["config"] == SMALL.to_dict()
+        assert_same_bits(tmp_path / "run", finished[1])
+        again = self.run("--run", tmp_path / "run")
+        assert again.exit_code == 0
+        assert "minority cosine" in again.stdout
+        assert json.loads(self.run("--run", tmp_path / "run", "--json").stdout) == found
+
+    def test_ctrl_c_says_how_to_go_on(self, tmp_path, monkeypatch):
+        def interrupted(*args, **options):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("ufm.deq.run_experiment", interrupted, raising=False)
+        result = self.run("--run", tmp_path / "run", *self.ARGUMENTS)
+        assert result.exit_code == 130
+        assert f"go on with: ufm deq train --run {tmp_path / 'run'}" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--ratio", "4"), "--ratio plays a role with --run only"),
+            (("--run", "x", "--gamma", "0.5"), "--gamma plays no role with --run"),
+            (("--run", "x", "--save", "y"), "--save plays no role with --run"),
+            (("--run", "x", "--model-options", "rho"), "--model-options must be JSON, got 'rho'"),
+            (("--run", "x", "--model", "vgg"), "model must be one of"),
+            (("--root", "x"), "--root plays a role with --run only"),
+        ],
+    )
+    def test_wrong_usage(self, tmp_path, monkeypatch, arguments, message):
+        monkeypatch.chdir(tmp_path)
+        result = self.run(*arguments)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert not (tmp_path / "x" / "config.json").exists()

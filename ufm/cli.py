@@ -6,6 +6,7 @@ file), 130 when interrupted. With ``--json`` standard output holds one JSON docu
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -87,16 +88,46 @@ LARGEST_TABLE = 1000
 
 #: Options of a training, by field of ``ufm.deq.TrainingConfig``, which holds the defaults and checks the values.
 TRAINING_OPTIONS: Options = {
-    "majority_count": (int, ("--majority-count",), "Images n_A of each majority digit. (default 100)"),
-    "num_majority": (int, ("--majority",), "Number K_A of majority digits. (default 5)"),
-    "num_minority": (int, ("--minority",), "Number K_B of minority digits. (default 5)"),
+    "dataset": (str, ("--dataset",), "digits, mnist1d or fashion-mnist; with --run also cifar10 or cifar100."),
+    "majority_count": (int, ("--majority-count",), "Images n_A of each majority class. (default 100; 500 with --run)"),
+    "num_majority": (int, ("--majority",), "Number K_A of majority classes. (default 5)"),
+    "num_minority": (int, ("--minority",), "Number K_B of minority classes. (default 5)"),
     "lambda_W": (float, ("--lambda-W", "--lambda-w"), "Weight decay of the classifier. (default √20/600)"),
     "lambda_H": (float, ("--lambda-H", "--lambda-h"), "Weight decay of the features. (default √20/600)"),
     "rho": (float, ("--rho",), "Spectral bound on A, in [0, 1). (default 0.5)"),
+    "activation": (str, ("--activation",), "Nonlinearity of the fixed point, tanh or relu. (default tanh)"),
+    "gamma": (float, ("--gamma",), "Its strength in [0, 1]; 0 is the linear DEQ of the theory. (default 0)"),
     "solver": (str, ("--solver",), "Fixed-point solver. (default fixed_point)"),
     "max_iterations": (int, ("--max-iterations",), "Longest optimisation. (default 1000)"),
     "device": (str, ("--device",), "auto, cpu or cuda. (default auto)"),
 }
+
+#: Options of a single training, beyond those of all trainings.
+SINGLE_OPTIONS: Options = {
+    "architecture": (str, ("--architecture", "-a"), "deq or explicit. (default deq)"),
+    "minority_count": (int, ("--minority-count",), "Images n_B of each minority class. (default 10)"),
+    "start": (str, ("--start",), "Where A starts: identity (A = ρI) or zero. (default identity)"),
+    "seed": (int, ("--seed",), "Seed of everything random. (default 0)"),
+}
+
+#: Options of a run by SGD, by field of ``ufm.deq.ExperimentConfig``, which holds the defaults and checks the values.
+EXPERIMENT_OPTIONS: Options = {
+    "model": (str, ("--model",), "Name of ufm.deq.build_model, such as conv-deq or resnet18. (default conv-deq)"),
+    "options": (str, ("--model-options",), 'Its options as JSON, such as \'{"cell": "contractive", "rho": 0.9}\'.'),
+    "width": (int, ("--width",), "Channels or hidden units. (default 16)"),
+    "ratio": (float, ("--ratio",), "Imbalance R = n_A/n_B. (default 10)"),
+    "classes": (str, ("--classes",), "Which are the majority: the first, or shuffled by the seed. (default first)"),
+    "test_count": (int, ("--test-count",), "Test images of each class. (default all)"),
+    "pool": (int, ("--pool",), "Average images over squares of this many pixels a side. (default 1)"),
+    "epochs": (int, ("--epochs",), "Passes over the training set. (default 200)"),
+    "batch_size": (int, ("--batch-size",), "Samples of a step. (default 128)"),
+    "learning_rate": (float, ("--learning-rate",), "At the start of the cosine schedule. (default 0.05)"),
+    "weight_decay": (float, ("--weight-decay",), "Of all weights. (default 5e-4)"),
+    "evaluate_every": (int, ("--evaluate-every",), "Epochs between evaluations and checkpoints. (default 5)"),
+    "patience": (int, ("--patience",), "Stop when the terminal phase converged over so many evaluations."),
+}
+#: Options of a training that a run by SGD takes too.
+SHARED_OPTIONS = ("dataset", "majority_count", "num_majority", "num_minority", "device", "seed")
 
 
 def _parsed(kind: type) -> dict[str, Any]:
@@ -402,29 +433,44 @@ def phase(
 
 
 @_command(deq_app, "train", "ufm deq train --minority-count 10 --save network.npz")
-@_with_options(TRAINING_OPTIONS, dict)
+@_with_options(SINGLE_OPTIONS | TRAINING_OPTIONS | EXPERIMENT_OPTIONS, dict)
 def deq_train(
-    training: Any,
-    architecture: Annotated[str, typer.Option("--architecture", "-a", help="deq or explicit.")] = "deq",
-    minority_count: Annotated[int, typer.Option("--minority-count", help="Images n_B of each minority digit.")] = 10,
-    start: Annotated[str, typer.Option("--start", help="Where A starts: identity (A = ρI) or zero.")] = "identity",
-    seed: SeedOption = 0,
+    given: Any,
     save: Annotated[Path | None, typer.Option("--save", help="Write weights and features (.npz) here.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="Train by SGD as papers do; keep it in this folder, or go on."),
+    ] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="Folder of the data set's files, with --run.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train one network on handwritten digits and set its geometry beside the prediction.
+    """Train one network on images and set its geometry beside the prediction.
 
     The file of --save can be read by `ufm measure`. Exit status 1 if the training did not converge.
+
+    With --run DIR: minibatch SGD with momentum, weight decay and a cosine schedule, neural collapse measured over the
+    epochs, checkpoints in DIR. The same command goes on after an interruption or a kill; --run DIR alone is enough
+    where DIR holds a run.
     """
+    for key in given:
+        if run is None and key in EXPERIMENT_OPTIONS:
+            raise ValueError(f"{_long_flag(key)} plays a role with --run only")
+        if run is not None and key not in EXPERIMENT_OPTIONS and key not in SHARED_OPTIONS:
+            raise ValueError(f"{_long_flag(key)} plays no role with --run")
+    if run is not None:
+        if save is not None:
+            raise ValueError("--save plays no role with --run, whose folder holds the weights")
+        _deq_run(run, given, root, as_json)
+        return
+    if root is not None:
+        raise ValueError("--root plays a role with --run only")
     from ufm.deq import TrainingConfig, train
 
     if save is not None:
         from ufm.verification import prepare_directory
 
         prepare_directory(save.parent, "--save's folder")
-    config = TrainingConfig(
-        architecture=architecture, minority_count=minority_count, start=start, seed=seed, **training
-    )
+    config = TrainingConfig(**given)
     with _progress_bar() as progress:
         result = train(config, progress=progress)
     if save is not None:
@@ -433,19 +479,55 @@ def deq_train(
     if as_json:
         _print_json(found)
     else:
-        predicted, measured = found["predicted"], found["measured"]
+        predicted, measured, budgets = found["predicted"], found["measured"], found["from_budgets"]
         rows = [("objective", predicted["objective"], found["fit"]["objective"])]
         rows += [(name.replace("_", " "), predicted[name], measured[name]) for name in predicted if name in measured]
         _print_table(("", "predicted", "measured"), rows, digits=8)
         _print_figures(
             {
                 "predicted threshold, minority count": predicted["threshold"],
+                "the same from the network's own budgets": budgets["threshold"],
+                "relative error of the Gram matrix predicted from them": budgets["gram_features"],
                 "spectral norm of A": found["spectral_norm"],
                 "converged": found["fit"]["converged"],
                 "seconds": found["fit"]["seconds"],
             }
         )
     raise typer.Exit(0 if result.fit.converged else 1)
+
+
+def _deq_run(folder: Path, given: dict[str, Any], root: Path | None, as_json: bool) -> None:
+    """Train by SGD in ``folder``, or go on with the run in it."""
+    from ufm.deq import ExperimentConfig, load_run, run_experiment
+
+    if "options" in given:
+        try:
+            given["options"] = json.loads(given["options"])
+        except ValueError as error:
+            raise ValueError(f"--model-options must be JSON, got {given['options']!r}: {error}") from None
+    there = (folder / "config.json").exists() and not given
+    config = load_run(folder).config if there else ExperimentConfig(**given)
+    try:
+        with _progress_bar() as progress:
+            experiment = run_experiment(config, folder, root=root, progress=progress)
+    except KeyboardInterrupt:
+        command = f"ufm deq train --run {shlex.quote(str(folder))}"
+        typer.echo(f"kept up to the last checkpoint; go on with: {command}", err=True)
+        raise
+    found = experiment.to_dict()
+    if as_json:
+        _print_json(found)
+        return
+    last = found["final"]
+    rows = [
+        (f"{name} accuracy, {part}", last[f"{name}_accuracy"][part])
+        for name in ("train", "test")
+        for part in ("overall", "majority", "minority")
+    ]
+    names = ("nc1", "trace_quotient", "etf_error", "self_duality_error", "nc4", "minority_cosine")
+    rows += [(name.replace("_", " "), last["measures"][name]) for name in names]
+    rows += [(f"fixed point, {name}", value) for name, value in (last["fixed_point"] or {}).items()]
+    _print_table(("", "value"), [*rows, ("epochs", last["epoch"]), ("stopped", found["stopped"])], digits=6)
 
 
 @_command(deq_app, "sweep", "ufm deq sweep --effort quick --out sweep.jsonl")
@@ -467,11 +549,14 @@ def deq_sweep(
 ) -> None:
     """Train networks across the collapse threshold, prediction beside measurement at every point.
 
+    With four uncollapsed points of every seed, the threshold is measured too, by extrapolation.
+
     Exit status 0 if every point at least 15% away from its threshold agrees with the prediction (a DEQ started at A = 0
     may stay trapped instead), 1 if one does not, 130 if interrupted: finished points are printed, and kept in --out.
     """
     from ufm._validation import one_of
     from ufm.deq import SweepConfig, SweepInterrupted, TrainingConfig, run_sweep
+    from ufm.deq.threshold import threshold_of_sweep
     from ufm.verification import prepare_directory
 
     listed = {"explicit": explicit, "identity": identity, "zero": zero}
@@ -497,8 +582,13 @@ def deq_sweep(
         from ufm.deq import plot_sweep
 
         plot_sweep(sweep).savefig(figure)
+    measured = {}
+    for name in ("explicit", "identity"):
+        with contextlib.suppress(ValueError):  # too few points
+            measured[name] = threshold_of_sweep(sweep, name)
     if as_json:
-        _print_json(sweep.to_dict())
+        thresholds = {name: dataclasses.asdict(found) for name, found in measured.items()}
+        _print_json({**sweep.to_dict(), "measured_thresholds": thresholds})
     else:
         header = ("branch", "n_B", "threshold", "s_B predicted", "s_B measured", "phase", "minority cosine", "status")
         rows = [
@@ -506,6 +596,8 @@ def deq_sweep(
             for p in sweep.points
         ]
         _print_table(header, rows, digits=5)
+        for name, found in measured.items():
+            typer.echo(f"{name}: measured threshold n_B = {found.value:.2f} ± {found.error:.2f}")
         if interrupted:
             typer.echo(f"partial: interrupted after {len(sweep.points)} of {len(config.trainings())} points")
     raise typer.Exit(130 if interrupted else 1 if sweep.deviations else 0)
@@ -625,6 +717,11 @@ def _axis(name: str, text: str) -> Any:
     values = space(*ends, number)
     # class numbers are integers, whatever their spacing
     return np.unique(np.rint(values)) if name in ("K", "K_A", "K_B") else values
+
+
+def _long_flag(key: str) -> str:
+    """The option of a training or a run."""
+    return (SINGLE_OPTIONS | TRAINING_OPTIONS | EXPERIMENT_OPTIONS)[key][1][0]
 
 
 def _flag(key: str) -> str:
