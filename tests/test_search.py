@@ -87,6 +87,25 @@ def test_depth_collapses_the_minority_where_two_factors_do_not():
     assert deep.lower == pytest.approx(shallow.value, rel=1e-9)
 
 
+def test_small_budgets_are_resolved_although_the_risk_hardly_varies():
+    """One direction pays: the whole radius on the top singular pair of -G(0), to first order."""
+    prior = ufm.ClassPrior.step(3, 3, 50)
+    s = ufm.solve(ufm.LinearDEQ(1e-3, 1e-3, rho=0.9, E_A=0.5), prior, starts=10)
+    problem = s.problem
+    zero = np.zeros((6, 6))
+    fall = 6e-3 / (1 - math.sqrt(0.5)) * np.linalg.norm(problem.gradient(zero), 2)
+    assert problem.risk(zero) - s.value == pytest.approx(fall, rel=1e-2)
+    assert [m.rank for m in s.local_minima] == [1]
+    assert s.local_minima[0].stationarity <= 1e-9
+
+
+def test_more_classes_than_any_proof_covers():
+    s = ufm.solve(ufm.LinearDEQ(1, 1, rho=0.9, E_A=0.01), ufm.ClassPrior.balanced(18), starts=1)
+    assert s.info["relaxation"] == "nuclear norm"
+    assert s.geometry.structure == "simplex ETF"
+    assert s.is_global is None
+
+
 def test_idle_budget_under_mse_is_solved_exactly():
     s = ufm.solve(ufm.LinearDEQ(1, 1, rho=0.5, E_A=0.3), ufm.ClassPrior.step(3, 3, 5), "mse")
     assert (s.value, s.is_global, s.geometry.structure) == (0.0, True, "orthogonal frame")

@@ -28,7 +28,8 @@ class LocalMinimum:
     Attributes:
         value: risk (budgets) or objective (weight decay).
         share: fraction of the starts that ended here, a measure of its basin under the search's own starts.
-        stationarity: ``|x| |grad log(value)|`` in the variables x of the search.
+        stationarity: ``|x| |grad log(value)|`` in the variables x of the search, over the most that log(value) can vary
+            to first order, ``tau |G(0)| / f(0)``, where small budgets make that less than 1.
         is_minimum: whether the Hessian in these variables has no negative eigenvalue; None where it was not formed.
         logits: Z, shape (K, K).
         geometry: of the factors: singular values, rank, phase, named structure, ...

@@ -43,7 +43,7 @@ __all__ = ["RELAXATIONS", "relaxed_lower_bound", "solve_search"]
 
 Array = NDArray[np.float64]
 
-#: Relative size of ``|x| |grad log F(x)|`` up to which a point counts as stationary.
+#: Size of ``|x| |grad log F(x)|``, in units of what log F can vary in a small ball, up to which a point is stationary.
 STATIONARY = 1e-9
 #: Curvature below this fraction of the largest counts as none: an orbit of rotations, or a flat valley.
 _FLAT = 1e-6
@@ -225,6 +225,11 @@ class Landscape:
         if isinstance(architecture, UnconstrainedFeatures):
             self._price = architecture.strength
         self._slack = problem.is_constrained
+        # the most that log f can vary to first order within a small ball, the unit of stationarity there
+        zero = np.zeros((k, k))
+        self.origin = math.log(problem.risk(zero))
+        reach = self._tau * problem.dual_norm(problem.gradient(zero)) / problem.risk(zero)
+        self.unit = min(1.0, reach) if problem.is_constrained else 1.0
         self._sizes = (k * rank, k * rank, rank if self._depth > 2 else 0, int(self._slack))
 
     @property
@@ -409,7 +414,7 @@ class _Catalogue:
     def descend(self, x: Array, escapes: int = 0) -> int:
         """Descend from ``x`` to a stationary point, leave it if it is a saddle; the index of where this ends."""
         found = minimize(
-            self.landscape,
+            self._in_units,
             x,
             jac=True,
             method="L-BFGS-B",
@@ -424,6 +429,10 @@ class _Catalogue:
         if escapes == 0:
             self.points[index].count += 1
         return index
+
+    def _in_units(self, x: Array) -> tuple[float, Array]:
+        value, gradient = self.landscape(x)
+        return (value - self.landscape.origin) / self.landscape.unit, gradient / self.landscape.unit
 
     def _point(self, x: Array) -> _Point:
         problem = self.landscape.problem
@@ -448,17 +457,17 @@ class _Catalogue:
 
     def _polished(self, x: Array) -> tuple[Array, float, Array | None]:
         """Newton steps on the curved directions while the gradient falls; x, its stationarity, and the eigenpairs."""
-        gradient = self.landscape(x)[1]
+        gradient = self._in_units(x)[1]
         residual = float(np.linalg.norm(x) * np.linalg.norm(gradient))
         if len(x) > _MAX_NEWTON:
             return x, residual, None
         while True:
-            values, vectors = np.linalg.eigh(self.landscape.hessian(x))
+            values, vectors = np.linalg.eigh(self.landscape.hessian(x) / self.landscape.unit)
             curved = np.abs(values) > _FLAT * np.abs(values).max()
             start = residual
             for _ in range(4):  # one Hessian serves several steps
                 new = x - vectors[:, curved] @ (vectors[:, curved].T @ gradient / values[curved])
-                new_gradient = self.landscape(new)[1]
+                new_gradient = self._in_units(new)[1]
                 new_residual = float(np.linalg.norm(new) * np.linalg.norm(new_gradient))
                 if not new_residual < 0.5 * residual:
                     break
