@@ -10,6 +10,7 @@ import pytest
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
 import ufm
 import ufm.certificates._etf_region as region
@@ -114,6 +115,19 @@ def test_three_classes_have_a_bound_of_their_own() -> None:
             z = z * tau / (np.linalg.norm(z, "nuc") - b * np.linalg.norm(z))
             gaps.append(risk(z) - risk(etf))
         assert np.sign(sum(gaps)) == sign
+
+
+def test_the_octahedron_takes_over_where_the_two_closed_forms_meet() -> None:
+    """K = 6, tau = 24: near margins s/2 of three equal singular values s against those of the ETF."""
+
+    def excess(budget: float) -> float:
+        s = 24 / (3 - math.sqrt(3 * budget))
+        return math.log1p(4 * math.exp(-s / 2) + math.exp(-s)) - etf_risk(6, 24.0, budget, 0.99)
+
+    crossing = brentq(excess, 0.3, 0.8)
+    boundary = ufm.etf_boundary(6, 24.0, certify=False)
+    assert boundary.structure == "octahedron"
+    assert boundary.estimate == pytest.approx(crossing, rel=2e-4)
 
 
 def test_where_the_etf_is_always_stable_and_where_no_code_wins() -> None:

@@ -48,8 +48,9 @@ Array = NDArray[np.float64]
 #: A code counts as better than the ETF when its risk is lower by this relative margin.
 MARGIN = 1e-9
 
-#: How much of the ETF is added to the start of a descent, relative to its norm.
-FILL = 0.03
+#: How much of the ETF is added to the start of a descent, relative to its norm: a direction that is empty stays empty,
+#: and one that is filled may lead away.
+FILLS = (0.03, 0.0)
 
 #: Relative accuracy of the estimate by bisection.
 ACCURACY = 1e-4
@@ -197,7 +198,7 @@ def balanced_lower_bound(problem: Problem, upper: float = math.inf) -> float:
     if not isinstance(architecture, LinearDEQ) or architecture.E_A is None or problem.loss.name != "ce":
         return -math.inf
     tau, budget = architecture.bound(k), architecture.E_A
-    if k < 3 or len(prior.groups) > 1 or budget >= min(1.0, (k - 1) * architecture.rho**2):
+    if not 3 <= k <= 16 or len(prior.groups) > 1 or budget >= min(1.0, (k - 1) * architecture.rho**2):
         return -math.inf
     worthwhile = budget < PROVABLE * etf_local_bound(k, tau, architecture.rho)
     if not worthwhile or upper < etf_risk(k, tau, budget, architecture.rho) * (1 - MARGIN):
@@ -246,11 +247,13 @@ def _better(k: int, tau: float, budget: float, rho: float, start: Array) -> Arra
     from ufm.solvers.search import Landscape
 
     landscape = Landscape(Problem.of(LinearDEQ(tau / k, tau / k, rho, budget), ClassPrior.balanced(k)), k - 1)
-    # a direction that is empty stays empty: fill it a little
-    x = landscape.at(start + FILL * np.linalg.norm(start, 2) * (np.eye(k) - 1 / k))
     options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-8, "maxcor": 30}
-    found = minimize(landscape, x, jac=True, method="L-BFGS-B", options=options)
-    return landscape.logits(found.x) if math.exp(found.fun) < etf_risk(k, tau, budget, rho) * (1 - MARGIN) else None
+    for fill in FILLS:
+        x = landscape.at(start + fill * np.linalg.norm(start, 2) * (np.eye(k) - 1 / k))
+        found = minimize(landscape, x, jac=True, method="L-BFGS-B", options=options)
+        if math.exp(found.fun) < etf_risk(k, tau, budget, rho) * (1 - MARGIN):
+            return landscape.logits(found.x)
+    return None
 
 
 def _points(logits: Array) -> Array:
