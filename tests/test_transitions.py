@@ -155,8 +155,11 @@ def test_a_small_penalty_makes_it_first_order_whatever_the_cap() -> None:
     assert h.curvature < 0
 
 
-def test_a_positive_curvature_does_not_exclude_a_jump() -> None:
-    h = ufm.hysteresis(penalised(6, 0.8), 5, 5, num_samples=SAMPLES)
+@pytest.mark.parametrize("points", [20, 33])
+def test_a_positive_curvature_does_not_exclude_a_jump(points: int) -> None:
+    h = ufm.hysteresis(penalised(6, 0.8), 5, 5, num_samples=SAMPLES, points=points)
+    # whatever the points: two uncollapsed minima coexist down to balanced classes
+    assert (h.lower, h.maxwell, h.upper) == pytest.approx((1.0, 4.942536700913, 5.400084845290), rel=1e-9)
     assert h.curvature > 0
     assert h.first_order
     assert 0 < h.jump[0] < h.jump[1]

@@ -122,7 +122,7 @@ class Hysteresis:
 
     Attributes:
         first_order: whether the best s_B jumps at the transition.
-        lower, upper: ends (spinodals) of the interval of R with two local minima; equal where there is none.
+        lower, upper: ends (spinodals) of the interval of R >= 1 with two local minima; equal where there is none.
         maxwell: R at which the best point of the family changes branch; the end of the collapsed branch where the
             transition is continuous.
         jump: (s_B just above, s_B just below) the Maxwell point; both 0 where the transition is continuous.
@@ -165,7 +165,8 @@ def hysteresis(
 
     The branches are critical points of the *symmetric* family, in which classes of one group are interchangeable. The
     nonconvex problem may break that symmetry, so a value here is an upper bound of the optimum, a local minimum is one
-    within the family, and the Maxwell point is that of the family.
+    within the family, and the Maxwell point is that of the family. (In the full problem the minority can give up its
+    directions one after the other: see ``mixing_end`` and ``method="search"``.)
 
     Args:
         architecture: a ``PenalisedDEQ`` with ``lambda_A``, or a ``LinearDEQ`` with ``E_A``. Without them the problem is
@@ -756,14 +757,14 @@ class _Tracer:
         x[1] = s_b
         return self.family.polish(near._replace(x=x), ratio_free=True)
 
-    def _best_at(self, s_b: float, near: _Point) -> tuple[_Point, bool]:
-        """Critical point in s_B of the best value over all else, and whether it continues that at ``near``."""
+    def _best_at(self, s_b: float, near: _Point, look: bool) -> tuple[_Point, bool]:
+        """Critical point at s_B, with ``look`` that of the best value over all else; whether it continues ``near``."""
         try:
             point, smooth = self._at(s_b, near), True
         except ArithmeticError:
             point, smooth = near._replace(x=self.family.profile(s_b, near.ratio).x), False
             point = self._at(s_b, point)
-        for _ in range(5):
+        for _ in range(5 * look):
             better = self.family.profile(s_b, point.ratio)
             value = self.family.state(point).value
             if self.family.state(better).value > value - 1e-9 * abs(value):
@@ -776,17 +777,20 @@ class _Tracer:
         current = self.family.profile(0.0, end)
         pieces = [[current]]
         ahead = list(np.geomspace(SMALLEST, LARGEST, self.points))[::-1]
-        while ahead and current.ratio >= 1:
+        while ahead and current.ratio > 1 + 1e-9:
             s, last = float(ahead.pop()), float(current.x[1])
             found = None
             with contextlib.suppress(ArithmeticError):
-                found = self._best_at(s, current)
+                # a better branch is looked for at every third point; each found is followed both ways
+                found = self._best_at(s, current, look=len(ahead) % 3 == 0)
             if (found is None or abs(math.log(found[0].ratio / current.ratio)) > STEP) and s > last * FINEST > 0:
                 ahead += [s, math.sqrt(s * last)]
                 continue
             if found is None:
                 break  # the family has no critical point of that size
             current, smooth = found
+            if smooth:
+                current = self._balanced_end(pieces[-1][-1], current)
             if smooth:
                 pieces[-1].append(current)
             else:
@@ -809,6 +813,20 @@ class _Tracer:
             stretches += [run] * (len(run) > 1)
         return curve, [_Stretch(tuple(r), tuple(self.family.state(p).value for p in r)) for r in stretches]
 
+    def _balanced_end(self, inside: _Point, point: _Point) -> _Point:
+        """``point``, or where R = 1 between the two if it lies beyond."""
+        if point.ratio >= 1 or inside.ratio <= 1:
+            return point
+
+        def excess(s: float) -> float:
+            return math.log((inside if s == inside.x[1] else self._at(s, inside)).ratio)
+
+        low, high = sorted((float(inside.x[1]), float(point.x[1])))
+        try:
+            return self._at(brentq(excess, low, high, xtol=1e-12), inside)
+        except ArithmeticError:
+            return point
+
     def _extend(self, start: _Point, sizes: list[float]) -> list[_Point]:
         """The branch through ``start`` at further s_B, while it stays a minimum in the common direction."""
         points: list[_Point] = []
@@ -817,9 +835,11 @@ class _Tracer:
                 point = self._at(s, points[-1] if points else start)
             except ArithmeticError:
                 break
-            if point.ratio < 1 or self.family.common_direction_grows(point):
+            if self.family.common_direction_grows(point):
                 break
-            points.append(point)
+            points.append(self._balanced_end(points[-1] if points else start, point))
+            if point.ratio <= 1 + 1e-9:
+                break
         return points
 
     def _with_turning_points(self, piece: list[_Point]) -> list[_Point]:
@@ -882,7 +902,7 @@ class _Tracer:
         if upper <= lower:
             return end, (0.0, 0.0)
         branches: list[_Stretch | None] = [None, *stretches]
-        inside = np.geomspace(lower, upper, 26)
+        inside = np.geomspace(lower, upper, 16)
         inside[0], inside[-1] = lower * (1 + 1e-9), upper * (1 - 1e-9)
 
         def best(ratio: float) -> int:
