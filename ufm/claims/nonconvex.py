@@ -334,7 +334,7 @@ def _boundary(ctx: Context) -> Evidence:
             ctx.record("E_A*", rows[-1])
         values = [x.estimate for x in found]
         curves.append({"label": f"K = {k}", "x": list(scales), "y": [_finite(x) for x in values]})
-        ordered.append(all(x < y for x, y in itertools.pairwise(values) if math.isfinite(y)))
+        ordered.append(all(x < y for x, y in itertools.pairwise(values) if y <= RHO**2))
         ordered.append(all(x.estimate <= x.local for x in found))
     figure = Figure(
         "thresholds",
@@ -375,6 +375,7 @@ CLAIMS = (
         statement="For balanced classes under cross-entropy, the least E_A at which a direct sum of simplices, relaxed, beats the simplex ETF grows with "
         "τ = K √(E_W E_H) and is at most the E_A up to which the ETF is a local minimum.",
         source="Searched here; no proof",
+        region="E_A* ≤ ρ²: beyond, the bound on |A|₂ takes part, and E_A*(3, τ) need not grow",
         hypotheses=("K balanced classes", "cross-entropy", "|A|₂ ≤ 0.99"),
         check=_boundary,
         group=GROUP,
