@@ -17,8 +17,8 @@ minority class in a minority column, ``K_B q_B = 1 - K_A r_B``. With weight deca
     Phi(s_B) = Phi(0) + (K_B-1) sqrt(n_B) (lam - sqrt(n_B)/N) s_B
                       + (K_B-1) n_B (q_B/N - lam^2/lambda_A) s_B^2 / 2 + O(s_B^3).
 
-So the collapsed branch is a local minimum of the family iff ``n_B <= N^2 lam^2``, and where its curvature is negative
-there, ``lambda_A q_B < N lam^2``, the transition is of first order: another minimum is already lower. As
+So the collapsed branch is a local minimum of the family for ``n_B < N^2 lam^2`` and none beyond; where its curvature
+is negative there, ``lambda_A q_B < N lam^2``, the transition is of first order: another minimum is already lower. As
 ``1/K <= q_B <= 1/K_B``, this holds whenever ``lambda_A <= K_B N lam^2``. The converse is false: with a positive
 curvature the minimum far from 0 can still take over first. With a budget of A in place of the penalty, mu the
 multiplier, nu the water level of ``a_i = min(rho, sigma_i/nu)`` and F(tau) the best risk of collapsed logits, the

@@ -130,6 +130,11 @@ def prove(
         arguments=(
             argue("convex optimality", "a critical point of the explicit network is global iff |G D^{-1/2}|_2 <= lam"),
             argue(
+                "unitary invariance",
+                "stationarity, G H^T = -lW W and W^T G = -lH H D, gives G D^{-1} G^T W = lam^2 W: if W has full rank "
+                "K = d, |G D^{-1/2}|_2 = lam and it is global; else W q = 0 = H^T q for a feature q",
+            ),
+            argue(
                 "gradient inequality",
                 "f(Y_r + Y_rest) >= f(Y_r) + <grad f(Y_r), Y_rest> for the best rank-r part Y_r and the rest",
             ),

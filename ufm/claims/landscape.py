@@ -83,7 +83,7 @@ def first_order_claim(factor: float = 1.0) -> Claim:
         id="first-order-collapse",
         title="P2 for a penalised A: collapse is a first-order transition for λ_A ≤ K_B N λ²",
         statement="With weight decay λ_A of A and a cap ρ, within the family that keeps classes of a group alike, the collapsed point is a "
-        "local minimum iff n_B ≤ N²λ², nothing else is critical for n_B ≤ (1−ρ)²N²λ², and the transition is of first order if "
+        "local minimum for n_B < N²λ² and none for n_B > N²λ², nothing else is critical for n_B ≤ (1−ρ)²N²λ², and the transition is of first order if "
         "λ_A q_B < N λ² there (q_B: a minority class's probability in a minority column), so always if λ_A ≤ K_B N λ².",
         source="Derived here; Zhang 2010 for the penalty",
         hypotheses=(
