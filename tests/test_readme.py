@@ -26,14 +26,17 @@ def _run(code: str) -> str:
     return out.getvalue()
 
 
-def test_example_prints_what_the_readme_says() -> None:
-    (code,), (expected,) = _blocks("python"), _blocks("text")
+EXAMPLES = list(zip(_blocks("python"), _blocks("text"), strict=True))
+
+
+@pytest.mark.parametrize(("code", "expected"), EXAMPLES)
+def test_examples_print_what_the_readme_says(code: str, expected: str) -> None:
     assert len(code.strip().splitlines()) <= 15
     assert _run(code) == expected
 
 
 def test_a_changed_example_would_be_noticed() -> None:
-    (code,), (expected,) = _blocks("python"), _blocks("text")
+    code, expected = EXAMPLES[0]
     assert _run(code.replace("ratio=50.0", "ratio=49.0")) != expected
 
 
