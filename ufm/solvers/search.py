@@ -52,6 +52,8 @@ _SAME_VALUE, _SAME_LOGITS = 1e-8, 1e-4
 #: With more variables than this no Hessian is formed: no Newton polish, and saddles are not told from minima.
 _MAX_NEWTON = 1000
 _MAX_ESCAPES = 6
+#: Further descents, with fresh curvature, from where one ended short of a stationary point.
+_RESTARTS = 4
 
 
 def solve_search(
@@ -413,22 +415,25 @@ class _Catalogue:
 
     def descend(self, x: Array, escapes: int = 0) -> int:
         """Descend from ``x`` to a stationary point, leave it if it is a saddle; the index of where this ends."""
-        found = minimize(
-            self._in_units,
-            x,
-            jac=True,
-            method="L-BFGS-B",
-            options=self._options,
-        )
-        self.iterations += int(found.nit)
-        index = self._known(self._point(found.x), 3.0)
+        x = self._minimised(x)
+        index = self._known(self._point(x), 3.0)
         if index is None:
-            index = self._add(self._polished(found.x), escapes)
+            polished = self._polished(x)
+            for _ in range(_RESTARTS):  # a line search that failed at an edge, or stale curvature
+                if polished[1] <= STATIONARY:
+                    break
+                polished = self._polished(self._minimised(polished[0]))
+            index = self._add(polished, escapes)
         while (below := self.points[index].below) is not None:
             index = below
         if escapes == 0:
             self.points[index].count += 1
         return index
+
+    def _minimised(self, x: Array) -> Array:
+        found = minimize(self._in_units, x, jac=True, method="L-BFGS-B", options=self._options)
+        self.iterations += int(found.nit)
+        return np.asarray(found.x, dtype=float)
 
     def _in_units(self, x: Array) -> tuple[float, Array]:
         value, gradient = self.landscape(x)
@@ -463,15 +468,15 @@ class _Catalogue:
             return x, residual, None
         while True:
             values, vectors = np.linalg.eigh(self.landscape.hessian(x) / self.landscape.unit)
-            curved = np.abs(values) > _FLAT * np.abs(values).max()
             start = residual
-            for _ in range(4):  # one Hessian serves several steps
+            # one Hessian serves several steps; shallow valleys once the steep directions are done
+            for flat in (_FLAT, _FLAT, _FLAT, 1e-3 * _FLAT, 1e-3 * _FLAT, 1e-3 * _FLAT):
+                curved = np.abs(values) > flat * np.abs(values).max()
                 new = x - vectors[:, curved] @ (vectors[:, curved].T @ gradient / values[curved])
                 new_gradient = self._in_units(new)[1]
                 new_residual = float(np.linalg.norm(new) * np.linalg.norm(new_gradient))
-                if not new_residual < 0.5 * residual:
-                    break
-                x, gradient, residual = new, new_gradient, new_residual
+                if new_residual < 0.5 * residual:
+                    x, gradient, residual = new, new_gradient, new_residual
             if residual <= 0.01 * STATIONARY or not residual < 0.1 * start:
                 return x, residual, np.vstack([values, vectors])
 
@@ -506,6 +511,8 @@ class _Catalogue:
     def minima(self) -> tuple[LocalMinimum, ...]:
         """The minima, best first."""
         listed = sorted((point for point in self.points if point.below is None), key=lambda point: point.value)
+        # what no start ended at and is no minimum is a descent from a saddle that stopped half way
+        listed = [point for i, point in enumerate(listed) if i == 0 or point.count or point.is_minimum is not False]
         return tuple(
             _minimum(
                 self.landscape.problem,
