@@ -174,6 +174,14 @@ def test_continuous_transitions(architecture: ufm.PenalisedDEQ) -> None:
     assert h.curvature > 0
 
 
+def test_a_common_direction_that_appears_along_the_branch_is_no_jump() -> None:
+    """The branch leaves s_B = 0 in total collapse, and its common direction grows continuously from T = 0 later on."""
+    h = ufm.hysteresis(ufm.LinearDEQ(1.0, 1.0, 0.9, E_A=0.3), 2, 2, points=16)
+    assert not h.first_order
+    assert h.lower == h.upper == h.collapsed_end
+    assert h.uncollapsed.a_T[1] == 0 < h.uncollapsed.a_T[-1]
+
+
 def test_without_a_budget_of_its_own_the_threshold_is_the_convex_one() -> None:
     architecture = ufm.LinearDEQ(1.0, 0.2, 0.5)
     h = ufm.hysteresis(architecture, 5, 5, points=10)

@@ -761,6 +761,7 @@ class _Tracer:
         """Critical point at s_B, with ``look`` that of the best value over all else; whether it continues ``near``."""
         try:
             point, smooth = self._at(s_b, near), True
+            look = look or self.family.common_direction_grows(point)
         except ArithmeticError:
             point, smooth = near._replace(x=self.family.profile(s_b, near.ratio).x), False
             point = self._at(s_b, point)
@@ -830,15 +831,21 @@ class _Tracer:
     def _extend(self, start: _Point, sizes: list[float]) -> list[_Point]:
         """The branch through ``start`` at further s_B, while it stays a minimum in the common direction."""
         points: list[_Point] = []
-        for s in sizes:
-            try:
-                point = self._at(s, points[-1] if points else start)
-            except ArithmeticError:
-                break
-            if self.family.common_direction_grows(point):
-                break
-            points.append(self._balanced_end(points[-1] if points else start, point))
-            if point.ratio <= 1 + 1e-9:
+        ahead = [float(s) for s in sizes][::-1]
+        last = start
+        while ahead:
+            s = ahead.pop()
+            point = None
+            with contextlib.suppress(ArithmeticError):
+                point = self._at(s, last)
+            if point is None or self.family.common_direction_grows(point):
+                if abs(math.log(s / last.x[1])) < math.log(FINEST) if last.x[1] > 0 else s <= SMALLEST:
+                    break
+                ahead = [*ahead, math.sqrt(s * last.x[1]) if last.x[1] > 0 else SMALLEST]
+                continue
+            last = self._balanced_end(last, point)
+            points.append(last)
+            if last.ratio <= 1 + 1e-9:
                 break
         return points
 
@@ -926,4 +933,7 @@ class _Tracer:
                     ratio = brentq(difference, low, high, rtol=1e-13)
                     return ratio, (self._minimum(first, end, ratio)[1], self._minimum(second, end, ratio)[1])
                 above = below
+        beyond = [best(upper * (1 + 1e-6)), best(lower * (1 - 1e-6))]
+        if beyond[0] != beyond[1] and lower > 1 + 1e-6:
+            raise ArithmeticError(f"branches could not be matched for R in [{lower:.6g}, {upper:.6g}]")
         return end, (0.0, 0.0)
