@@ -329,6 +329,17 @@ class Landscape:
         value = max(value + risk, 1e-300)
         return math.log(value), gradient(g / self._omega) / value
 
+    def pruned(self, x: Array) -> Array:
+        """``x`` without the terms that a descent has all but emptied: a is not smooth where several vanish together."""
+        p, q, t = (part.copy() for part in self.split(x))
+        sizes = np.einsum("ij,ij->j", p, p) + np.einsum("ij,ij->i", q, q)
+        empty = sizes < 1e-12 * sizes.max()
+        p[:, empty] = q[empty] = 0.0
+        if len(t):
+            t[empty] = 0.0
+        new = np.concatenate([p.ravel(), q.ravel(), t, x[len(x) - self._sizes[3] :]])
+        return new if self(new)[0] <= self(x)[0] + 1e-13 else x
+
     def filled(self, x: Array) -> Array | None:
         """With M > 2 factors, what lies below a stationary point that does not need all of tau and has terms to spare.
 
@@ -433,7 +444,7 @@ class _Catalogue:
     def _minimised(self, x: Array) -> Array:
         found = minimize(self._in_units, x, jac=True, method="L-BFGS-B", options=self._options)
         self.iterations += int(found.nit)
-        return np.asarray(found.x, dtype=float)
+        return self.landscape.pruned(np.asarray(found.x, dtype=float))
 
     def _in_units(self, x: Array) -> tuple[float, Array]:
         value, gradient = self.landscape(x)
@@ -469,14 +480,19 @@ class _Catalogue:
         while True:
             values, vectors = np.linalg.eigh(self.landscape.hessian(x) / self.landscape.unit)
             start = residual
-            # one Hessian serves several steps; shallow valleys once the steep directions are done
-            for flat in (_FLAT, _FLAT, _FLAT, 1e-3 * _FLAT, 1e-3 * _FLAT, 1e-3 * _FLAT):
+            # one Hessian serves several steps, with shallow valleys once the steep directions are done: a step along a
+            # valley may raise the gradient across it, which the next ones mend
+            for flat in (_FLAT, 1e-3 * _FLAT):
                 curved = np.abs(values) > flat * np.abs(values).max()
-                new = x - vectors[:, curved] @ (vectors[:, curved].T @ gradient / values[curved])
-                new_gradient = self._in_units(new)[1]
-                new_residual = float(np.linalg.norm(new) * np.linalg.norm(new_gradient))
-                if new_residual < 0.5 * residual:
-                    x, gradient, residual = new, new_gradient, new_residual
+                new, new_gradient = x, gradient
+                for _ in range(4):
+                    new = new - vectors[:, curved] @ (vectors[:, curved].T @ new_gradient / values[curved])
+                    new_gradient = self._in_units(new)[1]
+                    new_residual = float(np.linalg.norm(new) * np.linalg.norm(new_gradient))
+                    if new_residual < residual:
+                        x, gradient, residual = new, new_gradient, new_residual
+                    elif not new_residual < 1e3 * residual:
+                        break
             if residual <= 0.01 * STATIONARY or not residual < 0.1 * start:
                 return x, residual, np.vstack([values, vectors])
 
