@@ -1,10 +1,10 @@
 """Hysteresis in the imbalance: n_B swept down and up again, every training started from the weights of the last.
 
-The optimum of a linear DEQ leaves collapse at ``n_B = (1-rho)^2 N^2 lambda_W lambda_H``. A collapsed network whose A is a I
-on the directions that nothing uses yet is stable up to ``n_B = (1-a)^2 N^2 lambda_W lambda_H`` instead (see
-:func:`ufm.deq.prediction.minority_gain`), and along collapsed directions the gradient of a vanishes. Started at A = 0 it
-should stay collapsed up to the explicit network's threshold on the way up, and keep its s_B down to its own on the way
-down; started at A = rho I both ways should be one curve.
+The optimum of a linear DEQ leaves collapse at ``n_B = (1-rho)^2 N^2 lambda_W lambda_H``. A collapsed network whose A
+is a I on the directions that nothing uses yet is stable up to ``n_B = (1-a)^2 N^2 lambda_W lambda_H`` instead (see
+:func:`ufm.deq.prediction.minority_gain`), and along collapsed directions the gradient of a vanishes. From A = 0 it
+should stay collapsed up to the explicit network's threshold on the way up, and keep its s_B below that on the way down;
+from A = rho I both ways should be one curve.
 """
 
 from __future__ import annotations
@@ -150,6 +150,7 @@ def hysteresis_loop(
     total = sum(map(len, counts))
     if not total:
         raise ValueError("legs must hold at least one n_B")
+    largest = max(n for leg in counts for n in leg)
     generator = torch.Generator().manual_seed(training.seed)
     weights: dict[str, Tensor] | None = None
     points: list[HysteresisPoint] = []
@@ -158,7 +159,8 @@ def hysteresis_loop(
             if progress is not None:
                 progress(f"leg {number}, n_B = {n}", len(points), total)
             config = dataclasses.replace(training, minority_count=n)
-            result = train(config, initial=None if weights is None else _perturbed(weights, size, generator))
+            initial = None if weights is None else _perturbed(weights, size, generator)
+            result = train(config, initial=initial, whitened_by=largest)
             weights = {name: value.detach().cpu().clone() for name, value in result.network.state_dict().items()}
             predicted = predict(config)
             points.append(

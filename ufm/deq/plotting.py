@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from ufm.deq.experiment import Experiment
+from ufm.deq.hysteresis import Loop
+from ufm.deq.prediction import minority_threshold, model_of, predict
 from ufm.deq.sweep import Sweep
+from ufm.deq.threshold import threshold_of_sweep
 
-__all__ = ["plot_curves", "plot_sweep"]
+__all__ = ["plot_curves", "plot_departure", "plot_hysteresis", "plot_sweep"]
 
 #: Okabe and Ito's colours, and a marker for every branch.
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "x"))
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "os^Dv*"
 
 
 def plot_sweep(sweep: Sweep) -> Figure:
@@ -47,11 +55,11 @@ def plot_sweep(sweep: Sweep) -> Figure:
             zorder=3,
             label=f"{series['label']}: trained",
         )
-    for threshold, style in zip(data["thresholds"], ("--", ":"), strict=True):
+    for threshold, style in zip(data["thresholds"], ("--", ":"), strict=False):
         label = f"{threshold['label']}: n_B = {threshold['x']:.3g}"
         axes.axvline(threshold["x"], color="#6b7280", linestyle=style, linewidth=1.2, label=label)
     axes.set_xlim(left=0)
-    axes.set_ylim(bottom=-0.04)
+    axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])
     axes.set_xlabel(data["x_label"])
     axes.set_ylabel(data["y_label"])
     _tidy(axes)
@@ -116,3 +124,114 @@ def plot_curves(experiment: Experiment) -> Figure:
 def _tidy(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e3e6ea", linewidth=0.6)
+
+
+def plot_hysteresis(loops: Mapping[str, Loop]) -> Figure:
+    """Draw s_B of loops against n_B, beside the branch of the global optimum and the two thresholds.
+
+    Args:
+        loops: by title; a panel each.
+
+    Returns:
+        A matplotlib figure without a window.
+
+    Raises:
+        ValueError: there is no loop.
+    """
+    if not loops:
+        raise ValueError("loops must hold at least one, got none")
+    figure = Figure(figsize=(4.8 * len(loops), 4.4), layout="constrained")
+    panels = figure.subplots(1, len(loops), squeeze=False, sharey=True)[0]
+    for axes, (title, loop) in zip(panels, loops.items(), strict=True):
+        training = loop.training
+        explicit = dataclasses.replace(training, architecture="explicit", minority_count=1)
+        optimal, stable = (minority_threshold(model_of(t), t) for t in (training, explicit))
+        largest = 1.05 * max(n for leg in loop.legs for n in leg)
+        grid = sorted({*(largest * (i + 1) / 160 for i in range(160)), optimal})
+        line = [predict(training, n).scale for n in grid]
+        axes.plot(grid, line, color="#6b7280", linewidth=1.5, label="global optimum")
+        # The collapsed branch, stable up to the local threshold of a = 0.
+        axes.plot(
+            [0, min(stable, largest)],
+            [0, 0],
+            color="#6b7280",
+            linewidth=1.5,
+            linestyle="--",
+            label="collapsed, stable at a = 0",
+        )
+        axes.axvline(optimal, color="#9ca3af", linestyle=":", linewidth=1.2)
+        axes.axvline(stable, color="#9ca3af", linestyle="--", linewidth=1.2)
+        for number in range(len(loop.legs)):
+            points = loop.leg(number)
+            rising = points[0].minority_count <= points[-1].minority_count
+            colour = STYLES[number % len(STYLES)][0]
+            axes.plot(
+                [p.minority_count for p in points],
+                [p.scale for p in points],
+                marker="^" if rising else "v",
+                color=colour,
+                markersize=6,
+                markerfacecolor="none",
+                linewidth=0.8,
+                clip_on=False,
+                label="n_B rising" if rising else "n_B falling",
+            )
+        axes.set_title(title, fontsize=10)
+        axes.set_xlim(0, largest)
+        axes.set_ylim(bottom=-0.06)
+        axes.set_xlabel("minority samples per class, n_B")
+        axes.text(optimal, 1.0, f" {optimal:.3g}", transform=axes.get_xaxis_transform(), fontsize=8, va="top")
+        axes.text(stable, 1.0, f" {stable:.3g}", transform=axes.get_xaxis_transform(), fontsize=8, va="top")
+        _tidy(axes)
+    panels[0].set_ylabel("order parameter s_B")
+    panels[0].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 0.94))
+    return figure
+
+
+def plot_departure(sweeps: Mapping[float, Sweep]) -> Figure:
+    """Draw how far a nonlinear fixed point departs from the linear theory: s_B, and the measured threshold.
+
+    Args:
+        sweeps: by gamma, each with points of the branch that starts at A = rho I.
+
+    Returns:
+        A matplotlib figure without a window: left s_B against n_B for every gamma with the theory of the linear DEQ,
+        right the measured threshold over the predicted one, with its error, where points are enough to extrapolate.
+
+    Raises:
+        ValueError: there is no sweep.
+    """
+    if not sweeps:
+        raise ValueError("sweeps must hold at least one, got none")
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    first = next(iter(sweeps.values()))
+    training = dataclasses.replace(first.config.training, architecture="deq")
+    threshold = minority_threshold(model_of(training), training)
+    largest = max(p.minority_count for s in sweeps.values() for p in s.branch("identity"))
+    grid = sorted({*(1.04 * largest * (i + 1) / 160 for i in range(160)), threshold})
+    left.plot(grid, [predict(training, n).scale for n in grid], color="#6b7280", label="theory, linear")
+    ratios = []
+    for i, (gamma, sweep) in enumerate(sorted(sweeps.items())):
+        points = [p for p in sweep.branch("identity") if p.scale is not None]
+        style = {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)], "markerfacecolor": "none"}
+        left.plot(
+            [p.minority_count for p in points], [p.scale for p in points], linestyle="", label=f"γ = {gamma:g}", **style
+        )
+        with contextlib.suppress(ValueError):
+            found = threshold_of_sweep(sweep, "identity")
+            ratios.append((gamma, found.value / threshold, found.error / threshold))
+    if ratios:
+        gammas, values, errors = zip(*ratios, strict=True)
+        right.errorbar(
+            gammas, values, yerr=errors, marker="o", color=COLOURS[0], markerfacecolor="none", capsize=3, linewidth=1
+        )
+    right.axhline(1, color="#6b7280", linewidth=1)
+    left.set_xlabel("minority samples per class, n_B")
+    left.set_ylabel("order parameter s_B")
+    left.legend(frameon=False, fontsize=8)
+    right.set_xlabel("nonlinearity γ")
+    right.set_ylabel("measured threshold / linear prediction")
+    for axes in (left, right):
+        _tidy(axes)
+    return figure

@@ -316,7 +316,8 @@ class Sweep:
             series.append({"label": labels[name], "line": line, "points": measured})
         thresholds = [
             {"label": f"threshold, {label}", "x": minority_threshold(model_of(training), training)}
-            for label, training in (("DEQ", deq), ("explicit", explicit))
+            for label, training, branches in (("DEQ", deq, ("identity", "zero")), ("explicit", explicit, ("explicit",)))
+            if any(p.scale is not None for name in branches for p in self.branch(name))
         ]
         return {
             "x_label": "minority samples per class, n_B",

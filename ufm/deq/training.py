@@ -306,13 +306,19 @@ class TrainingResult:
 
 
 def train(
-    config: TrainingConfig, *, initial: Mapping[str, Tensor] | None = None, progress: Progress | None = None
+    config: TrainingConfig,
+    *,
+    initial: Mapping[str, Tensor] | None = None,
+    whitened_by: int | None = None,
+    progress: Progress | None = None,
 ) -> TrainingResult:
     """Train a network on images and measure it.
 
     Args:
         config: what to train.
         initial: weights to start from, ``network.state_dict()`` of a network of the same shape: a warm start.
+        whitened_by: n_B of the draw whose statistics whiten the inputs; default that of ``config``. With the same one,
+            an image is the same input in trainings of different n_B, as warm starts need.
         progress: called as ``progress(description, iterations, None)`` after every iteration.
 
     Returns:
@@ -328,7 +334,11 @@ def train(
         raise TypeError(f"config must be a ufm.deq.TrainingConfig, got {config!r}")
     device = _device(config.device)
     split = DATASET_SPLITS[config.dataset]
-    data = load_dataset(config.dataset, split=split, counts=config.counts, seed=config.seed).whitened()
+    data, reference = (
+        load_dataset(config.dataset, split=split, counts=c.counts, seed=config.seed)
+        for c in (config, config if whitened_by is None else dataclasses.replace(config, minority_count=whitened_by))
+    )
+    data = data.whitened() if whitened_by is None else data.whitened(by=reference)
     network = _build(config, data)
     if initial is not None:
         try:
