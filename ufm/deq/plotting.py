@@ -157,13 +157,13 @@ def plot_hysteresis(loops: Mapping[str, Loop]) -> Figure:
             color="#6b7280",
             linewidth=1.5,
             linestyle="--",
-            label="collapsed, stable at a = 0",
+            label="collapsed, to the threshold of a = 0",
         )
         axes.axvline(optimal, color="#9ca3af", linestyle=":", linewidth=1.2)
         axes.axvline(stable, color="#9ca3af", linestyle="--", linewidth=1.2)
         for number in range(len(loop.legs)):
             points = loop.leg(number)
-            rising = points[0].minority_count <= points[-1].minority_count
+            rising = points[-1].minority_count == max(p.minority_count for p in points)
             colour = STYLES[number % len(STYLES)][0]
             axes.plot(
                 [p.minority_count for p in points],

@@ -1,0 +1,248 @@
+"""The paper's grid and what is read off it, on made-up results with known answers; loops of small trainings."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from ufm.deq import Comparison, ExperimentConfig, TrainingConfig, paper_points
+from ufm.deq.hysteresis import Loop, hysteresis_loop
+from ufm.deq.paper import ARMS, CLASS_NUMBERS, RATIOS, experiment_point
+from ufm.deq.plotting import plot_departure, plot_hysteresis
+
+BASE = ExperimentConfig(dataset="digits", width=16, majority_count=100, epochs=2, test_count=5, pool=2, device="cpu")
+
+
+def result(point, *, final=None, first=None):
+    """A result with given numbers; ``final`` and ``first`` change (block, key) of the default ones."""
+    values = {
+        "train_accuracy": {"overall": 1.0},
+        "test_accuracy": {"overall": 0.8, "majority": 0.9, "minority": 0.5},
+        "measures": {
+            "trace_quotient": 0.1,
+            "etf_error": 0.5,
+            "self_duality_error": 0.3,
+            "minority_cosine": 0.2,
+            "minority_feature_cosine": 0.2,
+        },
+    }
+
+    def changed(changes):
+        blocks = {block: dict(numbers) for block, numbers in values.items()}
+        for (block, key), value in (changes or {}).items():
+            blocks[block][key] = value
+        return blocks
+
+    counts = ExperimentConfig.from_dict(point).counts
+    return {
+        "config": point,
+        "counts": list(counts),
+        "stopped": "epochs",
+        "first": changed(first),
+        "final": changed(final),
+    }
+
+
+def results(change):
+    return [result(p, **change(p)) for p in paper_points(BASE)]
+
+
+def minority(accuracy, cosine):
+    return {("test_accuracy", "minority"): accuracy, ("measures", "minority_cosine"): cosine}
+
+
+class TestGrid:
+    def test_points(self):
+        points = paper_points(BASE)
+        assert len(points) == 2 * 3 * (1 + len(CLASS_NUMBERS) * len(RATIOS)) == 60
+        assert len({json.dumps(p) for p in points}) == 60
+        for p in points:
+            ExperimentConfig.from_dict(p)
+        explicit, deq = points[:2]
+        assert explicit["model"] == "explicit"
+        assert deq["model"] == "deq"
+        assert {k: v for k, v in explicit.items() if k not in ARMS["DEQ"]} == {
+            k: v for k, v in deq.items() if k not in ARMS["DEQ"]
+        }
+        assert (explicit["num_majority"], explicit["num_minority"], explicit["ratio"]) == (5, 5, 1.0)
+        assert {(p["num_majority"], p["num_minority"]) for p in points} == set(CLASS_NUMBERS)
+
+    def test_a_point_is_trained_and_compared(self):
+        points = paper_points(
+            dataclasses.replace(BASE, majority_count=20), ratios=(4,), class_numbers=((2, 2),), seeds=(0,)
+        )
+        found = [experiment_point(**p) for p in points]
+        assert found == [experiment_point(**p) for p in points]
+        comparison = Comparison(found)
+        assert comparison.cells == [(2, 2, 1.0), (2, 2, 4.0)]
+        assert [o.verdict for o in comparison.observations()].count("not tried") == 0
+        assert "| 2, 2 | 4 | 20, 5 | DEQ |" in comparison.markdown()
+
+
+class TestComparison:
+    def test_table(self):
+        comparison = Comparison(
+            results(
+                lambda p: {
+                    "final": {("test_accuracy", "overall"): 0.7 + 0.01 * p["seed"] + 0.1 * (p["model"] == "deq")}
+                }
+            )
+        )
+        assert comparison.cells[0] == (5, 5, 1.0)
+        assert len(comparison.cells) == 10
+        row = next(r for r in comparison.rows() if (r["K_A"], r["R"], r["network"]) == (3, 100, "DEQ"))
+        assert (row["n_A"], row["n_B"]) == (100, 1)
+        assert row["test acc."] == {"mean": pytest.approx(0.81), "std": pytest.approx(0.01), "n": 3}
+        mean, error = comparison.difference((3, 7, 10.0), "test acc.")
+        assert mean == pytest.approx(0.1)
+        assert error == pytest.approx(0, abs=1e-12)
+        lines = comparison.markdown().splitlines()
+        assert len(lines) == 2 + 20
+        assert len({line.count("|") for line in lines}) == 1
+        assert "0.810 ± 0.010" in comparison.markdown()
+
+    def observed(self, change):
+        return [(o.id, o.verdict, o.holds, o.of) for o in Comparison(results(change)).observations()]
+
+    def test_all_that_the_paper_says(self):
+        def change(p):
+            deq, far = p["model"] == "deq", p["ratio"] / 100
+            final = minority(0.5 - 0.3 * far + 0.1 * deq, 0.2 + 0.5 * far)
+            final |= {("measures", "etf_error"): 0.5 - 0.1 * deq, ("measures", "self_duality_error"): 0.3 - 0.1 * deq}
+            final[("test_accuracy", "overall")] = 0.8 + 0.01 * deq
+            first = {("measures", key): 2.0 for key in ("trace_quotient", "etf_error", "self_duality_error")}
+            return {"final": final, "first": first}
+
+        found = self.observed(change)
+        assert [o[:2] for o in found] == [(i, "reproduced") for i in ("P1", "P2", "P2", "P3", "P3", "P4", "P4")]
+        assert [o[3] for o in found] == [3, 3, 3, 9, 9, 9, 9]
+
+    def test_none_of_it(self):
+        found = self.observed(lambda p: {})
+        assert {verdict for _, verdict, _, _ in found} == {"not reproduced"}
+
+    def test_noise_is_no_observation(self):
+        """A mean difference within its standard error counts for nobody."""
+        noise = {0: 0.3, 1: -0.1, 2: -0.15}
+
+        def change(p):
+            return {"final": {("measures", "etf_error"): 0.5 - noise[p["seed"]] * (p["model"] == "deq")}}
+
+        third = Comparison(results(change)).observations()[3]
+        assert (third.holds, third.verdict) == (0, "not reproduced")
+        assert "0 settings for, 0 against, 9 within the error" in third.evidence
+
+    def test_in_part_and_against(self):
+        def change(p):
+            sign = 1 if p["num_majority"] == 3 else -1
+            return {"final": {("measures", "self_duality_error"): 0.3 - 0.1 * sign * (p["model"] == "deq")}}
+
+        fourth = Comparison(results(change)).observations()[4]
+        assert (fourth.holds, fourth.of, fourth.verdict) == (3, 9, "reproduced in part")
+        assert "3 settings for, 6 against" in fourth.evidence
+
+    def test_unfitted_balanced_training_is_no_collapse(self):
+        first = {("measures", key): 2.0 for key in ("trace_quotient", "etf_error", "self_duality_error")}
+        found = self.observed(lambda p: {"first": first, "final": {("train_accuracy", "overall"): 0.9}})
+        assert found[0] == ("P1", "not reproduced", 0, 3)
+
+    def test_one_seed_shows_no_difference(self):
+        change = {"final": {("test_accuracy", "overall"): 0.9}}
+        points = paper_points(BASE, seeds=(0,))
+        found = Comparison(result(p, **(change if p["model"] == "deq" else {})) for p in points)
+        assert found.difference((3, 7, 10.0), "test acc.") == (pytest.approx(0.1), math.inf)
+        assert found.observations()[-1].verdict == "not reproduced"
+
+    def test_foreign_results(self):
+        stranger = paper_points(BASE)[0] | {"model": "resnet18"}
+        with pytest.raises(ValueError, match="results must be of the networks"):
+            Comparison([result(stranger)])
+        with pytest.raises(ValueError, match="arms must be two networks"):
+            Comparison([], {"explicit": ARMS["explicit"]})
+
+
+# Hysteresis ---------------------------------------------------------------------------------------------------------
+
+LAMBDA = math.sqrt(8) / 114
+#: K = 6, n_A = 30: thresholds at n_B = 8 (explicit) and 1.38 (DEQ).
+SMALL = TrainingConfig(
+    majority_count=30,
+    num_majority=3,
+    num_minority=3,
+    minority_count=1,
+    lambda_W=LAMBDA,
+    lambda_H=LAMBDA,
+    dim=8,
+    width=128,
+    gradient_tol=1e-6,
+    device="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def loop():
+    return hysteresis_loop(dataclasses.replace(SMALL, start="zero"), [(3, 12), (3,)])
+
+
+class TestHysteresis:
+    def test_started_at_zero_it_stays_off_the_optimum_both_ways(self, loop):
+        rising, top, falling = loop.points
+        assert [p.predicted_phase for p in loop.points] == ["none"] * 3
+        for point in (rising, falling):
+            assert point.threshold < point.minority_count == 3 < point.local_threshold <= 8.5
+            assert point.phase == "partial"
+            assert point.scale < 1e-3
+            assert point.objective_error > 1e-3
+        # Above the threshold of a = 0 the minority comes apart, within the directions that the majority uses.
+        assert top.phase == "none"
+        assert top.rank < top.predicted_rank
+        assert 0.1 < top.scale < 0.9 * top.predicted_scale
+
+    def test_started_at_the_identity_it_follows_the_optimum_both_ways(self):
+        found = hysteresis_loop(SMALL, [(3, 12), (3,)])
+        for point in found.points:
+            assert point.scale == pytest.approx(point.predicted_scale, rel=1e-2)
+            assert abs(point.objective_error) < 1e-6
+            assert point.rank == point.predicted_rank
+
+    def test_warm_starts_need_the_same_inputs(self, monkeypatch):
+        """Whitened by its own statistics, an image is another input at another n_B, and the start is not warm."""
+        import ufm.deq.hysteresis as module
+
+        real, iterations = module.train, {}
+        for name in ("same", "own"):
+
+            def train(config, *, initial, whitened_by, name=name):
+                return real(config, initial=initial, whitened_by=whitened_by if name == "same" else None)
+
+            monkeypatch.setattr(module, "train", train)
+            iterations[name] = hysteresis_loop(SMALL, [(5, 6)]).points[1].iterations
+        assert iterations["same"] < iterations["own"]
+
+    def test_file_and_figure(self, loop, tmp_path):
+        loop.save(tmp_path / "loop.json")
+        assert Loop.load(tmp_path / "loop.json") == loop
+        assert loop.leg(1) == [loop.points[2]]
+        figure = plot_hysteresis({"A starts at 0": loop})
+        labels = {line.get_label() for line in figure.axes[0].lines}
+        assert labels >= {"global optimum", "n_B rising"}
+        (tmp_path / "loop.json").write_text('{"format": "another"}')
+        with pytest.raises(ValueError, match="not a loop of format"):
+            Loop.load(tmp_path / "loop.json")
+
+    def test_bad_arguments(self):
+        with pytest.raises(ValueError, match="training must be a"):
+            hysteresis_loop(dataclasses.replace(SMALL, width=None), [(3,)])
+        with pytest.raises(ValueError, match="perturbation must be > 0"):
+            hysteresis_loop(SMALL, [(3,)], perturbation=0)
+        with pytest.raises(ValueError, match=r"legs\[0\]\[1\] must be an integer >= 1"):
+            hysteresis_loop(SMALL, [(3, 0)])
+        with pytest.raises(ValueError, match="legs must hold at least one"):
+            hysteresis_loop(SMALL, [])
+        with pytest.raises(ValueError, match="loops must hold at least one"):
+            plot_hysteresis({})
+        with pytest.raises(ValueError, match="sweeps must hold at least one"):
+            plot_departure({})
