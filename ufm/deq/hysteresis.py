@@ -4,9 +4,9 @@ The optimum of a linear DEQ leaves collapse at ``n_B = (1-rho)^2 N^2 lambda_W la
 is a I on the directions that nothing uses yet is stable *along them* up to ``n_B = (1-a)^2 N^2 lambda_W lambda_H``
 instead (see :func:`ufm.deq.prediction.minority_gain`), and along collapsed directions the gradient of a vanishes: which
 branch a network is on is remembered in A. From A = rho I it should follow the optimum both ways. From A = 0 it is
-collapsed on the way up until that is no longer stable; directions that the majority uses, which A amplifies, may take it
-out of collapse before the local threshold, on a branch of lower rank than the optimum's. The way down shows whether that
-is reversible.
+collapsed on the way up until that is no longer stable; directions that the majority uses, which A amplifies, may take
+it out of collapse before the local threshold, on a branch of lower rank than the optimum's. The way down shows whether
+that is reversible.
 """
 
 from __future__ import annotations
