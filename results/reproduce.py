@@ -1,7 +1,7 @@
-"""Trainings behind the figures and tables here: ``python results/reproduce.py thresholds|nonlinear|hysteresis|p4``.
+"""Trainings behind the figures and tables here: ``python results/reproduce.py JOB``.
 
-Each goes on from what its folder holds, and writes figures, tables and ``provenance.json`` there.
-To train anew, empty it.
+Jobs are thresholds, nonlinear, budgets, hysteresis, balanced and p4. Each goes on from what its folder holds, and writes
+figures, tables and ``provenance.json`` there. To train anew, empty it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,33 @@ import json
 import math
 import os
 import platform
+import statistics
 import subprocess
 import sys
+import warnings
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from ufm import sweeps
-from ufm.deq import Comparison, ExperimentConfig, Sweep, SweepConfig, TrainingConfig, paper_points, run_sweep
+from ufm.deq import (
+    Budgets,
+    Comparison,
+    ExperimentConfig,
+    Sweep,
+    SweepConfig,
+    TrainingConfig,
+    paper_points,
+    predict_from_budgets,
+    run_experiment,
+    run_sweep,
+    train,
+)
+from ufm.deq.experiment import experiment_data
 from ufm.deq.hysteresis import Loop, hysteresis_loop
 from ufm.deq.paper import ARMS, experiment_point
 from ufm.deq.plotting import plot_departure, plot_hysteresis, plot_sweep
@@ -28,6 +46,20 @@ from ufm.report import write_atomically
 
 HERE = Path(__file__).parent
 LINEAR_ARMS = {"explicit": ARMS["explicit"], "linear DEQ": {"model": "linear-deq", "options": {"rho": 0.5}}}
+#: Everything of the paper's grid but model, class numbers, ratio and seed.
+P4 = ExperimentConfig(
+    dataset="fashion-mnist",
+    width=256,
+    majority_count=200,
+    pool=2,
+    epochs=100,
+    batch_size=64,
+    learning_rate=0.02,
+    test_count=100,
+    evaluate_every=20,
+    classes="shuffled",
+    device="cpu",
+)
 
 
 def provenance(folder: Path, job: str, what: str, seeds: list[int], **more: Any) -> None:
@@ -160,6 +192,90 @@ def nonlinear() -> None:
     provenance(folder, "nonlinear", nonlinear.__doc__ or "", [0])
 
 
+def budgets() -> None:
+    """Predictions from the networks' own budgets, no objective given, on three data sets; and of SGD-trained ones."""
+    folder = HERE / "budgets"
+    folder.mkdir(exist_ok=True)
+    path = folder / "budgets.json"
+    found: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    decay = math.sqrt(20) / 240
+    for dataset in ("digits", "mnist1d", "fashion-mnist"):
+        for architecture, gamma in (("explicit", 0.0), ("deq", 0.0)):
+            name = f"{dataset}, {'explicit' if architecture == 'explicit' else 'linear DEQ'}, penalised features"
+            for seed in range(len(found.get(name, [])), 3):
+                config = TrainingConfig(
+                    architecture=architecture,
+                    minority_count=30,
+                    majority_count=60,
+                    num_majority=3,
+                    num_minority=3,
+                    lambda_W=decay,
+                    lambda_H=decay,
+                    dim=12,
+                    seed=seed,
+                    gamma=gamma,
+                    dataset=dataset,
+                    device="cpu",
+                )
+                result = train(config)
+                entry = result.from_budgets() | {"measured_phase": result.measures.phase}
+                entry |= {"true_threshold": result.prediction.threshold, "true_lambda": decay}
+                found.setdefault(name, []).append(entry)
+                write_atomically(path, json.dumps(found, indent=1) + "\n")
+                print(name, seed, entry["scale"], flush=True)
+    for model, options in (("explicit", {}), ("linear-deq", {"rho": 0.5}), ("deq", {"rho": 0.9})):
+        for weighting in ("samples", "classes"):
+            name = f"fashion-mnist, {model}, SGD with weight decay, budgets by {weighting}"
+            for seed in range(len(found.get(name, [])), 3):
+                changes = {"model": model, "options": options, "seed": seed, "num_majority": 5, "num_minority": 5}
+                experiment = run_experiment(dataclasses.replace(P4, ratio=10.0, **changes))
+                train_set = experiment_data(experiment.config)[0]
+                network: Any = experiment.network
+                with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+                    output = network(torch.from_numpy(train_set.inputs))
+                    layer = getattr(network, "cell", network)
+                    a = layer.equilibrium().double().numpy() if hasattr(layer, "equilibrium") else None
+                w, z, h = (
+                    t.detach().double().numpy() for t in (network.classifier.weight, output.features, output.injected)
+                )
+                k = len(experiment.config.counts)
+                means = np.stack([z[train_set.labels == c].mean(axis=0) for c in range(k)], axis=1)
+                spent = Budgets.of(w, h, train_set.labels, a)
+                predicted = predict_from_budgets(spent, experiment.config.counts, 5, weighting=weighting)
+                measured_phase = experiment.records[-1]["measures"]["phase"]
+                found.setdefault(name, []).append(predicted.compare(w, means) | {"measured_phase": measured_phase})
+                write_atomically(path, json.dumps(found, indent=1) + "\n")
+                print(name, seed, found[name][-1]["scale"], flush=True)
+    lines = [
+        "| network | s_B predicted | s_B measured | error | Gram, features | Gram, classifier | minority cosine, error "
+        "| phase | threshold n_B*, error | lambda_W, error |",
+        "|" + "---|" * 10,
+    ]
+
+    def spread(values: list[float], style: str) -> str:
+        if not values:
+            return "–"
+        return f"{style.format(statistics.fmean(values))} ± {style.format(statistics.stdev(values))}".replace("+-", "-")
+
+    for name, entries in found.items():
+        scales = [e["scale"] for e in entries]
+        right = sum(e["phase"] == e["measured_phase"] for e in entries)
+        known = [e for e in entries if "true_threshold" in e]
+        lines.append(
+            f"| {name} | {spread([s['predicted'] for s in scales], '{:.4f}')} | "
+            f"{spread([s['measured'] for s in scales], '{:.4f}')} | "
+            f"{spread([s['error'] for s in scales if s['error'] is not None], '{:.1e}')} | "
+            f"{spread([e['gram_features'] for e in entries], '{:.1e}')} | "
+            f"{spread([e['gram_classifier'] for e in entries], '{:.1e}')} | "
+            f"{spread([e['minority_cosine']['error'] for e in entries], '{:.1e}')} | "
+            f"right for {right} of {len(entries)} | "
+            f"{spread([e['threshold'] / e['true_threshold'] - 1 for e in known], '{:.1e}')} | "
+            f"{spread([e['lambda_W'] / e['true_lambda'] - 1 for e in known], '{:.1e}')} |"
+        )
+    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
+    provenance(folder, "budgets", budgets.__doc__ or "", [0, 1, 2])
+
+
 def hysteresis() -> None:
     """n_B swept up and down with warm starts, digits, K_A = K_B = 3, from A = 0 and from A = rho I."""
     folder = HERE / "hysteresis-digits"
@@ -202,26 +318,42 @@ def hysteresis() -> None:
     provenance(folder, "hysteresis", hysteresis.__doc__ or "", [0])
 
 
+def balanced() -> None:
+    """NC in a balanced tanh DEQ on Fashion-MNIST by SGD: the paper's weight decay, and ten times as much."""
+    folder = HERE / "balanced-fashion-mnist"
+    folder.mkdir(exist_ok=True)
+    lines = ["| weight decay | epoch | train acc. | test acc. | NC1 | NC2 | NC3 | NC4 |", "|" + "---|" * 8]
+    for decay in (5e-4, 5e-3):
+        config = dataclasses.replace(
+            P4,
+            model="deq",
+            options={"rho": 0.9},
+            majority_count=100,
+            ratio=1.0,
+            classes="first",
+            epochs=300,
+            learning_rate=0.03,
+            weight_decay=decay,
+        )
+        experiment = run_experiment(config, folder / f"weight-decay-{decay:g}")
+        for r in (experiment.records[0], experiment.records[-1]):
+            m = r["measures"]
+            lines.append(
+                f"| {decay:g} | {r['epoch']} | {r['train_accuracy']['overall']:.3f} | "
+                f"{r['test_accuracy']['overall']:.3f} | {m['trace_quotient']:.3f} | {m['etf_error']:.3f} | "
+                f"{m['self_duality_error']:.3f} | {m['nc4']:.3f} |"
+            )
+    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
+    provenance(folder, "balanced", balanced.__doc__ or "", [0])
+
+
 def p4() -> None:
     """The paper's grid on Fashion-MNIST (14 x 14): explicit network against a tanh and a linear DEQ, three seeds."""
     folder = HERE / "p4-fashion-mnist"
     folder.mkdir(exist_ok=True)
-    base = ExperimentConfig(
-        dataset="fashion-mnist",
-        width=256,
-        majority_count=200,
-        pool=2,
-        epochs=100,
-        batch_size=64,
-        learning_rate=0.02,
-        test_count=100,
-        evaluate_every=20,
-        classes="shuffled",
-        device="cpu",
-    )
     text, kept = [], {}
     for arms in (ARMS, LINEAR_ARMS):
-        points = paper_points(base, arms=arms)
+        points = paper_points(P4, arms=arms)
         if "--finished-only" in sys.argv:
             records = sweeps.load(folder / "points.sqlite").finished
             results = [r.result for r in records if r.point in points]
@@ -242,11 +374,11 @@ def p4() -> None:
         }
     write_atomically(folder / "table.md", "\n".join(text))
     write_atomically(folder / "results.json", json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    provenance(folder, "p4", p4.__doc__ or "", [0, 1, 2], config=base.to_dict())
+    provenance(folder, "p4", p4.__doc__ or "", [0, 1, 2], config=P4.to_dict())
 
 
 if __name__ == "__main__":
-    jobs = {job.__name__: job for job in (thresholds, nonlinear, hysteresis, p4)}
+    jobs = {job.__name__: job for job in (thresholds, nonlinear, budgets, hysteresis, balanced, p4)}
     if len(sys.argv) < 2 or sys.argv[1] not in jobs:
         sys.exit(f"usage: python results/reproduce.py {'|'.join(jobs)} [--finished-only]")
     jobs[sys.argv[1]]()

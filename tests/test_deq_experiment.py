@@ -30,7 +30,7 @@ from ufm.deq import (
     run_experiment,
 )
 from ufm.deq.data import load_dataset
-from ufm.deq.experiment import _data, _Run, is_terminal
+from ufm.deq.experiment import _Run, experiment_data, is_terminal
 
 SMALL = ExperimentConfig(
     dataset="digits",
@@ -106,7 +106,7 @@ class TestRun:
         run.train_epoch(None)
         run.evaluate()
         found = run.records[-1]
-        train, test = _data(SMALL, None)
+        train, test = experiment_data(SMALL)
         with torch.no_grad():
             output = run.model(torch.from_numpy(train.inputs))
             predicted = run.model(torch.from_numpy(test.inputs)).logits.argmax(1).numpy()
@@ -181,7 +181,7 @@ class TestRun:
 
     def test_pooling_and_order_of_classes(self):
         config = dataclasses.replace(SMALL, pool=2, classes="shuffled", seed=3)
-        train, test = _data(config, None)
+        train, test = experiment_data(config)
         assert train.shape == (1, 4, 4)
         assert train.classes == test.classes != tuple(range(6))
         raw = load_dataset("digits", counts=config.counts, classes=train.classes, seed=3, dtype=np.float32)

@@ -34,7 +34,15 @@ from ufm.deq.training import DEVICES, Progress, _device, _threads
 from ufm.measures import measure
 from ufm.report import write_atomically
 
-__all__ = ["DivergedError", "Experiment", "ExperimentConfig", "is_terminal", "load_run", "run_experiment"]
+__all__ = [
+    "DivergedError",
+    "Experiment",
+    "ExperimentConfig",
+    "experiment_data",
+    "is_terminal",
+    "load_run",
+    "run_experiment",
+]
 
 FORMAT = "ufm.deq.experiment"
 VERSION = 1
@@ -164,11 +172,13 @@ class Experiment:
             "residual", "converged"}``: mean steps, mean relative residual and fraction within tol, in the evaluation)
             and ``seconds``.
         stopped: why it ended: ``"epochs"``, ``"terminal"`` (the terminal phase converged), or None while it has not.
+        network: the trained network; None for a run read by :func:`load_run` (``checkpoint.pt`` holds its weights).
     """
 
     config: ExperimentConfig
     records: tuple[dict[str, Any], ...]
     stopped: str | None
+    network: nn.Module | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types."""
@@ -243,7 +253,7 @@ def run_experiment(
                 if folder is not None:
                     run.save(folder / "checkpoint.pt")
                     run.publish(folder)
-    experiment = Experiment(config, tuple(run.records), run.stopped)
+    experiment = Experiment(config, tuple(run.records), run.stopped, run.model)
     if folder is not None:
         from ufm.deq.plotting import plot_curves
 
@@ -272,7 +282,7 @@ class _Run:
 
     def __init__(self, config: ExperimentConfig, device: torch.device, root: str | os.PathLike[str] | None) -> None:
         self.config, self.device = config, device
-        train, test = _data(config, root)
+        train, test = experiment_data(config, root)
         self.inputs, self.labels = _tensors(train, device)
         self.test_inputs, self.test_labels = _tensors(test, device)
         self.model: nn.Module = build_model(
@@ -487,8 +497,13 @@ def _read_config(path: Path) -> ExperimentConfig:
         raise ValueError(f"{path} must hold the config of a run: {error}") from None
 
 
-def _data(config: ExperimentConfig, root: str | os.PathLike[str] | None) -> tuple[Dataset, Dataset]:
-    """Training and test set, standardised by the training set."""
+def experiment_data(config: ExperimentConfig, root: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
+    """Training and test set of a run, in float32, pooled and standardised by the training set.
+
+    Args:
+        config: of the run.
+        root: folder of the data set's files, see :func:`ufm.deq.data.load_dataset`.
+    """
     k = len(config.counts)
     options: dict[str, Any] = {"root": root, "seed": config.seed, "dtype": np.float32}
     order = "shuffled" if config.classes == "shuffled" else None

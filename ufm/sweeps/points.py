@@ -61,7 +61,7 @@ def solve_point(
     }
 
 
-@versioned(1)
+@versioned(2)
 def train_point(**fields: Any) -> dict[str, Any]:
     """Train one network on digits, :func:`ufm.deq.train` as a point function.
 
