@@ -34,6 +34,7 @@ def plans() -> dict[str, Plan]:
             "single": ("solves.single", {"sizes": [(2, (clarabel,))], "samples": 2, "limit": 60.0}),
             "threshold": ("solves.threshold", {"sizes": [4], "samples": 2}),
             "tailed": ("solves.tailed", {"sizes": [(3, ()), (4, ())], "samples": 2, "limit": 60.0}),
+            "searches": ("solves.searches", {"sizes": [3], "starts": 4, "peer_starts": 2, "samples": 1}),
             "points": ("batches.points", {"sizes": [100, 400], "samples": 2}),
             "cores": ("batches.cores", {"size": 1000, "counts": [1, 2], "samples": 2}),
             "descent": ("descent.descent", {"accuracies": [0.5, 1e-9], "max_steps": 30, "samples": 1}),
@@ -57,6 +58,7 @@ def plans() -> dict[str, Plan]:
                     "limit": 120.0,
                 },
             ),
+            "searches": ("solves.searches", {"sizes": [4, 10], "starts": 200, "peer_starts": 8, "samples": 1}),
             "points": ("batches.points", {"sizes": [1000, 10_000, 100_000, 1_000_000], "samples": 5}),
             "cores": ("batches.cores", {"size": 1_000_000, "counts": counts, "samples": 5}),
             "descent": ("descent.descent", {"accuracies": [1e-1, 1e-2, 1e-3], "max_steps": 3000, "samples": 3}),
@@ -86,6 +88,7 @@ def plans() -> dict[str, Plan]:
                     "limit": 900.0,
                 },
             ),
+            "searches": ("solves.searches", {"sizes": [4, 6, 10, 20], "starts": 200, "peer_starts": 16, "samples": 3}),
             "points": ("batches.points", {"sizes": [1000, 10_000, 100_000, 1_000_000, 10_000_000], "samples": 5}),
             "cores": ("batches.cores", {"size": 4_000_000, "counts": counts, "samples": 7}),
             "descent": ("descent.descent", {"accuracies": [1e-1, 1e-2, 1e-3, 1e-4], "max_steps": 30_000, "samples": 5}),
@@ -116,6 +119,7 @@ def growth(rows: list[Row]) -> list[str]:
         ("single", "K", "single two-group solves"),
         ("threshold", "K", "thresholds"),
         ("long-tailed", "K", "long-tailed priors, all counts distinct"),
+        ("searches", "K", "searches, a start"),
         ("points", "points", "batches"),
     ):
         by_family: dict[str, dict[int, float]] = {}

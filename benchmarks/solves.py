@@ -1,17 +1,18 @@
-"""Single solves: two groups, thresholds, and long-tailed priors without any symmetry."""
+"""Single solves: two groups, thresholds, long-tailed priors without any symmetry, and searches for local minima."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from functools import partial
 
 import ufm
 from benchmarks import _cvxpy
-from benchmarks._timing import Row, timed
+from benchmarks._timing import Row, Timing, timed
 from ufm.problem import Problem
 from ufm.solvers.nuclear import solve_nuclear
 
-__all__ = ["single", "tailed", "threshold"]
+__all__ = ["searches", "single", "tailed", "threshold"]
 
 
 def single(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float) -> Iterator[Row]:
@@ -73,3 +74,33 @@ def tailed(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float)
             off = abs(found["value"] / s.value - 1) if "value" in found else None
             name, note = f"CVXPY {solver}", found.get("failure", "")
             yield Row("long-tailed", f"K = {k}", ours, name, found.timing, gap, off, note, {"K": k})
+
+
+def searches(sizes: list[int], starts: int, peer_starts: int, samples: int) -> Iterator[Row]:
+    """Two groups, R = 5, problems that are not convex: a start of the search against a descent in all the factors.
+
+    Args:
+        sizes: K.
+        starts: of the search.
+        peer_starts: of the descents in the factors (W, A, H) or (W_1, W_2, W_3), which take longer.
+        samples: of every timing.
+    """
+    for k in sizes:
+        prior = ufm.ClassPrior.step(k // 2, k - k // 2, 5.0)
+        for name, architecture in (
+            ("Frobenius budget", ufm.LinearDEQ(1.0, 1.0, 0.95, E_A=0.8)),
+            ("three factors", ufm.DeepLinear((k, k / 2, k))),
+        ):
+            ours, s = timed(partial(ufm.solve, architecture, prior, method="search", starts=starts), samples)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # no descent proves a global optimum here
+                theirs, other = timed(
+                    partial(ufm.solve, architecture, prior, method="direct", starts=peer_starts), samples
+                )
+            best = min(s.value, other.value)
+            each, peer_each = (
+                Timing(tuple(x / n for x in timing.samples)) for timing, n in ((ours, starts), (theirs, peer_starts))
+            )
+            note = f"{starts} starts in {ours.median:.3g} s, {len(s.local_minima or ())} local minima"
+            case, off, peer_off = f"{name}, K = {k}, a start", s.value / best - 1, other.value / best - 1
+            yield Row("searches", case, each, "all factors", peer_each, off, peer_off, note, {"K": k, "family": name})

@@ -98,6 +98,7 @@ def test_smoke(tmp_path, capsys):
         "single",
         "threshold",
         "long-tailed",
+        "searches",
         "points",
         "cores",
         "descent",
