@@ -1,6 +1,6 @@
 """Trainings behind the figures and tables here: ``python results/reproduce.py JOB``.
 
-Jobs are thresholds, nonlinear, budgets, hysteresis, balanced and p4. Each goes on from what its folder holds, and writes
+Jobs are thresholds, nonlinear, budgets, hysteresis, balanced, p4. Each goes on from what its folder holds, and writes
 figures, tables and ``provenance.json`` there. To train anew, empty it.
 """
 

@@ -22,6 +22,7 @@ import ufm
 from ufm.cli import app
 from ufm.deq import (
     ConvergenceWarning,
+    DatasetNotFoundError,
     DivergedError,
     Experiment,
     ExperimentConfig,
@@ -316,6 +317,12 @@ class TestForeignFiles:
         with pytest.raises(ValueError, match="must be a checkpoint of this run"):
             run_experiment(SMALL, tmp_path)
         assert not (tmp_path / "pwned").exists()
+
+    def test_missing_data_leaves_nothing(self, tmp_path):
+        config = dataclasses.replace(SMALL, dataset="cifar10")
+        with pytest.raises(DatasetNotFoundError, match="cifar10 was not found"):
+            run_experiment(config, tmp_path / "run", root=tmp_path)
+        assert not (tmp_path / "run").exists()
 
     def test_bad_config_file(self, tmp_path):
         (tmp_path / "config.json").write_text('{"momentum": 2}')

@@ -237,12 +237,12 @@ def run_experiment(
     if not isinstance(config, ExperimentConfig):
         raise TypeError(f"config must be a ufm.deq.ExperimentConfig, got {config!r}")
     folder = None if directory is None else Path(directory)
-    if folder is not None:
-        _claim(folder, config)
     device = _device(config.device)
     with _threads(config.threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         run = _Run(config, device, root)
+        if folder is not None:
+            _claim(folder, config)  # only now: without data there is no run
         if folder is not None and (folder / "checkpoint.pt").exists():
             run.restore(folder / "checkpoint.pt")
             run.publish(folder)
