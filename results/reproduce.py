@@ -68,7 +68,7 @@ def provenance(folder: Path, job: str, what: str, seeds: list[int], **more: Any)
     found = {
         "what": what,
         "command": f"OMP_NUM_THREADS=1 python results/reproduce.py {job}",
-        "commit": commit.stdout.strip(),
+        "tables and figures written at commit": commit.stdout.strip(),
         "device": f"CPU, {platform.machine()}, 1 thread of {os.cpu_count()} cores",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn", "mnist1d")},

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 import ufm.deq.sweep as module
 from ufm.deq import Sweep, SweepConfig, SweepInterrupted, SweepPoint, TrainingConfig, plot_sweep, run_sweep
+from ufm.deq.plotting import plot_departure
 from ufm.deq.sweep import judge
 
 LAMBDA = math.sqrt(8) / 114
@@ -231,6 +232,27 @@ class TestFigure:
             assert threshold in x
             for n, s in zip(x, y, strict=True):
                 assert (s > 1e-9) == (n > threshold * (1 + 1e-12))
+
+    def test_thresholds_of_the_branches_that_are_there(self, sweep):
+        explicit = dataclasses.replace(sweep, points=sweep.branch("explicit"))
+        assert [t["label"] for t in explicit.order_parameter(10)["thresholds"]] == ["threshold, explicit"]
+        assert [t["label"] for t in sweep.order_parameter(10)["thresholds"]] == [
+            "threshold, DEQ",
+            "threshold, explicit",
+        ]
+
+    def test_departure_of_a_nonlinear_fixed_point(self, sweep):
+        """s_B of every gamma beside the linear theory, and the threshold of those with points enough."""
+        star = sweep.branch("identity")[0].threshold
+        above = [
+            dataclasses.replace(p, minority_count=n, scale=math.log(n / (1.1 * star)))
+            for p in sweep.branch("identity")[:1]
+            for n in (2, 3, 4, 5)
+        ]
+        left, right = plot_departure({0.0: sweep, 0.5: dataclasses.replace(sweep, points=tuple(above))}).axes
+        assert [line.get_label() for line in left.lines] == ["theory, linear", "γ = 0", "γ = 0.5"]
+        measured, *_ = [line for line in right.lines if list(line.get_xdata()) == [0.5]]
+        assert measured.get_ydata()[0] == pytest.approx(1.1, rel=1e-6)
 
     def test_drawing(self, sweep, tmp_path):
         figure = plot_sweep(sweep)
