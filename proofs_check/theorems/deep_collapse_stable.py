@@ -4,9 +4,9 @@ Setting. Deep linear network with M factors and Frobenius budgets: sum_i sigma_i
 local minimum among matrices of rank <= r at which the budget has a positive price m: a budget smaller by delta costs
 at least m delta/2, for all small delta, next to Z.
 
-Statement. For M >= 3 Z is a strict local minimum among all matrices. In particular a collapsed minority stays
-collapsed at every ratio R, and so would any group. For M = 2, and for the equilibrium layer, the price of a new
-direction has a finite slope at 0, and collapse ends where the gradient exceeds it.
+Statement. For M >= 3 Z is a local minimum among all matrices, every higher rank being worse. In particular a
+collapsed minority stays collapsed at every ratio R, and so would any group. For M = 2, and for the equilibrium layer,
+the price of a new direction has a finite slope at 0, and collapse ends where the gradient exceeds it.
 
 Source. New here; that the quasi-norm has infinite slope at 0 is what makes deep linear networks prefer low rank.
 

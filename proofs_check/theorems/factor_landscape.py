@@ -2,7 +2,7 @@
 
 Setting. Penalised problem in (W, H) or (W, A, H), |A|_2 <= rho, Z = W (I - A)^{-1} H, Y = Z D^{1/2}, G = grad f(Z) at
 a critical point, g = |G D^{-1/2}|_2 on directions u, v beside those in use, q a feature that neither W nor H uses and
-A q = a q, lam = sqrt(lW lH).
+A q = A^T q = a q, lam = sqrt(lW lH).
 
 Statement. (1) Along W + t x u q^T, H + t y q v^T D^{-1/2} with the best x, y the objective changes by (lam - g/(1-a))
 t^2 + o(t^2): at a = 0 every critical point with g > lam is a strict saddle; with A the move pays iff a > 1 - g/lam. (2)
@@ -10,7 +10,8 @@ Let Z of rank r be a local minimum of f + (1-rho) lam |Y|_* among matrices of ra
 in use and a beside them it is a local minimum in (W, A, H) if g < (1-a) lam, and no global one if g > (1-rho) lam.
 (3) Turning a pair in use of value sigma, price slope p, by small angles theta, phi towards u, v costs (sigma/2) [(p +
 sigma c1) theta^2 - 2 g theta phi + (p + sigma c2) phi^2], c1, c2 the risk's curvatures along u v_0^T and u_0 v^T: no
-minimum if g^2 > (p + sigma c1)(p + sigma c2).
+minimum if g^2 > (p + sigma c1)(p + sigma c2). The mixed curvature of these two must vanish, as for a collapsed group:
+v sums to 0 over columns that are alike.
 
 Source. (1) at a = 0: Zhu et al. 2021; the rest is new here.
 
