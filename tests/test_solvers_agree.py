@@ -53,7 +53,19 @@ def test_nuclear_agrees_with_reduced(p):
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(problems(max_classes=4))
 def test_sdp_agrees_with_reduced(p):
-    assert_agrees(p, solve(p, "sdp"), solve(p, "reduced"))
+    reference = solve(p, "reduced")
+    try:
+        s = solve(p, "sdp")
+    except RuntimeWarning:
+        # the gap is first order in the conic solver's error, and at times too wide to call the optimum; it then says so
+        with pytest.warns(RuntimeWarning, match="duality gap"):
+            s = ufm.solve(p.architecture, p.prior, p.loss, method="sdp")
+        assert s.is_global is None
+        assert s.value == pytest.approx(reference.value, rel=TOLERANCES["sdp"], abs=1e-15)
+        assert s.lower <= reference.value * (1 + 1e-12) + 1e-15
+        assert_feasible(s)
+    else:
+        assert_agrees(p, s, reference)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
