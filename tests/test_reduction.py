@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -190,3 +192,12 @@ def test_averaging_over_permutations_never_raises_risk_or_gauge(case):
     for problem in problems(prior):
         assert problem.risk(average) <= problem.risk(z) * (1 + 1e-12)
         assert problem.gauge(average) <= problem.gauge(z) * (1 + 1e-12)
+
+
+def test_mean_is_that_over_all_permutations():
+    prior = ufm.ClassPrior([9.0, 2.0, 9.0, 5.0, 2.0])  # groups that are not consecutive, and one of a single class
+    logits = np.random.default_rng(0).normal(size=(5, 5))
+    orders = [[*a, *b, 3] for a in itertools.permutations((0, 2)) for b in itertools.permutations((1, 4))]
+    place = np.argsort([0, 2, 1, 4, 3])
+    mean = np.mean([logits[np.ix_(np.array(o)[place], np.array(o)[place])] for o in orders], axis=0)
+    np.testing.assert_allclose(ReducedLogits.mean(logits, prior).expand(prior), mean, rtol=0, atol=1e-15)

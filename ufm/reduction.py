@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, xlog1py, xlogy
 
+from ufm.geometry import group_scales
 from ufm.priors import ClassPrior
 
 __all__ = ["ReducedLogits", "ReducedRisk"]
@@ -37,6 +38,15 @@ class ReducedLogits:
 
     s: Array
     trivial: Array
+
+    @classmethod
+    def mean(cls, logits: Array, prior: ClassPrior) -> ReducedLogits:
+        """The mean of logits (K, K) over all permutations of classes with equal counts."""
+        scales = group_scales(logits, tuple(group.classes for group in prior.groups))
+        index = [np.array(group.classes) for group in prior.groups]
+        root = np.sqrt([len(classes) for classes in index])
+        means = np.array([[logits[np.ix_(rows, columns)].mean() for columns in index] for rows in index])
+        return cls(np.array([s or 0.0 for s in scales]), means * np.outer(root, root))
 
     def expand(self, prior: ClassPrior) -> Array:
         """The (K, K) logits ``Z_ij = s_a [i=j] + t_ab``."""

@@ -28,6 +28,7 @@ from ufm.certificates._exact import (
     upper_end,
 )
 from ufm.problem import Problem
+from ufm.reduction import ReducedLogits
 from ufm.solution import Solution
 
 __all__ = ["certify"]
@@ -87,10 +88,11 @@ def certify(solution: Solution) -> Certificate:
 
 def _points_near(problem: Problem, logits: Array) -> Iterator[dict[str, Any]]:
     """Rational points near the logits, each a little further inside the budgets than the one before."""
-    within, means = _group_means(problem, logits)
-    if not (np.isfinite(within).all() and np.isfinite(means).all()):
+    reduced = ReducedLogits.mean(logits, problem.prior)
+    within = reduced.s
+    if not (np.isfinite(within).all() and np.isfinite(reduced.trivial).all()):
         raise CertificationError("the solution's logits are not finite")
-    left, right = _factorise(problem, means)
+    left, right = _factorise(problem, reduced.trivial)
     size = np.array([group.size for group in problem.prior.groups], dtype=float)
     gauge = float((size - 1) @ np.abs(within) + (size[:, None] * left**2).sum())  # the factors are balanced
     fit = min(1.0, problem.radius / gauge) if problem.is_constrained and gauge > 0 else 1.0
@@ -197,24 +199,11 @@ def _dual_norm(problem: checker.Claim, at: checker.Point) -> Fraction:
     return lower_end(scale) * Fraction(max(np.linalg.norm(sizes[:, None] * block * sizes / omega, 2), *scalars, 0.0))
 
 
-def _group_means(problem: Problem, logits: Array) -> tuple[Array, Array]:
-    """s_a (g,) and the block means B (g, g) of logits averaged over permutations within the groups."""
-    index = [np.array(group.classes) for group in problem.prior.groups]
-    means = np.array([[logits[np.ix_(rows, columns)].mean() for columns in index] for rows in index])
-    within = np.zeros(len(index))
-    for a, rows in enumerate(index):
-        if len(rows) > 1:
-            own = np.diagonal(logits)[rows].mean()
-            # mean of the diagonal minus mean of the rest of the block
-            within[a] = (own - means[a, a]) * len(rows) / (len(rows) - 1)
-    return within, means
-
-
-def _factorise(problem: Problem, means: Array) -> tuple[Array, Array]:
-    """L, R with ``B = L R`` and S L, R S diag(omega) the balanced factors of ``S B S diag(omega)``."""
+def _factorise(problem: Problem, trivial: Array) -> tuple[Array, Array]:
+    """L, R with ``M = S L R S``, S = diag(K_a)^{1/2}; S L and R S diag(omega) balance ``M diag(omega)``."""
     size = np.sqrt([group.size for group in problem.prior.groups])
     omega = np.array([problem.weights[group.classes[0]] for group in problem.prior.groups])
-    u, s, vt = np.linalg.svd(size[:, None] * means * size * omega)
+    u, s, vt = np.linalg.svd(trivial * omega)
     rank = max(1, int((s > 1e-15 * s[0]).sum()))
     root = np.sqrt(s[:rank])
     return u[:, :rank] * root / size[:, None], root[:, None] * vt[:rank] / (size * omega)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ufm._validation import one_of, positive
 from ufm.architectures import Constrained, Penalised
 from ufm.problem import Problem
+from ufm.reduction import ReducedLogits
 from ufm.solution import Solution
 from ufm.solvers._conclude import conclude
 
@@ -109,7 +110,7 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
         logits,
         tol=tol,
         # weak duality holds at any point, and the mean over permutations within groups has less of the solver's noise
-        lower=problem.lower_bound(_symmetrised(problem, logits)),
+        lower=problem.lower_bound(ReducedLogits.mean(logits, problem.prior).expand(problem.prior)),
         iterations=info["solver_iterations"],
         info=info,
         dim=dim,
@@ -136,21 +137,6 @@ def _risk(problem: Problem, z: Any) -> Any:
     if problem.loss.name == "ce":
         return sum(p * (cp.log_sum_exp(z[:, k]) - z[k, k]) for k, p in enumerate(pi))
     return sum(p / 2 * cp.sum_squares(z[:, k] - np.eye(len(pi))[k]) for k, p in enumerate(pi))
-
-
-def _symmetrised(problem: Problem, logits: Array) -> Array:
-    """Mean of the logits over all permutations of classes with equal counts."""
-    groups = [np.array(group.classes) for group in problem.prior.groups]
-    mean = np.empty_like(logits)
-    for rows in groups:
-        for columns in groups:
-            block = logits[np.ix_(rows, columns)]
-            mean[np.ix_(rows, columns)] = block.mean()
-            if rows is columns and len(rows) > 1:
-                own = float(np.trace(block))
-                rest = (block.sum() - own) / (len(rows) * (len(rows) - 1))
-                mean[np.ix_(rows, columns)] = rest + np.eye(len(rows)) * (own / len(rows) - rest)
-    return mean
 
 
 def _feasible(problem: Problem, logits: Array) -> Array:
