@@ -305,3 +305,11 @@ def test_arguments_of_the_boundary(arguments: tuple[float, ...], message: str) -
 def test_arguments_of_the_proof(arguments: tuple[float, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ufm.certify_etf_optimal(*arguments)  # type: ignore[arg-type]
+
+
+def test_root_of_a_ball_across_zero_is_a_bound_and_no_nan():
+    across = arb(1, 2)
+    assert not across.max(arb(0)).sqrt().is_finite()
+    assert region._root(across) >= arb(3).sqrt().lower()
+    assert region._root(arb(-2, 1)) == 0
+    assert region._root(arb(4)) == 2

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from flint import arb, arb_mat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ufm
+from ufm._trapped import smallest_eigenvalue
 from ufm.architectures import Factors
 from ufm.certificates import CertificationError
 from ufm.landscape import TrappedMinimum, _Analysis, certify_trapped, classify, find_trapped
@@ -218,3 +221,18 @@ def test_budgets_are_checked() -> None:
         classify(Problem.of(ufm.LayerPeeled(1.0, 1.0), PRIOR), Factors(3 * np.eye(4), np.eye(4)))
     with pytest.raises(TypeError, match="problem"):
         classify(None, Factors(np.eye(4), np.eye(4)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+def test_data_without_meaning_are_refused(value: float) -> None:
+    minimum = TrappedMinimum.load(FIXTURES[0])
+    left = minimum.left.copy()
+    left[0, 0] = value
+    with pytest.raises(CertificationError):
+        certify_trapped(dataclasses.replace(minimum, left=left))
+
+
+@pytest.mark.parametrize("entry", [arb(2, math.inf), arb(math.nan)])
+def test_an_unknown_entry_off_the_first_row_proves_no_eigenvalue_bound(entry: arb) -> None:
+    assert smallest_eigenvalue(arb_mat([[arb(1), arb(0)], [arb(0), arb(2)]])) > 0.9
+    assert not smallest_eigenvalue(arb_mat([[arb(1), arb(0)], [arb(0), entry]])) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +22,14 @@ Array = NDArray[np.float64]
 
 def prove_trapped(minimum: TrappedMinimum, width: float, precision: int) -> dict[str, float]:
     """See :func:`ufm.landscape.certify_trapped`."""
+    if not (np.isfinite(minimum.left).all() and np.isfinite(minimum.right).all()):
+        raise CertificationError("the data carry no proof: they are not finite")
     old = ctx.prec
     ctx.prec = precision
     try:
         return _Proof(minimum, width).numbers()
+    except (ValueError, np.linalg.LinAlgError) as error:  # numbers so large that no rounded inverse is left of them
+        raise CertificationError(f"the data carry no proof: {error}") from None
     finally:
         ctx.prec = old
 
@@ -47,13 +52,11 @@ def smallest_eigenvalue(matrix: arb_mat) -> arb:
     v = _exact(np.linalg.eigh((middle + middle.T) / 2)[1])
     rotated, gram = v.transpose() * matrix * v, v.transpose() * v
     n = rotated.nrows()
-    bound = None
-    for i in range(n):
-        row = rotated[i, i] - sum((abs(rotated[i, j]) for j in range(n) if j != i), arb(0))
-        low = row.lower()
-        bound = low if bound is None or low < bound else bound
-    assert bound is not None  # the matrix is not empty
-    norm = max((sum((abs(gram[i, j]) for j in range(n)), arb(0)).upper() for i in range(n)), key=float)
+    # arb.min and arb.max keep a NaN, which then proves nothing; comparisons would pass it over
+    bound = functools.reduce(
+        arb.min, (rotated[i, i] - sum((abs(rotated[i, j]) for j in range(n) if j != i), arb(0)) for i in range(n))
+    )
+    norm = functools.reduce(arb.max, (sum((abs(gram[i, j]) for j in range(n)), arb(0)) for i in range(n)))
     if not v.det() != 0:
         raise CertificationError("the eigenvectors of the midpoint are not certainly a basis")
     return (bound / norm).lower()
@@ -159,7 +162,7 @@ class _Proof:
         normal = _exact(self.normal)
         # |N y|_inf <= |y|_2 max_i |N_i|_2
         rows = [sum((normal[i, j] ** 2 for j in range(normal.ncols())), arb(0)).sqrt() for i in range(self.size)]
-        radius = self.width * max((v.upper() for v in rows), key=float)
+        radius = (self.width * functools.reduce(arb.max, rows)).upper()
         box = self._factors(radius)
         curvature = smallest_eigenvalue(normal.transpose() * self._hessian(*box) * normal)
         start = normal.transpose() * arb_mat([[v] for v in self._gradient(*self._factors(arb(0)))])

@@ -126,6 +126,8 @@ def prove(
             "convex risk",
             "weight decay of W and H, none of A, |A|_2 <= rho < 1",
             "d >= K (explicit network), d > r (equilibrium layer)",
+            "an unused feature q is an eigenvector of A from both sides, A q = A^T q = a q",
+            "mixing: the risk's mixed curvature along u v_0^T and u_0 v^T vanishes",
         ),
         steps=steps,
         arguments=(

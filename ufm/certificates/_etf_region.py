@@ -137,17 +137,17 @@ class _Domain:
     def ends(self) -> tuple[float, float]:
         """Interval of s: within reach, and Z_kk >= -w/2."""
         share = fmpq(self.proof.n, self.proof.k)
-        radius = (self.reach2 / share).sqrt()
+        radius = _root(self.reach2 / share)
         return max(_down(self.size[0] - radius), _down(-self.w / 2 / share)), _up(self.size[1] + radius)
 
     def most(self, left: float, right: float) -> float | None:
         """The largest d for s in [left, right], None where there is no column."""
         s, s2, share = arb(left), arb(right), fmpq(self.proof.n, self.proof.k)
-        p = ((self.w / 2).sqrt() + (self.w / 2 + share * s2).max(arb(0)).sqrt()) ** 2
+        p = (_root(self.w / 2) + _root(self.w / 2 + share * s2)) ** 2
         away = (self.size[0] - s2).max(s - self.size[1]).max(arb(0))
         least = s.max(-s2).max(arb(0))  # of |s|
         o2 = (self.sigma * p.min(self.sigma) - share * least**2).min(self.reach2 - share * away**2)
-        return None if o2 < 0 else _up((o2.max(arb(0)) / self.proof.c).sqrt())
+        return None if o2 < 0 else _up(_root(o2 / self.proof.c))
 
 
 class _Proof:
@@ -283,7 +283,7 @@ class _Proof:
         if self.b * (high - self.t_e) <= w1:
             return True  # there S <= n alpha, so the risk is not below the ETF's
         mass = (self.tau + self.b * high, self.tau + self.b * low)
-        sigma = mass[0] / n + ((high * high - mass[0] ** 2 / n) * fmpq(n - 1, n)).sqrt()
+        sigma = mass[0] / n + _root((high * high - mass[0] ** 2 / n) * fmpq(n - 1, n))
         # S is at least n alpha
         size = (((mass[1] - w) / n).max(self.alpha), ((mass[0] - w1) / n).max(self.alpha))
         reach2 = (high * high - n * size[0] ** 2).max(arb(0))
@@ -403,6 +403,11 @@ def _logistic(y: float) -> float:
 
 def _ball(x: Fraction) -> arb:
     return arb(fmpq(x.numerator, x.denominator))
+
+
+def _root(x: arb) -> arb:
+    """At least the root of x, of 0 where x is negative; the root of a ball across 0 would be NaN."""
+    return arb(x.upper()).max(arb(0)).sqrt()
 
 
 def _down(x: arb) -> float:
