@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -62,12 +63,13 @@ P4 = ExperimentConfig(
 )
 
 
-def provenance(folder: Path, job: str, what: str, seeds: list[int], **more: Any) -> None:
-    """What was run, where, and with which versions."""
+def finish(folder: Path, job: Callable[[], None], lines: list[str], seeds: list[int], **more: Any) -> None:
+    """Write the table, and what was run, where, and with which versions."""
+    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True)
     found = {
-        "what": what,
-        "command": f"OMP_NUM_THREADS=1 python results/reproduce.py {job}",
+        "what": job.__doc__,
+        "command": f"OMP_NUM_THREADS=1 python results/reproduce.py {job.__name__}",
         "tables and figures written at commit": commit.stdout.strip(),
         "device": f"CPU, {platform.machine()}, 1 thread of {os.cpu_count()} cores",
         "python": platform.python_version(),
@@ -129,9 +131,8 @@ def thresholds() -> None:
                 f"| {dataset} | {name} | {predicted:.2f} | {measured.value:.2f} ± {measured.error:.2f} | "
                 f"{measured.value / predicted - 1:+.2%} | {measured.collapsed}, {measured.uncollapsed} | {len(seeds)} |"
             )
-    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
     write_atomically(folder / "thresholds.json", json.dumps(found, indent=1) + "\n")
-    provenance(folder, "thresholds", thresholds.__doc__ or "", [0, 1, 2])
+    finish(folder, thresholds, lines, [0, 1, 2])
 
 
 def nonlinear() -> None:
@@ -187,9 +188,8 @@ def nonlinear() -> None:
             lines.append(f"| {gamma:g} | {m.value:.2f} ± {m.error:.2f} | {m.value / predicted:.3f} |")
         except ValueError as error:
             lines.append(f"| {gamma:g} | {error} | |")
-    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
     plot_departure(found).savefig(folder / "departure.svg")
-    provenance(folder, "nonlinear", nonlinear.__doc__ or "", [0])
+    finish(folder, nonlinear, lines, [0])
 
 
 def budgets() -> None:
@@ -272,8 +272,7 @@ def budgets() -> None:
             f"{spread([e['threshold'] / e['true_threshold'] - 1 for e in known], '{:.1e}')} | "
             f"{spread([e['lambda_W'] / e['true_lambda'] - 1 for e in known], '{:.1e}')} |"
         )
-    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
-    provenance(folder, "budgets", budgets.__doc__ or "", [0, 1, 2])
+    finish(folder, budgets, lines, [0, 1, 2])
 
 
 def hysteresis() -> None:
@@ -313,9 +312,8 @@ def hysteresis() -> None:
                 f"{p.predicted_scale:.4f} | {p.phase} | {p.rank} of {p.predicted_rank} | "
                 f"{p.objective_error:+.2%} | {local} |"
             )
-    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
     plot_hysteresis(loops).savefig(folder / "hysteresis.svg")
-    provenance(folder, "hysteresis", hysteresis.__doc__ or "", [0])
+    finish(folder, hysteresis, lines, [0])
 
 
 def balanced() -> None:
@@ -343,8 +341,7 @@ def balanced() -> None:
                 f"{r['test_accuracy']['overall']:.3f} | {m['trace_quotient']:.3f} | {m['etf_error']:.3f} | "
                 f"{m['self_duality_error']:.3f} | {m['nc4']:.3f} |"
             )
-    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
-    provenance(folder, "balanced", balanced.__doc__ or "", [0])
+    finish(folder, balanced, lines, [0])
 
 
 def p4() -> None:
@@ -372,9 +369,8 @@ def p4() -> None:
             "rows": comparison.rows(),
             "observations": [{**dataclasses.asdict(o), "verdict": o.verdict} for o in observations],
         }
-    write_atomically(folder / "table.md", "\n".join(text))
     write_atomically(folder / "results.json", json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    provenance(folder, "p4", p4.__doc__ or "", [0, 1, 2], config=P4.to_dict())
+    finish(folder, p4, text[:-1], [0, 1, 2], config=P4.to_dict())
 
 
 if __name__ == "__main__":

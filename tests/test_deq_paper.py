@@ -6,9 +6,10 @@ import dataclasses
 import json
 import math
 
+import deq_samples
 import pytest
 
-from ufm.deq import Comparison, ExperimentConfig, TrainingConfig, paper_points
+from ufm.deq import Comparison, ExperimentConfig, paper_points
 from ufm.deq.hysteresis import Loop, hysteresis_loop
 from ufm.deq.paper import ARMS, CLASS_NUMBERS, RATIOS, experiment_point
 from ufm.deq.plotting import plot_departure, plot_hysteresis
@@ -166,20 +167,7 @@ class TestComparison:
 
 # Hysteresis ---------------------------------------------------------------------------------------------------------
 
-LAMBDA = math.sqrt(8) / 114
-#: K = 6, n_A = 30: thresholds at n_B = 8 (explicit) and 1.38 (DEQ).
-SMALL = TrainingConfig(
-    majority_count=30,
-    num_majority=3,
-    num_minority=3,
-    minority_count=1,
-    lambda_W=LAMBDA,
-    lambda_H=LAMBDA,
-    dim=8,
-    width=128,
-    gradient_tol=1e-6,
-    device="cpu",
-)
+SMALL = dataclasses.replace(deq_samples.SMALL, gradient_tol=1e-6)
 
 
 @pytest.fixture(scope="module")

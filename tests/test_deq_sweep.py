@@ -8,27 +8,15 @@ import math
 import signal
 
 import pytest
+from deq_samples import LAMBDA, SMALL
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import ufm.deq.sweep as module
-from ufm.deq import Sweep, SweepConfig, SweepInterrupted, SweepPoint, TrainingConfig, plot_sweep, run_sweep
+from ufm.deq import Sweep, SweepConfig, SweepInterrupted, SweepPoint, plot_sweep, run_sweep
 from ufm.deq.plotting import plot_departure
 from ufm.deq.sweep import judge
 
-LAMBDA = math.sqrt(8) / 114
-#: K = 6, n_A = 30; thresholds at n_B = 8 (explicit) and 1.38 (DEQ).
-SMALL = TrainingConfig(
-    majority_count=30,
-    num_majority=3,
-    num_minority=3,
-    minority_count=1,
-    lambda_W=LAMBDA,
-    lambda_H=LAMBDA,
-    dim=8,
-    width=128,
-    device="cpu",
-)
 #: Smaller root of n = (lambda/2)^2 (90 + 3 n)^2.
 DEQ_THRESHOLD = (90 * LAMBDA / (1 + math.sqrt(1 - 270 * LAMBDA**2))) ** 2
 CONFIG = SweepConfig(explicit=(4, 12), identity=(1, 4), zero=(4,), training=SMALL)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,3 +64,11 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     if value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return value
+
+
+def known_fields(what: str, config: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``fields``, all of them fields of the dataclass ``config``; ValueError for one that ``what`` does not have."""
+    unknown = set(fields) - {f.name for f in dataclasses.fields(config)}
+    if unknown:
+        raise ValueError(f"{what} has no field {', '.join(sorted(map(repr, unknown)))}")
+    return dict(fields)

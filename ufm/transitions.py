@@ -182,10 +182,8 @@ def hysteresis(
         ArithmeticError: a branch could not be followed to the accuracy required.
     """
     check_architecture(architecture)
-    k_a = integer("num_majority", num_majority, minimum=1)
-    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
     points = integer("points", points, minimum=10)
-    family = _family(architecture, k_a, k_b, num_samples, majority_count, minority_count)
+    family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
     return _Tracer(family, points).trace()
 
 
@@ -612,9 +610,7 @@ def collapsed_state(
     minority_count: float | None = None,
 ) -> State:
     """The best point of the symmetric family with s_B = 0 at R; arguments as for :func:`hysteresis`."""
-    k_a = integer("num_majority", num_majority, minimum=1)
-    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
-    family = _family(architecture, k_a, k_b, num_samples, majority_count, minority_count)
+    family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
     return family.state(family.profile(0.0, positive("ratio", ratio)))
 
 
@@ -628,21 +624,21 @@ def mixing_threshold(
     minority_count: float | None = None,
 ) -> float:
     """:attr:`Hysteresis.mixing_end` alone; arguments as for :func:`hysteresis`."""
-    k_a = integer("num_majority", num_majority, minimum=1)
-    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
-    family = _family(architecture, k_a, k_b, num_samples, majority_count, minority_count)
+    family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
     return _mixing_end(family, family.collapsed_end())
 
 
 def _family(
     architecture: Any,
-    k_a: int,
-    k_b: int,
+    num_majority: int,
+    num_minority: int,
     num_samples: float | None,
     majority_count: float | None,
     minority_count: float | None,
 ) -> _Family:
-    """The symmetric family of an architecture, what varies with R checked."""
+    """The symmetric family of an architecture, arguments checked."""
+    k_a = integer("num_majority", num_majority, minimum=1)
+    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
     if isinstance(architecture, PenalisedDEQ):
         return _Penalised(k_a, k_b, architecture, _fixed(num_samples, majority_count, minority_count))
     if isinstance(architecture, LinearDEQ):
@@ -678,13 +674,16 @@ def trapped_threshold(
     """
     if not isinstance(architecture, PenalisedDEQ) or architecture.lambda_A is not None:
         raise TypeError(f"architecture must be a PenalisedDEQ without lambda_A, got {architecture!r}")
-    k_a = integer("num_majority", num_majority, minimum=1)
-    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
-    given = _fixed(num_samples, majority_count, minority_count)
-    explicit = UnconstrainedFeatures(architecture.lambda_W, architecture.lambda_H)
-    fixed: dict[str, Any] = dict(given)
-    end = collapse_threshold(explicit, k_a, k_b, **fixed).ratio
-    return _mixing_end(_Penalised(k_a, k_b, architecture, given), end)
+    family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
+    end = collapse_threshold(
+        UnconstrainedFeatures(architecture.lambda_W, architecture.lambda_H),
+        num_majority,
+        num_minority,
+        num_samples=num_samples,
+        majority_count=majority_count,
+        minority_count=minority_count,
+    )
+    return _mixing_end(family, end.ratio)
 
 
 def _fixed(num_samples: float | None, majority_count: float | None, minority_count: float | None) -> dict[str, float]:

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ufm._validation import integer, one_of, positive, real
+from ufm._validation import integer, known_fields, one_of, positive, real
 from ufm.deq.data import DATASETS, Dataset, load_dataset, step_counts
 from ufm.deq.layer import ConvergenceWarning
 from ufm.deq.models import MODELS, build_model
@@ -154,10 +154,7 @@ class ExperimentConfig:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> ExperimentConfig:
         """The config that :meth:`to_dict` wrote; ValueError for a field it does not have."""
-        unknown = set(fields) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"an experiment has no field {', '.join(sorted(map(repr, unknown)))}")
-        return cls(**fields)
+        return cls(**known_fields("an experiment", cls, fields))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from ufm._validation import fraction, integer, one_of, positive, real
+from ufm._validation import fraction, integer, known_fields, one_of, positive, real
 from ufm.architectures import UnconstrainedFeatures
 from ufm.deq.cells import ACTIVATIONS, DenseCell
 from ufm.deq.data import Dataset, digit_counts, load_dataset
@@ -184,10 +184,7 @@ class TrainingConfig:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> TrainingConfig:
         """The config that :meth:`to_dict` wrote; ValueError for a field it does not have."""
-        unknown = set(fields) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"a training has no field {', '.join(sorted(map(repr, unknown)))}")
-        return cls(**fields)
+        return cls(**known_fields("a training", cls, fields))
 
 
 @dataclass(frozen=True)
