@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._timing import Row, exponent
-from ufm.report import write_atomically
+from ufm._files import write_atomically
 
 #: What every benchmark measures, by effort: (function in module, arguments).
 Plan = dict[str, tuple[str, dict[str, Any]]]

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from ufm import sweeps
+from ufm._files import write_atomically, write_figure
 from ufm.deq import (
     Budgets,
     Comparison,
@@ -43,7 +44,6 @@ from ufm.deq.hysteresis import Loop, hysteresis_loop
 from ufm.deq.paper import ARMS, experiment_point
 from ufm.deq.plotting import plot_departure, plot_hysteresis, plot_sweep
 from ufm.deq.threshold import threshold_of_sweep
-from ufm.report import write_atomically
 
 HERE = Path(__file__).parent
 LINEAR_ARMS = {"explicit": ARMS["explicit"], "linear DEQ": {"model": "linear-deq", "options": {"rho": 0.5}}}
@@ -89,7 +89,7 @@ def show(point: Any) -> None:
 def sweep_table(path: Path, config: SweepConfig) -> Sweep:
     """Run a sweep, or what is missing of it, and draw it."""
     sweep = run_sweep(config, path=path, on_point=show)
-    plot_sweep(sweep).savefig(path.with_suffix(".svg"))
+    write_figure(plot_sweep(sweep), path.with_suffix(".svg"))
     return sweep
 
 
@@ -188,7 +188,7 @@ def nonlinear() -> None:
             lines.append(f"| {gamma:g} | {m.value:.2f} ± {m.error:.2f} | {m.value / predicted:.3f} |")
         except ValueError as error:
             lines.append(f"| {gamma:g} | {error} | |")
-    plot_departure(found).savefig(folder / "departure.svg")
+    write_figure(plot_departure(found), folder / "departure.svg")
     finish(folder, nonlinear, lines, [0])
 
 
@@ -312,7 +312,7 @@ def hysteresis() -> None:
                 f"{p.predicted_scale:.4f} | {p.phase} | {p.rank} of {p.predicted_rank} | "
                 f"{p.objective_error:+.2%} | {local} |"
             )
-    plot_hysteresis(loops).savefig(folder / "hysteresis.svg")
+    write_figure(plot_hysteresis(loops), folder / "hysteresis.svg")
     finish(folder, hysteresis, lines, [0])
 
 

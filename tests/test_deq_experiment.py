@@ -254,6 +254,16 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
     assert not list(killed.glob(".*")), "half-written files must be gone"
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pt", "metrics.jsonl", "config.json", "result.json", "curves.svg"])
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path, name):
+    config = dataclasses.replace(SMALL, model="explicit", options={}, epochs=1)
+    left = tmp_path / f".{name}.0a1b2c3d.part"
+    left.write_bytes(b"half")
+    run_experiment(config, tmp_path)
+    assert not left.exists()
+    assert (tmp_path / "result.json").exists()
+
+
 class TestInterruption:
     def test_ctrl_c_leaves_a_resumable_run(self, tmp_path, finished):
         def progress(text: str, done: float, total: float | None) -> None:

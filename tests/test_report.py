@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import ufm
 from ufm.claims import Figure
 from ufm.claims._figures import gram_figure, order_parameter_figure
-from ufm.report import build_report, claims_table_markdown, load_report, render_html, schema, write_atomically
+from ufm.report import build_report, claims_table_markdown, load_report, render_html, schema
 from ufm.report._formula import to_html, to_mathtext
 from ufm.report._html import number
 from ufm.report.figures import KINDS, draw
@@ -310,13 +310,3 @@ class TestMarkdown:
     def test_markers_must_be_there(self, text):
         with pytest.raises(ValueError, match="claims:begin"):
             replace_table(text, "table")
-
-
-class TestWriting:
-    def test_a_failed_write_leaves_the_old_file_and_nothing_else(self, tmp_path):
-        file = tmp_path / "report.json"
-        write_atomically(file, "old")
-        with pytest.raises(UnicodeEncodeError):
-            write_atomically(file, "new \ud800")
-        assert file.read_text() == "old"
-        assert list(tmp_path.iterdir()) == [file]

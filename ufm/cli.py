@@ -399,17 +399,17 @@ def phase(
     import numpy as np
 
     import ufm
+    from ufm._files import write_figure
     from ufm.solvers.batch import PHASES
 
-    if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--plot must end in .png, .svg or .pdf, got {str(plot)!r}")
+    _check_figure("plot", plot)
     diagram = ufm.phase_diagram(loss, **parameters)
     figure = None if plot is None else ufm.plot_phase_diagram(diagram, quantity=quantity)
     if save is not None:
         ufm.save_phase_diagram(diagram, save)
     if figure is not None and plot is not None:
         plot.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(plot, dpi=150)
+        write_figure(figure, plot, dpi=150)
     axes = list(diagram["phase"].dims)
     size = diagram["phase"].size
     counts = {name: int((diagram["phase"] == code).sum()) for code, name in enumerate(PHASES)}
@@ -543,7 +543,7 @@ def deq_sweep(
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds of listed points.")] = "0",
     out: Annotated[Path | None, typer.Option("--out", help="Keep points here (JSON lines) and go on from it.")] = None,
     figure: Annotated[
-        Path | None, typer.Option("--figure", help="Draw s_B against n_B into this .svg or .png.")
+        Path | None, typer.Option("--figure", help="Draw s_B against n_B into this .svg, .png or .pdf.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -554,6 +554,7 @@ def deq_sweep(
     Exit status 0 if every point at least 15% away from its threshold agrees with the prediction (a DEQ started at A = 0
     may stay trapped instead), 1 if one does not, 130 if interrupted: finished points are printed, and kept in --out.
     """
+    from ufm._files import write_figure
     from ufm._validation import one_of
     from ufm.deq import SweepConfig, SweepInterrupted, TrainingConfig, run_sweep
     from ufm.deq.threshold import threshold_of_sweep
@@ -569,6 +570,7 @@ def deq_sweep(
         config = SweepConfig(**points, training=shared)
     else:
         config = getattr(SweepConfig, one_of("effort", effort, ("quick", "full")))(**training)
+    _check_figure("figure", figure)
     for name, path in (("--out", out), ("--figure", figure)):
         if path is not None:
             prepare_directory(path.parent, f"{name}'s folder")
@@ -581,7 +583,7 @@ def deq_sweep(
     if figure is not None and sweep.points:
         from ufm.deq import plot_sweep
 
-        plot_sweep(sweep).savefig(figure)
+        write_figure(plot_sweep(sweep), figure)
     measured = {}
     for name in ("explicit", "identity"):
         with contextlib.suppress(ValueError):  # too few points
@@ -681,6 +683,12 @@ def _groups(majority: int | None, minority: int | None, otherwise: str = "") -> 
     if majority is None or minority is None:
         raise ValueError(f"--majority and --minority must be given{otherwise}")
     return majority, minority
+
+
+def _check_figure(name: str, path: Path | None) -> None:
+    """ValueError for the name of a figure that cannot be written."""
+    if path is not None and path.suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--{name} must end in .png, .svg or .pdf, got {str(path)!r}")
 
 
 def _numbers(name: str, text: str) -> list[float]:

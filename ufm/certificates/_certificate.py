@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from proofs_check.checker import FORMAT, Outcome, check
+from ufm._files import write_atomically
 
 __all__ = ["Certificate", "CertificationError"]
 
@@ -93,15 +92,7 @@ class Certificate:
     def save(self, path: str | Path) -> Path:
         """Write the certificate to ``path``, in one step: no reader ever sees half a file."""
         target = Path(path)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(self.to_json() + "\n")
-            os.chmod(name, 0o644)
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_atomically(target, self.to_json() + "\n")
         return target
 
     @classmethod

@@ -14,7 +14,6 @@ import dataclasses
 import json
 import math
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Mapping
@@ -26,13 +25,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ufm._files import remove_unfinished, replacing, write_atomically, write_figure
 from ufm._validation import integer, known_fields, one_of, positive, real
 from ufm.deq.data import DATASETS, Dataset, load_dataset, step_counts
 from ufm.deq.layer import ConvergenceWarning
 from ufm.deq.models import MODELS, build_model
 from ufm.deq.training import DEVICES, Progress, _device, _threads
 from ufm.measures import measure
-from ufm.report import write_atomically
 
 __all__ = [
     "DivergedError",
@@ -255,7 +254,7 @@ def run_experiment(
         from ufm.deq.plotting import plot_curves
 
         write_atomically(folder / "result.json", json.dumps(experiment.to_dict(), indent=1, allow_nan=False) + "\n")
-        plot_curves(experiment).savefig(folder / "curves.svg")
+        write_figure(plot_curves(experiment), folder / "curves.svg")
     if progress is not None:
         progress("done", config.epochs, config.epochs)
     return experiment
@@ -427,21 +426,8 @@ class _Run:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint: whole or not at all, and on the disk when this returns."""
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                torch.save(self.state(), stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the renaming too
-        finally:
-            os.close(folder)
+        with replacing(path) as stream:
+            torch.save(self.state(), stream)
 
     def restore(self, path: Path) -> None:
         """Take over a checkpoint; ValueError naming the file where it is none of this run."""
@@ -472,8 +458,7 @@ class _Run:
 def _claim(folder: Path, config: ExperimentConfig) -> None:
     """Make ``folder`` the directory of this run, or see that it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".checkpoint.pt.*"):  # half-written by a run that was killed
-        left.unlink()
+    remove_unfinished(folder)
     path = folder / "config.json"
     if not path.exists():
         if (folder / "checkpoint.pt").exists():

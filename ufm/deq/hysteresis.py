@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ufm._files import write_atomically
 from ufm._validation import integer, positive
 from ufm.deq.prediction import predict
 from ufm.deq.training import Progress, TrainingConfig, train
-from ufm.report import write_atomically
 
 __all__ = ["HysteresisPoint", "Loop", "hysteresis_loop"]
 

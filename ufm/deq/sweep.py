@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ufm._files import write_atomically
 from ufm._validation import integer, positive
 from ufm.deq.prediction import minority_threshold, model_of, predict
 from ufm.deq.training import Progress, TrainingConfig, TrainingResult, train
@@ -261,13 +261,7 @@ class Sweep:
         """Write a header and one JSON line a point; the file is replaced atomically."""
         header = {"format": FORMAT, "version": VERSION, "config": self.config.to_dict()}
         lines = [json.dumps(entry, allow_nan=False) for entry in (header, *map(dataclasses.asdict, self.points))]
-        target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
+        write_atomically(path, "\n".join(lines) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Sweep:

@@ -25,6 +25,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
+from ufm._files import replacing
 from ufm._validation import fraction, integer, known_fields, one_of, positive, real
 from ufm.architectures import UnconstrainedFeatures
 from ufm.deq.cells import ACTIVATIONS, DenseCell
@@ -296,11 +297,8 @@ class TrainingResult:
         """
         arrays = {f"weights/{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()}
         classifier = self.network.classifier.weight.detach().cpu().numpy()
-        target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        with open(partial, "wb") as file:
-            np.savez(file, features=self.features, labels=self.labels, classifier=classifier, **arrays)
-        partial.replace(target)
+        with replacing(path) as stream:
+            np.savez(stream, features=self.features, labels=self.labels, classifier=classifier, **arrays)
 
 
 def train(

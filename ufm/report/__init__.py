@@ -6,7 +6,7 @@ Data flows one way: a run becomes a JSON-able report, and the page and the table
 from ufm.report._build import build_report, load_report, schema
 from ufm.report._html import render_html
 from ufm.report._markdown import claims_table_markdown
-from ufm.report._write import write_atomically, write_report
+from ufm.report._write import write_report
 
 __all__ = [
     "build_report",
@@ -14,6 +14,5 @@ __all__ = [
     "load_report",
     "render_html",
     "schema",
-    "write_atomically",
     "write_report",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ufm.report import claims_table_markdown, load_report, write_atomically
+from ufm._files import write_atomically
+from ufm.report import claims_table_markdown, load_report
 
 __all__ = ["BEGIN", "END", "main", "replace_table"]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -23,11 +26,26 @@ _THREAD_VARIABLES = (
 _environment_lock = threading.Lock()
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Hold Ctrl-C back: a process started meanwhile is deaf to it from its first instruction, and so silent."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    # Started here, as it unblocks the signal on its way.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker(SpawnProcess):
     def start(self) -> None:
         # BLAS reads its variables when it is loaded, which in a worker may be before any code of ours runs: they must
         # be there when the process starts, and a child's environment is its parent's.
-        with _environment_lock:
+        with _environment_lock, _interrupts_blocked():
             before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
             os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
             try:
@@ -63,10 +81,15 @@ class WorkerPool(ProcessPoolExecutor):
 
     def stop(self) -> None:
         """End the worker processes, whatever they are doing."""
+        manager: Any = self._executor_manager_thread  # a thread; None before the first call
+        # First, and so that the manager sees it first: of a pool that breaks it marks every waiting call as failed, and
+        # dies of one that is cancelled already (Python 3.11).
+        self.shutdown(wait=False, cancel_futures=True)
         for worker in self._context.workers:
             if worker.pid is not None:
                 worker.terminate()
-        self.shutdown(wait=True, cancel_futures=True)
+        if manager is not None:
+            manager.join()
 
 
 def processes(max_workers: int | None = None) -> WorkerPool:
@@ -95,6 +118,8 @@ def processes(max_workers: int | None = None) -> WorkerPool:
 def _prepare() -> None:
     """In a worker, before its first call."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what a call starts is not to be deaf
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
