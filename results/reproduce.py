@@ -1,7 +1,8 @@
 """Trainings behind the figures and tables here: ``python results/reproduce.py JOB``.
 
-Jobs are thresholds, nonlinear, budgets, hysteresis, balanced, p4. Each goes on from what its folder holds, and writes
-figures, tables and ``provenance.json`` there. To train anew, empty it.
+Jobs are thresholds, nonlinear, budgets, hysteresis, balanced, p4, p4_conv. Each goes on from what its folder holds, and
+writes figures, tables and ``provenance.json`` there. To train anew, empty it. Grids train ``$WORKERS`` networks at a
+time.
 """
 
 from __future__ import annotations
@@ -46,6 +47,18 @@ from ufm.deq.plotting import plot_departure, plot_hysteresis, plot_sweep
 from ufm.deq.threshold import threshold_of_sweep
 
 HERE = Path(__file__).parent
+WORKERS = int(os.environ.get("WORKERS", "1"))
+CONV_DEQ = {"model": "conv-deq", "options": {"cell": "contractive", "rho": 0.9, "start": "zero", "blocks": 2}}
+RESIDUAL_DEQ = {
+    "model": "conv-deq",
+    "width": 24,
+    "jacobian_weight": 0.3,
+    "options": {"cell": "residual", "blocks": 2},
+}
+#: Four channels give ResNet-18 as many features as the convolutional DEQ has, 32, and no more parameters
+#: (44,540; the DEQ 56,288).
+RESNET = {"model": "resnet18", "width": 4, "options": {}}
+CONV_ARMS = {"convolutional DEQ": CONV_DEQ, "residual convolutional DEQ": RESIDUAL_DEQ}
 LINEAR_ARMS = {"explicit": ARMS["explicit"], "linear DEQ": {"model": "linear-deq", "options": {"rho": 0.5}}}
 #: Everything of the paper's grid but model, class numbers, ratio and seed.
 P4 = ExperimentConfig(
@@ -61,6 +74,9 @@ P4 = ExperimentConfig(
     classes="shuffled",
     device="cpu",
 )
+
+#: The same for convolutional networks.
+CONV_P4 = dataclasses.replace(P4, width=32, epochs=60, learning_rate=0.05, evaluate_every=15)
 
 
 def finish(folder: Path, job: Callable[[], None], lines: list[str], seeds: list[int], **more: Any) -> None:
@@ -346,21 +362,34 @@ def balanced() -> None:
 
 def p4() -> None:
     """The paper's grid on Fashion-MNIST (14 x 14): explicit network against a tanh and a linear DEQ, three seeds."""
-    folder = HERE / "p4-fashion-mnist"
+    paper_grid(p4, "p4-fashion-mnist", P4, (ARMS, LINEAR_ARMS))
+
+
+def p4_conv() -> None:
+    """The paper's grid on Fashion-MNIST (14 x 14): ResNet-18 against two convolutional DEQs, three seeds."""
+    arms = ({"ResNet-18": RESNET, name: arm} for name, arm in CONV_ARMS.items())
+    paper_grid(p4_conv, "p4-conv-fashion-mnist", CONV_P4, tuple(arms))
+
+
+def paper_grid(
+    job: Callable[[], None], name: str, base: ExperimentConfig, pairs: tuple[dict[str, dict[str, Any]], ...]
+) -> None:
+    """Train pairs of networks over the grid, explicit network first, and compare them."""
+    folder = HERE / name
     folder.mkdir(exist_ok=True)
     text, kept = [], {}
-    for arms in (ARMS, LINEAR_ARMS):
-        points = paper_points(P4, arms=arms)
+    for arms in pairs:
+        points = paper_points(base, arms=arms)
         if "--finished-only" in sys.argv:
             records = sweeps.load(folder / "points.sqlite").finished
             results = [r.result for r in records if r.point in points]
         else:
-            with sweeps.processes(1) as executor:
+            with sweeps.processes(WORKERS) as executor:
                 store = folder / "points.sqlite"
                 results = [r.result for r in sweeps.run(experiment_point, points, store=store, executor=executor)]
         comparison = Comparison(results, arms)
         deq = list(arms)[1]
-        text += [f"## Explicit network against {deq}", "", comparison.markdown()]
+        text += [f"## {next(iter(arms))} against {deq}", "", comparison.markdown()]
         text += ["| claim | verdict | settings | criterion | numbers |", "|---|---|---|---|---|"]
         observations = comparison.observations()
         text += [f"| {o.id} | {o.verdict} | {o.holds} of {o.of} | {o.statement} | {o.evidence} |" for o in observations]
@@ -370,11 +399,13 @@ def p4() -> None:
             "observations": [{**dataclasses.asdict(o), "verdict": o.verdict} for o in observations],
         }
     write_atomically(folder / "results.json", json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    finish(folder, p4, text[:-1], [0, 1, 2], config=P4.to_dict())
+    finish(
+        folder, job, text[:-1], [0, 1, 2], config=base.to_dict(), networks={k: v for a in pairs for k, v in a.items()}
+    )
 
 
 if __name__ == "__main__":
-    jobs = {job.__name__: job for job in (thresholds, nonlinear, budgets, hysteresis, balanced, p4)}
+    jobs = {job.__name__: job for job in (thresholds, nonlinear, budgets, hysteresis, balanced, p4, p4_conv)}
     if len(sys.argv) < 2 or sys.argv[1] not in jobs:
         sys.exit(f"usage: python results/reproduce.py {'|'.join(jobs)} [--finished-only]")
     jobs[sys.argv[1]]()

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ufm._files import remove_unfinished, replacing, write_atomically, write_figure
 from ufm._validation import integer, known_fields, one_of, positive, real
 from ufm.deq.data import DATASETS, Dataset, load_dataset, step_counts
+from ufm.deq.jacobian import jacobian_penalty
 from ufm.deq.layer import ConvergenceWarning
 from ufm.deq.models import MODELS, build_model
 from ufm.deq.training import DEVICES, Progress, _device, _threads
@@ -78,6 +79,8 @@ class ExperimentConfig:
         batch_size: of a step; an epoch is cut into equal batches of at most this many.
         learning_rate: at the start; step t of T has ``(lr/2)(1 + cos(pi t/T))``.
         momentum, weight_decay: of SGD, on all weights.
+        jacobian_weight: of :func:`ufm.deq.jacobian_penalty` in the loss, >= 0; of models with a fixed point. It keeps
+            the fixed points of a residual cell within reach of the solver.
         tol, max_steps: of the fixed point, which may stop short of tol: how often it did is among the metrics.
         evaluate_every: epochs between evaluations and checkpoints; the first and the last epoch are always evaluated.
         patience: None, or stop once the terminal phase has converged over this many evaluations, :func:`is_terminal`.
@@ -106,6 +109,7 @@ class ExperimentConfig:
     learning_rate: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    jacobian_weight: float = 0.0
     tol: float = 1e-3
     max_steps: int = 20
     evaluate_every: int = 5
@@ -125,12 +129,14 @@ class ExperimentConfig:
         one_of("device", self.device, DEVICES)
         for name in ("learning_rate", "tol", "stop_tol"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
-        for name in ("momentum", "weight_decay"):
+        for name in ("momentum", "weight_decay", "jacobian_weight"):
             value = real(name, getattr(self, name))
             if value < 0 or (name == "momentum" and value >= 1):
                 allowed = "in [0, 1)" if name == "momentum" else ">= 0"
                 raise ValueError(f"{name} must be {allowed}, got {value!r}")
             object.__setattr__(self, name, value)
+        if self.jacobian_weight and not self.model.endswith("deq"):
+            raise ValueError(f"jacobian_weight must be 0 for model {self.model!r}, got {self.jacobian_weight!r}")
         whole = ("width", "num_majority", "num_minority", "majority_count", "pool", "epochs", "batch_size", "max_steps")
         for name in (*whole, "evaluate_every", "patience", "test_count", "threads", "seed"):
             value = getattr(self, name)
@@ -329,10 +335,13 @@ class _Run:
                 group["lr"] = self.learning_rate(self.epoch * self.steps_an_epoch + i)
             self.optimiser.zero_grad(set_to_none=True)
             with _unconverged_is_recorded():
-                loss = nn.functional.cross_entropy(self.model(self.inputs[rows]).logits, self.labels[rows])
+                output = self.model(self.inputs[rows])
+                loss = risk = nn.functional.cross_entropy(output.logits, self.labels[rows])
+                if self.config.jacobian_weight:
+                    loss = risk + self.config.jacobian_weight * jacobian_penalty(*output.equilibrium)
                 loss.backward()
             self.optimiser.step()
-            total += float(loss.detach()) * len(rows)
+            total += float(risk.detach()) * len(rows)
         self.epoch += 1
         self.loss = total / len(self.labels)
         self.seconds += time.perf_counter() - start
@@ -435,7 +444,7 @@ class _Run:
             state = torch.load(path, map_location=self.device, weights_only=True)
             if (state["format"], state["version"]) != (FORMAT, VERSION):
                 raise ValueError(f"format {state['format']!r}, version {state['version']!r}")
-            if state["config"] != self.config.to_dict():
+            if ExperimentConfig.from_dict(state["config"]) != self.config:
                 raise ValueError("it is of another config")
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])

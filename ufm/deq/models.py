@@ -17,7 +17,7 @@ The last one is the deep linear network of the theory, with L + 2 factors, when 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from ufm._validation import integer, one_of
 from ufm.deq.cells import ContractiveConvCell, DenseCell, FreeCell, ResidualConvCell, conv_class, group_norm
 from ufm.deq.layer import DEQ, Info
-from ufm.deq.resnet import ResNet18Encoder
+from ufm.deq.resnet import BasicBlock, ResNet18Encoder, draw_kernels
 from ufm.deq.wellposed import SpectralBound
 
 __all__ = [
@@ -65,12 +65,15 @@ class Output:
         injected: encoder output h, shape (N, d), or (N, c, ...) of a convolutional network. The penalty on the features
             is on these.
         info: of the fixed-point solve, None for an explicit network.
+        equilibrium: ``(f, z)``, the map and its fixed point as the solver found it, None for an explicit network: what
+            :func:`ufm.deq.jacobian_penalty` and :func:`ufm.deq.spectral_radius` take.
     """
 
     logits: Tensor
     features: Tensor
     injected: Tensor
     info: Info | None = None
+    equilibrium: tuple[Callable[[Tensor], Tensor], Tensor] | None = None
 
 
 class Encoder(nn.Module):
@@ -184,8 +187,12 @@ class LinearDEQNetwork(nn.Module):
         """Forward pass on inputs (N, ...) of p entries each."""
         h = self.encoder(inputs)
         transposed = self.equilibrium().T
-        z, info = self.deq(lambda z: torch.addmm(h, z, transposed), h)
-        return Output(self.classifier(z), z, h, info)
+
+        def f(z: Tensor) -> Tensor:
+            return torch.addmm(h, z, transposed)
+
+        z, info = self.deq(f, h)
+        return Output(self.classifier(z), z, h, info, (f, z))
 
 
 # Networks of any cell -----------------------------------------------------------------------------------------------
@@ -194,15 +201,25 @@ class LinearDEQNetwork(nn.Module):
 class ConvEncoder(nn.Module):
     """Stem of convolutional networks: 3-wide convolution, group norm, relu, convolution of stride 2, group norm.
 
+    And ResNet's residual blocks on it, with batch norms: h is computed before the equilibrium is sought, so that they
+    do not tie samples together where solvers take them apart.
+
     Args:
         channels: of the input.
         ndim: spatial dimensions, 1 or 2.
         width: channels c of h, which has half the resolution, rounded up.
         generator: source of the kernels at the start, normal by He et al. 2015.
+        blocks: number of residual blocks >= 0.
     """
 
     def __init__(
-        self, channels: int, ndim: int, width: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+        self,
+        channels: int,
+        ndim: int,
+        width: int,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+        blocks: int = 0,
     ) -> None:
         super().__init__()
         conv = conv_class(ndim)
@@ -213,6 +230,10 @@ class ConvEncoder(nn.Module):
             for layer in (first, second):
                 deviation = math.sqrt(2 / math.prod(layer.weight.shape[1:]))
                 layer.weight.copy_(deviation * torch.randn(layer.weight.shape, generator=generator, dtype=dtype))
+        for _ in range(blocks):
+            block = BasicBlock(width, width, 1, ndim, dtype)
+            draw_kernels(block, generator)
+            self.layers.append(block)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Injected h, shape (N, c, ...)."""
@@ -238,9 +259,10 @@ class DEQNetwork(nn.Module):
     def forward(self, inputs: Tensor) -> Output:
         """Forward pass on a batch."""
         h = self.encoder(inputs)
-        z, info = self.deq(self.cell(h), h)
+        f = self.cell(h)
+        z, info = self.deq(f, h)
         features = _pool(z)
-        return Output(self.classifier(features), features, h, info)
+        return Output(self.classifier(features), features, h, info, (f, z))
 
 
 class UnrolledNetwork(nn.Module):
@@ -323,7 +345,15 @@ Network = ExplicitNetwork | LinearDEQNetwork | DEQNetwork | UnrolledNetwork | Un
 _EXPLICIT = {"width": 256, "dim": None}
 _LINEAR = {**_EXPLICIT, "rho": 0.5, "start": "identity"}
 _DENSE = {**_LINEAR, "activation": "tanh", "gamma": 1.0}
-_CONV = {"width": 32, "cell": "residual", "rho": 0.8, "start": "identity", "activation": "relu", "gamma": 1.0}
+_CONV = {
+    "width": 32,
+    "blocks": 0,
+    "cell": "residual",
+    "rho": 0.8,
+    "start": "identity",
+    "activation": "relu",
+    "gamma": 1.0,
+}
 _OPTIONS: dict[str, dict[str, Any]] = {
     "explicit": _EXPLICIT,
     "linear-deq": _LINEAR,
@@ -362,7 +392,7 @@ def build_model(
     | ``"deq"`` | ``z = phi(A z + h)`` | and activation, gamma |
     | ``"unrolled"``, ``"untied"`` | its explicit counterparts | and depth |
     | ``"feedforward"`` | L free layers on the encoder | width, dim, activation, gamma, depth |
-    | ``"conv-deq"`` | convolutional equilibrium | width, cell; if contractive rho, start, activation, gamma |
+    | ``"conv-deq"`` | convolutional equilibrium | width, blocks, cell; if contractive rho, start, activation, gamma |
     | ``"conv-unrolled"``, ``"conv-untied"`` | its explicit counterparts | and depth |
     | ``"resnet18"`` | ResNet-18 | width |
 
@@ -378,7 +408,7 @@ def build_model(
             stage of ResNet-18 (64). ``dim``: features d of a dense network (max(16, K)). ``rho``: spectral bound (0.5;
             0.8 for convolutions). ``start``: of A, ``"identity"`` or ``"zero"``. ``activation``: ``"tanh"`` (dense) or
             ``"relu"`` (convolutions). ``gamma``: its strength in [0, 1] (1). ``cell``: ``"residual"`` or, well-posed,
-            ``"contractive"``. ``depth``: L (10).
+            ``"contractive"``. ``blocks``: residual blocks in the convolutional encoder (0). ``depth``: L (10).
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or an option that the model does not have; the
@@ -415,9 +445,10 @@ def build_model(
     if convolutional:
         if one_of("cell", o["cell"], CELLS) == "residual":
             for option in options:
-                if option not in ("width", "cell", "depth"):
+                if option not in ("width", "blocks", "cell", "depth"):
                     raise ValueError(f"{option} must not be given with cell = 'residual', which has no use for it")
-        base = ConvEncoder(shape[0], len(shape) - 1, width, generator, dtype)
+        blocks = integer("blocks", o["blocks"], minimum=0)
+        base = ConvEncoder(shape[0], len(shape) - 1, width, generator, dtype, blocks)
         classifier = _classifier(width, k, generator, dtype)
         size = [math.ceil(n / 2) for n in shape[1:]]
 

@@ -40,6 +40,7 @@ COLUMNS: dict[str, tuple[tuple[str, ...], str]] = {
     "NC3": (("measures", "self_duality_error"), "{:.3f}"),
     "min. cosine W": (("measures", "minority_cosine"), "{:.3f}"),
     "min. cosine M": (("measures", "minority_feature_cosine"), "{:.3f}"),
+    "within tol": (("fixed_point", "converged"), "{:.3f}"),
 }
 
 
@@ -143,9 +144,9 @@ class Comparison:
         return sorted(both[0] & both[1], key=lambda c: (c[2] != 1, c))
 
     def values(self, arm: str, cell: tuple[int, int, float], column: str, when: str = "final") -> dict[int, float]:
-        """Numbers of a column by seed; a setting's ``None`` are left out."""
+        """Numbers of a column by seed; a setting's ``None`` are left out, and a network's without a fixed point."""
         block, key = COLUMNS[column][0]
-        found = {seed: result[when][block][key] for seed, result in self._results[arm, cell].items()}
+        found = {seed: (result[when].get(block) or {}).get(key) for seed, result in self._results[arm, cell].items()}
         return {seed: value for seed, value in sorted(found.items()) if value is not None}
 
     def difference(self, cell: tuple[int, int, float], column: str) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ufm.deq.cells import conv_class
 
-__all__ = ["BasicBlock", "ResNet18Encoder"]
+__all__ = ["BasicBlock", "ResNet18Encoder", "draw_kernels"]
 
 #: Blocks of the four stages; each stage after the first halves the resolution and doubles the channels.
 STAGES = (2, 2, 2, 2)
@@ -40,6 +40,16 @@ class BasicBlock(nn.Module):
         return torch.relu(y + self.shortcut(x))
 
 
+def draw_kernels(network: nn.Module, generator: torch.Generator) -> None:
+    """Start the kernels of a network: normal by He et al. 2015 (fan out)."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv1d | nn.Conv2d):
+                weight = module.weight
+                deviation = math.sqrt(2 / (weight.shape[0] * math.prod(weight.shape[2:])))
+                weight.copy_(deviation * torch.randn(weight.shape, generator=generator, dtype=weight.dtype))
+
+
 class ResNet18Encoder(nn.Module):
     """ResNet-18 up to its pooled features: 3-wide stem of stride 1 and no pooling after it, four stages of two blocks.
 
@@ -68,12 +78,7 @@ class ResNet18Encoder(nn.Module):
                 inputs = outputs
         self.layers = nn.Sequential(*layers)
         self.dim = inputs
-        with torch.no_grad():
-            for module in self.modules():
-                if isinstance(module, nn.Conv1d | nn.Conv2d):
-                    weight = module.weight
-                    deviation = math.sqrt(2 / (weight.shape[0] * math.prod(weight.shape[2:])))
-                    weight.copy_(deviation * torch.randn(weight.shape, generator=generator, dtype=dtype))
+        draw_kernels(self, generator)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Features (N, 8 width): the last stage averaged over positions."""
