@@ -176,6 +176,33 @@ class TestRun:
         conv = dataclasses.replace(SMALL, model="conv-deq", options={"cell": "contractive"}, width=8, epochs=1)
         assert run_experiment(conv).records[-1]["measures"]["dim"] == 8
 
+    def test_jacobian_penalty_keeps_fixed_points_within_reach(self):
+        config = dataclasses.replace(
+            SMALL,
+            model="conv-deq",
+            options={"cell": "residual"},
+            width=8,
+            epochs=20,
+            evaluate_every=20,
+            learning_rate=0.1,
+        )
+        free, kept = (run_experiment(dataclasses.replace(config, jacobian_weight=w)).records[-1] for w in (0.0, 1.0))
+        assert kept["fixed_point"]["converged"] == 1
+        assert free["fixed_point"]["converged"] < 0.5
+
+    def test_jacobian_penalty_is_drawn_alike_after_an_interruption(self, tmp_path):
+        config = dataclasses.replace(SMALL, epochs=6, evaluate_every=2, jacobian_weight=0.5)
+        run_experiment(config, tmp_path / "whole")
+
+        def progress(text: str, done: float, total: float | None) -> None:
+            if done > 3.5:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(config, tmp_path / "stopped", progress=progress)
+        run_experiment(config, tmp_path / "stopped")
+        assert_same_bits(tmp_path / "whole", tmp_path / "stopped")
+
     def test_diverged(self):
         with pytest.raises(DivergedError, match="in epoch 1: lower learning_rate"):
             run_experiment(dataclasses.replace(SMALL, model="explicit", options={}, learning_rate=1e30))
@@ -356,6 +383,8 @@ class TestForeignFiles:
         ({"epochs": 0}, ValueError, "epochs must be an integer >= 1"),
         ({"patience": 0}, ValueError, "patience must be an integer >= 1"),
         ({"batch_size": 2.5}, ValueError, "batch_size must be an integer"),
+        ({"jacobian_weight": -1}, ValueError, "jacobian_weight must be >= 0"),
+        ({"model": "explicit", "jacobian_weight": 1}, ValueError, "jacobian_weight must be 0 for model 'explicit'"),
         ({"classes": "random"}, ValueError, "classes must be one of 'first', 'shuffled'"),
         ({"seed": -1}, ValueError, "seed must be an integer >= 0"),
     ],

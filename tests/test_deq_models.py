@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -24,6 +25,7 @@ from ufm.deq.cells import (
     conv_norm_bound,
 )
 from ufm.deq.models import UntiedNetwork, _pool, matched_width, parameter_counts
+from ufm.deq.resnet import BasicBlock
 
 SHAPES = {"image": (1, 9, 8), "colour": (3, 8, 8), "signal": (1, 13)}
 WIDTH = {"resnet18": 4}
@@ -55,6 +57,7 @@ def type_of(model: nn.Module) -> torch.dtype:
 VARIANTS = [(name, {}) for name in MODELS] + [
     (f"conv-{form}", {"cell": "contractive", "activation": "tanh"}) for form in ("deq", "unrolled", "untied")
 ]
+VARIANTS.append(("conv-deq", {"cell": "contractive", "blocks": 2}))
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
@@ -70,6 +73,11 @@ class TestEveryModel:
         torch.testing.assert_close(output.logits, output.features @ model.classifier.weight.T)
         assert (output.info is not None) == (name in DEQS)
         assert output.injected.shape[0] == 6
+        assert (output.equilibrium is not None) == (name in DEQS)
+        if output.equilibrium is not None:
+            f, z = output.equilibrium
+            assert z.shape == output.injected.shape
+            torch.testing.assert_close(f(z), z, rtol=1e-3, atol=1e-4)
         nn.functional.cross_entropy(output.logits, torch.arange(6) % 3).backward()
         # at the start A is on its bound, and phi may be flat: every weight has a gradient, though it can be 0
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
@@ -418,6 +426,28 @@ def test_residual_cell_is_the_published_block():
     torch.testing.assert_close(cell(h)(z), expected)
 
 
+class TestBlocks:
+    def test_are_those_of_resnet_and_start_like_them(self):
+        plain, deeper = (small("conv-deq", blocks=blocks, width=16, seed=2) for blocks in (0, 2))
+        layers = list(deeper.encoder.layers)
+        assert [type(layer) for layer in layers[-2:]] == [BasicBlock] * 2
+        for p, q in zip(plain.encoder.parameters(), deeper.encoder.parameters(), strict=False):
+            assert torch.equal(p, q)
+        for block in layers[-2:]:
+            for conv in (block.conv1, block.conv2):
+                assert float(conv.weight.std()) == pytest.approx(math.sqrt(2 / (16 * 9)), rel=0.06)
+        x = draw(0, 4, 1, 8, 8, dtype=torch.float32)
+        expected = plain.encoder(x)
+        for block in layers[-2:]:
+            expected = block(expected)
+        torch.testing.assert_close(deeper.encoder(x), expected)
+
+    def test_parameters(self):
+        counts = [parameter_counts(small("conv-deq", blocks=blocks))["encoder"] for blocks in (0, 1, 2)]
+        block = 2 * 9 * 8 * 8 + 4 * 8  # two convolutions and two batch norms of 8 channels
+        assert [b - a for a, b in itertools.pairwise(counts)] == [block, block]
+
+
 def test_pooled_features_span_all_dimensions():
     """Mean of the positive part: the plain mean behind a group norm would lose one dimension a group."""
     z = nn.functional.group_norm(draw(0, 60, 16, 6, 6), 8)
@@ -539,6 +569,7 @@ def test_learns(name, steps, options):
         ({"name": "resnet18", "dim": 3}, ValueError, "dim must not be given for 'resnet18'"),
         ({"name": "conv-deq", "cell": "monotone"}, ValueError, "cell must be one of 'residual', 'contractive'"),
         ({"name": "conv-deq", "rho": 0.5}, ValueError, "rho must not be given with cell = 'residual'"),
+        ({"name": "conv-deq", "blocks": -1}, ValueError, "blocks must be an integer >= 0, got -1"),
         ({"deq": DEQ(), "tol": 1e-3}, ValueError, "tol must not be given together with deq"),
     ],
 )
