@@ -103,6 +103,52 @@ class TestSolvers:
         assert not info.converged.any()
         assert info.steps.tolist() == [15, 15]
 
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+    @pytest.mark.parametrize("n", [1, 2, 7, 40])
+    @pytest.mark.parametrize("rotated", [False, True])
+    def test_singular_systems_without_a_solution_are_loud(self, solver, dtype, n, rotated):
+        """(I - A) z = b where A has the eigenvalue 1 and b a part along it: rounding must not pass for progress."""
+        batch = 60
+        b = draw(n, batch, n).to(dtype)
+        if rotated:
+            q = torch.linalg.qr(draw(n + 1, n, n))[0]
+            values = torch.from_numpy(np.random.default_rng(n).uniform(-0.9, 0.9, n))
+            values[0] = 1
+            a = (q * values @ q.T).to(dtype)
+            part = (b.double() @ q[:, 0]).abs() / b.double().norm(dim=1)
+            f = lambda z: z @ a.T + b  # noqa: E731
+        else:
+            part = torch.ones(batch)
+            f = lambda z: z + b  # noqa: E731
+        with torch.no_grad(), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            z, info = DEQ(solver, tol=1e-6)(f, torch.zeros_like(b))
+        assert torch.isfinite(z).all()
+        # The residual is never less than the part of b along the eigenvector.
+        assert not info.converged[part > 1e-3].any()
+        assert (part > 1e-3).sum() > batch / 2
+        assert (info.residuals[part > 1e-3] > 1e-6).all()
+
+    def test_nothing_is_gained_by_growing(self, solver):
+        """softplus(z) + 1 > z: no fixed point, and |f(z) - z| falls to 1 while z grows."""
+        with torch.no_grad(), pytest.raises(ConvergenceError, match="3 of 3"):
+            DEQ(solver, tol=1e-3, max_steps=3000, on_failure="raise")(
+                lambda z: torch.nn.functional.softplus(z) + 1, torch.zeros(3, 5).double()
+            )
+
+    def test_fixed_points_far_from_the_start_are_found(self, solver):
+        h = draw(30, 5, 6)
+        a = contraction(31, 6, 0.5)
+        near = torch.linalg.solve(torch.eye(6, dtype=h.dtype) - a, h.T).T
+        layer = DEQ(solver, tol=1e-9, max_steps=50_000, on_failure="raise")
+        with torch.no_grad():
+            far, _ = layer(lambda z: 0.999 * z + h, torch.zeros_like(h))  # a thousand times as large as f(0)
+            torch.testing.assert_close(far, 1000 * h, rtol=2e-6, atol=0)
+            back, _ = layer(lambda z: z @ a.T + h, 1e12 * torch.ones_like(h))
+            torch.testing.assert_close(back, near, rtol=1e-7, atol=1e-8)
+            # from next to nothing at an unstable fixed point, to a stable one or back
+            grown, _ = layer(lambda z: torch.tanh(2 * z), 1e-9 * h.sign())
+            torch.testing.assert_close(torch.tanh(2 * grown), grown, rtol=1e-8, atol=1e-17)
+
     def test_only_the_failing_sample_is_reported(self, solver):
         shift = torch.tensor([[0.0], [1.0]])
         with torch.no_grad(), pytest.warns(ConvergenceWarning, match="1 of 2"):
@@ -273,12 +319,26 @@ class TestImplicitGradient:
         assert tight[1] <= 1e-12 < loose[1] <= 1e-3
         assert steps(backward_solver="fixed_point", backward_max_steps=1000)[0] > tight[0]
 
-    def test_second_derivatives_are_refused(self):
+    @pytest.mark.parametrize("loss", [lambda z: z.sum(), lambda z: z.square().sum()], ids=["linear", "square"])
+    def test_second_derivatives_are_refused(self, loss):
+        """Of a linear loss too, whose incoming gradient is a constant: the solution of the adjoint equation is none."""
         h = draw(10, 1, 2).requires_grad_()
         z, _ = DEQ()(lambda z: 0.5 * torch.sin(z) + h, h)
-        (first,) = torch.autograd.grad(z.square().sum(), h, create_graph=True)
-        with pytest.raises(RuntimeError, match="once_differentiable"):
-            first.sum().backward()
+        with pytest.raises(RuntimeError, match="cannot be differentiated again"):
+            torch.autograd.grad(loss(z), h, create_graph=True)
+
+    def test_second_derivatives_of_the_phantom_gradient(self):
+        h = draw(10, 1, 2).requires_grad_()
+        layer = DEQ(tol=1e-12, gradient="phantom", phantom_steps=60, phantom_damping=1.0)
+
+        def second(z):
+            (first,) = torch.autograd.grad(z.sum(), h, create_graph=True)
+            return torch.autograd.grad(first.sum(), h)[0]
+
+        z = h
+        for _ in range(100):
+            z = 0.5 * torch.sin(z) + h
+        torch.testing.assert_close(second(layer(lambda z: 0.5 * torch.sin(z) + h, h.detach())[0]), second(z))
 
     def test_no_recording_without_gradients(self):
         h = draw(11, 2, 3).requires_grad_()
@@ -342,6 +402,21 @@ def test_bad_settings(options, error, message):
 def test_bad_start(z0, error, message):
     with pytest.raises(error, match=message):
         DEQ()(lambda z: z, z0)
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (3, "f must be a map of tensors, got 3"),
+        (lambda z: None, "f must return a floating-point tensor, got None"),
+        (lambda z: (z, z), r"f must return a floating-point tensor, got \("),
+        (lambda z: z.long(), "f must return a floating-point tensor, got a tensor of dtype torch.int64"),
+        (lambda z: z * 1j, "f must return a floating-point tensor, got a tensor of dtype torch.complex64"),
+    ],
+)
+def test_bad_map(f, message):
+    with pytest.raises(TypeError, match=message):
+        DEQ()(f, torch.zeros(2, 3))
 
 
 def test_map_must_keep_the_shape():

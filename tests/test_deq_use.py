@@ -273,6 +273,15 @@ class TestPrecision:
         assert (product == 0).all()
 
 
+class _Call(torch.nn.Module):
+    def __init__(self, layer, h):
+        super().__init__()
+        self.layer, self.h = layer, h
+
+    def forward(self, z0):
+        return self.layer(lambda z: 0.5 * torch.sin(z) + self.h, z0)
+
+
 class TestFailure:
     @pytest.mark.parametrize("solver", SOLVERS)
     def test_singular_adjoint(self, solver):
@@ -282,14 +291,25 @@ class TestFailure:
         def run(on_failure):
             return DEQ(solver, max_steps=20, on_failure=on_failure)(lambda z: z + w * (z * z - 1), draw(0, 2, 3))
 
-        z, info = run("warn")
-        assert info.all_converged
-        with pytest.warns(ConvergenceWarning, match="backward solve"):
-            z.sum().backward()
-        assert info.backward is not None
-        assert not info.backward.converged.any()
-        with pytest.raises(ConvergenceError, match="backward solve"):
-            run("raise")[0].sum().backward()
+        for weight in (torch.ones(2, 3, dtype=torch.float64), draw(1, 2, 3)):
+            z, info = run("warn")
+            assert info.all_converged
+            with pytest.warns(ConvergenceWarning, match="backward solve"):
+                (weight * z).sum().backward()
+            assert info.backward is not None
+            assert not info.backward.converged.any()
+            with pytest.raises(ConvergenceError, match="backward solve"):
+                (weight * run("raise")[0]).sum().backward()
+
+    @pytest.mark.parametrize("direction", ["forward", "backward"])
+    def test_warnings_point_at_the_users_line(self, direction):
+        h = draw(0, 2, 3).requires_grad_()
+        layer = (
+            DEQ("fixed_point", tol=1e-9, max_steps=2) if direction == "forward" else DEQ(tol=1e-9, backward_max_steps=1)
+        )
+        with pytest.warns(ConvergenceWarning, match=direction) as caught:
+            torch.nn.Sequential(_Call(layer, h))(h)[0].sum().backward()
+        assert {w.filename for w in caught if direction in str(w.message)} == {__file__}
 
     @pytest.mark.parametrize("solver", SOLVERS)
     def test_a_gradient_that_is_not_finite(self, solver):

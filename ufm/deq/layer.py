@@ -14,6 +14,7 @@ Implicit Models, section 3 (unrolling-based phantom gradient; the error bound is
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ class DEQ(nn.Module):
 
     Args:
         solver: ``"anderson"``, ``"broyden"`` or ``"fixed_point"``.
-        tol: relative residual ``|f(z) - z| / |f(z)|`` at which a sample stops, > 0.
+        tol: relative residual ``|f(z) - z| / |f(z)|`` at which a sample stops, > 0. Where f contracts with rho the
+            error of z is up to ``1/(1 - rho)`` times as large, that of the gradient too: for gradients to 1e-6 at
+            rho = 0.9 ask for 1e-7. Iterates that run away do not pass for a fixed point by growing.
         max_steps: largest number of evaluations of ``f`` in the forward solve, >= 1.
         backward_solver, backward_tol, backward_max_steps: the same for the adjoint equation; default: as forward.
         on_failure: what to do when a sample does not converge: ``"warn"`` (:class:`ConvergenceWarning`) or
@@ -144,9 +147,10 @@ class DEQ(nn.Module):
             is ``f`` at the last iterate, or the last phantom step. An empty batch gives an empty ``z``.
 
         Raises:
-            TypeError, ValueError: ``z0`` is not a floating-point tensor with a batch dimension, or ``f`` changes its
-                shape.
+            TypeError, ValueError: ``z0`` is not a floating-point tensor with a batch dimension, ``f`` is no map or
+                returns something else than a floating-point tensor of the shape of ``z0``.
             ConvergenceError: some sample did not converge and ``on_failure`` is ``"raise"``.
+            RuntimeError: in ``backward`` with ``create_graph=True``: the implicit gradient has no second derivative.
         """
         if not isinstance(z0, Tensor) or not z0.is_floating_point():
             raise TypeError(f"z0 must be a floating-point tensor, got {_describe(z0)}")
@@ -154,6 +158,7 @@ class DEQ(nn.Module):
             raise ValueError(
                 f"z0 must have a batch dimension and at least one entry a sample, got shape {tuple(z0.shape)}"
             )
+        f = _checked(f)
         if torch.compiler.is_compiling():
             # Loops that stop on data are no graph: they run as they are, with f as it comes.
             return torch.compiler.disable(self._solve)(f, z0)
@@ -216,7 +221,7 @@ class DEQ(nn.Module):
                     f"{direction} solve: tol = {tol:g} is below {floor:.2g}, the least relative residual that {name} "
                     "resolves; residuals under it are rounding and do not bound the error",
                     PrecisionWarning,
-                    stacklevel=3,
+                    stacklevel=_users_level(),
                 )
             return
         failed = int((~info.converged).sum())
@@ -229,7 +234,7 @@ class DEQ(nn.Module):
             message += f"; {name} resolves no less than {floor:.2g}"
         if self.on_failure == "raise":
             raise ConvergenceError(message)
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        warnings.warn(message, ConvergenceWarning, stacklevel=_users_level())
 
     def extra_repr(self) -> str:
         """Solver settings, for ``print``."""
@@ -264,8 +269,14 @@ class _ImplicitGradient(torch.autograd.Function):
         return image.view_as(image)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        # Not once_differentiable: it says nothing where the incoming gradient is a constant, and the solution y, which
+        # depends on all that f does, would pass for one too.
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the implicit gradient cannot be differentiated again (create_graph=True): use gradient='phantom' or "
+                "record the iterations"
+            )
         image, root = ctx.saved_tensors
         with torch.enable_grad():
             y = ctx.solve(image, root, gradient)
@@ -277,6 +288,30 @@ def _resolution(dtype: torch.dtype, device: torch.device) -> torch.dtype:
     if dtype == torch.float64 or not torch.is_autocast_enabled(device.type):
         return dtype
     return max(dtype, torch.get_autocast_dtype(device.type), key=lambda kind: torch.finfo(kind).eps)
+
+
+def _users_level() -> int:
+    """``stacklevel`` at which the caller's warning points out of torch and this package, at the user's line."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("torch", "ufm"):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _checked(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """f, whose values are looked at: the solvers take them for floating-point tensors of the shape of z."""
+    if not callable(f):
+        raise TypeError(f"f must be a map of tensors, got {f!r}")
+
+    def checked(z: Tensor) -> Tensor:
+        image: Any = f(z)
+        if not isinstance(image, Tensor) or not image.is_floating_point():
+            raise TypeError(f"f must return a floating-point tensor, got {_describe(image)}")
+        if image.shape != z.shape:
+            raise ValueError(f"f must keep the shape of z, {tuple(z.shape)}, but returned {tuple(image.shape)}")
+        return image
+
+    return checked
 
 
 def _describe(value: Any) -> str:

@@ -32,6 +32,12 @@ BROYDEN_MEMORY = 24
 #: A difference is left out if its part orthogonal to the kept ones, or Broyden's denominator, is below this fraction.
 DEPENDENT = 1e-7
 
+#: A difference of residuals is rounding when it is below this many times the epsilon of f, relative to f(z).
+ROUNDING = 2.0
+
+#: A sample has run away when |f(z)| is this many times what it was at the start and the large residuals since.
+RUNAWAY = 100.0
+
 #: An accelerated iterate is lost when its residual is this many times the best one.
 GROWTH = 10.0
 
@@ -57,7 +63,8 @@ class FixedPoint:
 
     Attributes:
         z: last iterate, shape and dtype of ``z0``.
-        residuals: ``|f(z) - z| / |f(z)|`` at the returned ``z``, shape (batch,); 0 where ``f(z) = z = 0``.
+        residuals: ``|f(z) - z| / |f(z)|`` at the returned ``z``, shape (batch,); 0 where ``f(z) = z = 0``. Of a sample
+            that has run away, see :class:`_State`, more.
         steps: evaluations of ``f`` until the sample stopped, shape (batch,), integer.
         converged: residual finite and at most the tolerance, shape (batch,).
         dtype: in which ``f`` returned its values.
@@ -80,7 +87,14 @@ class Solver(Protocol):
 
 
 class _State:
-    """Iterates as (batch, n) rows, and which samples are still active."""
+    """Iterates as (batch, n) rows, and which samples are still active.
+
+    Where there is no fixed point iterates run away, as of ``f(z) = z + b``, and a residual that stays what it was
+    becomes small beside them. So let m be the largest of ``|z_0|``, ``|f(z_0)|`` and the residuals ``|f(z_k) - z_k|``
+    above ``|f(z_k)|/100``: the size that residuals are relative to is at most ``100 m``, and no residual beyond it
+    counts as smaller than the rounding of f(z). What this asks of a fixed point farther than 100 m is a smaller
+    residual.
+    """
 
     def __init__(self, f: Map, z0: Tensor, tol: float, relative: Relative | None) -> None:
         self.f, self.shape, self.dtype, self.tol, self.relative = f, z0.shape, z0.dtype, tol, relative
@@ -88,7 +102,8 @@ class _State:
         self.z = rows.to(torch.promote_types(z0.dtype, torch.float32), copy=True)
         self.batch = self.num_active = len(rows)
         self.residuals = torch.full((self.batch,), torch.inf, dtype=self.z.dtype, device=z0.device)
-        self.norm = self.residuals
+        self.norm = self.size = self.residuals
+        self.largest = torch.linalg.vector_norm(self.z, dim=1)
         self.tiny = torch.finfo(self.z.dtype).tiny
         self.count = 0
         self.steps = torch.zeros(self.batch, dtype=torch.long, device=z0.device)
@@ -108,13 +123,20 @@ class _State:
         image = image.reshape(self.z.shape).to(self.z.dtype)
         residual = image - self.z
         self.norm = torch.linalg.vector_norm(residual, dim=1)
-        if self.relative is None:
-            # The floor makes the residual of f(0) = 0 zero instead of 0/0.
-            residuals = self.norm / torch.linalg.vector_norm(image, dim=1).clamp_min_(self.tiny)
-        else:
-            residuals = self.relative(self.z, image)
+        # The floor makes the residual of f(0) = 0 zero instead of 0/0.
+        self.size = torch.linalg.vector_norm(image, dim=1).clamp_min_(self.tiny)
+        if not self.count:
+            self.largest = torch.maximum(self.largest, self.size)
+        # A small part of a far f(z) says nothing of the problem: it may be rounding.
+        self.largest = torch.where(self.norm > self.size / RUNAWAY, self.largest.maximum(self.norm), self.largest)
+        residuals = self.norm / self.size if self.relative is None else self.relative(self.z, image)
         self.count += 1
         met = residuals <= self.tol
+        if self.relative is None and bool(met.any()):
+            bound = RUNAWAY * self.largest
+            rounding = torch.finfo(self.seen).eps * self.size
+            residuals = torch.where(self.size <= bound, residuals, torch.maximum(self.norm, rounding) / bound)
+            met = residuals <= self.tol
         if self.all_active:
             self.residuals = residuals
             if not bool(met.any()):
@@ -134,6 +156,10 @@ class _State:
     def done(self) -> bool:
         """No sample is active."""
         return self.num_active == 0
+
+    def resolves(self, change: Tensor) -> Tensor:
+        """Whether norms (batch, 1) of differences of residuals are more than the rounding of f(z)."""
+        return change > ROUNDING * torch.finfo(self.seen).eps * self.size[:, None]
 
     def move(self, z: Tensor) -> None:
         """Set the iterates of the active samples."""
@@ -245,7 +271,7 @@ def anderson(f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relative 
         q = _minus(q, second, residual_basis)
         p = _minus(image - previous_image, first + second, image_basis)
         kept = torch.linalg.vector_norm(q, dim=1, keepdim=True)
-        usable = kept > DEPENDENT * length
+        usable = (kept > DEPENDENT * length) & state.resolves(length)
         q, p = q / kept, p / kept
         if not bool(usable.all()):
             q, p = torch.where(usable, q, 0.0), torch.where(usable, p, 0.0)
@@ -312,9 +338,10 @@ def broyden(f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relative |
             all_vs[:, slot] = 0
         v = _minus(-step, -_rows_times(us, step), vs)
         denominator = torch.linalg.vecdot(v, change)[:, None]
-        size = torch.linalg.vector_norm(v, dim=1) * torch.linalg.vector_norm(change, dim=1)
-        # No update where the secant condition is degenerate: frozen samples, exact repetitions, overflow.
-        usable = denominator.abs() > DEPENDENT * size[:, None]
+        length = torch.linalg.vector_norm(change, dim=1, keepdim=True)
+        size = torch.linalg.vector_norm(v, dim=1, keepdim=True) * length
+        # No update where the secant condition is degenerate: frozen samples, repetitions, overflow.
+        usable = (denominator.abs() > DEPENDENT * size) & state.resolves(length)
         u = _minus(step + change, _rows_times(vs, change), us)
         u = u / denominator
         if not bool(usable.all()):
