@@ -114,6 +114,31 @@ def test_penalty_generator_dtypes_and_edge_cases():
         jacobian_penalty(f, z, probes=0)
 
 
+@pytest.mark.parametrize("function", [jacobian_penalty, spectral_radius])
+@pytest.mark.parametrize(
+    ("f", "z", "error", "message"),
+    [
+        (3, torch.zeros(2, 3), TypeError, "f must be a map of tensors, got 3"),
+        (lambda z: z[:, :2], torch.zeros(2, 3), ValueError, r"keep the shape of z, \(2, 3\), but returned \(2, 2\)"),
+        (lambda z: z.sum(), torch.zeros(2, 3), ValueError, r"keep the shape of z, \(2, 3\), but returned \(\)"),
+        (lambda z: (z > 0).long(), torch.zeros(2, 3), TypeError, "f must return a floating-point tensor"),
+        (lambda z: 1.0, torch.zeros(2, 3), TypeError, "f must return a floating-point tensor, got 1.0"),
+        (lambda z: z, [[1.0]], TypeError, r"z must be a floating-point tensor, got \[\[1.0\]\]"),
+        (lambda z: z, torch.zeros(2, 3, dtype=torch.long), TypeError, "floating-point tensor, got .*torch.int64"),
+        (lambda z: z, torch.tensor(1.0), ValueError, r"z must have a batch dimension, got shape \(\)"),
+    ],
+)
+def test_bad_maps_and_points(function, f, z, error, message):
+    with pytest.raises(error, match=message):
+        function(f, z)
+
+
+def test_samples_of_one_number():
+    z = draw(0, 5)
+    torch.testing.assert_close(jacobian_penalty(lambda z: 0.3 * z, z), torch.tensor(0.09, dtype=torch.float64))
+    torch.testing.assert_close(spectral_radius(lambda z: -0.3 * z, z), torch.full((5,), 0.3, dtype=torch.float64))
+
+
 class TestSpectralRadius:
     @PROPERTY
     @given(seed=st.integers(0, 10**6), dim=st.integers(1, 6))

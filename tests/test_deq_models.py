@@ -24,8 +24,17 @@ from ufm.deq.cells import (
     ResidualConvCell,
     conv_norm_bound,
 )
-from ufm.deq.models import UntiedNetwork, _pool, matched_width, parameter_counts
-from ufm.deq.resnet import BasicBlock
+from ufm.deq.models import (
+    DEQNetwork,
+    ResNet18,
+    UnrolledNetwork,
+    UntiedNetwork,
+    _pool,
+    check_options,
+    matched_width,
+    parameter_counts,
+)
+from ufm.deq.resnet import BasicBlock, ResNet18Encoder
 
 SHAPES = {"image": (1, 9, 8), "colour": (3, 8, 8), "signal": (1, 13)}
 WIDTH = {"resnet18": 4}
@@ -570,12 +579,96 @@ def test_learns(name, steps, options):
         ({"name": "conv-deq", "cell": "monotone"}, ValueError, "cell must be one of 'residual', 'contractive'"),
         ({"name": "conv-deq", "rho": 0.5}, ValueError, "rho must not be given with cell = 'residual'"),
         ({"name": "conv-deq", "blocks": -1}, ValueError, "blocks must be an integer >= 0, got -1"),
-        ({"deq": DEQ(), "tol": 1e-3}, ValueError, "tol must not be given together with deq"),
+        ({"deq": DEQ(), "tol": 1e-3}, ValueError, "tol must not be given together with deq, got 0.001"),
+        ({"deq": 3}, TypeError, "deq must be a ufm.deq.DEQ or None, got 3"),
+        ({"name": "resnet18", "deq": "anderson"}, TypeError, "deq must be a ufm.deq.DEQ or None, got 'anderson'"),
+        ({"name": "deq", "depth": 3}, ValueError, "depth must not be given .* on_failure; got 3"),
+        ({"name": "conv-deq", "gamma": 0.5}, ValueError, "gamma must not be given with cell = 'residual'.*got 0.5"),
     ],
 )
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         build_model(**{"name": "deq", "dataset_shape": (1, 8, 8), "num_classes": 3, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("deq", {"foo": 1}, ValueError, "foo must not be given for 'deq': its options are width, dim, rho, .*; got 1"),
+        ("mlp", {}, ValueError, "name must be one of"),
+        ("deq", {"rho": 1}, ValueError, r"rho must lie in \[0, 1\), got 1"),
+        ("unrolled", {"start": "random"}, ValueError, "start must be one of"),
+        ("feedforward", {"gamma": 2}, ValueError, r"gamma must lie in \[0, 1\], got 2"),
+        ("untied", {"activation": "gelu"}, ValueError, "activation must be one of"),
+        ("explicit", {"dim": 0}, ValueError, "dim must be an integer >= 1"),
+        ("conv-untied", {"depth": 0}, ValueError, "depth must be an integer >= 1"),
+        ("conv-deq", {"blocks": -1}, ValueError, "blocks must be an integer >= 0"),
+        ("resnet18", {"width": 0}, ValueError, "width must be an integer >= 1"),
+        ("resnet18", {"solver": "newton"}, ValueError, "solver must be one of"),
+        ("conv-deq", {"cell": "contractive", "rho": "half"}, TypeError, "rho must be a real number"),
+    ],
+)
+def test_options_are_checked_without_data(name, options, error, message):
+    with pytest.raises(error, match=message):
+        check_options(name, options)
+
+
+def test_options_that_pass_the_check_build():
+    for name, options in VARIANTS:
+        check_options(name, options)
+    options = {"cell": "contractive", "rho": 0.5, "blocks": 1, "max_steps": 3, "width": 4}
+    check_options("conv-deq", options)
+    assert build_model("conv-deq", (1, 8, 8), 3, **options).deq.max_steps == 3
+    assert options == {"cell": "contractive", "rho": 0.5, "blocks": 1, "max_steps": 3, "width": 4}
+
+
+LINEAR = nn.Linear(4, 3)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: DEQNetwork(1, LINEAR, LINEAR, DEQ()), TypeError, "encoder must be a torch.nn.Module, got 1"),
+        (lambda: DEQNetwork(LINEAR, 2, LINEAR, DEQ()), TypeError, "cell must be a torch.nn.Module, got 2"),
+        (
+            lambda: DEQNetwork(LINEAR, LINEAR, nn.ReLU(), DEQ()),
+            TypeError,
+            "classifier must be a torch.nn.Linear, got Re",
+        ),
+        (lambda: DEQNetwork(LINEAR, LINEAR, LINEAR, 4), TypeError, "deq must be a ufm.deq.DEQ, got 4"),
+        (lambda: LinearDEQNetwork(4, 3, dim=2, width=5, rho=0.5, deq=None), TypeError, "a ufm.deq.DEQ, got None"),
+        (lambda: UnrolledNetwork(LINEAR, LINEAR, LINEAR, 0), ValueError, "depth must be an integer >= 1"),
+        (lambda: UnrolledNetwork(LINEAR, None, LINEAR, 2), TypeError, "cell must be a torch.nn.Module, got None"),
+        (lambda: UntiedNetwork(LINEAR, 3, LINEAR), TypeError, "cells must be a sequence of modules, got 3"),
+        (lambda: UntiedNetwork(LINEAR, [LINEAR, 3], LINEAR), TypeError, r"cells\[1\] must be a torch.nn.Module, got 3"),
+        (lambda: ResNet18(None, LINEAR), TypeError, "encoder must be a torch.nn.Module, got None"),
+        (lambda: ExplicitNetwork(4, 3, dim=2, width=5, dtype=torch.half), ValueError, "dtype must be torch.float32 or"),
+        (lambda: ResNet18Encoder(1, 3, 4, None), ValueError, "ndim must be an integer between 1 and 2, got 3"),
+        (lambda: ResNet18Encoder(1, 2, 0, None), ValueError, "width must be an integer >= 1, got 0"),
+        (lambda: ResidualConvCell(4, 0, None), ValueError, "ndim must be an integer between 1 and 2, got 0"),
+        (lambda: ContractiveConvCell(4, (3, 3, 3), 0.5, "zero", "relu", 1), ValueError, r"2 entries.*got \(3, 3, 3\)"),
+        (
+            lambda: ContractiveConvCell(4, (3, 0), 0.5, "zero", "relu", 1),
+            ValueError,
+            r"size\[1\] must be an integer >= 1",
+        ),
+        (lambda: ContractiveConvCell(0, (3,), 0.5, "zero", "relu", 1), ValueError, "channels must be an integer >= 1"),
+        (lambda: FreeCell(0, "tanh", 1, None), ValueError, "dim must be an integer >= 1"),
+        (
+            lambda: conv_norm_bound(torch.ones(2, 2, 3), (4,), 0),
+            ValueError,
+            "iterations must be an integer >= 1, got 0",
+        ),
+        (lambda: conv_norm_bound(torch.ones(2, 2, 3), (4, 4)), ValueError, r"kernel must have shape .*got \(2, 2, 3\)"),
+        (lambda: conv_norm_bound(torch.ones(2, 2, 3, 3, 3), (4, 4, 4)), ValueError, "size must have 1 or 2 entries"),
+        (lambda: conv_norm_bound(torch.ones(2, 2, 3), 4), TypeError, "size must be a sequence of integers, got 4"),
+        (lambda: conv_norm_bound([1.0], (4,)), TypeError, "kernel must be a tensor"),
+        (lambda: conv_norm_bound(torch.ones(2, 2, 3).long(), (4,)), ValueError, "kernel must be in .*got torch.int64"),
+    ],
+)
+def test_bad_parts(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
 
 
 def test_example_of_the_readme(capsys):

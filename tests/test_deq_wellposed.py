@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ufm.deq import SpectralBound
+from ufm.deq import Monotone, SpectralBound
 from ufm.deq.wellposed import PARAMETRISATIONS, cayley_contraction, normalised_contraction, spectral_norm
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -21,6 +21,21 @@ def draw(seed: int, *shape: int) -> torch.Tensor:
 
 def orthogonal(seed: int, dim: int) -> torch.Tensor:
     return torch.linalg.qr(draw(seed, dim, dim))[0]
+
+
+def largest_singular_value(a: torch.Tensor) -> float:
+    """Far below the rounding of the dtype: float32 in double, float64 by the power method in 40 digits."""
+    if a.dtype == torch.float32:
+        return float(torch.linalg.svdvals(a.double())[0])
+    import mpmath
+
+    with mpmath.workdps(40):
+        m = mpmath.matrix(a.tolist())
+        v = mpmath.matrix(torch.linalg.svd(a)[2][0].tolist())
+        for _ in range(2):
+            v = m.T * (m * v)
+            v /= mpmath.norm(v)
+        return float(mpmath.norm(m * v))
 
 
 ADVERSARIAL = {
@@ -56,6 +71,22 @@ class TestBound:
             a = bound()
         assert torch.isfinite(a).all()
         assert float(torch.linalg.svdvals(a)[0]) <= 0.9 * (1 + 1e-13)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_in_rounded_arithmetic(self, parametrisation, dtype):
+        """Normalised: at most rho, without a tolerance; Cayley: up to a few eps."""
+        worst = 0.0
+        for seed in range(60):
+            dim, rho = 1 + seed % 20, (0.3, 0.9, 0.999)[seed % 3]
+            bound = SpectralBound(dim, rho, parametrisation=parametrisation, dtype=dtype)
+            scale = 10.0 ** (seed % 7)
+            weight = {0: draw(seed, dim, dim), 1: torch.outer(draw(seed, dim), draw(seed + 1, dim))}.get(seed % 4)
+            with torch.no_grad():
+                bound.weight.copy_(orthogonal(seed, dim) if weight is None else scale * weight)
+                worst = max(worst, largest_singular_value(bound()) / rho - 1)
+        eps = torch.finfo(dtype).eps
+        assert worst <= (0 if parametrisation == "normalised" else 8 * eps)
+        assert worst > -50 * eps
 
     def test_starts(self, parametrisation):
         identity = SpectralBound(5, 0.4, "identity", parametrisation=parametrisation)()
@@ -134,6 +165,47 @@ def test_a_wrong_parametrisation_is_caught():
         torch.testing.assert_close(wanted / wanted.norm().clamp_min(1), normalised_contraction(wanted))
     assert float(torch.linalg.svdvals(3 * wanted)[0]) > 1
     assert float(torch.linalg.svdvals(cayley_contraction(3 * wanted))[0]) == pytest.approx(0.6)
+
+
+def test_monotone_constant_up_to_the_rounding_that_is_documented():
+    """A large singular B: float32 loses the constant, by no more than the docstring says; float64 keeps it."""
+    m, losses = 1e-3, {}
+    for dtype in (torch.float32, torch.float64):
+        monotone = Monotone(20, m, dtype=dtype)
+        with torch.no_grad():
+            monotone.symmetric.copy_(1000 * draw(0, 20, 10) @ draw(1, 10, 20) / 20)
+            monotone.skew.mul_(1000)
+            a = monotone().double()
+            b, c = monotone.symmetric.double(), monotone.skew.double()
+        least = float(torch.linalg.eigvalsh(torch.eye(20, dtype=torch.float64) - (a + a.T) / 2)[0])
+        losses[dtype] = m - least
+        size = float(spectral_norm(b) ** 2 + spectral_norm(c - c.T) + 1)
+        assert losses[dtype] <= torch.finfo(dtype).eps * size
+    assert losses[torch.float32] > m, "here the loss is the whole constant"
+    assert losses[torch.float64] < 1e-3 * m
+
+
+@pytest.mark.parametrize("function", [spectral_norm, cayley_contraction, normalised_contraction])
+@pytest.mark.parametrize(
+    ("matrix", "error", "message"),
+    [
+        ([[1.0]], TypeError, r"matrix must be a tensor, got \[\[1.0\]\]"),
+        (torch.ones(2, 2, dtype=torch.long), ValueError, "in torch.float32 or torch.float64, got .* in torch.int64"),
+        (torch.ones(2, 2, dtype=torch.half), ValueError, "in torch.float32 or torch.float64, got .* in torch.float16"),
+        (torch.ones(2), ValueError, r"matrix must be of shape \(m, n\).*got shape \(2,\)"),
+        (torch.ones(2, 0), ValueError, r"m, n >= 1, .*got shape \(2, 0\)"),
+    ],
+)
+def test_bad_matrix(function, matrix, error, message):
+    with pytest.raises(error, match=message):
+        function(matrix)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.int64, "float32", None])
+def test_bad_dtype(dtype):
+    for build in (lambda: SpectralBound(3, 0.5, dtype=dtype), lambda: Monotone(3, dtype=dtype)):
+        with pytest.raises(ValueError, match=r"dtype must be torch.float32 or torch.float64, got"):
+            build()
 
 
 @pytest.mark.parametrize(

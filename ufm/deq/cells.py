@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ufm._validation import fraction, integer, one_of, real
-from ufm.deq.wellposed import STARTS, SpectralBound
+from ufm.deq.wellposed import STARTS, SpectralBound, check_dtype
 
 __all__ = [
     "ACTIVATIONS",
@@ -76,6 +76,12 @@ class DenseCell(nn.Module):
         rho: spectral bound in [0, 1).
         start: ``"identity"`` (A = rho I) or ``"zero"``.
         activation, gamma: phi, see :class:`Activation`; gamma = 0 is the linear cell.
+        dtype: float64 or float32.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Source: Banach 1922 for the fixed point of a contraction; :class:`SpectralBound` for A.
     """
 
     def __init__(
@@ -97,13 +103,20 @@ class FreeCell(nn.Module):
     Args:
         dim: d.
         activation, gamma: phi, see :class:`Activation`.
-        generator: source of the start, an orthogonal V (Saxe, McClelland, Ganguli 2014).
+        generator: source of the start, an orthogonal V.
+        dtype: float64 or float32.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Source: Saxe, McClelland, Ganguli 2014, for the start.
     """
 
     def __init__(
-        self, dim: int, activation: str, gamma: Any, generator: torch.Generator, dtype: torch.dtype = torch.float64
+        self, dim: Any, activation: str, gamma: Any, generator: torch.Generator, dtype: torch.dtype = torch.float64
     ) -> None:
         super().__init__()
+        dim, dtype = integer("dim", dim, minimum=1), check_dtype(dtype)
         q, r = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=dtype))
         self.weight = nn.Parameter(q * r.diagonal().sign())
         self.activation = Activation(activation, gamma)
@@ -117,25 +130,49 @@ class FreeCell(nn.Module):
 
 
 def conv_class(ndim: int) -> type[nn.Conv1d] | type[nn.Conv2d]:
-    """``Conv1d`` for signals (ndim 1), ``Conv2d`` for images (ndim 2)."""
-    return (nn.Conv1d, nn.Conv2d)[ndim - 1]
+    """``Conv1d`` for signals (ndim 1), ``Conv2d`` for images (ndim 2); ValueError for another ndim."""
+    return (nn.Conv1d, nn.Conv2d)[integer("ndim", ndim, minimum=1, maximum=2) - 1]
+
+
+def _check_size(size: Any) -> tuple[int, ...]:
+    """The spatial size of a signal or an image."""
+    if isinstance(size, str | bytes) or not isinstance(size, Sequence):
+        raise TypeError(f"size must be a sequence of integers, got {size!r}")
+    if len(size) not in (1, 2):
+        raise ValueError(f"size must have 1 or 2 entries, (length) or (height, width), got {tuple(size)}")
+    return tuple(integer(f"size[{i}]", n, minimum=1) for i, n in enumerate(size))
 
 
 def conv_norm_bound(kernel: Tensor, size: Sequence[int], iterations: int = GRAM_ITERATIONS) -> Tensor:
     """Upper bound of the spectral norm of a multi-channel convolution, stride 1, zero or circular padding.
 
-    On a torus, convolution is block diagonal in the Fourier basis, with a c_out x c_in matrix a frequency (Sedghi,
-    Gupta, Long 2019). A zero-padded convolution is a restriction of the one on a torus larger by the kernel less one,
-    so the largest norm of those matrices bounds its norm. They are bounded by
+    On a torus, convolution is block diagonal in the Fourier basis, with a c_out x c_in matrix a frequency. A
+    zero-padded convolution is a restriction of the one on a torus larger by the kernel less one, so the largest norm of
+    those matrices bounds its norm. They are bounded by
     ``|M|_2 <= |(M^* M)^{2^{t-1}}|_F^{1/2^t}``, at most ``min(c_in, c_out)^{1/2^{t+1}}`` times too large: differentiable
-    without kinks at ties, and matrix products only (Gram iteration; Delattre et al. 2023).
+    without kinks at ties, and matrix products only (Gram iteration).
 
     Args:
-        kernel: shape (c_out, c_in, k) or (c_out, c_in, k, k).
+        kernel: shape (c_out, c_in, k) or (c_out, c_in, k, k), float32 or float64.
         size: spatial size of the input; the bound holds for smaller inputs with zero padding too.
         iterations: t >= 1.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Source: Sedghi, Gupta, Long 2019, for the blocks; Delattre et al. 2023 for the iteration.
     """
-    torus = [n + k - 1 for n, k in zip(size, kernel.shape[2:], strict=True)]
+    iterations = integer("iterations", iterations, minimum=1)
+    sides = _check_size(size)
+    if not isinstance(kernel, Tensor):
+        raise TypeError(f"kernel must be a tensor, got {kernel!r}")
+    if kernel.ndim != 2 + len(sides) or not kernel.numel():
+        raise ValueError(
+            f"kernel must have shape (c_out, c_in{', k' * len(sides)}) for size = {sides}, got {tuple(kernel.shape)}"
+        )
+    if kernel.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"kernel must be in torch.float32 or torch.float64, got {kernel.dtype}")
+    torus = [n + k - 1 for n, k in zip(sides, kernel.shape[2:], strict=True)]
     # The bound is homogeneous; of a kernel of order 1 no square overflows.
     scale = kernel.detach().abs().amax().clamp_min(torch.finfo(kernel.dtype).tiny)
     # Half of the frequencies: the others' matrices are conjugates of these, as the kernel is real.
@@ -174,11 +211,17 @@ class ContractiveConvCell(nn.Module):
         rho: in [0, 1).
         start: ``"identity"`` (M picks the pixel itself, A = rho I) or ``"zero"``.
         activation, gamma: phi, see :class:`Activation`.
+        dtype: float32 or float64.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Source: Miyato et al. 2018 for dividing by the norm, there of the kernel as a matrix; :func:`conv_norm_bound`.
     """
 
     def __init__(
         self,
-        channels: int,
+        channels: Any,
         size: Sequence[int],
         rho: Any,
         start: str,
@@ -187,7 +230,8 @@ class ContractiveConvCell(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.size = tuple(size)
+        channels, dtype = integer("channels", channels, minimum=1), check_dtype(dtype)
+        self.size = _check_size(size)
         self.rho = fraction("rho", rho)
         self.activation = Activation(activation, gamma)
         weight = torch.zeros(channels, channels, *(KERNEL,) * len(self.size), dtype=dtype)
@@ -211,19 +255,26 @@ class ContractiveConvCell(nn.Module):
 class ResidualConvCell(nn.Module):
     """``f(z) = n_3(relu(z + n_2(h + C_2 n_1(relu(C_1 z)))))`` with group norms n_i and 3-wide convolutions C_i.
 
-    The residual block of multiscale DEQs (Bai, Koltun, Kolter 2020), at one scale. It starts nearly constant, with one
+    The residual block of multiscale DEQs, at one scale. It starts nearly constant, with one
     fixed point; nothing keeps it so in training, where ``info`` says whether fixed points were found.
 
     Args:
         channels: c.
         ndim: spatial dimensions, 1 or 2.
         generator: source of the kernels at the start.
+        dtype: float32 or float64.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Source: Bai, Koltun, Kolter 2020, Multiscale Deep Equilibrium Models.
     """
 
     def __init__(
-        self, channels: int, ndim: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+        self, channels: Any, ndim: Any, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
+        channels, dtype = integer("channels", channels, minimum=1), check_dtype(dtype)
         conv = conv_class(ndim)
         self.conv1, self.conv2 = (
             conv(channels, channels, KERNEL, padding="same", bias=False, dtype=dtype) for _ in range(2)
@@ -245,5 +296,14 @@ class ResidualConvCell(nn.Module):
 
 
 def group_norm(channels: int, dtype: torch.dtype) -> nn.GroupNorm:
-    """Group norm in up to 8 groups of equal size: unlike batch norm it acts on each sample by itself."""
+    """Group norm in up to 8 groups of equal size: unlike batch norm it acts on each sample by itself.
+
+    Args:
+        channels: width of a network, >= 1.
+
+    Raises:
+        TypeError, ValueError: it is no integer >= 1; the message calls it width.
+
+    Source: Wu and He 2018, Group Normalization.
+    """
     return nn.GroupNorm(math.gcd(8, integer("width", channels, minimum=1)), channels, dtype=dtype)

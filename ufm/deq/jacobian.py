@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ufm._validation import integer
+from ufm.deq.layer import _checked, _describe
 
 __all__ = ["jacobian_penalty", "spectral_radius"]
 
@@ -31,12 +34,14 @@ def jacobian_penalty(f: Map, z: Tensor, *, probes: int = 1, generator: torch.Gen
         Scalar, differentiable in what ``f`` closes over where gradients are recorded. 0 for an empty batch.
 
     Raises:
-        TypeError, ValueError: ``probes`` is not an integer >= 1.
+        TypeError, ValueError: ``f`` is no map or returns something else than a floating-point tensor of the shape of
+            ``z``, ``z`` is not a floating-point tensor with a batch dimension, ``probes`` is not an integer >= 1.
 
     Source: Bai, Koltun, Kolter 2021, Stabilizing Equilibrium Models by Jacobian Regularization, equation (7);
     Hutchinson 1989.
     """
-    probes = integer("probes", probes, minimum=1)
+    probes, f = integer("probes", probes, minimum=1), _checked(f)
+    _check_point(z)
     record = torch.is_grad_enabled()
     with torch.enable_grad():
         root = z.detach().requires_grad_()
@@ -65,24 +70,33 @@ def spectral_radius(f: Map, z: Tensor, *, steps: int = 100, generator: torch.Gen
         Shape (batch,), without gradient; 0 where J is nilpotent on the way.
 
     Raises:
-        TypeError, ValueError: ``steps`` is not an integer >= 2.
+        TypeError, ValueError: as :func:`jacobian_penalty`, or ``steps`` is not an integer >= 2.
 
     Source: Bai, Koltun, Kolter 2021, section 3, for its use; von Mises and Pollaczek-Geiringer 1929.
     """
-    steps = integer("steps", steps, minimum=2)
+    steps, f = integer("steps", steps, minimum=2), _checked(f)
+    _check_point(z)
     half = steps // 2
+    samples = (len(z), math.prod(z.shape[1:]))
     with torch.enable_grad():
         root = z.detach().requires_grad_()
         image = f(root)
         vector = torch.randn(z.shape, generator=generator, dtype=image.dtype, device=z.device)
         growth = torch.zeros(len(z), dtype=torch.promote_types(z.dtype, torch.float32), device=z.device)
         for step in range(steps):
-            norm = torch.linalg.vector_norm(vector.flatten(1), dim=1).to(growth.dtype)
+            norm = torch.linalg.vector_norm(vector.reshape(samples), dim=1).to(growth.dtype)
             unit = vector / norm.clamp_min(torch.finfo(vector.dtype).tiny).view(-1, *(1,) * (z.ndim - 1))
             vector = _pull_back(image, root, unit.to(image.dtype), False, step < steps - 1).to(image.dtype)
             if step >= half:
-                growth += torch.linalg.vector_norm(vector.flatten(1), dim=1).to(growth.dtype).log()
+                growth += torch.linalg.vector_norm(vector.reshape(samples), dim=1).to(growth.dtype).log()
     return (growth / (steps - half)).exp()
+
+
+def _check_point(z: Any) -> None:
+    if not isinstance(z, Tensor) or not z.is_floating_point():
+        raise TypeError(f"z must be a floating-point tensor, got {_describe(z)}")
+    if z.ndim < 1:
+        raise ValueError(f"z must have a batch dimension, got shape {tuple(z.shape)}")
 
 
 def _pull_back(image: Tensor, root: Tensor, vector: Tensor, create: bool, retain: bool) -> Tensor:

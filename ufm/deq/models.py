@@ -17,7 +17,7 @@ The last one is the deep linear network of the theory, with L + 2 factors, when 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ufm._validation import integer, one_of
-from ufm.deq.cells import ContractiveConvCell, DenseCell, FreeCell, ResidualConvCell, conv_class, group_norm
+from ufm._validation import fraction, integer, one_of
+from ufm.deq.cells import (
+    ACTIVATIONS,
+    Activation,
+    ContractiveConvCell,
+    DenseCell,
+    FreeCell,
+    ResidualConvCell,
+    conv_class,
+    group_norm,
+)
 from ufm.deq.layer import DEQ, Info
 from ufm.deq.resnet import BasicBlock, ResNet18Encoder, draw_kernels
-from ufm.deq.wellposed import SpectralBound
+from ufm.deq.wellposed import STARTS, SpectralBound, check_dtype
 
 __all__ = [
     "MODELS",
@@ -44,6 +53,7 @@ __all__ = [
     "UnrolledNetwork",
     "UntiedNetwork",
     "build_model",
+    "check_options",
     "matched_width",
     "parameter_counts",
 ]
@@ -132,6 +142,7 @@ class ExplicitNetwork(nn.Module):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        check_dtype(dtype)
         p = integer("num_inputs", num_inputs, minimum=1)
         k = integer("num_classes", num_classes, minimum=2)
         d = integer("dim", dim, minimum=1)
@@ -178,6 +189,7 @@ class LinearDEQNetwork(nn.Module):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        _of_kind("deq", deq, DEQ)
         explicit = ExplicitNetwork(num_inputs, num_classes, dim=dim, width=width, seed=seed, dtype=dtype)
         self.encoder, self.classifier = explicit.encoder, explicit.classifier
         self.equilibrium = SpectralBound(dim, rho, start, dtype=dtype)
@@ -250,11 +262,15 @@ class DEQNetwork(nn.Module):
         cell: h to the map f, see :mod:`ufm.deq.cells`.
         classifier: W.
         deq: solver of the fixed point.
+
+    Raises:
+        TypeError: an argument is not what it should be; the message names it.
     """
 
     def __init__(self, encoder: nn.Module, cell: nn.Module, classifier: nn.Linear, deq: DEQ) -> None:
         super().__init__()
-        self.encoder, self.cell, self.classifier, self.deq = encoder, cell, classifier, deq
+        _check_parts(encoder=encoder, cell=cell, classifier=classifier)
+        self.encoder, self.cell, self.classifier, self.deq = encoder, cell, classifier, _of_kind("deq", deq, DEQ)
 
     def forward(self, inputs: Tensor) -> Output:
         """Forward pass on a batch."""
@@ -271,10 +287,14 @@ class UnrolledNetwork(nn.Module):
     Args:
         encoder, cell, classifier: as of :class:`DEQNetwork`.
         depth: L >= 1.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
     """
 
     def __init__(self, encoder: nn.Module, cell: nn.Module, classifier: nn.Linear, depth: Any) -> None:
         super().__init__()
+        _check_parts(encoder=encoder, cell=cell, classifier=classifier)
         self.encoder, self.cell, self.classifier = encoder, cell, classifier
         self.depth = integer("depth", depth, minimum=1)
 
@@ -294,10 +314,17 @@ class UntiedNetwork(nn.Module):
     Args:
         encoder, classifier: as of :class:`DEQNetwork`.
         cells: f_1, ..., f_L.
+
+    Raises:
+        TypeError: an argument is not what it should be; the message names it.
     """
 
     def __init__(self, encoder: nn.Module, cells: Sequence[nn.Module], classifier: nn.Linear) -> None:
         super().__init__()
+        _check_parts(encoder=encoder, classifier=classifier)
+        if not isinstance(cells, Sequence | nn.ModuleList):
+            raise TypeError(f"cells must be a sequence of modules, got {cells!r}")
+        _check_parts(**{f"cells[{i}]": cell for i, cell in enumerate(cells)})
         self.encoder, self.cells, self.classifier = encoder, nn.ModuleList(cells), classifier
 
     def forward(self, inputs: Tensor) -> Output:
@@ -315,16 +342,33 @@ class ResNet18(nn.Module):
     Args:
         encoder: inputs to h.
         classifier: W.
+
+    Raises:
+        TypeError: an argument is not what it should be; the message names it.
     """
 
     def __init__(self, encoder: ResNet18Encoder, classifier: nn.Linear) -> None:
         super().__init__()
+        _check_parts(encoder=encoder, classifier=classifier)
         self.encoder, self.classifier = encoder, classifier
 
     def forward(self, inputs: Tensor) -> Output:
         """Forward pass on a batch."""
         h = self.encoder(inputs)
         return Output(self.classifier(h), h, h)
+
+
+def _of_kind(name: str, value: Any, kind: type[nn.Module]) -> Any:
+    """``value``, a module of a ``kind``; else TypeError naming the argument."""
+    if not isinstance(value, kind):
+        allowed = "a ufm.deq.DEQ" if kind is DEQ else f"a torch.nn.{kind.__name__}"
+        raise TypeError(f"{name} must be {allowed}, got {value!r}")
+    return value
+
+
+def _check_parts(**parts: Any) -> None:
+    for name, part in parts.items():
+        _of_kind(name, part, nn.Linear if name == "classifier" else nn.Module)
 
 
 def _pool(z: Tensor) -> Tensor:
@@ -414,27 +458,18 @@ def build_model(
         TypeError, ValueError: an argument is not what it should be, or an option that the model does not have; the
             message names it.
     """
-    known = _OPTIONS[one_of("name", name, MODELS)]
-    for option in options:
-        if option not in known and option not in _SOLVER:
-            raise ValueError(
-                f"{option} must not be given for {name!r}: its options are {', '.join([*known, *_SOLVER])}"
-            )
-    convolutional = name.startswith("conv") or name == "resnet18"
+    o, settings = _checked_options(name, options)
+    convolutional = _is_convolutional(name)
     shape = _input_shape(name, dataset_shape, convolutional)
     k, seed = integer("num_classes", num_classes, minimum=2), integer("seed", seed, minimum=0)
-    if dtype is None:
-        dtype = torch.float32 if convolutional else torch.float64
-    elif dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype!r}")
-    settings = {key: options.pop(key) for key in list(options) if key in _SOLVER}
+    dtype = (torch.float32 if convolutional else torch.float64) if dtype is None else check_dtype(dtype)
     if deq is None:
-        deq = DEQ(**{**_SOLVER, **settings})
-    elif settings:
-        raise ValueError(f"{next(iter(settings))} must not be given together with deq")
-    o = {**known, **options}
-    width = integer("width", o["width"], minimum=1)
-    depth = integer("depth", o.get("depth", 1), minimum=1)
+        deq = DEQ(**settings)
+    elif not isinstance(deq, DEQ):
+        raise TypeError(f"deq must be a ufm.deq.DEQ or None, got {deq!r}")
+    elif given := [key for key in _SOLVER if key in options]:
+        raise ValueError(f"{given[0]} must not be given together with deq, got {options[given[0]]!r}")
+    width, depth = o["width"], o.get("depth", 1)
     generator = torch.Generator().manual_seed(seed)
     if name == "resnet18":
         encoder = ResNet18Encoder(shape[0], len(shape) - 1, width, generator, dtype)
@@ -443,12 +478,7 @@ def build_model(
     cell_generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0]))
     base: nn.Module
     if convolutional:
-        if one_of("cell", o["cell"], CELLS) == "residual":
-            for option in options:
-                if option not in ("width", "blocks", "cell", "depth"):
-                    raise ValueError(f"{option} must not be given with cell = 'residual', which has no use for it")
-        blocks = integer("blocks", o["blocks"], minimum=0)
-        base = ConvEncoder(shape[0], len(shape) - 1, width, generator, dtype, blocks)
+        base = ConvEncoder(shape[0], len(shape) - 1, width, generator, dtype, o["blocks"])
         classifier = _classifier(width, k, generator, dtype)
         size = [math.ceil(n / 2) for n in shape[1:]]
 
@@ -457,7 +487,7 @@ def build_model(
                 return ResidualConvCell(width, len(size), cell_generator, dtype)
             return ContractiveConvCell(width, size, o["rho"], o["start"], o["activation"], o["gamma"], dtype)
     else:
-        d = max(16, k) if o["dim"] is None else integer("dim", o["dim"], minimum=1)
+        d = max(16, k) if o["dim"] is None else o["dim"]
         sizes: dict[str, Any] = {"dim": d, "width": width, "seed": seed, "dtype": dtype}
         if name == "linear-deq":
             return LinearDEQNetwork(math.prod(shape), k, rho=o["rho"], start=o["start"], deq=deq, **sizes)
@@ -476,6 +506,49 @@ def build_model(
     if name.endswith("unrolled"):
         return UnrolledNetwork(base, cell(), classifier, depth)
     return UntiedNetwork(base, [cell() for _ in range(depth)], classifier)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """See whether :func:`build_model` takes these options, names and values, for the model: it needs no data for that.
+
+    Args:
+        name: one of :data:`MODELS`.
+        options: as of :func:`build_model`.
+
+    Raises:
+        TypeError, ValueError: as :func:`build_model`.
+    """
+    DEQ(**_checked_options(name, options)[1])
+
+
+def _is_convolutional(name: str) -> bool:
+    return name.startswith("conv") or name == "resnet18"
+
+
+def _checked_options(name: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All options of the model, checked, and those of its solver, which :class:`DEQ` checks."""
+    known = _OPTIONS[one_of("name", name, MODELS)]
+    for option, value in options.items():
+        if option not in known and option not in _SOLVER:
+            allowed = ", ".join([*known, *_SOLVER])
+            raise ValueError(f"{option} must not be given for {name!r}: its options are {allowed}; got {value!r}")
+    o = {key: options.get(key, default) for key, default in known.items()}
+    for key, least in (("width", 1), ("depth", 1), ("blocks", 0), ("dim", 1)):
+        if key in o and not (key == "dim" and o[key] is None):
+            o[key] = integer(key, o[key], minimum=least)
+    if "cell" in o and one_of("cell", o["cell"], CELLS) == "residual":
+        for option in ("rho", "start", "activation", "gamma"):
+            if option in options:
+                raise ValueError(
+                    f"{option} must not be given with cell = 'residual', which has no use for it; "
+                    f"got {options[option]!r}"
+                )
+    if "rho" in o:
+        o["rho"] = fraction("rho", o["rho"])
+        one_of("start", o["start"], STARTS)
+    if "activation" in o:
+        Activation(one_of("activation", o["activation"], ACTIVATIONS), o["gamma"])
+    return o, {key: options.get(key, default) for key, default in _SOLVER.items()}
 
 
 def parameter_counts(model: nn.Module) -> dict[str, int]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ufm._validation import integer
 from ufm.deq.cells import conv_class
+from ufm.deq.wellposed import check_dtype
 
 __all__ = ["BasicBlock", "ResNet18Encoder", "draw_kernels"]
 
@@ -58,13 +61,21 @@ class ResNet18Encoder(nn.Module):
         ndim: spatial dimensions, 1 or 2.
         width: channels of the first stage, 64 in the paper; d = 8 width.
         generator: source of the kernels at the start, normal by He et al. 2015 (fan out).
+        dtype: float32 or float64.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Source: He et al. 2016, Deep Residual Learning, section 4.2 for the stem.
     """
 
     def __init__(
-        self, channels: int, ndim: int, width: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+        self, channels: Any, ndim: Any, width: Any, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
+        channels, width = integer("channels", channels, minimum=1), integer("width", width, minimum=1)
         conv, norm = conv_class(ndim), (nn.BatchNorm1d, nn.BatchNorm2d)[ndim - 1]
+        dtype = check_dtype(dtype)
         layers: list[nn.Module] = [
             conv(channels, width, 3, padding=1, bias=False, dtype=dtype),
             norm(width, dtype=dtype),
