@@ -8,6 +8,7 @@ import importlib.util
 import random
 import sys
 import tarfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from hypothesis import strategies as st
 
 from ufm.deq.data import (
     DATASETS,
+    NUM_CLASSES,
     DatasetFormatError,
     DatasetNotFoundError,
+    DatasetWarning,
     available_counts,
     digits,
     load_dataset,
@@ -30,6 +33,8 @@ from ufm.deq.data import (
 from ufm.deq.data import _formats as formats
 from ufm.deq.data import _load as loading
 
+#: The files written here are small: only tests of the warning look at it.
+pytestmark = pytest.mark.filterwarnings("ignore::ufm.deq.data.DatasetWarning")
 ALL = available_counts("digits", split="all")
 
 
@@ -167,6 +172,9 @@ class TestFashionMnist:
     def test_real(self):
         if not loading.DEBIAN.is_dir():
             pytest.skip("Debian's package dataset-fashion-mnist is not installed")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DatasetWarning)
+            assert load_dataset("fashion-mnist", split="all").counts == (7000,) * 10
         assert available_counts("fashion-mnist", split="train") == (6000,) * 10
         assert available_counts("fashion-mnist", split="test") == (1000,) * 10
         data = load_dataset("fashion-mnist", counts=step_counts(3, 3, 40, 4), seed=1)
@@ -236,6 +244,102 @@ class TestCifar:
         (tmp_path / file).write_bytes(damage(tables[file]).astype(np.uint8).tobytes())
         with pytest.raises(DatasetFormatError, match=message):
             load_dataset(name, tmp_path)
+
+
+def warned(name: str, root: Path, split: str = "train") -> list[str]:
+    """What is said about the files."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_dataset(name, root, split=split)
+    assert all(w.category is DatasetWarning and w.filename == __file__ for w in caught)
+    return [str(w.message) for w in caught]
+
+
+class TestNotThePublishedSet:
+    """Well-formed files of something else: the warning names file, what was found and what was expected."""
+
+    def test_fashion_mnist(self, tmp_path, monkeypatch):
+        fashion(tmp_path)
+        mean = load_dataset("fashion-mnist", tmp_path).inputs.mean()
+        for _ in range(2):  # the second time the files are not read again
+            number, classes, channels = warned("fashion-mnist", tmp_path)
+            assert f"{tmp_path / 'train-images-idx3-ubyte'} with train-labels-idx1-ubyte holds 40 images" in number
+            assert "the published set has 60000" in number
+            assert "holds 4 to 4 images of a class; the published set has 6000" in classes
+            assert f"channels of mean {mean:.4f} (pixels 0..1); the published set has 0.2860" in channels
+        assert "10000" in warned("fashion-mnist", tmp_path, "test")[0]
+        assert len(warned("fashion-mnist", tmp_path, "all")) == 6
+        loading._fashion_mnist.cache_clear()
+        monkeypatch.setitem(loading.FASHION, "train", formats.Published(40, (mean + 1e-4,)))
+        assert warned("fashion-mnist", tmp_path) == []
+
+    def test_fashion_mnist_with_uneven_classes(self, tmp_path, monkeypatch):
+        arrays = fashion(tmp_path)
+        labels = arrays["train-labels-idx1-ubyte"].copy()
+        labels[np.flatnonzero(labels == 3)[0]] = 7
+        (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(labels))
+        mean = arrays["train-images-idx3-ubyte"].mean() / 255
+        monkeypatch.setitem(loading.FASHION, "train", formats.Published(40, (mean,)))
+        (message,) = warned("fashion-mnist", tmp_path)
+        assert "holds 3 to 5 images of a class; the published set has 4" in message
+
+    @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+    def test_cifar(self, tmp_path, small_cifar, monkeypatch, name):
+        tables = cifar(tmp_path, small_cifar[name])
+        head = small_cifar[name].label_bytes
+        pixels = np.concatenate([tables[f] for f in small_cifar[name].files["train"]])[:, head:]
+        means = pixels.reshape(-1, 3, 1024).mean(axis=(0, 2)) / 255
+        exact = replace(small_cifar[name], means={"train": tuple(means), "test": (0.5, 0.5, 0.5)})
+        monkeypatch.setattr(loading, name.upper(), exact)
+        assert warned(name, tmp_path) == []
+        # black images with the right labels
+        for file in exact.files["train"]:
+            black = tables[file].copy()
+            black[:, head:] = 0
+            (tmp_path / file).write_bytes(black.tobytes())
+        loading._cifar.cache_clear()
+        (message,) = warned(name, tmp_path)
+        assert f"{tmp_path} with {exact.files['train'][0]}" in message
+        assert "channels of mean 0.0000, 0.0000, 0.0000" in message
+        assert f"the published set has {', '.join(f'{m:.4f}' for m in means)}" in message
+
+    def test_cifar_with_channels_in_another_order(self, tmp_path, small_cifar, monkeypatch):
+        tables = cifar(tmp_path, small_cifar["cifar10"])
+        for file in small_cifar["cifar10"].files["test"]:
+            table = tables[file].copy()
+            for c, level in enumerate((114, 123, 126)):  # blue, green, red of the test set
+                table[:, 1 + 1024 * c : 1 + 1024 * (c + 1)] = level
+            (tmp_path / file).write_bytes(table.tobytes())
+        (message,) = warned("cifar10", tmp_path, "test")
+        assert "channels of mean 0.4471, 0.4824, 0.4941" in message
+
+    def test_an_archive_is_what_its_checksum_says(self, tmp_path, small_cifar, monkeypatch):
+        layout = small_cifar["cifar10"]
+        (tmp_path / layout.folder).mkdir()
+        tables = cifar(tmp_path / layout.folder, layout)
+        (tmp_path / "packed").mkdir()
+        with tarfile.open(tmp_path / "packed" / layout.archive, "w:gz") as tar:
+            tar.add(tmp_path / layout.folder, layout.folder)
+        md5 = hashlib.md5((tmp_path / "packed" / layout.archive).read_bytes()).hexdigest()
+        monkeypatch.setattr(loading, "CIFAR10", replace(layout, md5=md5))
+        assert warned("cifar10", tmp_path / "packed") == []
+        packed, unpacked = (load_dataset("cifar10", tmp_path / part).files for part in ("packed", layout.folder))
+        assert packed == unpacked
+        assert packed == {f: hashlib.sha256(tables[f].tobytes()).hexdigest() for f in layout.files["train"]}
+
+    def test_others_have_no_files_and_no_warning(self):
+        assert warned("digits", Path("nowhere")) == []
+        assert load_dataset("digits").files == {}
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_files_read_are_recorded_as_they_lie_on_the_disk(tmp_path, compress):
+    fashion(tmp_path, compress=compress)
+    data = load_dataset("fashion-mnist", tmp_path, split="all")
+    assert data.files == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in tmp_path.iterdir()}
+    assert len(data.files) == 4
+    assert data.standardised().files == data.files
+    assert set(load_dataset("fashion-mnist", tmp_path, split="test").files) < set(data.files)
 
 
 class TestMissing:
@@ -375,6 +479,9 @@ class TestDraws:
             ({"seed": -1}, ValueError, "seed must be an integer >= 0"),
             ({"generation_seed": 1}, ValueError, "generation_seed must be None for 'digits'"),
             ({"dtype": np.int64}, ValueError, "dtype must be float64 or float32, got int64"),
+            ({"dtype": "bogus"}, TypeError, "dtype must be float64 or float32, got 'bogus'"),
+            ({"dtype": "bogus", "name": "cifar10", "root": "nowhere"}, TypeError, "dtype must be float64 or float32"),
+            ({"seed": -1, "name": "cifar10", "root": "nowhere"}, ValueError, "seed must be an integer >= 0"),
         ],
     )
     def test_bad_arguments(self, arguments, error, message):
@@ -383,6 +490,14 @@ class TestDraws:
 
     def test_names(self):
         assert set(DATASETS) == {"digits", "mnist1d", "fashion-mnist", "cifar10", "cifar100"}
+
+    def test_numbers_of_classes(self, tmp_path, small_cifar):
+        fashion(tmp_path)
+        cifar(tmp_path, small_cifar["cifar10"])
+        cifar(tmp_path, small_cifar["cifar100"])
+        for name, k in NUM_CLASSES.items():
+            if name != "mnist1d" or importlib.util.find_spec("mnist1d") is not None:
+                assert len(available_counts(name, tmp_path)) == k
 
 
 class TestCounts:
@@ -472,3 +587,6 @@ class TestPreprocessing:
         a = load_dataset("digits")
         with pytest.raises(ValueError, match=r"by must hold inputs of shape \(1, 8, 8\), got \(64,\)"):
             a.whitened(by=a.flattened())
+        for method in (a.standardised, a.whitened):
+            with pytest.raises(TypeError, match=r"by must be a ufm.deq.Dataset or None, got 3"):
+                method(by=3)

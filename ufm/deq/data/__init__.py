@@ -9,10 +9,11 @@
 """
 
 from ufm.deq.data._dataset import Dataset, long_tailed_counts, step_counts
-from ufm.deq.data._formats import DatasetFormatError, read_idx
+from ufm.deq.data._formats import DatasetFormatError, DatasetWarning, read_idx
 from ufm.deq.data._load import (
     DATASETS,
     ENVIRONMENT,
+    NUM_CLASSES,
     SPLITS,
     DatasetNotFoundError,
     available_counts,
@@ -24,10 +25,12 @@ from ufm.deq.data._load import (
 __all__ = [
     "DATASETS",
     "ENVIRONMENT",
+    "NUM_CLASSES",
     "SPLITS",
     "Dataset",
     "DatasetFormatError",
     "DatasetNotFoundError",
+    "DatasetWarning",
     "available_counts",
     "digit_counts",
     "digits",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,8 @@ class Dataset:
         name: where they come from, a name of :func:`load_dataset`.
         split: ``"train"``, ``"test"`` or ``"all"``.
         classes: label k is the class ``classes[k]`` of the source.
+        files: SHA-256 of every file that was read, as it lies on the disk or in the archive, by its name; empty where
+            there is none.
     """
 
     inputs: NDArray[np.floating[Any]]
@@ -39,6 +42,7 @@ class Dataset:
     name: str
     split: str
     classes: tuple[int, ...]
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def num_samples(self) -> int:
@@ -71,7 +75,7 @@ class Dataset:
             by: the set whose statistics are used, as loaded; default: this one. A test set takes its training set.
 
         Raises:
-            ValueError: ``by`` has inputs of another shape.
+            TypeError, ValueError: ``by`` is no :class:`Dataset`, or has inputs of another shape.
         """
         source = self._source(by).reshape(-1, self.shape[0], int(np.prod(self.shape[1:])))
         mean, deviation = source.mean(axis=(0, 2)), source.std(axis=(0, 2))
@@ -91,7 +95,7 @@ class Dataset:
             by: the set whose mean, V, S and scale are used, as loaded; default: this one.
 
         Raises:
-            ValueError: ``by`` has inputs of another shape, or they are all equal.
+            TypeError, ValueError: ``by`` is no :class:`Dataset`, or has inputs of another shape, or they are all equal.
         """
         source = self._source(by).reshape(-1, int(np.prod(self.shape))).astype(np.float64)
         mean = source.mean(axis=0)
@@ -112,6 +116,8 @@ class Dataset:
     def _source(self, by: Dataset | None) -> NDArray[np.floating[Any]]:
         if by is None:
             return self.inputs
+        if not isinstance(by, Dataset):
+            raise TypeError(f"by must be a ufm.deq.Dataset or None, got {by!r}")
         if by.shape != self.shape:
             raise ValueError(f"by must hold inputs of shape {self.shape}, got {by.shape}")
         return by.inputs

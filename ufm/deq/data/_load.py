@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,11 +16,21 @@ from numpy.typing import DTypeLike, NDArray
 
 from ufm._validation import integer, one_of
 from ufm.deq.data._dataset import Dataset
-from ufm.deq.data._formats import CIFAR10, CIFAR100, Cifar, read_cifar, read_idx_pair
+from ufm.deq.data._formats import (
+    CIFAR10,
+    CIFAR100,
+    FASHION,
+    Cifar,
+    DatasetWarning,
+    Raw,
+    read_cifar,
+    read_idx_pair,
+)
 
 __all__ = [
     "DATASETS",
     "ENVIRONMENT",
+    "NUM_CLASSES",
     "SPLITS",
     "DatasetNotFoundError",
     "available_counts",
@@ -29,7 +40,9 @@ __all__ = [
 ]
 
 SPLITS = ("train", "test", "all")
-DATASETS = ("digits", "mnist1d", "fashion-mnist", "cifar10", "cifar100")
+#: Number of classes of each data set.
+NUM_CLASSES = {"digits": 10, "mnist1d": 10, "fashion-mnist": 10, "cifar10": 10, "cifar100": 100}
+DATASETS = tuple(NUM_CLASSES)
 
 #: Environment variable that names a folder with data sets.
 ENVIRONMENT = "UFM_DATA"
@@ -39,8 +52,6 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 MNIST1D_SEED = 42
 #: Parts in ten of each digit that are the training split.
 DIGITS_TRAIN = 8
-
-Raw = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 class DatasetNotFoundError(FileNotFoundError):
@@ -63,6 +74,11 @@ def load_dataset(
     Pixels are scaled to [0, 1]; MNIST-1D is as generated (mean 0, standard deviation 1). For networks use
     :meth:`Dataset.whitened` or :meth:`Dataset.standardised`.
 
+    What files are verified for: an archive of CIFAR for its published checksum, unpacked files of CIFAR for sizes,
+    labels and class counts, those of Fashion-MNIST for their layout. Beyond that the number of images, those of a class
+    and the mean pixel of each channel are compared with the published set's, and a :class:`DatasetWarning` tells where
+    they differ. Single pixels are not verified; :attr:`Dataset.files` identifies what was read.
+
     Args:
         name: ``"digits"``, ``"mnist1d"``, ``"fashion-mnist"``, ``"cifar10"`` or ``"cifar100"`` (its 100 fine labels).
         root: folder of the files of Fashion-MNIST and CIFAR, directly or in the folder they unpack to. Default: the one
@@ -78,18 +94,27 @@ def load_dataset(
         generation_seed: of MNIST-1D, default 42 as published; ValueError with any other data set.
         dtype: ``float64`` or ``float32``.
 
+    Warns:
+        DatasetWarning: files are well-formed, but not the published ones; the message names a file, what it holds and
+            what the published one does.
+
     Raises:
         DatasetNotFoundError: the files or the package are not there; the message says what to put where.
         DatasetFormatError: a file is damaged or not what its name says.
         TypeError, ValueError: an argument is not what it should be; the message names it.
     """
-    images, labels = _raw(name, root, split, generation_seed)
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype must be float64 or float32, got {dtype!r}") from None
     if kind not in (np.float64, np.float32):
         raise ValueError(f"dtype must be float64 or float32, got {kind}")
-    available = np.bincount(labels)
     seed = integer("seed", seed, minimum=0)
     wanted = None if counts is None else _sequence("counts", counts)
+    images, labels, files, doubts = _raw(name, root, split, generation_seed)
+    for doubt in doubts:
+        warnings.warn(f"{name}: {doubt}", DatasetWarning, stacklevel=2)
+    available = np.bincount(labels)
     order = _class_order(name, classes, None if wanted is None else len(wanted), len(available), seed)
     if wanted is None:
         rows = np.flatnonzero(np.isin(labels, order))
@@ -117,12 +142,12 @@ def load_dataset(
     inputs = chosen.astype(kind) / kind.type(255) if chosen.dtype == np.uint8 else chosen.astype(kind)
     new_labels = position[labels[rows]].astype(np.int64)
     totals = tuple(np.bincount(new_labels, minlength=len(order)).tolist())
-    return Dataset(inputs, new_labels, totals, rows, name, split, order)
+    return Dataset(inputs, new_labels, totals, rows, name, split, order, dict(files))
 
 
 def available_counts(name: str, root: str | os.PathLike[str] | None = None, *, split: str = "train") -> tuple[int, ...]:
     """How many images of each class a split has; errors as :func:`load_dataset`."""
-    return tuple(np.bincount(_raw(name, root, split, None)[1]).tolist())
+    return tuple(np.bincount(_raw(name, root, split, None).labels).tolist())
 
 
 def digit_counts() -> tuple[int, ...]:
@@ -189,11 +214,16 @@ def _raw(name: str, root: str | os.PathLike[str] | None, split: str, generation_
         return _digits(split)
     if split == "all":
         parts = [_raw(name, root, part, generation_seed) for part in ("train", "test")]
-        return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+        return Raw(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            {file: digest for part in parts for file, digest in part.files.items()},
+            tuple(doubt for part in parts for doubt in part.doubts),
+        )
     if name == "mnist1d":
         return _mnist1d(MNIST1D_SEED if generation_seed is None else generation_seed, split)
     if name == "fashion-mnist":
-        return _fashion_mnist(_fashion_files(root, split))
+        return _fashion_mnist(_fashion_files(root, split), split)
     layout = CIFAR10 if name == "cifar10" else CIFAR100
     return _cifar(name, split, _cifar_location(name, layout, root, split))
 
@@ -212,7 +242,7 @@ def _digits(split: str) -> Raw:
             train[rows[: len(rows) * DIGITS_TRAIN // 10]] = True
         keep = train if split == "train" else ~train
         images, labels = images[keep], labels[keep]
-    return images, labels
+    return Raw(images, labels)
 
 
 @lru_cache(maxsize=2)
@@ -233,7 +263,7 @@ def _generate_mnist1d(seed: int) -> dict[str, NDArray[Any]]:
 def _mnist1d(seed: int, split: str) -> Raw:
     generated = _generate_mnist1d(seed)
     suffix = "" if split == "train" else "_test"
-    return generated[f"x{suffix}"][:, None], generated[f"y{suffix}"].astype(np.int64)
+    return Raw(generated[f"x{suffix}"][:, None], generated[f"y{suffix}"].astype(np.int64))
 
 
 @contextlib.contextmanager
@@ -269,8 +299,8 @@ def _fashion_files(root: str | os.PathLike[str] | None, split: str) -> tuple[Pat
 
 
 @lru_cache(maxsize=2)
-def _fashion_mnist(files: tuple[Path, Path]) -> Raw:
-    return read_idx_pair(*files, shape=(28, 28), num_classes=10)
+def _fashion_mnist(files: tuple[Path, Path], split: str) -> Raw:
+    return read_idx_pair(*files, shape=(28, 28), num_classes=10, published=FASHION[split])
 
 
 def _cifar_location(name: str, layout: Cifar, root: str | os.PathLike[str] | None, split: str) -> Path:
