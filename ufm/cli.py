@@ -116,6 +116,7 @@ EXPERIMENT_OPTIONS: Options = {
     "options": (str, ("--model-options",), 'Its options as JSON, such as \'{"cell": "contractive", "rho": 0.9}\'.'),
     "width": (int, ("--width",), "Channels or hidden units. (default 16)"),
     "ratio": (float, ("--ratio",), "Imbalance R = n_A/n_B. (default 10)"),
+    "imbalance": (str, ("--imbalance",), "step, or long-tailed: n_k falls from n_A to n_A/R. (default step)"),
     "classes": (str, ("--classes",), "Which are the majority: the first, or shuffled by the seed. (default first)"),
     "test_count": (int, ("--test-count",), "Test images of each class. (default all)"),
     "pool": (int, ("--pool",), "Average images over squares of this many pixels a side. (default 1)"),
@@ -123,6 +124,7 @@ EXPERIMENT_OPTIONS: Options = {
     "batch_size": (int, ("--batch-size",), "Samples of a step. (default 128)"),
     "learning_rate": (float, ("--learning-rate",), "At the start of the cosine schedule. (default 0.05)"),
     "weight_decay": (float, ("--weight-decay",), "Of all weights. (default 5e-4)"),
+    "jacobian_weight": (float, ("--jacobian-weight",), "Of the Jacobian penalty, with a fixed point. (default 0)"),
     "evaluate_every": (int, ("--evaluate-every",), "Epochs between evaluations and checkpoints. (default 5)"),
     "patience": (int, ("--patience",), "Stop when the terminal phase converged over so many evaluations."),
 }
@@ -498,15 +500,15 @@ def deq_train(
 
 def _deq_run(folder: Path, given: dict[str, Any], root: Path | None, as_json: bool) -> None:
     """Train by SGD in ``folder``, or go on with the run in it."""
-    from ufm.deq import ExperimentConfig, load_run, run_experiment
+    from ufm.deq import ExperimentConfig, run_experiment
 
     if "options" in given:
         try:
             given["options"] = json.loads(given["options"])
         except ValueError as error:
             raise ValueError(f"--model-options must be JSON, got {given['options']!r}: {error}") from None
-    there = (folder / "config.json").exists() and not given
-    config = load_run(folder).config if there else ExperimentConfig(**given)
+    path = folder / "config.json"
+    config = ExperimentConfig.from_file(path) if path.exists() and not given else ExperimentConfig(**given)
     try:
         with _progress_bar() as progress:
             experiment = run_experiment(config, folder, root=root, progress=progress)

@@ -27,10 +27,19 @@ from torch import Tensor, nn
 
 from ufm._files import remove_unfinished, replacing, write_atomically, write_figure
 from ufm._validation import integer, known_fields, one_of, positive, real
-from ufm.deq.data import DATASETS, Dataset, load_dataset, step_counts
+from ufm.deq.data import (
+    DATASETS,
+    NUM_CLASSES,
+    Dataset,
+    available_counts,
+    load_dataset,
+    long_tailed_counts,
+    step_counts,
+)
+from ufm.deq.data._load import _class_order
 from ufm.deq.jacobian import jacobian_penalty
 from ufm.deq.layer import ConvergenceWarning
-from ufm.deq.models import MODELS, build_model
+from ufm.deq.models import MODELS, build_model, check_options
 from ufm.deq.training import DEVICES, Progress, _device, _threads
 from ufm.measures import measure
 
@@ -47,6 +56,7 @@ __all__ = [
 FORMAT = "ufm.deq.experiment"
 VERSION = 1
 
+IMBALANCES = ("step", "long-tailed")
 #: Measures whose change decides whether the terminal phase has converged.
 TERMINAL_MEASURES = ("trace_quotient", "etf_error", "self_duality_error")
 #: Samples of a forward pass without gradients.
@@ -64,13 +74,17 @@ class ExperimentConfig:
     Attributes:
         dataset: name of :func:`ufm.deq.data.load_dataset`.
         model: name in :data:`ufm.deq.models.MODELS`.
-        options: further options of :func:`ufm.deq.models.build_model`, such as ``{"cell": "contractive", "rho": 0.9}``.
+        options: further options of :func:`ufm.deq.models.build_model`, such as ``{"cell": "contractive", "rho": 0.9}``;
+            none that is a field here.
             A residual convolutional cell has nothing that keeps its fixed point stable: trained with 20 iterations, it
             may end without one, which ``fixed_point`` in the metrics shows.
         width: channels of a convolutional model, hidden units of another.
-        num_majority, num_minority: K_A >= 1 and K_B >= 1.
+        num_majority, num_minority: K_A >= 1 and K_B >= 1, together at most the classes of the data set.
         majority_count: n_A, training images of a majority class.
         ratio: R = n_A/n_B >= 1; n_B is rounded.
+        imbalance: ``"step"``: n_A for each majority class, n_B for each minority class; ``"long-tailed"``: n_k falls
+            geometrically from n_A to n_A/R over all classes, :func:`ufm.deq.data.long_tailed_counts`, and the first K_A
+            classes are still called the majority, in accuracies and measures.
         classes: ``"first"``: labels in the order of the data set, the first K_A are the majority; ``"shuffled"``: in an
             order drawn with the seed, so that over seeds every class is of both kinds.
         test_count: test images of each class; None for all.
@@ -101,6 +115,7 @@ class ExperimentConfig:
     num_minority: int = 5
     majority_count: int = 500
     ratio: float = 10.0
+    imbalance: str = "step"
     classes: str = "first"
     test_count: int | None = None
     pool: int = 1
@@ -125,6 +140,7 @@ class ExperimentConfig:
         if not isinstance(self.options, Mapping):
             raise TypeError(f"options must be a dictionary, got {self.options!r}")
         object.__setattr__(self, "options", dict(self.options))
+        one_of("imbalance", self.imbalance, IMBALANCES)
         one_of("classes", self.classes, ("first", "shuffled"))
         one_of("device", self.device, DEVICES)
         for name in ("learning_rate", "tol", "stop_tol"):
@@ -146,20 +162,60 @@ class ExperimentConfig:
         if self.ratio < 1:
             raise ValueError(f"ratio must be >= 1, got {self.ratio!r}")
         _ = self.counts
+        classes = NUM_CLASSES[self.dataset]
+        if self.num_majority + self.num_minority > classes:
+            raise ValueError(
+                f"num_majority + num_minority must be at most {classes}, the classes of {self.dataset!r}, "
+                f"got {self.num_majority} + {self.num_minority}"
+            )
+        self._check_options()
+
+    def _check_options(self) -> None:
+        """Names and values, against the model; and that they can be kept."""
+        for name, value in self.options.items():
+            if name in {f.name for f in dataclasses.fields(self)}:
+                raise ValueError(f"options must not hold {name!r}, a field of its own, got {value!r}")
+        settings = {"width": self.width, "tol": self.tol, "max_steps": self.max_steps}
+        check_options(self.model, {**self.options, **settings})
+        try:
+            json.dumps(self.options, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"options must hold numbers and strings of Python, got {self.options!r}: {error}") from None
 
     @property
     def counts(self) -> tuple[int, ...]:
         """n_k of the training set, majority classes first."""
+        if self.imbalance == "long-tailed":
+            return long_tailed_counts(self.num_majority + self.num_minority, self.majority_count, self.ratio)
         return step_counts(self.num_majority, self.num_minority, self.majority_count, self.ratio)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON types."""
-        return dataclasses.asdict(self)
+        """All fields as JSON types; ``imbalance`` only where it is not ``"step"``.
+
+        So the points of grids stored before there was that field are still found.
+        """
+        fields = dataclasses.asdict(self)
+        if self.imbalance == "step":
+            del fields["imbalance"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> ExperimentConfig:
         """The config that :meth:`to_dict` wrote; ValueError for a field it does not have."""
         return cls(**known_fields("an experiment", cls, fields))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> ExperimentConfig:
+        """The config in a run's ``config.json``, whatever state its other files are in.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it holds no config; the message names it.
+        """
+        return _read_config(Path(path))
 
 
 @dataclass(frozen=True)
@@ -267,16 +323,36 @@ def run_experiment(
 
 
 def load_run(directory: str | os.PathLike[str]) -> Experiment:
-    """The run in a directory, finished or not; ValueError or OSError where there is none."""
+    """The run in a directory, finished or not.
+
+    Args:
+        directory: of the run.
+
+    Raises:
+        OSError: there is none.
+        ValueError: a file of it is damaged; the message names it. :func:`run_experiment` writes ``metrics.jsonl`` and
+            ``result.json`` anew from the checkpoint.
+    """
     folder = Path(directory)
     config = _read_config(folder / "config.json")
-    path, result = folder / "metrics.jsonl", folder / "result.json"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    path, records = folder / "metrics.jsonl", []
     try:
-        stopped = json.loads(result.read_text(encoding="utf-8"))["stopped"] if result.exists() else None
-        return Experiment(config, tuple(json.loads(line) for line in lines), stopped)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for line in lines:
+            record = json.loads(line)
+            if not isinstance(record, dict):
+                raise ValueError(f"got {line!r}")
+            records.append(record)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} must hold the metrics of an epoch in every line, line {len(records) + 1} does not: {error}"
+        ) from None
+    path = folder / "result.json"
+    try:
+        stopped = json.loads(path.read_text(encoding="utf-8"))["stopped"] if path.exists() else None
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"directory must hold a run, got {str(folder)!r}: {error}") from None
+        raise ValueError(f"{path} must hold the result of a run: {error!r}") from None
+    return Experiment(config, tuple(records), stopped)
 
 
 class _Run:
@@ -474,10 +550,10 @@ def _claim(folder: Path, config: ExperimentConfig) -> None:
             raise ValueError(f"directory must hold a whole run, but {str(folder)!r} has no config.json")
         write_atomically(path, json.dumps(config.to_dict(), indent=1, allow_nan=False) + "\n")
         return
-    kept, wanted = _read_config(path).to_dict(), config.to_dict()
-    other = [name for name in wanted if kept[name] != wanted[name]]
-    if other:
-        changes = ", ".join(f"{name} {kept[name]!r} (asked for: {wanted[name]!r})" for name in other)
+    kept = _read_config(path)
+    fields = [(f.name, getattr(kept, f.name), getattr(config, f.name)) for f in dataclasses.fields(config)]
+    changes = ", ".join(f"{name} {old!r} (asked for: {new!r})" for name, old, new in fields if old != new)
+    if changes:
         raise ValueError(f"directory must be new or hold this run, but {str(folder)!r} holds one with {changes}")
 
 
@@ -494,8 +570,14 @@ def experiment_data(config: ExperimentConfig, root: str | os.PathLike[str] | Non
     Args:
         config: of the run.
         root: folder of the data set's files, see :func:`ufm.deq.data.load_dataset`.
+
+    Raises:
+        ValueError: the data set has fewer images of a class than the config asks for, or ``pool`` does not divide the
+            sides of its images; the message names the field.
+        DatasetNotFoundError, DatasetFormatError: as :func:`ufm.deq.data.load_dataset`.
     """
     k = len(config.counts)
+    _check_counts(config, root)
     options: dict[str, Any] = {"root": root, "seed": config.seed, "dtype": np.float32}
     order = "shuffled" if config.classes == "shuffled" else None
     train = load_dataset(config.dataset, split="train", counts=config.counts, classes=order, **options)
@@ -503,6 +585,28 @@ def experiment_data(config: ExperimentConfig, root: str | os.PathLike[str] | Non
     test = load_dataset(config.dataset, split="test", counts=counts, classes=train.classes, **options)
     train, test = (_pooled(data, config.pool) for data in (train, test))
     return train.standardised(), test.standardised(by=train)
+
+
+def _check_counts(config: ExperimentConfig, root: str | os.PathLike[str] | None) -> None:
+    """That both splits have the images that the config asks for."""
+    order = _class_order(
+        config.dataset,
+        "shuffled" if config.classes == "shuffled" else None,
+        len(config.counts),
+        NUM_CLASSES[config.dataset],
+        config.seed,
+    )
+    wanted = {"train": ("majority_count", config.majority_count, config.counts)}
+    if config.test_count is not None:
+        wanted["test"] = ("test_count", config.test_count, (config.test_count,) * len(order))
+    for split, (name, value, counts) in wanted.items():
+        available = available_counts(config.dataset, root, split=split)
+        for c, n in zip(order, counts, strict=True):
+            if n > available[c]:
+                raise ValueError(
+                    f"{name} must ask for no more images of a class than the {split} split of {config.dataset} has, "
+                    f"{available[c]} of class {c}, got {value}, which asks for {n} of it"
+                )
 
 
 def _pooled(data: Dataset, size: int) -> Dataset:
