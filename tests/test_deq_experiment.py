@@ -7,11 +7,13 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ from ufm.deq import (
     plot_curves,
     run_experiment,
 )
-from ufm.deq.data import load_dataset
+from ufm.deq.data import load_dataset, long_tailed_counts
 from ufm.deq.experiment import _Run, experiment_data, is_terminal
 
 SMALL = ExperimentConfig(
@@ -387,6 +389,31 @@ class TestForeignFiles:
         ({"model": "explicit", "jacobian_weight": 1}, ValueError, "jacobian_weight must be 0 for model 'explicit'"),
         ({"classes": "random"}, ValueError, "classes must be one of 'first', 'shuffled'"),
         ({"seed": -1}, ValueError, "seed must be an integer >= 0"),
+        ({"imbalance": "exponential"}, ValueError, "imbalance must be one of 'step', 'long-tailed', got 'exponential'"),
+        ({"imbalance": "long-tailed", "ratio": 1001}, ValueError, "ratio must leave each class an image"),
+        (
+            {"num_majority": 10, "num_minority": 10},
+            ValueError,
+            "at most 10, the classes of 'fashion-mnist', got 10 [+] 10",
+        ),
+        (
+            {"dataset": "cifar100", "num_majority": 100},
+            ValueError,
+            "at most 100, the classes of 'cifar100', got 100 [+] 5",
+        ),
+        ({"options": {"foo": 1}}, ValueError, "foo must not be given for 'conv-deq': its options are .*; got 1"),
+        ({"options": {"width": 3}}, ValueError, "options must not hold 'width', a field of its own, got 3"),
+        ({"options": {"tol": 1e-3}}, ValueError, "options must not hold 'tol', a field of its own, got 0.001"),
+        ({"options": {"seed": 3}}, ValueError, "options must not hold 'seed'"),
+        ({"options": {"dtype": "float64"}}, ValueError, "dtype must not be given for 'conv-deq'"),
+        ({"options": {"rho": 0.5}}, ValueError, "rho must not be given with cell = 'residual'"),
+        ({"options": {"cell": "contractive", "rho": 1}}, ValueError, r"rho must lie in \[0, 1\), got 1"),
+        ({"options": {"solver": "newton"}}, ValueError, "solver must be one of .*got 'newton'"),
+        (
+            {"options": {"blocks": np.int64(2)}},
+            TypeError,
+            "options must hold numbers and strings of Python, got .*int64",
+        ),
     ],
 )
 def test_bad_config(fields, error, message):
@@ -401,8 +428,113 @@ def test_bad_arguments():
         ExperimentConfig.from_dict({"colour": 1})
     with pytest.raises(ValueError, match="experiment must hold at least one record"):
         plot_curves(Experiment(SMALL, (), None))
-    with pytest.raises(ValueError, match="stride"):
-        run_experiment(dataclasses.replace(SMALL, options={"stride": 2}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"majority_count": 200},
+            r"majority_count must .* the train split of digits has, 142 of class 0, got 200, .* 200",
+        ),
+        # of 142 to 145 images, here the class with the fewest is of the minority
+        (
+            {"majority_count": 142, "ratio": 1, "num_majority": 3, "num_minority": 7},
+            r"majority_count must .* has, 141 of class 2, got 142, which asks for 142 of it",
+        ),
+        (
+            {"test_count": 38},
+            r"test_count must .* the test split of digits has, 36 of class 0, got 38, which asks for 38",
+        ),
+    ],
+)
+def test_too_few_images(tmp_path, fields, message):
+    with pytest.raises(ValueError, match=message):
+        run_experiment(dataclasses.replace(SMALL, **fields), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_images_of_a_shuffled_class():
+    """The class that is short of images is the one the draw puts in that place."""
+    config = dataclasses.replace(SMALL, classes="shuffled", seed=3, num_majority=1, majority_count=200)
+    order = experiment_data(dataclasses.replace(config, majority_count=40))[0].classes
+    assert order[0] != 0
+    with pytest.raises(ValueError, match=rf"of class {order[0]}, got 200"):
+        experiment_data(config)
+
+
+class TestLongTailed:
+    CONFIG = dataclasses.replace(
+        SMALL, imbalance="long-tailed", ratio=16, majority_count=80, epochs=2, evaluate_every=1
+    )
+
+    def test_counts_fall_geometrically(self):
+        assert self.CONFIG.counts == long_tailed_counts(6, 80, 16) == (80, 46, 26, 15, 9, 5)
+        assert dataclasses.replace(self.CONFIG, imbalance="step").counts == (80, 80, 80, 5, 5, 5)
+        assert dataclasses.replace(self.CONFIG, ratio=1).counts == (80,) * 6
+
+    def test_run(self, tmp_path):
+        found = run_experiment(self.CONFIG, tmp_path)
+        last = found.records[-1]
+        assert last["measures"]["counts"] == list(self.CONFIG.counts)
+        assert last["measures"]["groups"] == [[0, 1, 2], [3, 4, 5]]
+        accuracy = last["train_accuracy"]
+        assert accuracy["overall"] == pytest.approx((152 * accuracy["majority"] + 29 * accuracy["minority"]) / 181)
+        assert experiment_data(self.CONFIG)[0].counts == self.CONFIG.counts
+        assert load_run(tmp_path) == found
+        assert json.loads((tmp_path / "config.json").read_text())["imbalance"] == "long-tailed"
+        assert ExperimentConfig.from_dict(found.to_dict()["config"]) == self.CONFIG
+        with pytest.raises(ValueError, match=r"holds one with imbalance 'long-tailed' \(asked for: 'step'\)"):
+            run_experiment(dataclasses.replace(self.CONFIG, imbalance="step"), tmp_path)
+
+    def test_command_line(self, tmp_path):
+        arguments = ["--majority", "3", "--minority", "3", "--majority-count", "80", "--ratio", "16", "--epochs", "1"]
+        arguments += ["--dataset", "digits", "--model", "deq", "--width", "8", "--test-count", "5", "--device", "cpu"]
+        arguments += ["--imbalance", "long-tailed", "--jacobian-weight", "0.25", "--run", str(tmp_path), "--json"]
+        result = CliRunner().invoke(app, ["deq", "train", *arguments])
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert found["counts"] == list(self.CONFIG.counts)
+        assert found["config"]["imbalance"] == "long-tailed"
+        assert found["config"]["jacobian_weight"] == 0.25
+
+
+class TestFilesOfBeforeTheImbalance:
+    """Config files, checkpoints and stored points written without the field are those of step priors."""
+
+    def test_step_priors_are_kept_as_before(self):
+        kept = SMALL.to_dict()
+        assert "imbalance" not in kept
+        assert set(kept) == {f.name for f in dataclasses.fields(SMALL)} - {"imbalance"}
+        assert ExperimentConfig.from_dict(kept) == SMALL
+
+    def test_configs_of_stored_results_load(self):
+        files = sorted((Path(__file__).resolve().parents[1] / "results").glob("*/*/config.json"))
+        assert len(files) >= 2
+        for file in files:
+            config = ExperimentConfig.from_file(file)
+            assert config.imbalance == "step"
+            assert json.loads(file.read_text()).items() <= config.to_dict().items()
+
+    def test_a_checkpoint_goes_on(self, tmp_path, finished):
+        """What a run of before left, as it was after epoch 4."""
+
+        def progress(text: str, done: float, total: float | None) -> None:
+            if done > 7.5:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(SMALL, tmp_path, progress=progress)
+        state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+        assert (state["version"], "imbalance" in state["config"]) == (1, False)
+        run_experiment(SMALL, tmp_path)
+        assert_same_bits(tmp_path, finished[1])
+        # and one whose config states the default
+        state["config"]["imbalance"] = "step"
+        torch.save(state, tmp_path / "checkpoint.pt")
+        (tmp_path / "config.json").write_text(json.dumps({**SMALL.to_dict(), "imbalance": "step"}))
+        run_experiment(SMALL, tmp_path)
+        assert_same_bits(tmp_path, finished[1])
 
 
 def test_batches_of_an_epoch_depend_on_seed_and_epoch_alone():
@@ -419,6 +551,46 @@ def test_batches_of_an_epoch_depend_on_seed_and_epoch_alone():
         assert sorted(order) == list(range(150))
         orders[seed, epoch] = tuple(order)
     assert len(set(orders.values())) == 4
+
+
+class TestDamagedRun:
+    @pytest.fixture
+    def copy(self, tmp_path, finished):
+        shutil.copytree(finished[1], tmp_path / "copy")
+        return tmp_path / "copy"
+
+    @pytest.mark.parametrize(
+        ("name", "content", "message"),
+        [
+            ("metrics.jsonl", '{"epoch": 1}\n{"epo', "in every line, line 2 does not"),
+            ("metrics.jsonl", '{"epoch": 1}\n7\n', "in every line, line 2 does not: got '7'"),
+            ("metrics.jsonl", b"\xff\xfe", "in every line, line 1 does not"),
+            ("result.json", "{", "must hold the result of a run"),
+            ("result.json", "[]", "must hold the result of a run"),
+            ("result.json", "{}", "must hold the result of a run: KeyError"),
+            ("config.json", "[1]", "must hold the config of a run"),
+            ("config.json", "", "must hold the config of a run"),
+        ],
+    )
+    def test_the_file_is_named(self, copy, name, content, message):
+        (copy / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(ValueError, match=message) as caught:
+            load_run(copy)
+        assert str(copy / name) in str(caught.value)
+
+    def test_the_command_goes_on_from_the_checkpoint(self, copy, finished):
+        (copy / "metrics.jsonl").write_text('{"epo')
+        (copy / "result.json").write_text("{")
+        result = CliRunner().invoke(app, ["deq", "train", "--run", str(copy)])
+        assert result.exit_code == 0, result.output
+        assert load_run(copy) == finished[0]
+        assert_same_bits(copy, finished[1])
+
+    def test_the_command_names_a_damaged_config(self, copy):
+        (copy / "config.json").write_text("{")
+        result = CliRunner().invoke(app, ["deq", "train", "--run", str(copy)])
+        assert result.exit_code == 2
+        assert f"{copy / 'config.json'} must hold the config of a run" in result.stderr
 
 
 class TestCommandLine:
