@@ -43,7 +43,7 @@ from ufm.deq import (
     train,
 )
 from ufm.deq.experiment import experiment_data
-from ufm.deq.hysteresis import Loop, hysteresis_loop
+from ufm.deq.hysteresis import hysteresis_loop, low_rank_codes
 from ufm.deq.paper import ARMS, experiment_point
 from ufm.deq.plotting import plot_departure, plot_hysteresis, plot_sweep
 from ufm.deq.threshold import threshold_of_sweep
@@ -334,44 +334,57 @@ def budgets() -> None:
 
 
 def hysteresis() -> None:
-    """n_B swept up and down with warm starts, digits, K_A = K_B = 3, from A = 0 and from A = rho I."""
+    """n_B swept up and down with warm starts, digits, from A = 0 and from A = rho I."""
     folder = HERE / "hysteresis-digits"
     folder.mkdir(exist_ok=True)
-    rising = (2, 3, 4, 5, 6, 8, 10, 12, 14, 15, 17, 18, 20, 24)
+    rising, to_jump = (2, 3, 4, 5, 6, 8, 10, 12, 14, 15, 17, 18, 20, 24), (2, 4, 6, 8, 9, 10, 11, 12, 13, 14, 16)
     decay = math.sqrt(16) / 228
+    ten = TrainingConfig(width=768, gradient_tol=1e-6, max_iterations=1500, device="cpu")
+    six = dataclasses.replace(
+        ten,
+        minority_count=1,
+        majority_count=60,
+        num_majority=3,
+        num_minority=3,
+        lambda_W=decay,
+        lambda_H=decay,
+        dim=12,
+        width=256,
+    )
     loops = {}
-    for start, title in (("zero", "A starts at 0"), ("identity", "A starts at ρI")):
-        path = folder / f"{start}.json"
-        if not path.exists():
-            training = TrainingConfig(
-                start=start,
-                width=256,
-                minority_count=1,
-                majority_count=60,
-                num_majority=3,
-                num_minority=3,
-                dim=12,
-                lambda_W=decay,
-                lambda_H=decay,
-                gradient_tol=1e-6,
-                max_iterations=1500,
-                device="cpu",
-            )
+    for title, names, training, start, counts in (
+        ("K = 3 + 3, A starts at ρI", ["identity"], six, "identity", rising),
+        ("K = 3 + 3, A starts at 0", ["zero"], six, "zero", rising),
+        ("K = 5 + 5, A starts at 0, 3 seeds", [f"zero-ten-{seed}" for seed in range(3)], ten, "zero", to_jump),
+    ):
+        loops[title] = [
             hysteresis_loop(
-                training, (rising, rising[-2::-1]), progress=lambda text, i, n: print(text, i, n, flush=True)
-            ).save(path)
-        loops[title] = Loop.load(path)
-    lines = ["| start | leg | n_B | s_B | optimum | phase | rank | over optimum | local threshold |", "|" + "---|" * 9]
-    for title, loop in loops.items():
-        for p in loop.points:
-            local = "–" if p.local_threshold is None else f"{p.local_threshold:.2f}"
-            lines.append(
-                f"| {title} | {'rising' if p.leg == 0 else 'falling'} | {p.minority_count} | {p.scale:.4f} | "
-                f"{p.predicted_scale:.4f} | {p.phase} | {p.rank} of {p.predicted_rank} | "
-                f"{p.objective_error:+.2%} | {local} |"
+                dataclasses.replace(training, start=start, seed=seed),
+                (counts, counts[-2::-1]),
+                path=folder / f"{name}.json",
+                progress=lambda text, i, n: print(text, i, n, flush=True),
             )
+            for seed, name in enumerate(names)
+        ]
+    lines = [
+        "| loop | seed | leg | n_B | s_B | its branch | optimum | phase | rank | over its branch | over optimum | "
+        "local threshold |",
+        "|" + "---|" * 12,
+    ]
+    for title, together in loops.items():
+        for loop in together:
+            for p, code in zip(loop.points, low_rank_codes(loop), strict=True):
+                # The optimum's own rank: the branch is the optimum's.
+                scale = p.predicted_scale if code is None else code.scale
+                excess = p.objective_error if code is None else p.objective(loop.training) / code.value - 1
+                local = "–" if p.local_threshold is None else f"{p.local_threshold:.2f}"
+                lines.append(
+                    f"| {title} | {loop.training.seed} | {'rising' if p.leg == 0 else 'falling'} | {p.minority_count} "
+                    f"| {p.scale:.4f} | {abs(scale):.4f} | {p.predicted_scale:.4f} | {p.phase} "
+                    f"| {p.rank} of {p.predicted_rank} | {excess:+.0e} | {p.objective_error:+.2%} | {local} |"
+                )
     write_figure(plot_hysteresis(loops), folder / "hysteresis.svg")
-    finish(folder, hysteresis, lines, [0])
+    finish(folder, hysteresis, lines, [0, 1, 2])
 
 
 def balanced() -> None:

@@ -1,4 +1,4 @@
-"""The paper's grid and what is read off it, on made-up results with known answers; loops of small trainings."""
+"""The paper's grid and what is read off it, on made-up results with known answers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import dataclasses
 import json
 import math
 
-import deq_samples
 import pytest
 
 from ufm.deq import Comparison, ExperimentConfig, paper_points
-from ufm.deq.hysteresis import Loop, hysteresis_loop
 from ufm.deq.paper import ARMS, CLASS_NUMBERS, RATIOS, experiment_point
-from ufm.deq.plotting import plot_departure, plot_hysteresis
 
 BASE = ExperimentConfig(dataset="digits", width=16, majority_count=100, epochs=2, test_count=5, pool=2, device="cpu")
 
@@ -163,74 +160,3 @@ class TestComparison:
             Comparison([result(stranger)])
         with pytest.raises(ValueError, match="arms must be two networks"):
             Comparison([], {"explicit": ARMS["explicit"]})
-
-
-# Hysteresis ---------------------------------------------------------------------------------------------------------
-
-SMALL = dataclasses.replace(deq_samples.SMALL, gradient_tol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def loop():
-    return hysteresis_loop(dataclasses.replace(SMALL, start="zero"), [(3, 12), (3,)])
-
-
-class TestHysteresis:
-    def test_started_at_zero_it_stays_off_the_optimum_both_ways(self, loop):
-        rising, top, falling = loop.points
-        assert [p.predicted_phase for p in loop.points] == ["none"] * 3
-        for point in (rising, falling):
-            assert point.threshold < point.minority_count == 3 < point.local_threshold <= 8.5
-            assert point.phase == "partial"
-            assert point.scale < 1e-3
-            assert point.objective_error > 1e-3
-        # Above the threshold of a = 0 the minority comes apart, within the directions that the majority uses.
-        assert top.phase == "none"
-        assert top.rank < top.predicted_rank
-        assert 0.1 < top.scale < 0.9 * top.predicted_scale
-
-    def test_started_at_the_identity_it_follows_the_optimum_both_ways(self):
-        found = hysteresis_loop(SMALL, [(3, 12), (3,)])
-        for point in found.points:
-            assert point.scale == pytest.approx(point.predicted_scale, rel=1e-2)
-            assert abs(point.objective_error) < 1e-6
-            assert point.rank == point.predicted_rank
-
-    def test_warm_starts_need_the_same_inputs(self, monkeypatch):
-        """Whitened by its own statistics, an image is another input at another n_B, and the start is not warm."""
-        import ufm.deq.hysteresis as module
-
-        real, iterations = module.train, {}
-        for name in ("same", "own"):
-
-            def train(config, *, initial, whitened_by, name=name):
-                return real(config, initial=initial, whitened_by=whitened_by if name == "same" else None)
-
-            monkeypatch.setattr(module, "train", train)
-            iterations[name] = hysteresis_loop(SMALL, [(5, 6)]).points[1].iterations
-        assert iterations["same"] < iterations["own"]
-
-    def test_file_and_figure(self, loop, tmp_path):
-        loop.save(tmp_path / "loop.json")
-        assert Loop.load(tmp_path / "loop.json") == loop
-        assert loop.leg(1) == [loop.points[2]]
-        figure = plot_hysteresis({"A starts at 0": loop})
-        labels = {line.get_label() for line in figure.axes[0].lines}
-        assert labels >= {"global optimum", "n_B rising"}
-        (tmp_path / "loop.json").write_text('{"format": "another"}')
-        with pytest.raises(ValueError, match="not a loop of format"):
-            Loop.load(tmp_path / "loop.json")
-
-    def test_bad_arguments(self):
-        with pytest.raises(ValueError, match="training must be a"):
-            hysteresis_loop(dataclasses.replace(SMALL, width=None), [(3,)])
-        with pytest.raises(ValueError, match="perturbation must be > 0"):
-            hysteresis_loop(SMALL, [(3,)], perturbation=0)
-        with pytest.raises(ValueError, match=r"legs\[0\]\[1\] must be an integer >= 1"):
-            hysteresis_loop(SMALL, [(3, 0)])
-        with pytest.raises(ValueError, match="legs must hold at least one"):
-            hysteresis_loop(SMALL, [])
-        with pytest.raises(ValueError, match="loops must hold at least one"):
-            plot_hysteresis({})
-        with pytest.raises(ValueError, match="sweeps must hold at least one"):
-            plot_departure({})

@@ -21,8 +21,12 @@ _EXPORTS = {
     "Experiment": "experiment",
     "ExperimentConfig": "experiment",
     "ExplicitNetwork": "models",
+    "HysteresisPoint": "hysteresis",
     "Info": "layer",
     "LinearDEQNetwork": "models",
+    "Loop": "hysteresis",
+    "LoopInterrupted": "hysteresis",
+    "LowRankCode": "hysteresis",
     "MeasuredThreshold": "threshold",
     "Monotone": "wellposed",
     "MonotoneDEQ": "monotone",
@@ -37,12 +41,17 @@ _EXPORTS = {
     "TrainingResult": "training",
     "build_model": "models",
     "digits": "data",
+    "hysteresis_loop": "hysteresis",
     "jacobian_penalty": "jacobian",
     "load_dataset": "data",
     "load_run": "experiment",
+    "low_rank_branch": "hysteresis",
+    "low_rank_codes": "hysteresis",
     "measured_threshold": "threshold",
     "paper_points": "paper",
     "plot_curves": "plotting",
+    "plot_departure": "plotting",
+    "plot_hysteresis": "plotting",
     "plot_sweep": "plotting",
     "predict": "prediction",
     "predict_from_budgets": "prediction",
@@ -55,12 +64,21 @@ _EXPORTS = {
 if TYPE_CHECKING:
     from ufm.deq.data import Dataset, DatasetNotFoundError, digits, load_dataset
     from ufm.deq.experiment import DivergedError, Experiment, ExperimentConfig, load_run, run_experiment
+    from ufm.deq.hysteresis import (
+        HysteresisPoint,
+        Loop,
+        LoopInterrupted,
+        LowRankCode,
+        hysteresis_loop,
+        low_rank_branch,
+        low_rank_codes,
+    )
     from ufm.deq.jacobian import jacobian_penalty, spectral_radius
     from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info, PrecisionWarning
     from ufm.deq.models import MODELS, ExplicitNetwork, LinearDEQNetwork, Output, build_model
     from ufm.deq.monotone import MonotoneDEQ
     from ufm.deq.paper import Comparison, paper_points
-    from ufm.deq.plotting import plot_curves, plot_sweep
+    from ufm.deq.plotting import plot_curves, plot_departure, plot_hysteresis, plot_sweep
     from ufm.deq.prediction import Budgets, predict, predict_from_budgets
     from ufm.deq.sweep import Sweep, SweepConfig, SweepInterrupted, SweepPoint, run_sweep
     from ufm.deq.threshold import MeasuredThreshold, measured_threshold
@@ -80,8 +98,12 @@ __all__ = [
     "Experiment",
     "ExperimentConfig",
     "ExplicitNetwork",
+    "HysteresisPoint",
     "Info",
     "LinearDEQNetwork",
+    "Loop",
+    "LoopInterrupted",
+    "LowRankCode",
     "MeasuredThreshold",
     "Monotone",
     "MonotoneDEQ",
@@ -96,12 +118,17 @@ __all__ = [
     "TrainingResult",
     "build_model",
     "digits",
+    "hysteresis_loop",
     "jacobian_penalty",
     "load_dataset",
     "load_run",
+    "low_rank_branch",
+    "low_rank_codes",
     "measured_threshold",
     "paper_points",
     "plot_curves",
+    "plot_departure",
+    "plot_hysteresis",
     "plot_sweep",
     "predict",
     "predict_from_budgets",

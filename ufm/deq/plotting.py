@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from ufm.architectures import PenalisedDEQ, UnconstrainedFeatures
 from ufm.deq.experiment import Experiment
-from ufm.deq.hysteresis import Loop
+from ufm.deq.hysteresis import Loop, low_rank_branch
 from ufm.deq.prediction import minority_threshold, model_of, predict
 from ufm.deq.sweep import Sweep
 from ufm.deq.threshold import threshold_of_sweep
+from ufm.deq.training import TrainingConfig
+from ufm.transitions import trapped_threshold
 
 __all__ = ["plot_curves", "plot_departure", "plot_hysteresis", "plot_sweep"]
 
@@ -33,8 +38,10 @@ def plot_sweep(sweep: Sweep) -> Figure:
         A matplotlib figure without a window; ``figure.savefig(...)`` writes it.
 
     Raises:
-        ValueError: there is no point to draw.
+        TypeError, ValueError: ``sweep`` is no sweep, or there is no point to draw.
     """
+    if not isinstance(sweep, Sweep):
+        raise TypeError(f"sweep must be a ufm.deq.Sweep, got {sweep!r}")
     data = sweep.order_parameter()
     if not data["series"]:
         raise ValueError("sweep must hold at least one trained point, got none")
@@ -79,8 +86,10 @@ def plot_curves(experiment: Experiment) -> Figure:
         A matplotlib figure without a window.
 
     Raises:
-        ValueError: there is no record to draw.
+        TypeError, ValueError: ``experiment`` is no experiment, or there is no record to draw.
     """
+    if not isinstance(experiment, Experiment):
+        raise TypeError(f"experiment must be a ufm.deq.Experiment, got {experiment!r}")
     records = experiment.records
     if not records:
         raise ValueError("experiment must hold at least one record, got none")
@@ -126,66 +135,145 @@ def _tidy(axes: Any) -> None:
     axes.grid(color="#e3e6ea", linewidth=0.6)
 
 
-def plot_hysteresis(loops: Mapping[str, Loop]) -> Figure:
-    """Draw s_B of loops against n_B, beside the branch of the global optimum and the two thresholds.
+def plot_hysteresis(loops: Mapping[str, Loop | Sequence[Loop]]) -> Figure:
+    """Draw s_B of loops against n_B, on the branches that theory has.
+
+    These are the global optimum and, where networks have less than its rank, the local minima of their rank that
+    :func:`ufm.deq.low_rank_branch` follows, where they are local minima with A = 0 beside the directions in use.
+    Vertical lines: where the optimum leaves collapse; where a collapsed network with A = 0 beside them does, by mixing
+    directions in use; and where its unused directions are unstable as well.
 
     Args:
-        loops: by title; a panel each.
+        loops: by title; a panel each, of one loop or of several that differ in the seed.
 
     Returns:
         A matplotlib figure without a window.
 
     Raises:
-        ValueError: there is no loop.
+        TypeError, ValueError: ``loops`` is no mapping of titles to loops, a loop has no point, or those of a panel
+            differ in more than the seed.
     """
-    if not loops:
-        raise ValueError("loops must hold at least one, got none")
-    figure = Figure(figsize=(4.8 * len(loops), 4.4), layout="constrained")
-    panels = figure.subplots(1, len(loops), squeeze=False, sharey=True)[0]
-    for axes, (title, loop) in zip(panels, loops.items(), strict=True):
-        training = loop.training
-        explicit = dataclasses.replace(training, architecture="explicit", minority_count=1)
-        optimal, stable = (minority_threshold(model_of(t), t) for t in (training, explicit))
-        largest = 1.05 * max(n for leg in loop.legs for n in leg)
-        grid = sorted({*(largest * (i + 1) / 160 for i in range(160)), optimal})
-        line = [predict(training, n).scale for n in grid]
-        axes.plot(grid, line, color="#6b7280", linewidth=1.5, label="global optimum")
-        # The collapsed branch, stable up to the local threshold of a = 0.
+    if not isinstance(loops, Mapping):
+        raise TypeError(f"loops must be a mapping to ufm.deq.Loop, got {loops!r}")
+    panels = {k: [v] if isinstance(v, Loop) or not isinstance(v, Sequence) else list(v) for k, v in loops.items()}
+    _checked("loops", {k: v[0] if v else None for k, v in panels.items()}, str, Loop)
+    for title, together in panels.items():
+        for loop in together:
+            if not isinstance(loop, Loop):
+                raise TypeError(f"loops[{title!r}] must hold ufm.deq.Loop, got {loop!r}")
+            if not loop.points:
+                raise ValueError(f"loops[{title!r}] must hold at least one point, got none")
+            if dataclasses.replace(loop.training, seed=0) != dataclasses.replace(together[0].training, seed=0):
+                raise ValueError(f"loops[{title!r}] must differ in nothing but the seed, got {loop.training!r}")
+    figure = Figure(figsize=(max(4.4 * len(panels), 7.2), 5.4), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, together) in zip(grid, panels.items(), strict=True):
+        _draw_loops(axes, together)
+        axes.set_title(title, fontsize=10, pad=18)
+    grid[0].set_ylabel("order parameter s_B")
+    entries = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    labels = sorted(entries, key=lambda label: (not label.startswith("trained"), "rank" not in label))
+    figure.legend(
+        [entries[label] for label in labels],
+        labels,
+        loc="outside lower center",
+        ncols=min(len(panels) + 1, 3),
+        frameon=False,
+        fontsize=8,
+    )
+    return figure
+
+
+def _draw_loops(axes: Any, loops: list[Loop]) -> None:
+    training = loops[0].training
+    largest = 1.05 * max(n for loop in loops for leg in loop.legs for n in leg)
+    thresholds = [(label, n, dash) for label, n, dash in _loop_thresholds(training) if n < largest]
+    kinks = [n for _, n, _ in thresholds]
+    grid = sorted({*(largest * (i + 1) / 120 for i in range(120)), *kinks})
+    optimum = [predict(training, n).scale for n in grid]
+    axes.plot(grid, optimum, color="#6b7280", linewidth=1.5, label="global optimum")
+    for rising, rank, first, last in sorted(
+        {branch for loop in loops for branch in _branches(loop)}, key=lambda branch: (branch[1], not branch[0], branch)
+    ):
+        order = [first, *(n for n in (grid if rising else grid[::-1]) if min(first, last) < n < max(first, last)), last]
+        codes = low_rank_branch(training, order, rank, follow=True)
         axes.plot(
-            [0, min(stable, largest)],
-            [0, 0],
-            color="#6b7280",
-            linewidth=1.5,
-            linestyle="--",
-            label="collapsed, to the threshold of a = 0",
+            order,
+            [c.scale if c.is_stable else math.nan for c in codes],
+            color=STYLES[0 if rising else 1][0],
+            linewidth=1.3,
+            linestyle=((0, (5, 1.5)), (0, (2.5, 1.5)), (0, (1, 1)))[rank % 3],
+            label=f"local minimum of rank {rank}, n_B {'rising' if rising else 'falling'}",
         )
-        axes.axvline(optimal, color="#9ca3af", linestyle=":", linewidth=1.2)
-        axes.axvline(stable, color="#9ca3af", linestyle="--", linewidth=1.2)
+    for label, n, dash in thresholds:
+        axes.axvline(n, color="#9ca3af", linestyle=dash, linewidth=1.1, label=label, zorder=1)
+        top = axes.get_xaxis_transform()
+        axes.text(n, 1.01, f"{n:.2f}", transform=top, fontsize=8, ha="center", va="bottom", color="#4b5563")
+    for loop in loops:
         for number in range(len(loop.legs)):
             points = loop.leg(number)
-            rising = points[-1].minority_count == max(p.minority_count for p in points)
-            colour = STYLES[number % len(STYLES)][0]
+            rising = _rises(loop, number)
             axes.plot(
                 [p.minority_count for p in points],
                 [p.scale for p in points],
-                marker="^" if rising else "v",
-                color=colour,
-                markersize=6,
+                "^" if rising else "v",
+                color=STYLES[0 if rising else 1][0],
+                markersize=7,
                 markerfacecolor="none",
-                linewidth=0.8,
+                markeredgewidth=1.2,
                 clip_on=False,
-                label="n_B rising" if rising else "n_B falling",
+                zorder=3,
+                label=f"trained, n_B {'rising' if rising else 'falling'}",
             )
-        axes.set_title(title, fontsize=10)
-        axes.set_xlim(0, largest)
-        axes.set_ylim(bottom=-0.06)
-        axes.set_xlabel("minority samples per class, n_B")
-        axes.text(optimal, 1.0, f" {optimal:.3g}", transform=axes.get_xaxis_transform(), fontsize=8, va="top")
-        axes.text(stable, 1.0, f" {stable:.3g}", transform=axes.get_xaxis_transform(), fontsize=8, va="top")
-        _tidy(axes)
-    panels[0].set_ylabel("order parameter s_B")
-    panels[0].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 0.94))
-    return figure
+    axes.set_xlim(0, largest)
+    axes.set_ylim(bottom=-0.04 * axes.get_ylim()[1])
+    axes.set_xlabel("minority samples per class, n_B")
+    _tidy(axes)
+
+
+def _rises(loop: Loop, number: int) -> bool:
+    """Whether n_B rises on a leg; from the leg before to it, where it is a single one."""
+    leg = loop.legs[number]
+    return leg[-1] >= (loop.legs[number - 1][-1] if number and len(leg) == 1 else leg[0])
+
+
+def _branches(loop: Loop) -> list[tuple[bool, int, int, int]]:
+    """Whether n_B rises, rank, and n_B from and to, of the low-rank branches that a loop is on."""
+    found = []
+    for run in loop.runs():
+        leg = loop.leg(run[0].leg)
+        after = leg[min(leg.index(run[-1]) + 1, len(leg) - 1)]
+        found.append((_rises(loop, run[0].leg), run[0].rank, run[0].minority_count, after.minority_count))
+    return found
+
+
+def _loop_thresholds(training: TrainingConfig) -> list[tuple[str, float, str]]:
+    """Label, n_B and line style."""
+    model = model_of(training)
+    found = [("the optimum leaves collapse", minority_threshold(model, training), ":")]
+    if isinstance(model, PenalisedDEQ) and training.rho > 0:
+        k_a, k_b, n_a = training.num_majority, training.num_minority, training.majority_count
+        explicit = UnconstrainedFeatures(training.lambda_W, training.lambda_H)
+        unused = minority_threshold(explicit, training)
+        mixing = n_a / trapped_threshold(model, k_a, k_b, majority_count=n_a)
+        found += [
+            ("a collapsed network with A = 0 beside does, by mixing", mixing, "-."),
+            ("its unused directions are unstable", unused, "--"),
+        ]
+    return found
+
+
+def _checked(name: str, mapping: Any, key: type | UnionType, value: type) -> None:
+    """Raise unless ``mapping`` maps at least one ``key`` to a ``value`` each."""
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{name} must be a mapping to ufm.deq.{value.__name__}, got {mapping!r}")
+    if not mapping:
+        raise ValueError(f"{name} must hold at least one, got none")
+    for k, v in mapping.items():
+        if not isinstance(k, key) or isinstance(k, bool):
+            raise TypeError(f"{name} must have keys of type {getattr(key, '__name__', key)}, got {k!r}")
+        if not isinstance(v, value):
+            raise TypeError(f"{name}[{k!r}] must be a ufm.deq.{value.__name__}, got {v!r}")
 
 
 def plot_departure(sweeps: Mapping[float, Sweep]) -> Figure:
@@ -199,10 +287,12 @@ def plot_departure(sweeps: Mapping[float, Sweep]) -> Figure:
         right the measured threshold over the predicted one, with its error, where points are enough to extrapolate.
 
     Raises:
-        ValueError: there is no sweep.
+        TypeError, ValueError: ``sweeps`` is no mapping of gammas to sweeps, or no sweep has a trained point of that
+            branch.
     """
-    if not sweeps:
-        raise ValueError("sweeps must hold at least one, got none")
+    _checked("sweeps", sweeps, int | float, Sweep)
+    if not any(p.scale is not None for s in sweeps.values() for p in s.branch("identity")):
+        raise ValueError("sweeps must hold at least one trained point that starts at A = rho I, got none")
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     first = next(iter(sweeps.values()))
