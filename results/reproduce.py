@@ -86,16 +86,26 @@ P4 = ExperimentConfig(
 CONV_P4 = dataclasses.replace(P4, width=32, epochs=60, learning_rate=0.05, evaluate_every=15)
 
 
+def git(*arguments: str) -> str:
+    """What git says here."""
+    return subprocess.run(
+        ["git", *arguments], cwd=HERE.parent, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+#: What runs here, as it was when it was started.
+SOURCE = {
+    "commit": git("rev-parse", "HEAD"),
+    "changed": git("status", "--porcelain", "--", "ufm", "results/*.py") != "",
+}
+
+
 def finish(folder: Path, job: Callable[[], None], lines: list[str], seeds: list[int], **more: Any) -> None:
     """Write the table, and what was run, where, at which commits, and with which versions."""
     write_atomically(folder / "table.md", "\n".join(lines) + "\n")
     path = folder / "provenance.json"
     runs = json.loads(path.read_text(encoding="utf-8")).get("runs", []) if path.exists() else []
-    run = {
-        "commit": git("rev-parse", "HEAD"),
-        "changed": git("status", "--porcelain", "--", "ufm", "results/*.py") != "",
-    }
-    run |= {"date": datetime.now(UTC).date().isoformat(), "trains": "--finished-only" not in sys.argv}
+    run = SOURCE | {"date": datetime.now(UTC).date().isoformat(), "trains": "--finished-only" not in sys.argv}
     found = {
         "what": job.__doc__,
         "command": f"OMP_NUM_THREADS=1 python results/reproduce.py {job.__name__}",
@@ -109,13 +119,6 @@ def finish(folder: Path, job: Callable[[], None], lines: list[str], seeds: list[
         **more,
     }
     write_atomically(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-
-
-def git(*arguments: str) -> str:
-    """What git says here."""
-    return subprocess.run(
-        ["git", *arguments], cwd=HERE.parent, capture_output=True, text=True, check=True
-    ).stdout.strip()
 
 
 def processor() -> str:
