@@ -8,6 +8,7 @@ folder holds, and writes figures, tables and ``provenance.json`` there. To train
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import math
 import os
@@ -107,7 +108,7 @@ def finish(folder: Path, job: Callable[[], None], lines: list[str], seeds: list[
     runs = json.loads(path.read_text(encoding="utf-8")).get("runs", []) if path.exists() else []
     run = SOURCE | {"date": datetime.now(UTC).date().isoformat(), "trains": "--finished-only" not in sys.argv}
     found = {
-        "what": job.__doc__,
+        "what": inspect.cleandoc(job.__doc__ or ""),
         "command": f"OMP_NUM_THREADS=1 python results/reproduce.py {job.__name__}",
         "runs": runs if run in runs else [*runs, run],
         "device": f"CPU, {processor()}, {os.cpu_count()} cores, one thread a training",
@@ -433,7 +434,7 @@ def p4_conv() -> None:
     part = {"class_numbers": ((5, 5),), "ratios": (10, 100)}
     pairs: list[Pair] = [({"ResNet-18": RESNET, "convolutional DEQ": CONV_DEQ}, {})]
     pairs += [({"ResNet-18": RESNET, "residual convolutional DEQ": RESIDUAL_DEQ}, part)]
-    pairs += [({"its encoder": ENCODER, "convolutional DEQ beside its encoder": CONV_DEQ}, part)]
+    pairs += [({"encoder alone": ENCODER, "convolutional DEQ": CONV_DEQ}, part)]
     paper_grid(p4_conv, "p4-conv-fashion-mnist", CONV_P4, pairs)
 
 
@@ -458,7 +459,7 @@ def paper_grid(job: Callable[[], None], name: str, base: ExperimentConfig, pairs
         observations = [o for o in comparison.observations() if o.of]
         text += [f"| {o.id} | {o.verdict} | {o.holds} of {o.of} | {o.statement} | {o.evidence} |" for o in observations]
         text.append("")
-        kept[deq] = {
+        kept[f"{explicit} against {deq}"] = {
             "rows": comparison.rows(),
             "observations": [{**dataclasses.asdict(o), "verdict": o.verdict} for o in observations],
         }
