@@ -341,6 +341,39 @@ class TestDeq:
         assert "interrupted after 1 of 2 points" in result.stdout
         assert len((tmp_path / "sweep.jsonl").read_text().splitlines()) == 2
 
+    def test_hysteresis_keeps_its_points_and_goes_on(self, tmp_path, monkeypatch):
+        import ufm.deq.hysteresis as module
+
+        out, figure, real, trained = tmp_path / "loop.json", tmp_path / "loop.svg", module.train, []
+
+        def train(config, **options):
+            trained.append(config.minority_count)
+            if trained == [3, 2]:
+                raise KeyboardInterrupt
+            return real(config, **options)
+
+        monkeypatch.setattr(module, "train", train)
+        arguments = ["deq", "hysteresis", *SMALL, "--leg", "3,2", "--leg", "3", "--start", "zero", "--out", out]
+        result = ufm_cli(*arguments)
+        assert result.exit_code == 130, result.output
+        assert "interrupted after 1 of 3 points" in result.stdout
+        result = ufm_cli(*arguments, "--figure", figure, "--json")
+        assert result.exit_code == 0, result.output
+        assert trained == [3, 2, 2, 3]
+        found = json.loads(result.stdout)
+        assert [(p["leg"], p["minority_count"]) for p in found["points"]] == [(0, 3), (0, 2), (1, 3)]
+        assert not found["partial"]
+        assert found["training"]["start"] == "zero"
+        assert found["training"]["width"] == 64
+        assert "<svg" in figure.read_text()
+        again = ufm_cli(*arguments)
+        assert again.exit_code == 0
+        assert len(trained) == 4
+        assert "its branch" in again.stdout
+
+    def test_a_loop_cut_short_is_no_success(self):
+        assert ufm_cli("deq", "hysteresis", *SMALL, "--leg", "3", "--max-iterations", "2").exit_code == 1
+
     def test_a_point_that_disagrees_is_no_success(self):
         result = ufm_cli("deq", "sweep", *SMALL, "--identity", "3", "--max-iterations", "2")
         assert result.exit_code == 1
@@ -355,6 +388,11 @@ class TestDeq:
             (["sweep", "--explicit", "8.5"], "explicit[0] must be an integer"),
             (["sweep", "--explicit", "x"], "--explicit must be numbers"),
             (["sweep", "--effort", "huge"], "effort"),
+            (["hysteresis", "--leg", "x"], "--leg must be numbers"),
+            (["hysteresis", "--leg", "3,0"], "legs[0][1] must be an integer >= 1"),
+            (["hysteresis", "--leg", "3", "--leg", "2.5"], "legs[1][0] must be an integer"),
+            (["hysteresis", "--leg", "inf"], "minority_count"),
+            (["hysteresis", "--leg", "3", "--figure", "x.gif"], "figure must"),
             (["sweep", "--zero", "4", "--seeds", "-1"], "seeds[0]"),
         ],
     )
@@ -406,7 +444,7 @@ class TestHelp:
         for path in self.commands():
             shown = " ".join(ufm_cli(*path, "--help").stdout.split())
             example = shown.split("Example: ufm ")[1].split()
-            if path in (["verify"], ["deq", "train"], ["deq", "sweep"]):
+            if path in (["verify"], ["deq", "train"], ["deq", "sweep"], ["deq", "hysteresis"]):
                 continue  # too long to run here
             result = ufm_cli(*example)
             assert "No such option" not in result.output

@@ -607,6 +607,71 @@ def deq_sweep(
     raise typer.Exit(130 if interrupted else 1 if sweep.deviations else 0)
 
 
+@_command(deq_app, "hysteresis", "ufm deq hysteresis --leg 2,4,8,11,12,16 --leg 12,11,8,4,2 --start zero")
+@_with_options(TRAINING_OPTIONS | {name: SINGLE_OPTIONS[name] for name in ("start", "seed")}, dict)
+def deq_hysteresis(
+    training: Any,
+    leg: Annotated[list[str], typer.Option("--leg", help="n_B of one way, in order, e.g. 2,4,8; repeat for the next.")],
+    width: Annotated[
+        int | None, typer.Option("--width", help="Hidden units. (default 1.2 N at the largest n_B)")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Keep points here (JSON) and go on from it.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Draw s_B against n_B into this .svg, .png or .pdf.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sweep n_B up and down, each training from the weights of the last, next to the branches that theory has.
+
+    A network of lower rank than the optimum's is held against the local minimum of its rank.
+
+    Exit status 0, 1 if a training did not converge, 130 if interrupted: finished points are printed, and kept in --out.
+    """
+    from ufm._files import write_figure
+    from ufm.deq import LoopInterrupted, TrainingConfig, hysteresis_loop, low_rank_codes
+    from ufm.verification import prepare_directory
+
+    legs = [_numbers("--leg", text) for text in leg]
+    # The loop checks the legs; the width alone needs the largest n_B before.
+    config = TrainingConfig(minority_count=max(map(max, legs)), width=width, **training)  # type: ignore[arg-type]
+    config = dataclasses.replace(config, width=config.hidden_units)
+    _check_figure("figure", figure)
+    for name, path in (("--out", out), ("--figure", figure)):
+        if path is not None:
+            prepare_directory(path.parent, f"{name}'s folder")
+    interrupted = False
+    with _progress_bar() as progress:
+        try:
+            loop = hysteresis_loop(config, legs, path=out, progress=progress)  # type: ignore[arg-type]  # checked there
+        except LoopInterrupted as stopped:
+            loop, interrupted = stopped.loop, True
+    if figure is not None and loop.points:
+        from ufm.deq import plot_hysteresis
+
+        write_figure(plot_hysteresis({f"A starts at {'ρI' if config.start == 'identity' else '0'}": loop}), figure)
+    if as_json:
+        _print_json({**loop.to_dict(), "partial": loop.is_partial})
+    else:
+        header = ("leg", "n_B", "s_B measured", "its branch", "optimum", "phase", "rank", "over optimum")
+        rows = [
+            (
+                p.leg,
+                p.minority_count,
+                p.scale,
+                p.predicted_scale if code is None else code.scale,
+                p.predicted_scale,
+                p.phase,
+                f"{p.rank} of {p.predicted_rank}",
+                f"{p.objective_error:+.2%}",
+            )
+            for p, code in zip(loop.points, low_rank_codes(loop), strict=True)
+        ]
+        _print_table(header, rows, digits=5)
+        if interrupted:
+            typer.echo(f"partial: interrupted after {len(loop.points)} of {sum(map(len, loop.legs))} points")
+    raise typer.Exit(130 if interrupted else 0 if all(p.converged for p in loop.points) else 1)
+
+
 # Files --------------------------------------------------------------------------------------------------------------
 
 
