@@ -187,6 +187,13 @@ class TestFile:
         with pytest.raises(LoopInterrupted):
             hysteresis_loop(ZERO, LEGS, path=path, on_point=interrupt_after(1))
         path.unlink()
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        with pytest.raises(LoopInterrupted, match="after 0 of 3 points"):
+            hysteresis_loop(ZERO, LEGS, path=path, progress=interrupt)
+        assert [f.name for f in tmp_path.iterdir()] == ["loop.json"]
         assert hysteresis_loop(ZERO, LEGS, path=path) == loop
         assert trained == [3, 3, 12, 3]
 
