@@ -211,8 +211,8 @@ def nonlinear() -> None:
     decay = math.sqrt(star) / (300 + 3 * star) / 0.5
     far = (14, 16, 17, 19, 23, 28, 36, 50)
     lines = [
-        "| activation | gamma | n_B | s_B, linear theory | s_B, mean over seeds | spread | relative | collapsed | objective "
-        "over linear optimum | converged |",
+        "| activation | gamma | n_B | s_B, linear theory | s_B, mean over seeds | spread | relative | collapsed "
+        "| objective over linear optimum | converged |",
         "|" + "---|" * 10,
     ]
     thresholds = [
@@ -250,7 +250,8 @@ def nonlinear() -> None:
                 predicted, scales = points[0].predicted_scale, [p.scale for p in points if p.scale is not None]
                 mean = statistics.fmean(scales)
                 lines.append(
-                    f"| {activation} | {gamma:g} | {count} | {predicted:.4f} | {mean:.4f} | {statistics.stdev(scales):.0e} | "
+                    f"| {activation} | {gamma:g} | {count} | {predicted:.4f} | {mean:.4f} | "
+                    f"{statistics.stdev(scales):.0e} | "
                     f"{f'{mean / predicted - 1:+.1%}' if predicted else '–'} | "
                     f"{sum(p.phase != 'none' for p in points)} of {len(points)} | "
                     f"{statistics.fmean(p.objective_error or 0.0 for p in points):+.2%} | "
@@ -258,7 +259,8 @@ def nonlinear() -> None:
                 )
             m = threshold_of_sweep(sweep, "identity")
             thresholds.append(
-                f"| {activation} | {gamma:g} | {m.value:.2f} ± {m.error:.2f} | {m.value / sweep.points[0].threshold:.3f} | "
+                f"| {activation} | {gamma:g} | {m.value:.2f} ± {m.error:.2f} | "
+                f"{m.value / sweep.points[0].threshold:.3f} | "
                 f"{m.collapsed}, {m.uncollapsed} | {len(m.seeds)} |"
             )
         write_figure(plot_departure(found), folder / f"{activation}.svg")
