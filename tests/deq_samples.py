@@ -1,8 +1,11 @@
-"""A training small enough for tests."""
+"""Trainings small enough for tests, and a data set in files."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
+
+import numpy as np
 
 from ufm.deq import TrainingConfig
 
@@ -19,3 +22,25 @@ SMALL = TrainingConfig(
     width=128,
     device="cpu",
 )
+
+#: 18 images at most: a training takes a second, a nonlinear one too.
+TINY = TrainingConfig(
+    majority_count=6,
+    num_majority=2,
+    num_minority=2,
+    minority_count=3,
+    lambda_W=0.07,
+    lambda_H=0.07,
+    rho=0.3,
+    device="cpu",
+)
+
+
+def write_fashion(folder: Path, size: int = 80) -> None:
+    """Random images in the files of Fashion-MNIST's training split, as many of each class."""
+    rng = np.random.default_rng(size)
+    images = rng.integers(0, 256, (size, 28, 28), dtype=np.uint8)
+    labels = np.arange(size, dtype=np.uint8) % 10
+    for name, array in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
+        head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4) for n in array.shape)
+        (folder / name).write_bytes(head + array.tobytes())

@@ -13,6 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 from claim_samples import CRASHING, GOOD, INTERRUPTED, LAST, REFUTED
+from deq_samples import write_fashion
 from typer.testing import CliRunner
 
 from ufm import claims as claims_package
@@ -308,6 +309,43 @@ class TestDeq:
         found = json.loads(result.stdout)
         assert found["spectral_norm"] <= 0.3 + 1e-12
         assert not found["fit"]["converged"]
+
+    def test_the_prediction_beside_a_nonlinear_network_is_named(self):
+        result = ufm_cli("deq", "train", *SMALL, "--minority-count", "3", "--gamma", "1")
+        assert result.exit_code == 0, result.output
+        assert "predicted, linear theory" in " ".join(result.stdout.split())
+        linear = ufm_cli("deq", "train", *SMALL, "--minority-count", "3")
+        assert "linear theory" not in linear.stdout
+        for line in ("Gram error, class means", "Gram error, classifier", "from own budgets: Gram error, classifier"):
+            assert line in linear.stdout
+
+    def test_a_sweep_of_nonlinear_networks_is_measured_and_not_judged(self):
+        arguments = ["deq", "sweep", *SMALL, "--gamma", "1", "--identity", "3"]
+        result = ufm_cli(*arguments)
+        assert result.exit_code == 0, result.output
+        assert "nonlinear: measured, not judged" in result.stdout
+        assert "s_B predicted" not in " ".join(result.stdout.split())
+        cut = ufm_cli(*arguments, "--max-iterations", "2")
+        assert cut.exit_code == 1
+        assert "not converged: 1 of 1 points" in cut.stdout
+
+    def test_a_measured_threshold_says_what_its_error_is_of(self):
+        result = ufm_cli("deq", "sweep", *SMALL, "--explicit", "2,3,4,5")
+        assert "unknown with one); no collapsed training, uncollapsed from 2 on" in " ".join(result.stdout.split())
+
+    @pytest.mark.filterwarnings("ignore::ufm.deq.data.DatasetWarning")
+    @pytest.mark.parametrize("command", [("train", "--minority-count", "2"), ("sweep", "--explicit", "2")])
+    def test_root_is_the_folder_of_the_files(self, tmp_path, monkeypatch, command):
+        monkeypatch.delenv("UFM_DATA", raising=False)
+        arguments = ["deq", *command, *SMALL, "--dataset", "fashion-mnist", "--root"]
+        missing = ufm_cli(*arguments, tmp_path / "nowhere")
+        assert missing.exit_code == 2
+        assert str(tmp_path / "nowhere") in missing.stderr
+        write_fashion(tmp_path)
+        result = ufm_cli(*arguments, tmp_path, "--json")
+        assert result.exit_code == 0, result.output
+        config = json.loads(result.stdout)["config"]
+        assert config.get("training", config)["dataset"] == "fashion-mnist"
 
     def test_sweep_keeps_its_points_and_goes_on(self, tmp_path):
         out, figure = tmp_path / "sweep.jsonl", tmp_path / "sweep.svg"

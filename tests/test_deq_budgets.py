@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,8 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ufm
-from ufm.deq import TrainingConfig, measured_threshold, predict, predict_from_budgets, train
+from ufm.deq import (
+    Sweep,
+    SweepConfig,
+    SweepPoint,
+    TrainingConfig,
+    measured_threshold,
+    predict,
+    predict_from_budgets,
+    train,
+)
 from ufm.deq.prediction import Budgets, minority_threshold, model_of
+from ufm.deq.threshold import threshold_of_sweep
 
 COUNTS = (60.0,) * 3 + (20.0,) * 3
 N = sum(COUNTS)
@@ -36,6 +47,39 @@ class TestBudgets:
         assert b.spectral == pytest.approx(np.linalg.svd(a)[1][0])
         assert b.frobenius == pytest.approx(np.linalg.norm(a))
         assert Budgets.of(w, h, np.array([0, 0, 0, 1, 1])).spectral == 0
+
+    @pytest.mark.parametrize(
+        ("changes", "error", "message"),
+        [
+            (
+                {"labels": [0, 0, 0, 0]},
+                ValueError,
+                r"labels must hold every class 0..1 at least once, got none of \[1\]",
+            ),
+            ({"labels": [0, 1, 2, 1]}, ValueError, "labels must lie in 0..1, one for each row of classifier, got 2"),
+            ({"labels": [0, 1, -1, 1]}, ValueError, "labels must lie in 0..1, .* got -1"),
+            ({"labels": [0, 1, 1]}, ValueError, r"labels must have shape \(4,\), .* got \(3,\)"),
+            ({"labels": [0.0, 1.0, 1.0, 0.0]}, TypeError, "labels must be integers"),
+            ({"classifier": np.eye(2)}, ValueError, "injected must have 2 columns, as classifier has, got 3"),
+            ({"classifier": np.ones(3)}, ValueError, r"classifier must be a matrix .* got shape \(3,\)"),
+            ({"classifier": "W"}, TypeError, "classifier must be a real matrix, got 'W'"),
+            ({"injected": np.full((4, 3), np.nan)}, ValueError, "injected must be finite, got nan"),
+            ({"equilibrium": np.eye(2)}, ValueError, r"equilibrium must have shape \(3, 3\), got \(2, 2\)"),
+        ],
+    )
+    def test_bad_arrays(self, changes, error, message):
+        good = {"classifier": np.ones((2, 3)), "injected": np.ones((4, 3)), "labels": [0, 1, 1, 0]}
+        assert Budgets.of(**good).features == 3
+        with pytest.raises(error, match=message):
+            Budgets.of(**{**good, **changes})
+
+    def test_bad_fields(self):
+        with pytest.raises(TypeError, match="classifier must be a real number, got '1'"):
+            Budgets("1", 1.0, 1.0)
+        with pytest.raises(ValueError, match="features must be finite, got nan"):
+            Budgets(1.0, math.nan, 1.0)
+        with pytest.raises(ValueError, match=r"frobenius must be >= 0 and finite, got -1\.0"):
+            Budgets(1.0, 1.0, 1.0, 0.5, -1.0)
 
     @given(
         st.floats(0.02, 0.9),  # of the strength at which everything is zero
@@ -95,6 +139,55 @@ class TestBudgets:
             predict_from_budgets(dataclasses.replace(good, spectral=1.0), COUNTS, 3)
         with pytest.raises(ValueError, match=r"budgets\.total_features must be > 0"):
             predict_from_budgets(dataclasses.replace(good, total_features=0.0), COUNTS, 3)
+        for k_a in (0, 5, 6):
+            with pytest.raises(ValueError, match=f"num_majority must be an integer between 1 and 4, got {k_a}"):
+                predict_from_budgets(good, COUNTS, k_a)
+        with pytest.raises(TypeError, match="num_majority must be a real number, got '3'"):
+            predict_from_budgets(good, COUNTS, "3")
+        for counts, k_a in (
+            (COUNTS, 2),
+            (COUNTS, 4),
+            (COUNTS[::-1], 3),
+            ((60.0, 50.0, 20.0, 20.0), 2),
+            ((60.0, 60.0, 20.0, 10.0), 2),
+        ):
+            with pytest.raises(ValueError, match=f"counts must be step-wise, {k_a} = num_majority equal ones"):
+                predict_from_budgets(good, counts, k_a)
+        with pytest.raises(TypeError, match="counts must be a sequence of positive numbers, got '5'"):
+            predict_from_budgets(good, "5", 3)
+        found = predict_from_budgets(good, COUNTS, 3)
+        with pytest.raises(ValueError, match=r"fit together, got shapes \(6, 4\) and \(6, 4\)"):
+            found.compare(np.ones((6, 4)), np.ones((6, 4)))
+
+    @pytest.mark.parametrize("weighting", ["samples", "classes"])
+    @pytest.mark.parametrize(
+        ("classifier", "features", "rho"),
+        [
+            (1e300, 1.0, 0.0),
+            (1.0, 1e300, 0.5),
+            (1.7e308, 1.7e308, 0.5),
+            (1e3, 1e3, 0.0),
+            (1e3, 1e3, 0.9),
+            (1.0, 1.0, 1 - 1e-9),
+            (1e-300, 1.0, 0.0),
+            (5e-324, 5e-324, 0.5),
+        ],
+    )
+    def test_absurd_budgets_are_named(self, weighting, classifier, features, rho):
+        absurd = Budgets(classifier, features, min(240 * features, 1.7e308), rho)
+        name = "total_features" if weighting == "samples" else "features"
+        with pytest.raises(
+            ValueError, match=f"budgets.classifier and budgets.{name} must .*{re.escape(repr(classifier))}"
+        ):
+            predict_from_budgets(absurd, COUNTS, 3, weighting=weighting)
+
+    @pytest.mark.parametrize("weighting", ["samples", "classes"])
+    @pytest.mark.parametrize(("classifier", "features"), [(1e-9, 1e-9), (1e100, 1e-100), (30.0, 30.0)])
+    def test_extreme_budgets_that_are_spent(self, weighting, classifier, features):
+        found = predict_from_budgets(Budgets(classifier, features, 240 * features, 0.5), COUNTS, 3, weighting=weighting)
+        w = found.solution.factors.classifier
+        assert (w**2).sum() / 6 == pytest.approx(classifier, rel=1e-6)
+        assert 0 < found.threshold <= 60
 
 
 LAMBDA = math.sqrt(6) / 108
@@ -122,9 +215,11 @@ class TestTrained:
 
     def test_nonlinear_fixed_point_departs(self):
         linear = train(small())
-        bent = train(small(gamma=0.5))
+        bent = train(small(gamma=0.5, tol=1e-13, max_iterations=2000))
         assert bent.fit.converged
         assert bent.local_threshold is None
+        assert (linear.config.is_modelled, bent.to_dict()["is_modelled"]) == (True, False)
+        assert small(architecture="explicit", gamma=0.5).is_modelled
         assert abs(linear.scale / linear.prediction.scale - 1) < 1e-3
         assert abs(bent.scale / bent.prediction.scale - 1) > 0.01
         assert bent.fit.objective > bent.prediction.objective
@@ -182,3 +277,89 @@ class TestMeasuredThreshold:
             measured_threshold(self.points((40, 54, 58, 62)))
         with pytest.raises(ValueError, match="must extrapolate to a threshold"):
             measured_threshold([(n, 1.0, 0) for n in (54, 58, 62, 66)])
+        with pytest.raises(ValueError, match="must not be collapsed above all that are not, got s_B = 0 at n_B = 70"):
+            measured_threshold([*self.points(seeds=(0,)), (70, 0.0, 0)])
+        with pytest.raises(ValueError, match="must not repeat an n_B of a seed"):
+            measured_threshold(self.points((54, 54, 58, 62), seeds=(0,)))
+
+    @pytest.mark.parametrize(
+        ("points", "error", "message"),
+        [
+            ([], ValueError, "points must hold 4 uncollapsed ones of every seed, got none"),
+            (3, TypeError, r"points must be \(n_B, s_B, seed\) each, got 3"),
+            ([3], TypeError, r"points\[0\] must be \(n_B, s_B, seed\), got 3"),
+            ([(54, 0.3)], TypeError, r"points\[0\] must be \(n_B, s_B, seed\)"),
+            ([(54, 0.3, 0), (0, 0.3, 0)], ValueError, r"points\[1\]: n_B must be an integer >= 1, got 0"),
+            ([(54, math.nan, 0)], ValueError, r"points\[0\]: s_B must be finite"),
+            ([(54, 0.3, "a")], TypeError, r"points\[0\]: seed must be a real number, got 'a'"),
+        ],
+    )
+    def test_bad_points(self, points, error, message):
+        with pytest.raises(error, match=message):
+            measured_threshold(points)
+
+    def test_the_spread_over_seeds_is_unknown_with_one(self):
+        one, two = measured_threshold(self.points(seeds=(0,))), measured_threshold(self.points())
+        assert (one.spread, one.error) == (None, one.extrapolation)
+        assert (len(one.seeds), one.points) == (1, 6)
+        assert two.spread == 0  # two seeds alike: known, and zero
+        # the second seed's curve shifted by one n_B, and so its threshold
+        found = measured_threshold([(n + seed, s, seed) for n, s, seed in self.points()])
+        assert found.seeds[1] == pytest.approx(found.seeds[0] + 1, rel=1e-9)
+        assert found.spread == pytest.approx(abs(found.seeds[0] - found.seeds[1]) / 2)
+        assert found.error == pytest.approx(math.hypot(found.spread, found.extrapolation))
+
+    def sweep(
+        self, changes: dict[tuple[int, int], dict[str, object]], counts=(40, 46, 54, 58, 62, 66, 70, 74)
+    ) -> Sweep:
+        """A sweep of the predicted s_B, with ``changes`` to the points of some (n_B, seed)."""
+        config = SweepConfig(explicit=counts, seeds=(0, 1), training=self.CONFIG)
+        points = []
+        for n, s, seed in self.points(counts):
+            p = predict(self.CONFIG, n)
+            fields = {"status": "agrees", "scale": s, "converged": True, **changes.get((n, seed), {})}
+            predicted = (s, p.phase, p.objective, p.solution.geometry.minority_cosine, 0.0, 0.0)
+            points.append(SweepPoint("explicit", n, 100 / n, seed, 50.0, fields.pop("status"), *predicted, **fields))
+        return Sweep(config, tuple(points))
+
+    def test_unconverged_points_do_not_enter_silently(self):
+        clean = threshold_of_sweep(self.sweep({}), "explicit")
+        assert clean == measured_threshold(self.points((40, 46, 54, 58, 62, 66, 70, 74)))
+        # off the curve: the first would move the bracket, the second the value
+        wrong = self.sweep(
+            {
+                (54, 0): {"scale": 0.0, "converged": False},
+                (62, 1): {"scale": 0.25, "converged": False},
+                (58, 1): {"scale": None, "converged": None, "status": "failed"},
+            }
+        )
+        found = threshold_of_sweep(wrong, "explicit")
+        assert found.value == pytest.approx(clean.value, rel=6e-3)
+        assert (found.collapsed, found.uncollapsed) == (46, 54)
+        assert (found.points, found.unconverged, found.left_out) == (13, 0, 3)
+        admitted = threshold_of_sweep(wrong, "explicit", unconverged=True)
+        assert (admitted.points, admitted.unconverged, admitted.left_out) == (15, 2, 1)
+        assert admitted.uncollapsed == 58
+        assert admitted.error > 1 > found.error
+
+    def test_too_few_that_have_converged(self):
+        few = self.sweep({(n, 1): {"converged": False} for n in (54, 58, 62)})
+        with pytest.raises(
+            ValueError, match="uncollapsed ones of seed 1, got 3; 3 of all seeds failed or did not conv"
+        ):
+            threshold_of_sweep(few, "explicit")
+        assert threshold_of_sweep(few, "explicit", unconverged=True).unconverged == 3
+        # A seed without any converged training is missed too.
+        none = self.sweep({(n, 1): {"converged": False} for n in (40, 46, 54, 58, 62, 66, 70, 74)})
+        with pytest.raises(ValueError, match="uncollapsed ones of seed 1, got 0; 8 of all seeds"):
+            threshold_of_sweep(none, "explicit")
+
+    def test_bad_sweeps(self):
+        with pytest.raises(TypeError, match=r"sweep must be a ufm\.deq\.Sweep, got 3"):
+            threshold_of_sweep(3, "explicit")
+        with pytest.raises(ValueError, match="branch must be one of 'explicit', 'identity', 'zero', got 'up'"):
+            threshold_of_sweep(self.sweep({}), "up")
+        with pytest.raises(ValueError, match="sweep must hold points of the branch 'zero', got none"):
+            threshold_of_sweep(self.sweep({}), "zero")
+        with pytest.raises(TypeError, match="unconverged must be True or False, got 1"):
+            threshold_of_sweep(self.sweep({}), "explicit", unconverged=1)

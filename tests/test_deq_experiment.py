@@ -629,7 +629,6 @@ class TestCommandLine:
             (("--run", "x", "--save", "y"), "--save plays no role with --run"),
             (("--run", "x", "--model-options", "rho"), "--model-options must be JSON, got 'rho'"),
             (("--run", "x", "--model", "vgg"), "model must be one of"),
-            (("--root", "x"), "--root plays a role with --run only"),
         ],
     )
     def test_wrong_usage(self, tmp_path, monkeypatch, arguments, message):

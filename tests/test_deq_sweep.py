@@ -8,12 +8,12 @@ import math
 import signal
 
 import pytest
-from deq_samples import LAMBDA, SMALL
+from deq_samples import LAMBDA, SMALL, TINY, write_fashion
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import ufm.deq.sweep as module
-from ufm.deq import Sweep, SweepConfig, SweepInterrupted, SweepPoint, plot_sweep, run_sweep
+from ufm.deq import DatasetNotFoundError, Sweep, SweepConfig, SweepInterrupted, SweepPoint, plot_sweep, run_sweep
 from ufm.deq.plotting import plot_departure
 from ufm.deq.sweep import judge
 
@@ -100,6 +100,75 @@ class TestRun:
         assert bad.predicted_scale == sweep.points[1].predicted_scale
         assert found.deviations == (bad,)
         assert not found.is_partial
+
+
+@pytest.fixture(scope="module")
+def bent() -> Sweep:
+    return run_sweep(SweepConfig((3,), (1, 3), (3,), training=dataclasses.replace(TINY, gamma=1.0)))
+
+
+class TestNonlinear:
+    """The theory is of the linear DEQ: a nonlinear one is measured beside it, and nothing is held against either."""
+
+    def test_is_measured_and_not_judged(self, bent):
+        explicit, *deq = bent.points
+        assert (explicit.status, explicit.is_judged) == ("agrees", True)  # gamma plays no role for it
+        for p in deq:
+            assert p.converged
+            assert (p.status, p.is_judged) == ("nonlinear", False)
+            assert abs(p.scale_error) > 0.02  # it did depart, by more than an agreeing point may
+            assert p.scale_error == p.scale / p.predicted_scale - 1
+            assert p.objective_error > 0.001
+        assert bent.deviations == ()
+        assert bent.largest_error == abs(explicit.scale_error)
+
+    def test_failed_ones_count(self, bent, monkeypatch):
+        monkeypatch.setattr(module, "train", lambda *args, **options: 1 / 0)
+        found = run_sweep(dataclasses.replace(bent.config, explicit=(), identity=(3,), zero=()))
+        assert [p.status for p in found.deviations] == ["failed"]
+
+    def test_sweeps_that_were_judged_load(self, bent, tmp_path):
+        old = dataclasses.replace(
+            bent,
+            points=tuple(
+                dataclasses.replace(p, status=status)
+                for p, status in zip(bent.points, ("agrees", "near-threshold", "trapped", "disagrees"), strict=True)
+            ),
+        )
+        old.save(tmp_path / "old.jsonl")
+        assert Sweep.load(tmp_path / "old.jsonl") == bent
+        failed = dataclasses.replace(bent.points[1], status="failed")
+        assert Sweep.from_dict(dataclasses.replace(bent, points=(failed,)).to_dict()).points == (failed,)
+
+    def test_figure_names_the_linear_theory(self, bent, sweep):
+        data = bent.order_parameter(10)
+        assert [s["label"] for s in data["series"]] == [
+            "explicit network",
+            "DEQ (ρ = 0.3, tanh, γ = 1, beside linear theory), A starts at ρI",
+            "DEQ (ρ = 0.3, tanh, γ = 1, beside linear theory), A starts at 0",
+        ]
+        assert data["thresholds"][0]["label"] == "threshold, linear DEQ"
+        assert "theory" not in sweep.order_parameter(10)["series"][1]["label"]
+
+
+class TestRoot:
+    CONFIG = SweepConfig(explicit=(2,), training=dataclasses.replace(TINY, dataset="fashion-mnist"))
+
+    @pytest.mark.filterwarnings("ignore::ufm.deq.data.DatasetWarning")
+    def test_data_are_read_there(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("UFM_DATA", raising=False)
+        write_fashion(tmp_path)
+        found = run_sweep(self.CONFIG, root=tmp_path)
+        assert found.points[0].status == "agrees"
+        with pytest.raises(TypeError, match="positional"):
+            run_sweep(self.CONFIG, None, tmp_path)
+
+    def test_missing_files_show_before_any_training(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(module, "train", None)
+        path = tmp_path / "sweep.jsonl"
+        with pytest.raises(DatasetNotFoundError, match="nowhere"):
+            run_sweep(self.CONFIG, root=tmp_path / "nowhere", path=path)
+        assert not path.exists()
 
 
 class TestInterruption:
@@ -293,6 +362,9 @@ class TestJudge:
             ({"minority_count": 22, "scale": 0.9}, "near-threshold"),
             ({"minority_count": 18}, "near-threshold"),
             ({"minority_count": 16.9, "scale": 0.9}, "disagrees"),
+            ({"is_modelled": False}, "nonlinear"),
+            ({"is_modelled": False, "phase": "partial", "scale": 0.0, "objective": 1.76}, "nonlinear"),
+            ({"is_modelled": False, "minority_count": 22, "converged": False}, "nonlinear"),
         ],
     )
     def test_status(self, changes, status):

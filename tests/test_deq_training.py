@@ -9,10 +9,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from deq_samples import TINY, write_fashion
 
 import ufm
 from ufm.architectures import PenalisedDEQ, UnconstrainedFeatures
-from ufm.deq import ExplicitNetwork, LinearDEQNetwork, TrainingConfig, digits, predict, train
+from ufm.deq import DatasetNotFoundError, ExplicitNetwork, LinearDEQNetwork, TrainingConfig, digits, predict, train
 from ufm.deq.data import digit_counts
 from ufm.deq.prediction import minority_gain, minority_threshold, model_of
 from ufm.deq.sweep import judge
@@ -316,6 +317,60 @@ class TestTrained:
             features = network(torch.from_numpy(digits(config.counts).inputs)).features
         np.testing.assert_allclose(features.numpy(), trained_deq.features, atol=1e-12)
 
+    def test_predicted_beside_measured(self, trained_deq):
+        """Errors of the objective's prediction, against the definitions."""
+        r, found = trained_deq, trained_deq.to_dict()["from_objective"]
+        assert trained_deq.to_dict()["is_modelled"] is True
+        theory = ufm.solve(model_of(r.config), ufm.ClassPrior(r.config.counts), "ce").factors
+        means = np.stack([r.features[r.labels == k].mean(axis=0) for k in range(6)], axis=1)
+        w = r.network.classifier.weight.detach().numpy()
+        centre = np.eye(6) - 1 / 6
+        measured = {"features": centre @ means.T @ means @ centre, "classifier": w @ w.T}
+        z = theory.equilibrium_features @ centre
+        predicted = {"features": z.T @ z, "classifier": theory.classifier @ theory.classifier.T}
+        for name in predicted:
+            np.testing.assert_allclose(r.gram[name], measured[name], atol=1e-10)
+            np.testing.assert_allclose(r.prediction.gram[name], predicted[name], atol=1e-6)
+            error = np.linalg.norm(measured[name] - predicted[name]) / np.linalg.norm(predicted[name])
+            assert found[f"gram_{name}"] == pytest.approx(error, rel=1e-2)
+            assert 0 < error < 1e-3
+        geometry = r.prediction.solution.geometry
+        for name in ("minority_cosine", "minority_feature_cosine", "etf_error", "self_duality_error"):
+            p, m = getattr(geometry, name), getattr(r.measures, name)
+            assert found[name] == pytest.approx(
+                {"predicted": p, "measured": m, "error": m - p, "relative_error": m / p - 1}, abs=1e-9
+            )
+        assert found["scale"]["error"] == found["scale"]["relative_error"]
+        assert found["scale"]["error"] == pytest.approx(r.scale / r.prediction.scale - 1, abs=1e-9)
+        assert found["objective"]["relative_error"] == r.fit.objective / r.prediction.objective - 1
+        assert (found["phase"], found["measured_phase"]) == (r.prediction.phase, r.measures.phase)
+        assert found["threshold"] == r.prediction.threshold
+        budgets = r.from_budgets()
+        assert set(found) - {"objective"} <= set(budgets)
+        assert budgets["threshold_error"] == budgets["threshold"] / r.prediction.threshold - 1
+        assert budgets["lambda_W_error"] == budgets["lambda_W"] / LAMBDA - 1
+        assert abs(budgets["lambda_H_error"]) < 1e-3
+
+    def test_a_wrong_prediction_shows_in_its_errors(self, trained_deq):
+        model = PenalisedDEQ(1.05 * LAMBDA, LAMBDA, 0.5)
+        solution = ufm.solve(model, ufm.ClassPrior(trained_deq.config.counts), "ce")
+        wrong = dataclasses.replace(
+            trained_deq, prediction=dataclasses.replace(trained_deq.prediction, solution=solution)
+        )
+        found = wrong.from_objective()
+        assert min(found["gram_features"], found["gram_classifier"], -found["objective"]["error"]) > 5e-3
+        assert abs(found["scale"]["relative_error"]) > 5e-3
+
+    def test_a_network_that_is_zero_is_reported(self):
+        """Nothing to predict from budgets of 0, and no relative error of what is predicted to be 0."""
+        r = train(small("explicit", lambda_W=0.5, lambda_H=0.5))
+        assert r.prediction.phase == "total"
+        zero = dataclasses.replace(r, budgets=dataclasses.replace(r.budgets, classifier=0.0))
+        found = json.loads(json.dumps(zero.to_dict(), allow_nan=False))
+        assert found["from_budgets"] == {"error": "budgets.classifier must be > 0 and finite, got 0.0"}
+        assert found["from_objective"]["gram_features"] is None
+        assert found["from_objective"]["scale"]["relative_error"] is None
+
     def test_progress(self):
         seen: list[float] = []
         train(small("explicit", max_iterations=5), progress=lambda text, done, total: seen.append(done))
@@ -410,6 +465,25 @@ def test_bad_config(fields, error, message):
 def test_bad_arguments():
     with pytest.raises(TypeError, match=r"config must be a ufm\.deq\.TrainingConfig"):
         train({"minority_count": 3})
+    for initial in ([1], {"weight": 1}, 3):
+        with pytest.raises(TypeError, match=r"initial.* must .*, got"):
+            train(small(), initial=initial)
+    with pytest.raises(ValueError, match=r"initial\['weight'\] must be finite"):
+        train(small(), initial={"weight": torch.tensor([math.nan])})
+    with pytest.raises(TypeError, match="whitened_by must be a real number, got 'a'"):
+        train(small(), whitened_by="a")
+    with pytest.raises(ValueError, match="whitened_by must be an integer between 1 and 30, got 31; at most majority"):
+        train(small(), whitened_by=31)
+    with pytest.raises(ValueError, match="whitened_by must be an integer between 1 and 30, got 0"):
+        train(small(), whitened_by=0)
+    with pytest.raises(TypeError, match=r"config must be a ufm\.deq\.TrainingConfig, got 3"):
+        predict(3)
+    with pytest.raises(TypeError, match="minority_count must be a real number"):
+        predict(small(), "5")
+    with pytest.raises(ValueError, match="minority_count must be > 0"):
+        predict(small(), 0)
+    with pytest.raises(ValueError, match="minority_count must be at most majority_count = 30, got 31"):
+        predict(small(), 31)
     with pytest.raises(ValueError, match="a training has no field 'momentum'"):
         TrainingConfig.from_dict({"momentum": 0.9})
     with pytest.raises(ValueError, match="num_classes must be an integer >= 2"):
@@ -417,6 +491,18 @@ def test_bad_arguments():
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="device must be 'auto' or 'cpu' on this machine"):
             train(small(device="cuda"))
+
+
+@pytest.mark.filterwarnings("ignore::ufm.deq.data.DatasetWarning")
+def test_root_is_the_folder_of_the_files(tmp_path, monkeypatch):
+    monkeypatch.delenv("UFM_DATA", raising=False)
+    config = dataclasses.replace(TINY, dataset="fashion-mnist", architecture="explicit", max_iterations=2)
+    with pytest.raises(DatasetNotFoundError, match=str(tmp_path / "nowhere")):
+        train(config, root=tmp_path / "nowhere")
+    write_fashion(tmp_path)
+    assert train(config, root=tmp_path).network.encoder.hidden.in_features == 784
+    with pytest.raises(ValueError, match="has 8 images of 0"):  # of this folder's files, not of those installed
+        train(dataclasses.replace(config, majority_count=9), root=tmp_path)
 
 
 def test_unsolved_fixed_point_is_an_error():

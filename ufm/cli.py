@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ufm.architectures import Architecture
+    from ufm.deq import MeasuredThreshold, TrainingConfig
     from ufm.priors import ClassPrior
 
 __all__ = ["app", "main"]
@@ -146,6 +147,7 @@ def _parsed(kind: type) -> dict[str, Any]:
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+RootOption = Annotated[Path | None, typer.Option("--root", help="Folder of the data set's files.")]
 LossOption = Annotated[str, typer.Option("--loss", help="ce (cross-entropy) or mse.")]
 MajorityOption = Annotated[
     int | None, typer.Option("--majority", help="Number K_A of majority classes.", **_parsed(int))
@@ -443,12 +445,13 @@ def deq_train(
         Path | None,
         typer.Option("--run", help="Train by SGD as papers do; keep it in this folder, or go on."),
     ] = None,
-    root: Annotated[Path | None, typer.Option("--root", help="Folder of the data set's files, with --run.")] = None,
+    root: RootOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train one network on images and set its geometry beside the prediction.
 
-    The file of --save can be read by `ufm measure`. Exit status 1 if the training did not converge.
+    The file of --save can be read by `ufm measure`. Exit status 1 if the training did not converge. With --gamma above
+    0 the prediction is the linear theory's (gamma = 0), and the measured may depart from it.
 
     With --run DIR: minibatch SGD with momentum, weight decay and a cosine schedule, neural collapse measured over the
     epochs, checkpoints in DIR. The same command goes on after an interruption or a kill; --run DIR alone is enough
@@ -464,8 +467,6 @@ def deq_train(
             raise ValueError("--save plays no role with --run, whose folder holds the weights")
         _deq_run(run, given, root, as_json)
         return
-    if root is not None:
-        raise ValueError("--root plays a role with --run only")
     from ufm.deq import TrainingConfig, train
 
     if save is not None:
@@ -474,28 +475,42 @@ def deq_train(
         prepare_directory(save.parent, "--save's folder")
     config = TrainingConfig(**given)
     with _progress_bar() as progress:
-        result = train(config, progress=progress)
+        result = train(config, root=root, progress=progress)
     if save is not None:
         result.save(save)
     found = result.to_dict()
     if as_json:
         _print_json(found)
     else:
-        predicted, measured, budgets = found["predicted"], found["measured"], found["from_budgets"]
-        rows = [("objective", predicted["objective"], found["fit"]["objective"])]
-        rows += [(name.replace("_", " "), predicted[name], measured[name]) for name in predicted if name in measured]
-        _print_table(("", "predicted", "measured"), rows, digits=8)
+        objective, budgets = found["from_objective"], found["from_budgets"]
+        rows = [
+            ("s_B" if name == "scale" else name.replace("_", " "), e["predicted"], e["measured"], e["relative_error"])
+            for name, e in objective.items()
+            if isinstance(e, dict)
+        ]
+        rows.append(("phase", objective["phase"], objective["measured_phase"], None))
+        _print_table(("", _predicted(config), "measured", "relative error"), rows, digits=8)
         _print_figures(
             {
-                "predicted threshold, minority count": predicted["threshold"],
-                "the same from the network's own budgets": budgets["threshold"],
-                "relative error of the Gram matrix predicted from them": budgets["gram_features"],
+                "predicted threshold, minority count": objective["threshold"],
+                "Gram error, class means": objective["gram_features"],
+                "Gram error, classifier": objective["gram_classifier"],
+                "from own budgets: threshold": budgets.get("threshold"),
+                "from own budgets: Gram error, class means": budgets.get("gram_features"),
+                "from own budgets: Gram error, classifier": budgets.get("gram_classifier"),
                 "spectral norm of A": found["spectral_norm"],
                 "converged": found["fit"]["converged"],
                 "seconds": found["fit"]["seconds"],
             }
         )
+        if "error" in budgets:
+            typer.echo(f"own budgets predict nothing: {budgets['error']}")
     raise typer.Exit(0 if result.fit.converged else 1)
+
+
+def _predicted(config: TrainingConfig) -> str:
+    """Header of what is predicted of a training."""
+    return "predicted" if config.is_modelled else "predicted, linear theory (gamma = 0)"
 
 
 def _deq_run(folder: Path, given: dict[str, Any], root: Path | None, as_json: bool) -> None:
@@ -547,14 +562,18 @@ def deq_sweep(
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Draw s_B against n_B into this .svg, .png or .pdf.")
     ] = None,
+    root: RootOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train networks across the collapse threshold, prediction beside measurement at every point.
 
-    With four uncollapsed points of every seed, the threshold is measured too, by extrapolation.
+    With four uncollapsed points of every seed that have converged, the threshold is measured too, by extrapolation.
+    With --gamma above 0 the theory, that of gamma = 0, is no prediction for the DEQs: their departure from it is
+    measured, not judged.
 
     Exit status 0 if every point at least 15% away from its threshold agrees with the prediction (a DEQ started at A = 0
-    may stay trapped instead), 1 if one does not, 130 if interrupted: finished points are printed, and kept in --out.
+    may stay trapped instead) and every nonlinear one has converged, 1 if one does not, 130 if interrupted: finished
+    points are printed, and kept in --out.
     """
     from ufm._files import write_figure
     from ufm._validation import one_of
@@ -579,7 +598,7 @@ def deq_sweep(
     interrupted = False
     with _progress_bar() as progress:
         try:
-            sweep = run_sweep(config, path=out, progress=progress)
+            sweep = run_sweep(config, path=out, root=root, progress=progress)
         except SweepInterrupted as stopped:
             sweep, interrupted = stopped.sweep, True
     if figure is not None and sweep.points:
@@ -594,17 +613,34 @@ def deq_sweep(
         thresholds = {name: dataclasses.asdict(found) for name, found in measured.items()}
         _print_json({**sweep.to_dict(), "measured_thresholds": thresholds})
     else:
-        header = ("branch", "n_B", "threshold", "s_B predicted", "s_B measured", "phase", "minority cosine", "status")
+        linear = not any(p.status == "nonlinear" for p in sweep.points)
+        predicted = "s_B predicted" if linear else "s_B, linear theory"
+        header = ("branch", "n_B", "threshold", predicted, "s_B measured", "phase", "minority cosine", "status")
         rows = [
             (p.branch, p.minority_count, p.threshold, p.predicted_scale, p.scale, p.phase, p.minority_cosine, p.status)
             for p in sweep.points
         ]
         _print_table(header, rows, digits=5)
         for name, found in measured.items():
-            typer.echo(f"{name}: measured threshold n_B = {found.value:.2f} ± {found.error:.2f}")
+            typer.echo(f"{name}: measured threshold {_threshold_text(found)}")
+        if not linear:
+            typer.echo("nonlinear: measured, not judged; threshold and s_B beside are the linear theory's (gamma = 0)")
+        unconverged = sum(p.converged is False for p in sweep.points)
+        if unconverged:
+            typer.echo(f"not converged: {unconverged} of {len(sweep.points)} points")
         if interrupted:
             typer.echo(f"partial: interrupted after {len(sweep.points)} of {len(config.trainings())} points")
-    raise typer.Exit(130 if interrupted else 1 if sweep.deviations else 0)
+    unfinished = any(p.status == "nonlinear" and not p.converged for p in sweep.points)
+    raise typer.Exit(130 if interrupted else 1 if sweep.deviations or unfinished else 0)
+
+
+def _threshold_text(found: MeasuredThreshold) -> str:
+    text = f"n_B = {found.value:.2f} ± {found.error:.2f}"
+    if found.spread is None:
+        text += " (error of the extrapolation; the spread over seeds is unknown with one)"
+    low = "no collapsed training" if found.collapsed is None else f"collapsed up to {found.collapsed}"
+    text += f"; {low}, uncollapsed from {found.uncollapsed} on"
+    return text if not found.left_out else f"{text}; {found.left_out} unconverged or failed left out"
 
 
 @_command(deq_app, "hysteresis", "ufm deq hysteresis --leg 2,4,8,11,12,16 --leg 12,11,8,4,2 --start zero")

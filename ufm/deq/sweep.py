@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import Any
 
 from ufm._files import write_atomically
 from ufm._validation import integer, positive
+from ufm.deq.data import available_counts
 from ufm.deq.prediction import minority_threshold, model_of, predict
-from ufm.deq.training import Progress, TrainingConfig, TrainingResult, train
+from ufm.deq.training import DATASET_SPLITS, Progress, TrainingConfig, TrainingResult, train
 
 __all__ = ["BRANCHES", "STATUSES", "Sweep", "SweepConfig", "SweepInterrupted", "SweepPoint", "judge", "run_sweep"]
 
@@ -29,7 +31,7 @@ BRANCHES: dict[str, tuple[str, str]] = {
     "zero": ("deq", "zero"),
 }
 
-STATUSES = ("agrees", "near-threshold", "trapped", "disagrees", "failed")
+STATUSES = ("agrees", "near-threshold", "trapped", "disagrees", "nonlinear", "failed")
 
 #: Relative error of s_B up to which a point agrees, and the distance |n_B/n_B* - 1| from which on it must.
 TOLERANCE = 0.01
@@ -52,7 +54,9 @@ class SweepPoint:
         threshold: predicted n_B*; the minority is collapsed iff ``n_B <= n_B*``.
         status: ``"agrees"``; ``"near-threshold"``: closer than 15% to n_B*, not judged; ``"trapped"``: converged to a
             stationary point that is not the global optimum, its objective lies above the predicted one;
-            ``"disagrees"``; ``"failed"``: the training raised ``error``, and the measured fields are None.
+            ``"disagrees"``; ``"nonlinear"``: a DEQ with gamma > 0, which the theory does not model: all that is
+            predicted is of the linear one, and the errors are the measured departure from it, not judged;
+            ``"failed"``: the training raised ``error``, and the measured fields are None.
         predicted_scale, scale, scale_error: s_B, and the relative error, None where the prediction is 0.
         predicted_phase, phase: ``"none"``, ``"partial"`` or ``"total"``.
         predicted_objective, objective, objective_error: of L, and ``objective/predicted - 1``.
@@ -117,8 +121,8 @@ class SweepPoint:
 
     @property
     def is_judged(self) -> bool:
-        """Whether the point is at least 15% away from the threshold."""
-        return abs(self.minority_count / self.threshold - 1) >= MARGIN
+        """Whether the theory is for it and it is at least 15% away from the threshold."""
+        return self.status != "nonlinear" and abs(self.minority_count / self.threshold - 1) >= MARGIN
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,8 @@ class Sweep:
     def deviations(self) -> tuple[SweepPoint, ...]:
         """Points at least 15% from the threshold where the network is not at the predicted optimum, for any reason.
 
-        The trapped points of the branch that starts at A = 0 are not among them: they are no prediction's failure.
+        The trapped points of the branch that starts at A = 0 are not among them, nor those of nonlinear DEQs: they are
+        no prediction's failure.
         """
         allowed = {"explicit": ("agrees",), "identity": ("agrees",), "zero": ("agrees", "trapped")}
         return tuple(p for p in self.points if p.is_judged and p.status not in allowed[p.branch])
@@ -248,12 +253,15 @@ class Sweep:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Sweep:
-        """The sweep that :meth:`to_dict` wrote; ValueError for anything else."""
+        """The sweep that :meth:`to_dict` wrote; ValueError for anything else.
+
+        Points of nonlinear DEQs that were kept when these were still judged get the status ``"nonlinear"``.
+        """
         try:
             if fields["format"] != FORMAT or fields["version"] != VERSION:
                 raise ValueError(f"format {fields['format']!r}, version {fields['version']!r}")
             config = SweepConfig.from_dict(fields["config"])
-            return cls(config, tuple(SweepPoint(**point) for point in fields["points"]))
+            return cls(config, tuple(_unjudged(config, SweepPoint(**point)) for point in fields["points"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a sweep of format {FORMAT!r}, version {VERSION}: {error}") from error
 
@@ -289,10 +297,13 @@ class Sweep:
             for name in ("explicit", "deq")
         )
         rho = f"ρ = {deq.rho:g}"
+        if not deq.is_modelled:  # the line beside its points is of another network
+            rho += f", {deq.activation}, γ = {deq.gamma:g}, beside linear theory"
+        trained = f"DEQ ({rho})"
         labels = {
             "explicit": "explicit network",
-            "identity": f"DEQ ({rho}), A starts at ρI",
-            "zero": f"DEQ ({rho}), A starts at 0",
+            "identity": f"{trained}, A starts at ρI",
+            "zero": f"{trained}, A starts at 0",
         }
         series = []
         for name, training in (("explicit", explicit), ("identity", deq), ("zero", None)):
@@ -310,7 +321,10 @@ class Sweep:
             series.append({"label": labels[name], "line": line, "points": measured})
         thresholds = [
             {"label": f"threshold, {label}", "x": minority_threshold(model_of(training), training)}
-            for label, training, branches in (("DEQ", deq, ("identity", "zero")), ("explicit", explicit, ("explicit",)))
+            for label, training, branches in (
+                ("DEQ" if deq.is_modelled else "linear DEQ", deq, ("identity", "zero")),
+                ("explicit", explicit, ("explicit",)),
+            )
             if any(p.scale is not None for name in branches for p in self.branch(name))
         ]
         return {
@@ -333,6 +347,7 @@ def run_sweep(
     config: SweepConfig,
     *,
     path: str | Path | None = None,
+    root: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     on_point: Callable[[SweepPoint], None] | None = None,
 ) -> Sweep:
@@ -342,6 +357,7 @@ def run_sweep(
         config: what to train.
         path: file of JSON lines to keep the points in. If it holds a part of the same sweep, that part is not trained
             again.
+        root: folder of the data set's files, see :func:`ufm.deq.load_dataset`.
         progress: called as ``progress(description, finished points, all points)``, the finished points with the
             fraction of the running one that its iterations suggest.
         on_point: called with every point, those read from ``path`` included.
@@ -351,6 +367,7 @@ def run_sweep(
 
     Raises:
         SweepInterrupted: Ctrl-C; it is a KeyboardInterrupt that carries the finished points, which are in ``path`` too.
+        DatasetNotFoundError, DatasetFormatError: the data set's files are not there or damaged; nothing is trained.
         ValueError: ``path`` holds something else, or the sweep of another config.
     """
     if not isinstance(config, SweepConfig):
@@ -358,9 +375,13 @@ def run_sweep(
     trainings = config.trainings()
     total = len(trainings)
     points: list[SweepPoint] = []
-    if path is not None and Path(path).exists():
+    kept = path is not None and Path(path).exists()
+    if path is not None and kept:
         points.extend(_resumed(config, Path(path)).points)
-    elif path is not None:
+    if len(points) < total:
+        # Without its files every point would fail, and stay failed in ``path``.
+        available_counts(config.training.dataset, root, split=DATASET_SPLITS[config.training.dataset])
+    if path is not None and not kept:
         # A path that cannot be written shows now, not after the first training.
         Sweep(config).save(path)
     for point in points:
@@ -377,7 +398,7 @@ def run_sweep(
         try:
             if progress is not None:
                 progress(description, i, total)
-            point = _train_point(branch, training, advance)
+            point = _train_point(branch, training, root, advance)
         except KeyboardInterrupt:
             raise SweepInterrupted(Sweep(config, tuple(points))) from None
         points.append(point)
@@ -401,12 +422,16 @@ def judge(
     phase: str,
     objective: float,
     converged: bool,
+    is_modelled: bool = True,
 ) -> str:
     """Status of a trained point, see :class:`SweepPoint`.
 
-    It agrees when the phase is the predicted one and, in the phase without collapse, s_B is within 1%.
+    It agrees when the phase is the predicted one and, in the phase without collapse, s_B is within 1%. Where the theory
+    does not model the network (``is_modelled`` False) there is nothing to agree with.
     """
     positive("threshold", threshold)
+    if not is_modelled:
+        return "nonlinear"
     if phase == predicted_phase and (phase != "none" or abs(scale - predicted_scale) <= TOLERANCE * predicted_scale):
         agrees = True
     else:
@@ -418,7 +443,9 @@ def judge(
     return "agrees" if agrees else "disagrees"
 
 
-def _train_point(branch: str, training: TrainingConfig, progress: Progress) -> SweepPoint:
+def _train_point(
+    branch: str, training: TrainingConfig, root: str | os.PathLike[str] | None, progress: Progress
+) -> SweepPoint:
     prediction = predict(training)
     geometry = prediction.solution.geometry
     predicted: dict[str, Any] = {
@@ -436,7 +463,7 @@ def _train_point(branch: str, training: TrainingConfig, progress: Progress) -> S
         "predicted_rank": geometry.rank,
     }
     try:
-        result = train(training, progress=progress)
+        result = train(training, root=root, progress=progress)
     except Exception as error:
         return SweepPoint(**predicted, status="failed", error=f"{type(error).__name__}: {error}")
     return SweepPoint(**predicted, **_measurements(result))
@@ -456,6 +483,7 @@ def _measurements(result: TrainingResult) -> dict[str, Any]:
         phase=measures.phase,
         objective=fit.objective,
         converged=fit.converged,
+        is_modelled=result.config.is_modelled,
     )
     return {
         "status": status,
@@ -479,6 +507,13 @@ def _measurements(result: TrainingResult) -> dict[str, Any]:
         "converged": fit.converged,
         "seconds": fit.seconds,
     }
+
+
+def _unjudged(config: SweepConfig, point: SweepPoint) -> SweepPoint:
+    training = dataclasses.replace(config.training, architecture=point.architecture)
+    if training.is_modelled or point.status == "failed":
+        return point
+    return dataclasses.replace(point, status="nonlinear")
 
 
 def _resumed(config: SweepConfig, path: Path) -> Sweep:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from ufm.deq.prediction import (
     USED,
     Budgets,
     Prediction,
+    beside,
+    gram_matrices,
     minority_gain,
     minority_threshold,
     predict,
@@ -152,11 +155,9 @@ class TrainingConfig:
             available = digit_counts()
             reason = "images of the scarcest majority digit"
             self._integer("majority_count", 1, min(available[: self.num_majority]), reason)
-            largest = min(self.majority_count, *available[self.num_majority : k])
-            self._integer("minority_count", 1, largest, "at most majority_count, and what digits offers")
         else:  # what they offer shows when they are loaded: a config can be read where their files are missing
             self._integer("majority_count", 1)
-            self._integer("minority_count", 1, self.majority_count, "at most majority_count")
+        object.__setattr__(self, "minority_count", self.checked_minority_count("minority_count", self.minority_count))
         self._integer("max_steps", 1)
         self._integer("dim", k - 1)
         if self.width is not None:
@@ -167,6 +168,20 @@ class TrainingConfig:
     def _integer(self, name: str, minimum: int, maximum: int | None = None, reason: str = "") -> None:
         value = integer(name, getattr(self, name), minimum=minimum, maximum=maximum, reason=reason)
         object.__setattr__(self, name, value)
+
+    def checked_minority_count(self, name: str, value: Any) -> int:
+        """``value`` as an n_B of this data set and n_A; TypeError or ValueError naming it ``name`` for any other."""
+        largest, reason = self.majority_count, "at most majority_count"
+        if self.dataset == "digits":
+            k = self.num_majority + self.num_minority
+            largest = min(largest, *digit_counts()[self.num_majority : k])
+            reason += ", and what digits offers"
+        return integer(name, value, minimum=1, maximum=largest, reason=reason)
+
+    @property
+    def is_modelled(self) -> bool:
+        """Whether the theory predicts this training: not where the fixed point of a DEQ is nonlinear, gamma > 0."""
+        return self.architecture == "explicit" or self.gamma == 0
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -220,7 +235,8 @@ class TrainingResult:
         fit: how the optimisation ended.
         measures: neural-collapse measures of the features that the classifier sees, :func:`ufm.measure`. Their
             ``phase`` takes class logits as collapsed when they coincide to 1e-3 of the largest singular value.
-        prediction: the global optimum of the same objective.
+        prediction: the global optimum of the same objective; where ``config.is_modelled`` is False that of the linear
+            DEQ, beside which the measured shows how far a nonlinear one departs.
         spectral_norm: ``|A|_2`` of a DEQ, else None.
         rank: singular values of the class-mean logits above 1e-3 of the largest. A low-rank code that uses fewer
             directions than ``prediction.solution.geometry.rank`` is a typical trap of a DEQ started at A = 0.
@@ -256,18 +272,58 @@ class TrainingResult:
             raise ValueError("the minority must have at least two classes")
         return scales[-1]
 
-    def from_budgets(self, weighting: str = "samples") -> dict[str, Any]:
-        """Prediction from the network's own budgets beside the measured, :meth:`BudgetPrediction.compare`."""
+    @property
+    def means(self) -> Array:
+        """Measured class means of the features, shape (d, K)."""
         k = len(self.config.counts)
-        means = np.stack([self.features[self.labels == c].mean(axis=0) for c in range(k)], axis=1)
+        return np.stack([self.features[self.labels == c].mean(axis=0) for c in range(k)], axis=1)
+
+    @property
+    def classifier(self) -> Array:
+        """Trained W, shape (K, d)."""
+        return self.network.classifier.weight.detach().cpu().numpy()
+
+    @property
+    def gram(self) -> dict[str, Array]:
+        """Measured Gram matrices, to set beside ``prediction.gram``: of :func:`ufm.deq.prediction.gram_matrices`."""
+        return gram_matrices(self.classifier, self.means)
+
+    def from_objective(self) -> dict[str, Any]:
+        """Prediction from the objective beside the measured, :func:`ufm.deq.prediction.compare`; with ``objective``."""
+        value = beside(self.prediction.objective, self.fit.objective, relative=True)
+        return {"objective": value, **self.prediction.compare(self.classifier, self.means)}
+
+    def from_budgets(self, weighting: str = "samples") -> dict[str, Any]:
+        """Prediction from the network's own budgets beside the measured, :meth:`BudgetPrediction.compare`.
+
+        With it ``threshold_error`` and, with ``"samples"``, ``lambda_W_error`` and ``lambda_H_error``: relative to what
+        the objective predicts or has.
+
+        Raises:
+            ValueError: an unknown ``weighting``, or budgets that no optimum spends, as of a network that is all zero.
+        """
         predicted = predict_from_budgets(
             self.budgets, self.config.counts, self.config.num_majority, weighting=weighting
         )
-        return predicted.compare(self.network.classifier.weight.detach().cpu().numpy(), means)
+        found = predicted.compare(self.classifier, self.means)
+        known = {"lambda_W": self.config.lambda_W, "lambda_H": self.config.lambda_H}
+        for name, value in {"threshold": self.prediction.threshold, **known}.items():
+            if name in found:
+                found[f"{name}_error"] = found[name] / value - 1
+        return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but weights and features, as JSON types."""
+        """Everything but weights and features, as JSON types.
+
+        ``from_objective`` and ``from_budgets`` set prediction beside measurement with relative errors; the latter is
+        ``{"error": why}`` where the network's budgets predict nothing. ``is_modelled`` is False where the predictions
+        are those of the linear theory for a nonlinear network.
+        """
         geometry = self.prediction.solution.geometry
+        try:
+            budgets = self.from_budgets()
+        except ValueError as error:
+            budgets = {"error": str(error)}
         return {
             "config": self.config.to_dict(),
             "fit": dataclasses.asdict(self.fit),
@@ -282,12 +338,14 @@ class TrainingResult:
                 "phase": geometry.phase,
                 "rank": geometry.rank,
             },
+            "is_modelled": self.config.is_modelled,
             "rank": self.rank,
             "spectral_norm": self.spectral_norm,
             "residual": self.residual,
             "steps": self.steps,
             "local_threshold": self.local_threshold,
-            "from_budgets": self.from_budgets(),
+            "from_objective": self.from_objective(),
+            "from_budgets": budgets,
         }
 
     def save(self, path: str | Path) -> None:
@@ -296,9 +354,8 @@ class TrainingResult:
         ``ufm measure`` reads the file. It appears under its name only when it is complete.
         """
         arrays = {f"weights/{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()}
-        classifier = self.network.classifier.weight.detach().cpu().numpy()
         with replacing(path) as stream:
-            np.savez(stream, features=self.features, labels=self.labels, classifier=classifier, **arrays)
+            np.savez(stream, features=self.features, labels=self.labels, classifier=self.classifier, **arrays)
 
 
 def train(
@@ -306,6 +363,7 @@ def train(
     *,
     initial: Mapping[str, Tensor] | None = None,
     whitened_by: int | None = None,
+    root: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train a network on images and measure it.
@@ -315,6 +373,7 @@ def train(
         initial: weights to start from, ``network.state_dict()`` of a network of the same shape: a warm start.
         whitened_by: n_B of the draw whose statistics whiten the inputs; default that of ``config``. With the same one,
             an image is the same input in trainings of different n_B, as warm starts need.
+        root: folder of the data set's files, see :func:`ufm.deq.load_dataset`.
         progress: called as ``progress(description, iterations, None)`` after every iteration.
 
     Returns:
@@ -323,16 +382,20 @@ def train(
     Raises:
         ConvergenceError: a fixed point was not found to ``config.tol`` within ``config.max_steps``.
         DatasetNotFoundError: the files of the data set are not there; the message says what to put where.
-        ValueError: ``config.device`` is ``"cuda"`` and there is none, ``initial`` does not fit, or the data set has
-            fewer images than asked for.
+        TypeError, ValueError: an argument is not what it should be, ``config.device`` is ``"cuda"`` and there is none,
+            ``initial`` does not fit, or the data set has fewer images than asked for.
     """
     if not isinstance(config, TrainingConfig):
         raise TypeError(f"config must be a ufm.deq.TrainingConfig, got {config!r}")
+    by = config
+    if whitened_by is not None:
+        by = dataclasses.replace(config, minority_count=config.checked_minority_count("whitened_by", whitened_by))
+    if initial is not None:
+        _check_weights(initial)
     device = _device(config.device)
     split = DATASET_SPLITS[config.dataset]
     data, reference = (
-        load_dataset(config.dataset, split=split, counts=c.counts, seed=config.seed)
-        for c in (config, config if whitened_by is None else dataclasses.replace(config, minority_count=whitened_by))
+        load_dataset(config.dataset, root, split=split, counts=c.counts, seed=config.seed) for c in (config, by)
     )
     data = data.whitened() if whitened_by is None else data.whitened(by=reference)
     network = _build(config, data)
@@ -510,6 +573,16 @@ def _threads(number: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _check_weights(initial: Any) -> None:
+    if not isinstance(initial, Mapping):
+        raise TypeError(f"initial must map names of weights to tensors, as state_dict() does, got {initial!r}")
+    for name, value in initial.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"initial[{name!r}] must be a tensor, got {value!r}")
+        if not torch.isfinite(value).all():
+            raise ValueError(f"initial[{name!r}] must be finite, got a tensor with NaN or infinity")
+
+
 def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device must be 'auto' or 'cpu' on this machine, got 'cuda': torch finds no CUDA device")
@@ -550,7 +623,7 @@ def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: T
         residual = float(output.info.residuals.max())
         steps = int(output.info.steps.max())
         gain = minority_gain(equilibrium, classifier, means)
-        if gain > 0 and config.gamma == 0:
+        if gain > 0 and config.is_modelled:
             # A gain c acts like weaker weight decay: strength lam / c.
             weaker = UnconstrainedFeatures(config.lambda_W / gain, config.lambda_H / gain)
             local = minority_threshold(weaker, config)
