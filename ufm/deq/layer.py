@@ -206,7 +206,8 @@ class DEQ(nn.Module):
             (product,) = torch.autograd.grad(image, root, y, retain_graph=True, allow_unused=True)
             return wide if product is None else product + wide
 
-        point = get_solver(self.backward_solver)(adjoint, wide, self.backward_tol, self.backward_max_steps)
+        with torch.no_grad():
+            point = get_solver(self.backward_solver)(adjoint, wide, self.backward_tol, self.backward_max_steps)
         info.backward = Info._of(point)
         self._judge("backward", self.backward_solver, info.backward, self.backward_tol, self.backward_max_steps, dtype)
         return (point.z if scale is None else point.z * scale).to(gradient.dtype)

@@ -87,7 +87,7 @@ class Solver(Protocol):
 
 
 class _State:
-    """Iterates as (batch, n) rows, and which samples are still active.
+    """Iterates as (batch, n) rows, and which samples are frozen.
 
     Where there is no fixed point iterates run away, as of ``f(z) = z + b``, and a residual that stays what it was
     becomes small beside them. So let m be the largest of ``|z_0|``, ``|f(z_0)|`` and the residuals ``|f(z_k) - z_k|``
@@ -97,79 +97,89 @@ class _State:
     """
 
     def __init__(self, f: Map, z0: Tensor, tol: float, relative: Relative | None) -> None:
-        self.f, self.shape, self.dtype, self.tol, self.relative = f, z0.shape, z0.dtype, tol, relative
+        self.f, self.shape, self.dtype, self.relative = f, z0.shape, z0.dtype, relative
         rows = z0.reshape(z0.shape[0], z0.shape[1:].numel())
         self.z = rows.to(torch.promote_types(z0.dtype, torch.float32), copy=True)
-        self.batch = self.num_active = len(rows)
+        self.flat = rows.shape == z0.shape
+        #: As the comparison with residuals rounds it: that of their least must not differ.
+        self.tol = torch.tensor(tol, dtype=self.z.dtype).item()
+        self.batch, self.num_frozen = len(rows), 0
         self.residuals = torch.full((self.batch,), torch.inf, dtype=self.z.dtype, device=z0.device)
         self.norm = self.size = self.residuals
         self.largest = torch.linalg.vector_norm(self.z, dim=1)
         self.tiny = torch.finfo(self.z.dtype).tiny
         self.count = 0
-        self.steps = torch.zeros(self.batch, dtype=torch.long, device=z0.device)
-        self.active = torch.ones(self.batch, dtype=torch.bool, device=z0.device)
+        #: Which samples have met the tolerance, None while none has; evaluations since they did.
+        self.frozen: Tensor | None = None
+        self.idle = torch.zeros(self.batch, dtype=torch.long, device=z0.device)
         self.seen = z0.dtype
 
     def evaluate(self) -> tuple[Tensor, Tensor]:
         """``f(z)`` and ``f(z) - z`` at the current iterates; updates residuals, freezes what has converged."""
-        point = self.z
-        if self.dtype != point.dtype:
-            point = point.to(self.dtype)
-            self.z = point.to(self.z.dtype)
-        image = self.f(point.view(self.shape))
+        point = z = self.z
+        if self.dtype != z.dtype:
+            point = z.to(self.dtype)
+            self.z = z = point.to(z.dtype)
+        image = self.f(point if self.flat else point.view(self.shape))
         if image.shape != self.shape:
             raise ValueError(f"f must keep the shape of z, {tuple(self.shape)}, but returned {tuple(image.shape)}")
         self.seen = image.dtype
-        image = image.reshape(self.z.shape).to(self.z.dtype)
-        residual = image - self.z
+        if not self.flat:
+            image = image.reshape(z.shape)
+        if image.dtype != z.dtype:
+            image = image.to(z.dtype)
+        residual = image - z
         self.norm = torch.linalg.vector_norm(residual, dim=1)
         # The floor makes the residual of f(0) = 0 zero instead of 0/0.
         self.size = torch.linalg.vector_norm(image, dim=1).clamp_min_(self.tiny)
         if not self.count:
             self.largest = torch.maximum(self.largest, self.size)
-        # A small part of a far f(z) says nothing of the problem: it may be rounding.
-        self.largest = torch.where(self.norm > self.size / RUNAWAY, self.largest.maximum(self.norm), self.largest)
-        residuals = self.norm / self.size if self.relative is None else self.relative(self.z, image)
         self.count += 1
+        if not self.batch:
+            return image, residual
+        residuals = self.norm / self.size if self.relative is None else self.relative(z, image)
+        if self.frozen is not None:
+            residuals = torch.where(self.frozen, self.residuals, residuals)
+            self.idle += self.frozen
+        self.residuals = residuals
+        # One look at both ends spares most steps the masks; NaN is at both, and compares as false.
+        least, most = (float(end) for end in torch.aminmax(residuals))
+        if not most <= 1 / RUNAWAY and self.relative is None:
+            # A small part of a far f(z) says nothing of the problem: it may be rounding.
+            self.largest = torch.where(self.norm > self.size / RUNAWAY, self.largest.maximum(self.norm), self.largest)
+        if self.frozen is None and least > self.tol:
+            return image, residual
         met = residuals <= self.tol
-        if self.relative is None and bool(met.any()):
+        number = int(met.sum())
+        if number != self.num_frozen and self.relative is None:
             bound = RUNAWAY * self.largest
-            rounding = torch.finfo(self.seen).eps * self.size
-            residuals = torch.where(self.size <= bound, residuals, torch.maximum(self.norm, rounding) / bound)
-            met = residuals <= self.tol
-        if self.all_active:
-            self.residuals = residuals
-            if not bool(met.any()):
-                return image, residual
-        self.residuals = torch.where(self.active, residuals, self.residuals)
-        self.steps = torch.where(self.active, self.count, self.steps)
-        self.active = self.active & ~met
-        self.num_active = int(self.active.sum())
+            far = met & (self.size > bound)
+            if bool(far.any()):
+                rounding = torch.finfo(self.seen).eps * self.size
+                self.residuals = torch.where(far, torch.maximum(self.norm, rounding) / bound, residuals)
+                met = self.residuals <= self.tol
+                number = int(met.sum())
+        if number:
+            self.frozen, self.num_frozen = met, number
         return image, residual
 
     @property
-    def all_active(self) -> bool:
-        """No sample is frozen yet: what follows may spare the masks."""
-        return self.num_active == self.batch
-
-    @property
     def done(self) -> bool:
-        """No sample is active."""
-        return self.num_active == 0
+        """Every sample is frozen."""
+        return self.num_frozen == self.batch
 
     def resolves(self, change: Tensor) -> Tensor:
         """Whether norms (batch, 1) of differences of residuals are more than the rounding of f(z)."""
         return change > ROUNDING * torch.finfo(self.seen).eps * self.size[:, None]
 
     def move(self, z: Tensor) -> None:
-        """Set the iterates of the active samples."""
-        self.z = z if self.all_active else torch.where(self.active[:, None], z, self.z)
+        """Set the iterates of the samples that are not frozen."""
+        self.z = z if self.frozen is None else torch.where(self.frozen[:, None], self.z, z)
 
     def result(self) -> FixedPoint:
         """Package the state; NaN residuals count as not converged."""
         z = self.z.to(self.dtype).view(self.shape)
-        steps = torch.where(self.active, self.count, self.steps)
-        return FixedPoint(z, self.residuals, steps, self.residuals <= self.tol, self.seen)
+        return FixedPoint(z, self.residuals, self.count - self.idle, self.residuals <= self.tol, self.seen)
 
 
 def fixed_point(f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relative | None = None, /) -> FixedPoint:
@@ -179,7 +189,7 @@ def fixed_point(f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relati
     """
     state = _State(f, z0, tol, relative)
     for step in range(max_steps):
-        image, _ = state.evaluate()
+        image = state.evaluate()[0]
         if state.done or step == max_steps - 1:
             break
         state.move(image)
@@ -205,8 +215,9 @@ class _Safeguard:
         """
         norm = self.state.norm
         better = norm < self.norm
-        if not self.state.all_active:
-            better |= ~self.state.active
+        frozen = self.state.frozen
+        if frozen is not None:
+            better |= frozen
         if bool(better.all()):
             self.norm, self.image, self.residual = norm, image, residual
             self.stale.zero_()
@@ -216,7 +227,9 @@ class _Safeguard:
         self.image = torch.where(better[:, None], image, self.image)
         self.residual = torch.where(better[:, None], residual, self.residual)
         # Written so that NaN counts as lost.
-        lost = (~(norm <= GROWTH * self.norm) | (self.stale >= self.patience)) & self.state.active
+        lost = ~(norm <= GROWTH * self.norm) | (self.stale >= self.patience)
+        if frozen is not None:
+            lost &= ~frozen
         if not bool(lost.any()):
             return image, residual, None
         # What comes next need not beat this iterate: where f expands, that would loop for ever.
