@@ -8,10 +8,13 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import _cvxpy
+from benchmarks import _cvxpy, equilibria
 from benchmarks.__main__ import cells, growth, main, plans, seconds
 from benchmarks._timing import Row, Timing, exponent, timed
+from ufm.deq import DEQ
+from ufm.deq.solvers import SOLVERS, minimal_tolerance
 
 
 class TestTiming:
@@ -81,6 +84,76 @@ class TestPeer:
     def test_a_slow_peer_is_given_up(self):
         found = _cvxpy.solve([12.0, 1.0], 2.0, "SCS", samples=1, limit=0.01)
         assert found == {"failure": "no answer within 0 s"}
+
+
+class TestEquilibria:
+    @pytest.fixture(scope="class", params=[((3, 6), "float64"), ((2, 2, 4), "float32")], ids=["matrix", "images"])
+    def problem(self, request):
+        shape, dtype = request.param
+        return equilibria.Problem(*equilibria._cell(shape, getattr(torch, dtype)))
+
+    @pytest.mark.parametrize("solver", SOLVERS)
+    def test_tolerances_are_the_loosest_that_reach_the_goals(self, problem, solver):
+        goal = problem.step(DEQ(solver, tol=1e-4))
+        goals = problem.residual(goal[0]), problem.error(goal[1])
+        assert 0 < goals[0] < 1e-3
+        assert 0 < goals[1] < 1e-2
+        forward, backward = equilibria.as_accurate(problem, solver, 1e-2, *goals)
+        assert 1e-6 < min(forward, backward) <= max(forward, backward) <= 1e-2
+
+        def met(forward, backward):
+            z, gradient = problem.step(DEQ(solver, tol=forward, backward_tol=backward))
+            return problem.residual(z) <= goals[0] and problem.error(gradient) <= goals[1]
+
+        assert met(forward, backward)
+        assert backward == 1e-2 or not met(forward, backward / 0.8)
+        assert forward == 1e-2 or not met(forward / 0.8, 1e-5)
+
+    def test_goals_out_of_reach(self, problem):
+        floor = minimal_tolerance(problem.x.dtype)
+        assert equilibria.as_accurate(problem, "anderson", 1e-3, 0.0, 0.0) == (floor, floor)
+
+    def test_what_a_step_takes_is_counted(self, problem):
+        layer, infos = DEQ(tol=1e-4), []
+
+        def keep(f, z0):
+            infos.append(layer(f, z0))
+            return infos[-1]
+
+        evaluations, products = problem.count(keep)
+        info = infos[0][1]
+        assert evaluations == int(info.steps.max()) + 1  # one more is recorded
+        assert products == int(info.backward.steps.max())
+
+    def test_exact_gradient(self):
+        weight, x, apply = equilibria._cell((2, 3), torch.float64)
+        problem = equilibria.Problem(weight, x, apply)
+
+        def unrolled(weight):
+            z = torch.zeros_like(x)
+            for _ in range(300):
+                z = torch.tanh(apply(z, weight) + x)
+            return (z**2).mean()
+
+        (gradient,) = torch.autograd.grad(unrolled(weight), weight)
+        assert problem.error(gradient) < 1e-13
+        assert problem.error(1.01 * gradient) == pytest.approx(0.01, rel=1e-6)
+
+    def test_at_least_as_accurate_as_the_peer(self):
+        pytest.importorskip("torchdeq")
+        rows = list(equilibria.equilibria([(4, 6)], samples=1))
+        assert len(rows) == 6
+        for row in rows:
+            assert row.peer == "TorchDEQ"
+            assert row.error <= row.peer_error
+            assert row.figures["gradient_error"] <= row.figures["peer_gradient_error"]
+            assert "NOT" not in row.note
+            assert row.figures["tol"] <= row.figures["peer_tol"]
+
+    def test_less_accuracy_is_said(self, monkeypatch):
+        pytest.importorskip("torchdeq")
+        monkeypatch.setattr(equilibria, "as_accurate", lambda problem, solver, tol, residual, error: (0.1, 0.1))
+        assert all(row.note.startswith("NOT as accurate") for row in equilibria.equilibria([(4, 6)], samples=1))
 
 
 def test_every_effort_has_the_same_benchmarks():
