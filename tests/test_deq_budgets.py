@@ -171,6 +171,7 @@ class TestBudgets:
             (1.0, 1.0, 1 - 1e-9),
             (1e-300, 1.0, 0.0),
             (5e-324, 5e-324, 0.5),
+            (1e-40, 1e-40, 0.5),
         ],
     )
     def test_absurd_budgets_are_named(self, weighting, classifier, features, rho):

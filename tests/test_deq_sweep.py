@@ -160,6 +160,9 @@ class TestRoot:
         write_fashion(tmp_path)
         found = run_sweep(self.CONFIG, root=tmp_path)
         assert found.points[0].status == "agrees"
+        many = dataclasses.replace(self.CONFIG, training=dataclasses.replace(self.CONFIG.training, majority_count=9))
+        # of this folder's files, not of those installed
+        assert "has 8 images of 0" in run_sweep(many, root=tmp_path).points[0].error
         with pytest.raises(TypeError, match="positional"):
             run_sweep(self.CONFIG, None, tmp_path)
 
