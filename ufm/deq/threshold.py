@@ -93,8 +93,8 @@ def threshold_of_sweep(sweep: Sweep, branch: str, *, unconverged: bool = False) 
         sweep: with points of the branch.
         branch: ``"explicit"``, ``"identity"`` or ``"zero"``.
         unconverged: whether trainings that have not converged enter. Their s_B is that of no stationary point, and near
-            the threshold, where convergence is slow, it is too large or too small by more than the extrapolation's
-            error. The result counts them, whether they entered or were left out.
+            the threshold, where convergence is slow, how far off it is the error does not tell. The result counts them,
+            whether they entered or were left out.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or the branch has too few points.
