@@ -423,7 +423,8 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
             wrong.append(f"the factors cost {objective:.12g}, but the value says {solution.value:.12g}")
     if (a is None) == isinstance(architecture, LinearDEQ | PenalisedDEQ):
         wrong.append("an explicit network has an equilibrium matrix" if a is not None else "a DEQ lacks its matrix A")
-    elif a is not None and np.linalg.norm(a, 2) > architecture.spectral_bound * (1 + 1e-12):
+    # Below the least normal number nothing is rounded relatively.
+    elif a is not None and np.linalg.norm(a, 2) > architecture.spectral_bound * (1 + 1e-12) + np.finfo(float).tiny:
         wrong.append(f"|A|_2 = {np.linalg.norm(a, 2):.12g} exceeds rho = {architecture.spectral_bound:.12g}")
     allowed = getattr(architecture, "E_A", None)
     if a is not None and allowed is not None and (size := float((a**2).sum())) > allowed * (1 + tol):
