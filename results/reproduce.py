@@ -215,7 +215,7 @@ def nonlinear() -> None:
         "| objective over linear optimum | converged |",
         "|" + "---|" * 10,
     ]
-    thresholds = [
+    last = [
         "",
         "| activation | gamma | measured threshold n_B* | over the linear prediction | largest collapsed, smallest "
         "uncollapsed | seeds |",
@@ -254,12 +254,12 @@ def nonlinear() -> None:
                     f"{statistics.stdev(scales):.0e} | "
                     f"{f'{mean / predicted - 1:+.1%}' if predicted else '–'} | "
                     f"{sum(p.phase != 'none' for p in points)} of {len(points)} | "
-                    f"{statistics.fmean(p.objective_error or 0.0 for p in points):+.2%} | "
+                    f"{statistics.fmean(p.objective_error for p in points if p.objective_error is not None):+.2%} | "
                     f"{sum(bool(p.converged) for p in points)} of {len(points)} |"
                 )
-            thresholds.append(f"| {activation} | {gamma:g} | {departed_threshold(sweep)} |")
+            last.append(f"| {activation} | {gamma:g} | {departed_threshold(sweep)} |")
         write_figure(plot_departure(found), folder / f"{activation}.svg")
-    finish(folder, nonlinear, lines + thresholds, [0, 1, 2])
+    finish(folder, nonlinear, lines + last, [0, 1, 2])
 
 
 def departed_threshold(sweep: Sweep) -> str:

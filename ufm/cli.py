@@ -147,6 +147,9 @@ def _parsed(kind: type) -> dict[str, Any]:
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+FigureOption = Annotated[
+    Path | None, typer.Option("--figure", help="Draw s_B against n_B into this .svg, .png or .pdf.")
+]
 RootOption = Annotated[Path | None, typer.Option("--root", help="Folder of the data set's files.")]
 LossOption = Annotated[str, typer.Option("--loss", help="ce (cross-entropy) or mse.")]
 MajorityOption = Annotated[
@@ -559,9 +562,7 @@ def deq_sweep(
     zero: Annotated[str | None, typer.Option("--zero", help="n_B of DEQs with A started at 0.")] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds of listed points.")] = "0",
     out: Annotated[Path | None, typer.Option("--out", help="Keep points here (JSON lines) and go on from it.")] = None,
-    figure: Annotated[
-        Path | None, typer.Option("--figure", help="Draw s_B against n_B into this .svg, .png or .pdf.")
-    ] = None,
+    figure: FigureOption = None,
     root: RootOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -579,7 +580,6 @@ def deq_sweep(
     from ufm._validation import one_of
     from ufm.deq import SweepConfig, SweepInterrupted, TrainingConfig, run_sweep
     from ufm.deq.threshold import threshold_of_sweep
-    from ufm.verification import prepare_directory
 
     listed = {"explicit": explicit, "identity": identity, "zero": zero}
     if any(value is not None for value in listed.values()):
@@ -591,10 +591,7 @@ def deq_sweep(
         config = SweepConfig(**points, training=shared)
     else:
         config = getattr(SweepConfig, one_of("effort", effort, ("quick", "full")))(**training)
-    _check_figure("figure", figure)
-    for name, path in (("--out", out), ("--figure", figure)):
-        if path is not None:
-            prepare_directory(path.parent, f"{name}'s folder")
+    _prepare_files(out, figure)
     interrupted = False
     with _progress_bar() as progress:
         try:
@@ -652,9 +649,7 @@ def deq_hysteresis(
         int | None, typer.Option("--width", help="Hidden units. (default 1.2 N at the largest n_B)")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Keep points here (JSON) and go on from it.")] = None,
-    figure: Annotated[
-        Path | None, typer.Option("--figure", help="Draw s_B against n_B into this .svg, .png or .pdf.")
-    ] = None,
+    figure: FigureOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Sweep n_B up and down, each training from the weights of the last, next to the branches that theory has.
@@ -665,16 +660,12 @@ def deq_hysteresis(
     """
     from ufm._files import write_figure
     from ufm.deq import LoopInterrupted, TrainingConfig, hysteresis_loop, low_rank_codes
-    from ufm.verification import prepare_directory
 
     legs = [_numbers("--leg", text) for text in leg]
     # The loop checks the legs; the width alone needs the largest n_B before.
     config = TrainingConfig(minority_count=max(map(max, legs)), width=width, **training)  # type: ignore[arg-type]
     config = dataclasses.replace(config, width=config.hidden_units)
-    _check_figure("figure", figure)
-    for name, path in (("--out", out), ("--figure", figure)):
-        if path is not None:
-            prepare_directory(path.parent, f"{name}'s folder")
+    _prepare_files(out, figure)
     interrupted = False
     with _progress_bar() as progress:
         try:
@@ -792,6 +783,16 @@ def _check_figure(name: str, path: Path | None) -> None:
     """ValueError for the name of a figure that cannot be written."""
     if path is not None and path.suffix not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--{name} must end in .png, .svg or .pdf, got {str(path)!r}")
+
+
+def _prepare_files(out: Path | None, figure: Path | None) -> None:
+    """See that both can be written, before any training."""
+    from ufm.verification import prepare_directory
+
+    _check_figure("figure", figure)
+    for name, path in (("--out", out), ("--figure", figure)):
+        if path is not None:
+            prepare_directory(path.parent, f"{name}'s folder")
 
 
 def _numbers(name: str, text: str) -> list[float]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ufm._validation import integer
-from ufm.deq.layer import _checked, _describe
+from ufm.deq.solvers import check_image, check_map, describe
 
 __all__ = ["jacobian_penalty", "spectral_radius"]
 
@@ -40,12 +40,14 @@ def jacobian_penalty(f: Map, z: Tensor, *, probes: int = 1, generator: torch.Gen
     Source: Bai, Koltun, Kolter 2021, Stabilizing Equilibrium Models by Jacobian Regularization, equation (7);
     Hutchinson 1989.
     """
-    probes, f = integer("probes", probes, minimum=1), _checked(f)
+    probes = integer("probes", probes, minimum=1)
+    check_map(f)
     _check_point(z)
     record = torch.is_grad_enabled()
     with torch.enable_grad():
         root = z.detach().requires_grad_()
         image = f(root)
+        check_image(image, root.shape)
         total = torch.zeros((), dtype=torch.promote_types(z.dtype, torch.float32), device=z.device)
         for i in range(probes):
             signs = torch.randint(0, 2, z.shape, generator=generator, device=z.device).to(image.dtype) * 2 - 1
@@ -74,13 +76,15 @@ def spectral_radius(f: Map, z: Tensor, *, steps: int = 100, generator: torch.Gen
 
     Source: Bai, Koltun, Kolter 2021, section 3, for its use; von Mises and Pollaczek-Geiringer 1929.
     """
-    steps, f = integer("steps", steps, minimum=2), _checked(f)
+    steps = integer("steps", steps, minimum=2)
+    check_map(f)
     _check_point(z)
     half = steps // 2
     samples = (len(z), math.prod(z.shape[1:]))
     with torch.enable_grad():
         root = z.detach().requires_grad_()
         image = f(root)
+        check_image(image, root.shape)
         vector = torch.randn(z.shape, generator=generator, dtype=image.dtype, device=z.device)
         growth = torch.zeros(len(z), dtype=torch.promote_types(z.dtype, torch.float32), device=z.device)
         for step in range(steps):
@@ -94,7 +98,7 @@ def spectral_radius(f: Map, z: Tensor, *, steps: int = 100, generator: torch.Gen
 
 def _check_point(z: Any) -> None:
     if not isinstance(z, Tensor) or not z.is_floating_point():
-        raise TypeError(f"z must be a floating-point tensor, got {_describe(z)}")
+        raise TypeError(f"z must be a floating-point tensor, got {describe(z)}")
     if z.ndim < 1:
         raise ValueError(f"z must have a batch dimension, got shape {tuple(z.shape)}")
 

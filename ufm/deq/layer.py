@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ufm._validation import integer, one_of, positive
-from ufm.deq.solvers import SOLVERS, FixedPoint, get_solver, minimal_tolerance
+from ufm.deq.solvers import SOLVERS, FixedPoint, check_map, describe, get_solver, minimal_tolerance
 
 __all__ = ["DEQ", "ConvergenceError", "ConvergenceWarning", "Info", "PrecisionWarning"]
 
@@ -152,13 +152,13 @@ class DEQ(nn.Module):
             ConvergenceError: some sample did not converge and ``on_failure`` is ``"raise"``.
             RuntimeError: in ``backward`` with ``create_graph=True``: the implicit gradient has no second derivative.
         """
+        check_map(f)
         if not isinstance(z0, Tensor) or not z0.is_floating_point():
-            raise TypeError(f"z0 must be a floating-point tensor, got {_describe(z0)}")
+            raise TypeError(f"z0 must be a floating-point tensor, got {describe(z0)}")
         if z0.ndim < 1 or z0.shape[1:].numel() == 0:
             raise ValueError(
                 f"z0 must have a batch dimension and at least one entry a sample, got shape {tuple(z0.shape)}"
             )
-        f = _checked(f)
         if torch.compiler.is_compiling():
             # Loops that stop on data are no graph: they run as they are, with f as it comes.
             return torch.compiler.disable(self._solve)(f, z0)
@@ -297,23 +297,3 @@ def _users_level() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("torch", "ufm"):
         level, frame = level + 1, frame.f_back
     return level
-
-
-def _checked(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """f, whose values are looked at: the solvers take them for floating-point tensors of the shape of z."""
-    if not callable(f):
-        raise TypeError(f"f must be a map of tensors, got {f!r}")
-
-    def checked(z: Tensor) -> Tensor:
-        image: Any = f(z)
-        if not isinstance(image, Tensor) or not image.is_floating_point():
-            raise TypeError(f"f must return a floating-point tensor, got {_describe(image)}")
-        if image.shape != z.shape:
-            raise ValueError(f"f must keep the shape of z, {tuple(z.shape)}, but returned {tuple(image.shape)}")
-        return image
-
-    return checked
-
-
-def _describe(value: Any) -> str:
-    return f"a tensor of dtype {value.dtype}" if isinstance(value, Tensor) else repr(value)

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from ufm._validation import integer, one_of
-from ufm.deq.layer import DEQ, Info, _describe, implicit_gradient
-from ufm.deq.solvers import get_solver
+from ufm.deq.layer import DEQ, Info, implicit_gradient
+from ufm.deq.solvers import describe, get_solver
 from ufm.deq.wellposed import Monotone, spectral_norm
 
 __all__ = ["ACTIVATIONS", "SPLITTINGS", "MonotoneDEQ"]
@@ -197,7 +197,7 @@ class MonotoneDEQ(nn.Module):
         """
         width = self.injection.in_features
         if not isinstance(x, Tensor) or not x.is_floating_point():
-            raise TypeError(f"x must be a floating-point tensor, got {_describe(x)}")
+            raise TypeError(f"x must be a floating-point tensor, got {describe(x)}")
         if x.ndim != 2 or x.shape[1] != width:
             raise ValueError(f"x must have shape (batch, {width}), got {tuple(x.shape)}")
         if torch.compiler.is_compiling():

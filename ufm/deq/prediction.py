@@ -106,7 +106,7 @@ class Prediction:
     @property
     def gram(self) -> dict[str, Array]:
         """``features`` ``M^T M``, M the centred class means, and ``classifier`` ``W W^T``, shape (K, K) each."""
-        return gram_matrices(self.solution.factors.classifier, self.solution.factors.equilibrium_features)
+        return _gram_of(self.solution)
 
     def compare(self, classifier: Array, means: Array) -> dict[str, Any]:
         """Predicted beside measured, see :func:`compare`."""
@@ -157,6 +157,10 @@ def gram_matrices(classifier: Array, means: Array) -> dict[str, Array]:
     return {"features": m.T @ m, "classifier": w @ w.T}
 
 
+def _gram_of(solution: Solution) -> dict[str, Array]:
+    return gram_matrices(solution.factors.classifier, solution.factors.equilibrium_features)
+
+
 def compare(solution: Solution, threshold: float, classifier: Array, means: Array) -> dict[str, Any]:
     """An optimum beside a trained network, as JSON types.
 
@@ -178,7 +182,7 @@ def compare(solution: Solution, threshold: float, classifier: Array, means: Arra
         TypeError, ValueError: arrays that are not real, finite and of these shapes.
     """
     network = gram_matrices(classifier, means)
-    theory = gram_matrices(solution.factors.classifier, solution.factors.equilibrium_features)
+    theory = _gram_of(solution)
     prior, geometry = solution.problem.prior, solution.geometry
     # Class means are samples without spread.
     measured = measure(np.asarray(means).T, np.arange(prior.num_classes), classifier=classifier, prior=prior)
@@ -290,7 +294,7 @@ class BudgetPrediction:
     @property
     def gram(self) -> dict[str, Array]:
         """``features`` ``M^T M``, M the centred class means, and ``classifier`` ``W W^T``, shape (K, K) each."""
-        return gram_matrices(self.solution.factors.classifier, self.solution.factors.equilibrium_features)
+        return _gram_of(self.solution)
 
     def compare(self, classifier: Array, means: Array) -> dict[str, Any]:
         """Predicted beside measured, :func:`compare`.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -121,8 +121,7 @@ class _State:
             point = z.to(self.dtype)
             self.z = z = point.to(z.dtype)
         image = self.f(point if self.flat else point.view(self.shape))
-        if image.shape != self.shape:
-            raise ValueError(f"f must keep the shape of z, {tuple(self.shape)}, but returned {tuple(image.shape)}")
+        check_image(image, self.shape)
         self.seen = image.dtype
         if not self.flat:
             image = image.reshape(z.shape)
@@ -367,6 +366,25 @@ def broyden(f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relative |
             all_us[lost] = 0
             all_vs[lost] = 0
     return state.result()
+
+
+def check_map(f: Any) -> None:
+    """TypeError where f cannot be called."""
+    if not callable(f):
+        raise TypeError(f"f must be a map of tensors, got {f!r}")
+
+
+def check_image(image: Any, shape: torch.Size) -> None:
+    """TypeError or ValueError where f(z) is no floating-point tensor of the shape of z."""
+    if not isinstance(image, Tensor) or not image.is_floating_point():
+        raise TypeError(f"f must return a floating-point tensor, got {describe(image)}")
+    if image.shape != shape:
+        raise ValueError(f"f must keep the shape of z, {tuple(shape)}, but returned {tuple(image.shape)}")
+
+
+def describe(value: Any) -> str:
+    """A value in a message: a tensor by its dtype."""
+    return f"a tensor of dtype {value.dtype}" if isinstance(value, Tensor) else repr(value)
 
 
 _SOLVERS: dict[str, Solver] = {"fixed_point": fixed_point, "anderson": anderson, "broyden": broyden}

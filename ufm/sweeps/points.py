@@ -61,7 +61,7 @@ def solve_point(
     }
 
 
-@versioned(2)
+@versioned(3)
 def train_point(**fields: Any) -> dict[str, Any]:
     """Train one network on digits, :func:`ufm.deq.train` as a point function.
 
