@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import deq_samples
@@ -162,6 +163,29 @@ class TestFile:
         with pytest.raises(LoopInterrupted):
             hysteresis_loop(ZERO, LEGS, path=path)
         assert Loop.load(path).points == loop.points[:1]
+
+    @pytest.mark.parametrize("moment", ["weights", "points", "telling"])
+    def test_what_is_in_the_file_is_what_the_caller_was_told(self, loop, tmp_path, monkeypatch, moment):
+        path = tmp_path / "loop.json"
+        told = []
+
+        def interrupting(name, real):
+            def function(*arguments):
+                if name == moment and path.exists():  # not for the empty loop that it begins with
+                    signal.raise_signal(signal.SIGINT)
+                return real(*arguments)
+
+            return function
+
+        monkeypatch.setattr(module, "_save_state", interrupting("weights", module._save_state))
+        monkeypatch.setattr(Loop, "save", interrupting("points", Loop.save))
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(LoopInterrupted, match="after 1 of 3 points") as caught:
+                hysteresis_loop(ZERO, LEGS, path=path, on_point=interrupting("telling", told.append))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert tuple(told) == Loop.load(path).points == caught.value.loop.points == loop.points[:1]
 
     def test_killed_between_its_two_files(self, loop, tmp_path, trained):
         """The weights are written first, with their points: they are never older than the other file."""

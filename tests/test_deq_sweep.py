@@ -208,6 +208,45 @@ class TestInterruption:
         assert tuple(points) == resumed.points
         assert Sweep.load(path) == resumed
 
+    @pytest.mark.parametrize("moment", ["before the file", "after the file", "while telling"])
+    def test_what_is_in_the_file_is_what_the_caller_was_told(self, tmp_path, monkeypatch, moment):
+        """A file with a point that nobody was told of gave a partial report without it."""
+        path = tmp_path / "sweep.jsonl"
+        told: list[SweepPoint] = []
+        real = Sweep.save
+
+        def save(self: Sweep, path: object) -> None:
+            if self.points and moment == "before the file":
+                signal.raise_signal(signal.SIGINT)
+            real(self, path)
+            if self.points and moment == "after the file":
+                signal.raise_signal(signal.SIGINT)
+
+        def tell(point: SweepPoint) -> None:
+            if moment == "while telling":
+                signal.raise_signal(signal.SIGINT)
+            told.append(point)
+
+        monkeypatch.setattr(Sweep, "save", save)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(SweepInterrupted, match="interrupted after 1 of 5 points") as caught:
+                run_sweep(CONFIG, path=path, on_point=tell)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert tuple(told) == Sweep.load(path).points == caught.value.sweep.points
+
+    def test_interrupted_while_told_of_the_kept_points(self, tmp_path, sweep):
+        path = tmp_path / "sweep.jsonl"
+        sweep.save(path)
+
+        def tell(point: SweepPoint) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(SweepInterrupted) as caught:
+            run_sweep(CONFIG, path=path, on_point=tell)
+        assert caught.value.sweep == sweep
+
     def test_a_finished_sweep_is_not_trained_again(self, tmp_path, sweep, monkeypatch):
         path = tmp_path / "sweep.jsonl"
         sweep.save(path)

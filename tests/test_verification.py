@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 
 import pytest
 from claim_samples import CRASHING, GOOD, INTERRUPTED, LAST, REFUTED, claim, found
 
 import ufm
+import ufm.report
 from ufm import claims as claims_package
 from ufm.claims import Context, Enclosure, Evidence, Status, judge_equal, judge_order
 from ufm.verification import Verification, prepare_directory
@@ -142,6 +144,24 @@ class TestInterruption:
 
         run = ufm.verify([claim("a", check), claim("b", lambda context: 1 / 0)])
         assert list(run)[1].evidence.details == {}
+
+    def test_an_interrupt_while_the_report_is_written_waits_for_it(self, tmp_path, monkeypatch):
+        real = ufm.report.write_report
+
+        def write(run, out):
+            signal.raise_signal(signal.SIGINT)
+            real(run, out)
+
+        monkeypatch.setattr(ufm.report, "write_report", write)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                list(ufm.verify(GOOD, out=tmp_path))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert len(report["verdicts"]) == len(GOOD)
+        assert not report["partial"]
 
     def test_stop_between_checks(self, tmp_path):
         run = ufm.verify(GOOD, out=tmp_path)

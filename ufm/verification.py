@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ufm._interrupts import interrupts_held
 from ufm._validation import integer, one_of
 from ufm.claims import Claim, Context, Evidence, Status, Verdict, all_claims
 from ufm.claims._model import EFFORTS
@@ -136,11 +137,12 @@ class Verification(Iterator[Verdict]):
     def _finish(self) -> None:
         if self._finished:
             return
-        self._finished = True
-        if self.context.out is not None:
-            from ufm.report import write_report
+        with interrupts_held():  # all that was found is in the report
+            self._finished = True
+            if self.context.out is not None:
+                from ufm.report import write_report
 
-            write_report(self, self.context.out)
+                write_report(self, self.context.out)
 
 
 def prepare_directory(path: str | os.PathLike[str], name: str = "out") -> Path:

@@ -30,6 +30,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from ufm._files import replacing, write_atomically
+from ufm._interrupts import interrupts_held
 from ufm._validation import integer, positive
 from ufm.architectures import UnconstrainedFeatures
 from ufm.deq.prediction import model_of, predict
@@ -226,12 +227,12 @@ def hysteresis_loop(
     weights: dict[str, Tensor] | None = None
     if path is not None:
         loop, weights = _resumed(loop, Path(path), generator)
-    for point in loop.points:
-        if on_point is not None:
-            on_point(point)
     trainings = [(number, n) for number, leg in enumerate(loop.legs) for n in leg]
     largest = max(n for _, n in trainings)
     try:
+        for point in loop.points:
+            if on_point is not None:
+                on_point(point)
         for i, (number, n) in enumerate(trainings):
             if i < len(loop.points):
                 continue
@@ -239,13 +240,15 @@ def hysteresis_loop(
                 progress(f"leg {number}, n_B = {n}", i, len(trainings))
             initial = None if weights is None else _perturbed(weights, loop.perturbation, generator)
             point, weights = _train_point(dataclasses.replace(training, minority_count=n), number, initial, largest)
-            loop = dataclasses.replace(loop, points=(*loop.points, point))
-            if path is not None:
-                # First the weights, with the points that they belong to: killed in between, the loop goes on from them.
-                _save_state(Path(path), loop, weights, generator)
-                loop.save(path)
-            if on_point is not None:
-                on_point(point)
+            with interrupts_held():
+                loop = dataclasses.replace(loop, points=(*loop.points, point))
+                if path is not None:
+                    # First the weights, with the points that they belong to: killed in between, the loop goes on from
+                    # them.
+                    _save_state(Path(path), loop, weights, generator)
+                    loop.save(path)
+                if on_point is not None:
+                    on_point(point)
     except KeyboardInterrupt:
         raise LoopInterrupted(loop) from None
     if path is not None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ufm._files import write_atomically
+from ufm._interrupts import interrupts_held
 from ufm._validation import integer, positive
 from ufm.deq.data import available_counts
 from ufm.deq.prediction import minority_threshold, model_of, predict
@@ -384,28 +385,32 @@ def run_sweep(
     if path is not None and not kept:
         # A path that cannot be written shows now, not after the first training.
         Sweep(config).save(path)
-    for point in points:
-        if on_point is not None:
-            on_point(point)
-    for i in range(len(points), total):
-        branch, training = trainings[i]
-        description = f"{branch}, n_B = {training.minority_count} ({i + 1} of {total})"
+    try:
+        for point in points:
+            if on_point is not None:
+                on_point(point)
+        for i in range(len(points), total):
+            branch, training = trainings[i]
+            description = f"{branch}, n_B = {training.minority_count} ({i + 1} of {total})"
 
-        def advance(_: str, iterations: float, __: float | None, i: int = i, description: str = description) -> None:
-            if progress is not None:
-                progress(description, i + 1 - math.exp(-iterations / 60), total)
+            def advance(
+                _: str, iterations: float, __: float | None, i: int = i, description: str = description
+            ) -> None:
+                if progress is not None:
+                    progress(description, i + 1 - math.exp(-iterations / 60), total)
 
-        try:
             if progress is not None:
                 progress(description, i, total)
             point = _train_point(branch, training, root, advance)
-        except KeyboardInterrupt:
-            raise SweepInterrupted(Sweep(config, tuple(points))) from None
-        points.append(point)
-        if path is not None:
-            Sweep(config, tuple(points)).save(path)
-        if on_point is not None:
-            on_point(point)
+            # A point that is in the file is one that the caller was told of.
+            with interrupts_held():
+                points.append(point)
+                if path is not None:
+                    Sweep(config, tuple(points)).save(path)
+                if on_point is not None:
+                    on_point(point)
+    except KeyboardInterrupt:
+        raise SweepInterrupted(Sweep(config, tuple(points))) from None
     if progress is not None:
         progress("done", total, total)
     return Sweep(config, tuple(points))
