@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, print a table of ratios, write it as Markdown and JSON.
+"""``python -m benchmarks``: measure, print a table of ratios, write it as Markdown and JSON after every row.
 
 A ratio is the peer's median time over ours, with the range that the quartiles of both allow. Errors are relative to the
 optimum: our own is the width of our enclosure, a peer's its distance from our value.
@@ -12,6 +12,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 from benchmarks._timing import Row, exponent
 from ufm._files import write_atomically
+from ufm._interrupts import interrupts_held
 
 #: What every benchmark measures, by effort: (function in module, arguments).
 Plan = dict[str, tuple[str, dict[str, Any]]]
@@ -100,16 +102,12 @@ def plans() -> dict[str, Plan]:
     }
 
 
-def run(plan: Plan, progress: Callable[[Row], None]) -> list[Row]:
+def run(plan: Plan) -> Iterator[Row]:
     """Run the benchmarks of a plan in order."""
-    rows = []
     for place, arguments in plan.values():
         module, name = place.split(".")
         benchmark: Callable[..., Iterator[Row]] = getattr(importlib.import_module(f"benchmarks.{module}"), name)
-        for row in benchmark(**arguments):
-            rows.append(row)
-            progress(row)
-    return rows
+        yield from benchmark(**arguments)
 
 
 def growth(rows: list[Row]) -> list[str]:
@@ -194,22 +192,20 @@ def _times(ratio: float) -> str:
     return f"{round(ratio, digits):,.{max(digits, 0)}f}"
 
 
-def markdown(rows: list[Row], about: dict[str, Any], effort: str) -> str:
+def markdown(rows: list[Row], about: dict[str, Any], command: str, *, partial: bool = False) -> str:
     """The table, how cost grows, and the environment."""
+    slopes = growth(rows)
     lines = [
-        "# Benchmarks",
+        "# Benchmarks" + (" (partial: the run has not come to its end)" if partial else ""),
         "",
-        f"`python -m benchmarks --effort {effort}`. Ratio: the peer's median time over ours, and the range that the "
+        f"`{command}`. Ratio: the peer's median time over ours, and the range that the "
         "quartiles allow. Errors are relative to the optimum.",
         "",
         "| " + " | ".join(HEADER) + " |",
         "|" + "---|" * len(HEADER),
         *("| " + " | ".join(cells(row)) + " |" for row in rows),
         "",
-        "How cost grows:",
-        "",
-        *(f"- {line}" for line in growth(rows)),
-        "",
+        *(["How cost grows:", "", *(f"- {line}" for line in slopes), ""] if slopes else []),
         "Environment: " + ", ".join(f"{name} {value}" for name, value in about.items() if value is not None) + ".",
         "",
     ]
@@ -232,20 +228,32 @@ def main(arguments: list[str] | None = None) -> int:
     about = environment()
     chosen = {name: plan[name] for name in plan if not given.names or name in given.names}
 
-    def progress(row: Row) -> None:
-        shown = [cell for cell in cells(row) if cell]
-        print("  ".join(shown), flush=True)
-
-    rows = run(chosen, progress)
     given.out.mkdir(parents=True, exist_ok=True)
-    document = {
-        "effort": given.effort,
-        "environment": about,
-        "growth": growth(rows),
-        "rows": [r.to_dict() for r in rows],
-    }
-    write_atomically(given.out / "benchmarks.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    write_atomically(given.out / "benchmarks.md", markdown(rows, about, given.effort))
+    command = shlex.join(["python", "-m", "benchmarks", *given.names, "--effort", given.effort])
+    rows: list[Row] = []
+
+    def keep(*, partial: bool) -> None:
+        document = {
+            "command": command,
+            "effort": given.effort,
+            "partial": partial,
+            "environment": about,
+            "growth": growth(rows),
+            "rows": [r.to_dict() for r in rows],
+        }
+        write_atomically(given.out / "benchmarks.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+        write_atomically(given.out / "benchmarks.md", markdown(rows, about, command, partial=partial))
+
+    try:
+        for row in run(chosen):
+            with interrupts_held():
+                rows.append(row)
+                keep(partial=True)
+            print("  ".join(cell for cell in cells(row) if cell), flush=True)
+        keep(partial=False)
+    except KeyboardInterrupt:
+        print(f"interrupted; table of {len(rows)} rows: {given.out / 'benchmarks.md'}", file=sys.stderr)
+        return 130
     for line in growth(rows):
         print(line)
     print(f"table: {given.out / 'benchmarks.md'}")

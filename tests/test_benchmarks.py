@@ -86,12 +86,13 @@ class TestPeer:
         assert found == {"failure": "no answer within 0 s"}
 
 
-class TestEquilibria:
-    @pytest.fixture(scope="class", params=[((3, 6), "float64"), ((2, 2, 4), "float32")], ids=["matrix", "images"])
-    def problem(self, request):
-        shape, dtype = request.param
-        return equilibria.Problem(*equilibria._cell(shape, getattr(torch, dtype)))
+@pytest.fixture(scope="module", params=[((3, 6), "float64"), ((2, 2, 4), "float32")], ids=["matrix", "images"])
+def problem(request):
+    shape, dtype = request.param
+    return equilibria.Problem(*equilibria._cell(shape, getattr(torch, dtype)))
 
+
+class TestEquilibria:
     @pytest.mark.parametrize("solver", SOLVERS)
     def test_tolerances_are_the_loosest_that_reach_the_goals(self, problem, solver):
         goal = problem.step(DEQ(solver, tol=1e-4))
@@ -167,6 +168,7 @@ def test_smoke(tmp_path, capsys):
     assert main(["--effort", "smoke", "--out", str(tmp_path)]) == 0
     document = json.loads((tmp_path / "benchmarks.json").read_text())
     rows = document["rows"]
+    assert not document["partial"]
     assert {row["benchmark"] for row in rows} == {
         "single",
         "threshold",
@@ -190,6 +192,27 @@ def test_smoke(tmp_path, capsys):
     assert table.count("\n| ") >= len(rows)
     assert all(np.isfinite(row["seconds"]["median"]) for row in rows)
     assert "time ~ points^" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_stopped_it_keeps_its_rows(tmp_path, capsys, monkeypatch, error):
+    def rows(sizes, samples):
+        yield Row("threshold", "first", Timing((0.5,)))
+        raise error
+
+    monkeypatch.setattr("benchmarks.solves.threshold", rows)
+    arguments = ["threshold", "--effort", "smoke", "--out", str(tmp_path)]
+    if error is KeyboardInterrupt:
+        assert main(arguments) == 130
+        assert "interrupted; table of 1 rows" in capsys.readouterr().err
+    else:
+        with pytest.raises(error):
+            main(arguments)
+    document = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert document["partial"]
+    assert document["command"] == "python -m benchmarks threshold --effort smoke"
+    assert [row["case"] for row in document["rows"]] == ["first"]
+    assert (tmp_path / "benchmarks.md").read_text().startswith("# Benchmarks (partial")
 
 
 def test_unknown_benchmarks(capsys):

@@ -444,7 +444,7 @@ class TestBlocks:
             assert torch.equal(p, q)
         for block in layers[-2:]:
             for conv in (block.conv1, block.conv2):
-                assert float(conv.weight.std()) == pytest.approx(math.sqrt(2 / (16 * 9)), rel=0.06)
+                assert float(conv.weight.detach().std()) == pytest.approx(math.sqrt(2 / (16 * 9)), rel=0.06)
         x = draw(0, 4, 1, 8, 8, dtype=torch.float32)
         expected = plain.encoder(x)
         for block in layers[-2:]:
