@@ -334,7 +334,9 @@ class TestDeq:
         assert "unknown with one); no collapsed training, uncollapsed from 2 on" in " ".join(result.stdout.split())
 
     @pytest.mark.filterwarnings("ignore::ufm.deq.data.DatasetWarning")
-    @pytest.mark.parametrize("command", [("train", "--minority-count", "2"), ("sweep", "--explicit", "2")])
+    @pytest.mark.parametrize(
+        "command", [("train", "--minority-count", "2"), ("sweep", "--explicit", "2"), ("hysteresis", "--leg", "2")]
+    )
     def test_root_is_the_folder_of_the_files(self, tmp_path, monkeypatch, command):
         monkeypatch.delenv("UFM_DATA", raising=False)
         arguments = ["deq", *command, *SMALL, "--dataset", "fashion-mnist", "--root"]
@@ -344,7 +346,8 @@ class TestDeq:
         write_fashion(tmp_path)
         result = ufm_cli(*arguments, tmp_path, "--json")
         assert result.exit_code == 0, result.output
-        config = json.loads(result.stdout)["config"]
+        found = json.loads(result.stdout)
+        config = found.get("config", found)
         assert config.get("training", config)["dataset"] == "fashion-mnist"
 
     def test_sweep_keeps_its_points_and_goes_on(self, tmp_path):

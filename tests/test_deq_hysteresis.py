@@ -105,8 +105,8 @@ class TestLoop:
         real, iterations = module.train, {}
         for name in ("same", "own"):
 
-            def train(config, *, initial, whitened_by, name=name):
-                return real(config, initial=initial, whitened_by=whitened_by if name == "same" else None)
+            def train(config, *, whitened_by, name=name, **others):
+                return real(config, whitened_by=whitened_by if name == "same" else None, **others)
 
             monkeypatch.setattr(module, "train", train)
             iterations[name] = hysteresis_loop(SMALL, [(5, 6)]).points[1].iterations
@@ -424,7 +424,39 @@ class TestArguments:
             plot_curves(5)
 
 
+class TestRoot:
+    TRAINING = dataclasses.replace(deq_samples.TINY, dataset="fashion-mnist", width=24)
+
+    @pytest.mark.filterwarnings("ignore::ufm.deq.DatasetWarning")
+    def test_data_are_read_there(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("UFM_DATA", raising=False)
+        deq_samples.write_fashion(tmp_path)
+        found = hysteresis_loop(self.TRAINING, [(2,)], root=tmp_path)
+        assert found.points[0].scale == pytest.approx(found.points[0].predicted_scale, rel=1e-2)
+        many = dataclasses.replace(self.TRAINING, majority_count=9)  # of this folder's files, not of those installed
+        with pytest.raises(ValueError, match="has 8 images of 0"):
+            hysteresis_loop(many, [(2,)], root=tmp_path)
+
+    def test_missing_files_show_before_any_training(self, tmp_path, trained):
+        path = tmp_path / "loop.json"
+        with pytest.raises(ufm.deq.DatasetNotFoundError, match="nowhere"):
+            hysteresis_loop(self.TRAINING, [(2,)], root=tmp_path / "nowhere", path=path)
+        assert not path.exists()
+        assert trained == []
+
+
 class TestFigure:
+    def test_theory_ends_where_the_minority_is_as_large_as_the_majority(self):
+        n = deq_samples.TINY.majority_count
+        training = dataclasses.replace(deq_samples.TINY, width=24)
+        found = ufm.deq.run_sweep(ufm.deq.SweepConfig(identity=(n,), training=training))
+        for figure in (
+            plot_departure({0.0: found}),
+            plot_hysteresis({"loop": hysteresis_loop(training, [(n - 1, n)])}),
+        ):
+            FigureCanvasAgg(figure).draw()
+            assert max(max(line.get_xdata()) for line in figure.axes[0].lines[:1]) == n
+
     def test_points_lie_on_the_branch_of_their_rank(self, loop):
         other = dataclasses.replace(loop, training=dataclasses.replace(ZERO, seed=1))
         figure = plot_hysteresis({"one": loop, "two seeds": [loop, other]})

@@ -650,6 +650,7 @@ def deq_hysteresis(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Keep points here (JSON) and go on from it.")] = None,
     figure: FigureOption = None,
+    root: RootOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Sweep n_B up and down, each training from the weights of the last, next to the branches that theory has.
@@ -669,7 +670,7 @@ def deq_hysteresis(
     interrupted = False
     with _progress_bar() as progress:
         try:
-            loop = hysteresis_loop(config, legs, path=out, progress=progress)  # type: ignore[arg-type]  # checked there
+            loop = hysteresis_loop(config, legs, path=out, root=root, progress=progress)  # type: ignore[arg-type]  # checked there
         except LoopInterrupted as stopped:
             loop, interrupted = stopped.loop, True
     if figure is not None and loop.points:

@@ -16,7 +16,9 @@ _EXPORTS = {
     "Budgets": "prediction",
     "Comparison": "paper",
     "Dataset": "data",
+    "DatasetFormatError": "data",
     "DatasetNotFoundError": "data",
+    "DatasetWarning": "data",
     "DivergedError": "experiment",
     "Experiment": "experiment",
     "ExperimentConfig": "experiment",
@@ -62,7 +64,7 @@ _EXPORTS = {
 }
 
 if TYPE_CHECKING:
-    from ufm.deq.data import Dataset, DatasetNotFoundError, digits, load_dataset
+    from ufm.deq.data import Dataset, DatasetFormatError, DatasetNotFoundError, DatasetWarning, digits, load_dataset
     from ufm.deq.experiment import DivergedError, Experiment, ExperimentConfig, load_run, run_experiment
     from ufm.deq.hysteresis import (
         HysteresisPoint,
@@ -93,7 +95,9 @@ __all__ = [
     "ConvergenceError",
     "ConvergenceWarning",
     "Dataset",
+    "DatasetFormatError",
     "DatasetNotFoundError",
+    "DatasetWarning",
     "DivergedError",
     "Experiment",
     "ExperimentConfig",

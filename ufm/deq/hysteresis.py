@@ -33,8 +33,9 @@ from ufm._files import replacing, write_atomically
 from ufm._interrupts import interrupts_held
 from ufm._validation import integer, positive
 from ufm.architectures import UnconstrainedFeatures
+from ufm.deq.data import available_counts
 from ufm.deq.prediction import model_of, predict
-from ufm.deq.training import Progress, TrainingConfig, train
+from ufm.deq.training import DATASET_SPLITS, Progress, TrainingConfig, train
 from ufm.geometry import group_scales
 from ufm.priors import ClassPrior
 from ufm.problem import Problem
@@ -185,6 +186,7 @@ def hysteresis_loop(
     *,
     perturbation: float = 1e-3,
     path: str | Path | None = None,
+    root: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     on_point: Callable[[HysteresisPoint], None] | None = None,
 ) -> Loop:
@@ -202,6 +204,7 @@ def hysteresis_loop(
         path: JSON file to keep the points in, written after each. If it holds a part of the same loop, that part is not
             trained again, and the rest ends with the same bits as without the interruption: until the loop is complete,
             the last weights lie beside it in a file of the same name with ``.weights.npz`` behind.
+        root: folder of the data set's files, see :func:`ufm.deq.load_dataset`.
         progress: called as ``progress(description, trainings done, all trainings)``.
         on_point: called with every point, those read from ``path`` included.
 
@@ -211,6 +214,7 @@ def hysteresis_loop(
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it. ``path`` holds something
             else, another loop, or a part of this one without its weights.
+        DatasetNotFoundError, DatasetFormatError: the data set's files are not there or damaged; nothing is trained.
         LoopInterrupted: Ctrl-C; it is a KeyboardInterrupt that carries the finished points, which are in ``path`` too.
     """
     if not isinstance(training, TrainingConfig):
@@ -227,6 +231,10 @@ def hysteresis_loop(
     weights: dict[str, Tensor] | None = None
     if path is not None:
         loop, weights = _resumed(loop, Path(path), generator)
+    if loop.is_partial:
+        available_counts(training.dataset, root, split=DATASET_SPLITS[training.dataset])
+    if path is not None and not Path(path).exists():
+        loop.save(path)  # a path that cannot be written shows now, not after the first training
     trainings = [(number, n) for number, leg in enumerate(loop.legs) for n in leg]
     largest = max(n for _, n in trainings)
     try:
@@ -239,7 +247,9 @@ def hysteresis_loop(
             if progress is not None:
                 progress(f"leg {number}, n_B = {n}", i, len(trainings))
             initial = None if weights is None else _perturbed(weights, loop.perturbation, generator)
-            point, weights = _train_point(dataclasses.replace(training, minority_count=n), number, initial, largest)
+            point, weights = _train_point(
+                dataclasses.replace(training, minority_count=n), number, initial, largest, root
+            )
             with interrupts_held():
                 loop = dataclasses.replace(loop, points=(*loop.points, point))
                 if path is not None:
@@ -280,9 +290,13 @@ def _counts(training: TrainingConfig, legs: Any) -> tuple[tuple[int, ...], ...]:
 
 
 def _train_point(
-    config: TrainingConfig, leg: int, initial: Mapping[str, Tensor] | None, largest: int
+    config: TrainingConfig,
+    leg: int,
+    initial: Mapping[str, Tensor] | None,
+    largest: int,
+    root: str | os.PathLike[str] | None,
 ) -> tuple[HysteresisPoint, dict[str, Tensor]]:
-    result = train(config, initial=initial, whitened_by=largest)
+    result = train(config, initial=initial, whitened_by=largest, root=root)
     predicted = predict(config)
     point = HysteresisPoint(
         leg=leg,
@@ -329,7 +343,6 @@ def _resumed(loop: Loop, path: Path, generator: torch.Generator) -> tuple[Loop, 
     state = _state_file(path)
     if not path.exists():
         state.unlink(missing_ok=True)
-        loop.save(path)  # a path that cannot be written shows now, not after the first training
         return loop, None
     kept = Loop.load(path)
     if not _same(kept, loop):

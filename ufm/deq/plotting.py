@@ -186,7 +186,7 @@ def plot_hysteresis(loops: Mapping[str, Loop | Sequence[Loop]]) -> Figure:
 
 def _draw_loops(axes: Any, loops: list[Loop]) -> None:
     training = loops[0].training
-    largest = 1.05 * max(n for loop in loops for leg in loop.legs for n in leg)
+    largest = min(1.05 * max(n for loop in loops for leg in loop.legs for n in leg), training.majority_count)
     thresholds = [(label, n, dash) for label, n, dash in _loop_thresholds(training) if n < largest]
     kinks = [n for _, n, _ in thresholds]
     grid = sorted({*(largest * (i + 1) / 120 for i in range(120)), *kinks})
@@ -298,8 +298,9 @@ def plot_departure(sweeps: Mapping[float, Sweep]) -> Figure:
     first = next(iter(sweeps.values()))
     training = dataclasses.replace(first.config.training, architecture="deq")
     threshold = minority_threshold(model_of(training), training)
-    largest = max(p.minority_count for s in sweeps.values() for p in s.branch("identity"))
-    grid = sorted({*(1.04 * largest * (i + 1) / 160 for i in range(160)), threshold})
+    largest = 1.04 * max(p.minority_count for s in sweeps.values() for p in s.branch("identity"))
+    largest = min(largest, training.majority_count)
+    grid = sorted({*(largest * (i + 1) / 160 for i in range(160)), threshold})
     left.plot(grid, [predict(training, n).scale for n in grid], color="#6b7280", label="theory, linear")
     ratios = []
     for i, (gamma, sweep) in enumerate(sorted(sweeps.items())):
