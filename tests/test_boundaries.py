@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
+import certificate_oracle as oracle
 import numpy as np
 import pytest
 from flint import arb, ctx
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import brentq
+from scipy.optimize import brentq, linprog, minimize
 
 import ufm
 import ufm.certificates._etf_region as region
@@ -33,6 +35,63 @@ def feasible(rng: np.random.Generator, k: int, tau: float, b: float) -> np.ndarr
     z = x @ y + rng.choice([0.0, 0.1, 1.0, 5.0]) * np.eye(k)
     z = z - z.mean(axis=0)
     return z * tau / (np.linalg.norm(z, "nuc") - b * np.linalg.norm(z))
+
+
+def least_by_descent(rng: np.random.Generator, k: int, tau: float, b: float) -> float:
+    """Least risk over W, A, H of norms sqrt(tau), b, sqrt(tau), by descent from codes and noise: no gauge is used."""
+    n, shapes = k - 1, ((k, k - 1), (k - 1, k - 1), (k - 1, k))
+    norms, cuts = (math.sqrt(tau), b, math.sqrt(tau)), np.cumsum([k * n, n * n])
+
+    def log_risk(x: np.ndarray) -> tuple[float, np.ndarray]:
+        raw = [part.reshape(shape) for part, shape in zip(np.split(x, cuts), shapes, strict=True)]
+        scales = [norm / np.linalg.norm(m) for norm, m in zip(norms, raw, strict=True)]
+        w, a, h = (scale * m for scale, m in zip(scales, raw, strict=True))
+        inverse = np.linalg.inv(np.eye(n) - a)
+        left, right = w @ inverse, inverse @ h
+        z = w @ right
+        p = np.exp(z - z.max(axis=0))
+        g, value = (p / p.sum(axis=0) - np.eye(k)) / k, risk(z)
+        slopes = []
+        for m, scale, slope in zip(raw, scales, (g @ right.T, left.T @ g @ right.T, left.T @ g), strict=True):
+            unit = m / np.linalg.norm(m)
+            slopes.append((slope - (slope * unit).sum() * unit).ravel() * scale)
+        return math.log(value), np.concatenate(slopes) / value
+
+    found = []
+    for trial in range(10):
+        # pairs, noise, and ETFs disturbed by less and less
+        points = np.eye(k)[:n] - np.roll(np.eye(k), k // 2, axis=0)[:n] if trial < 2 else np.eye(k)[:n]
+        points = rng.normal(size=(n, k)) if trial in (2, 3) else points - points.mean(axis=1, keepdims=True)
+        points = points + 10.0 ** -max(trial - 3, 1) * rng.normal(size=(n, k))
+        start = np.concatenate([points.T.ravel(), (points @ points.T).ravel(), points.ravel()])
+        found.append(minimize(log_risk, start, jac=True, method="L-BFGS-B", options={"maxiter": 400}).fun)
+    return math.exp(min(found))
+
+
+def least_mixture(k: int, tau: float, b: float, size: float, w: float, fine: int = 30) -> float:
+    """Least mean loss of columns of the domain at |Z|_F = size and |Z|_* - tr Z = w with the mean of s and of q fixed.
+
+    What a box proves by duality lies below it, and close: a linear programme over a grid of (s, d).
+    """
+    n, mass = k - 1, tau + b * size
+    mean, spectral = (mass - w) / n, mass / n + math.sqrt(max(size**2 - mass**2 / n, 0.0) * (n - 1) / n)
+    reach = size**2 - n * mean**2
+    ends = max(mean - math.sqrt(reach * k / n), -w / 2 * k / n), mean + math.sqrt(reach * k / n)
+    s = np.append(np.linspace(*ends, 4 * fine), mean)
+    p = (math.sqrt(w / 2) + np.sqrt(np.maximum(w / 2 + n / k * s, 0))) ** 2
+    o2 = np.minimum(spectral * np.minimum(p, spectral) - n / k * s**2, reach - n / k * (s - mean) ** 2)
+    s, o2 = s[o2 >= 0], o2[o2 >= 0]
+    d = (np.sqrt(o2 / (n * (n - 1)))[:, None] * np.linspace(0, 1, fine)).ravel()
+    s = np.repeat(s, fine)
+    loss = np.log1p(np.exp(-s) * (np.exp(-(n - 1) * d) + (n - 1) * np.exp(d)))
+    found = linprog(
+        loss,
+        A_ub=np.stack([-(n * (n - 1) * d**2 + n / k * s**2), s]),
+        b_ub=[-(size**2) / k, mean],
+        A_eq=np.ones((1, len(s))),
+        b_eq=[1.0],
+    )
+    return float(found.fun) if found.status == 0 else math.inf
 
 
 # the two sides --------------------------------------------------------------------------------------------------------
@@ -159,6 +218,94 @@ def test_no_proof_where_a_code_wins(num_classes: int, tau: float, budget: float)
         ufm.certify_etf_optimal(num_classes, tau, budget)
 
 
+@pytest.mark.parametrize(("num_classes", "tau", "share"), [(3, 1.5, 0.5), (4, 4.0, 0.6), (5, 2.5, 0.85)])
+def test_descent_in_the_factors_ends_at_the_certified_value(num_classes: int, tau: float, share: float) -> None:
+    budget = share * ufm.etf_boundary(num_classes, tau, certify=False).estimate
+    proof = ufm.certify_etf_optimal(num_classes, tau, budget)
+    least = least_by_descent(np.random.default_rng(0), num_classes, tau, math.sqrt(budget))
+    assert proof.lower * (1 - 1e-12) <= least <= proof.upper * (1 + 1e-7)
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    k=st.integers(3, 10),
+    tau=st.floats(1.0, 12.0),
+    b=st.floats(0.05, 0.6),
+    along=st.floats(0.02, 0.7),
+    across=st.floats(0.02, 0.7),
+    width=st.sampled_from([1e-3, 1e-2, 5e-2]),
+)
+# boxes where the proof reaches nearly all that the columns allow: one wrong term in it shows
+@example(k=3, tau=3.25, b=0.17, along=0.02, across=0.6, width=0.05)
+@example(k=4, tau=3.53, b=0.45, along=0.2, across=0.6, width=1e-3)
+@example(k=5, tau=7.41, b=0.37, along=0.2, across=0.1, width=1e-3)
+@example(k=6, tau=2.04, b=0.38, along=0.6, across=0.6, width=1e-3)
+@example(k=7, tau=8.28, b=0.27, along=0.2, across=0.6, width=1e-3)
+@example(k=8, tau=6.62, b=0.31, along=0.4, across=0.6, width=1e-3)
+def test_a_box_proves_no_more_than_its_columns_allow(
+    k: int, tau: float, b: float, along: float, across: float, width: float
+) -> None:
+    n = k - 1
+    start, end = math.sqrt(n) * tau / (n - b * math.sqrt(n)), tau / (1 - b)
+    low = start + (end - start) * along**2
+    high = low * (1 + width)
+    w = b * (low - start) * across**2, b * (high - start) * min(1.0, across**2 + 10 * width)
+    least = min(least_mixture(k, tau, b, size, min(x, b * (size - start))) for size in (low, high) for x in w)
+    if not 1e-6 < least < math.inf:
+        return
+    with ctx.workprec(BITS):
+        proof = region._Proof(k, arb(tau), arb(b))
+        proof.value = arb(least * (1 + 1e-6))
+        assert not proof.box(low, high, *w)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    k=st.integers(3, 12),
+    alpha=st.floats(0.05, 8.0),
+    b=st.floats(0.01, 0.8),
+    share=st.floats(0.05, 0.999),
+    distance=st.floats(-4.0, -0.5),
+)
+@example(k=4, alpha=2.0, b=0.3, share=0.99, distance=-2.0)
+def test_columns_next_to_the_etf_are_no_better_than_its_own(
+    k: int, alpha: float, b: float, share: float, distance: float
+) -> None:
+    """Where the second-order bound holds, loss + lam s - kappa |z|^2 is least at s = alpha and d = 0."""
+    n, p = k - 1, 1 / (math.exp(alpha) + k - 1)
+    kappa, base = share * p / 2, math.sqrt(n) * alpha
+    size = base * (1 + 10.0**distance)
+    with ctx.workprec(BITS):
+        proof = region._Proof(k, arb(alpha) * (n - arb(b) * arb(n).sqrt()), arb(b))
+        if not proof._second_order(arb(kappa), arb(size), 1 / (arb(alpha).exp() + n)):
+            return
+    reach = math.sqrt(size**2 - base**2)
+    x = (math.sqrt(k / n) * reach + b * (size - base) / n) * np.linspace(-1, 1, 81)[:, None]
+    d = reach / math.sqrt(n * (n - 1)) * np.linspace(0, 1, 41)
+    column = np.log1p(np.exp(-alpha - x) * (np.exp(-(n - 1) * d) + (n - 1) * np.exp(d)))
+    column = column - math.log1p(n * math.exp(-alpha)) + (n * p + 2 * kappa * alpha * n / k) * x
+    column = column - kappa * (n * (n - 1) * d**2 + n / k * (2 * alpha * x + x**2))
+    assert column.min() > -1e-14
+
+
+def test_the_neighbourhood_ends_before_the_codes_begin() -> None:
+    """Next to the ETF nothing is settled from the local bound on, nor as far away as a code that beats it."""
+    for k, tau in ((4, 4.0), (5, 5.0), (7, 3.5), (8, 16.0), (16, 8.0)):
+        local = etf_local_bound(k, tau)
+        for share in (0.9, 0.97, 1 + 1e-12, 1.1):
+            b = math.sqrt(share * local)
+            with ctx.workprec(BITS):
+                proof = region._Proof(k, arb(tau), arb(b))
+                if share > 1:
+                    with pytest.raises(CertificationError, match="local minimum"):
+                        proof.near()
+                    continue
+                size = proof.near()
+                assert size > proof.t_e
+            code = logits_beating_etf(k, tau, share * local) if k < 8 else None
+            assert code is None or np.linalg.norm(code) > size
+
+
 @pytest.mark.parametrize("factor", [0.0, 0.3])
 def test_mutants_of_the_domain_prove_what_is_false(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a domain that is too small the ETF comes out optimal where a code beats it: the proof rests on it."""
@@ -250,6 +397,39 @@ def test_a_code_that_does_not_win_is_not_certified() -> None:
     assert certify_code(square, 4, "1/2", "9/10").check()
     with pytest.raises(CertificationError, match="do not beat"):
         certify_code(square, 4, "3/10", "9/10")
+    with pytest.raises(CertificationError, match="zero logits"):
+        certify_code(0 * square, 4, "1/2", "9/10")
+    for wrong in (square[:3], np.full((4, 4), np.nan), square[0]):
+        with pytest.raises(ValueError, match="logits must be"):
+            certify_code(wrong, 4, "1/2", "9/10")
+
+
+@pytest.mark.parametrize("excess", [1.001, 1.2])
+@pytest.mark.parametrize(("num_classes", "tau"), [(4, 4.0), (6, 24.0)])
+def test_certified_codes_win_by_their_margin_and_losers_are_refused(
+    num_classes: int, tau: float, excess: float
+) -> None:
+    """Codes disturbed until they tie with the ETF, and past that: the margin against many digits of the definition."""
+    rng, estimate = np.random.default_rng(3), ufm.etf_boundary(num_classes, tau, certify=False).estimate
+    budget = Fraction(f"{excess * estimate:.9g}")
+    best, code = etf_risk(num_classes, tau, float(budget), 0.99), logits_beating_etf(num_classes, tau, float(budget))
+    assert code is not None
+    noise = rng.normal(size=code.shape) * np.linalg.norm(code) / num_classes
+
+    def disturbed(share: float) -> np.ndarray:
+        z = code + share * (noise - noise.mean(axis=0))
+        return z * tau / (np.linalg.norm(z, "nuc") - math.sqrt(budget) * np.linalg.norm(z))
+
+    tie = brentq(lambda share: best - risk(disturbed(share)), 0.0, 1.0, xtol=1e-14)
+    for share in (0.0, 0.5 * tie, tie * (1 - 1e-6)):
+        certificate = certify_code(disturbed(share), tau, budget, "99/100")
+        margin = oracle.big(certificate.claim["statement"]["margin"])
+        true = oracle.counterexample_margin(certificate.claim, certificate.witness)
+        assert 0 < margin <= true <= margin * (1 + 1e-10)
+        assert float(true) == pytest.approx(best - risk(disturbed(share)), abs=1e-10)
+    for share in (tie * (1 + 1e-6), 1.5 * tie):
+        with pytest.raises(CertificationError, match="do not beat"):
+            certify_code(disturbed(share), tau, budget, "99/100")
 
 
 @pytest.mark.slow
@@ -300,11 +480,27 @@ def test_arguments_of_the_boundary(arguments: tuple[float, ...], message: str) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [((4, 1, 1), "E_A must lie in"), ((4, -1, 0.1), "tau"), ((2, 1, 0), "num")]
+    ("arguments", "message"),
+    [
+        ((4, 1, 1), "E_A must lie in"),
+        ((4, 1, Fraction(-1, 10**400)), "E_A must lie in"),  # -0 as a float
+        ((4, -1, 0.1), "tau"),
+        ((4, Fraction(10**400), 0.1), "tau must be finite"),
+        ((2, 1, 0), "num"),
+    ],
 )
-def test_arguments_of_the_proof(arguments: tuple[float, ...], message: str) -> None:
+@pytest.mark.parametrize("proof", [ufm.certify_etf_optimal, bound_balanced_risk])
+def test_arguments_of_the_proof(proof: Any, arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ufm.certify_etf_optimal(*arguments)  # type: ignore[arg-type]
+        proof(*arguments)
+
+
+def test_every_kind_of_number_is_read_exactly_and_every_radius_comes_to_an_end() -> None:
+    whole = ufm.certify_etf_optimal(4, 1, Fraction(1, 128))
+    assert whole == ufm.certify_etf_optimal(np.int64(4), np.int64(1), np.float32(1 / 128))
+    with pytest.raises(TypeError, match="tau must be a real number"):
+        ufm.certify_etf_optimal(4, "1", 0.1)
+    assert bound_balanced_risk(4, 5e-324, 0.001) == pytest.approx(math.log(4), rel=0.02)
 
 
 def test_root_of_a_ball_across_zero_is_a_bound_and_no_nan():

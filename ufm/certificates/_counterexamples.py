@@ -91,10 +91,14 @@ def certify_code(logits: ArrayLike, tau: Any, E_A: Any, rho: Any) -> Certificate
         rho: bound on ``|A|_2``.
 
     Raises:
-        ValueError: as :func:`certify_counterexample`.
+        ValueError: as :func:`certify_counterexample`, or logits that are not square or not finite.
         CertificationError: the rounded factors do not beat the ETF.
     """
     z = np.asarray(logits, dtype=float)
+    if z.ndim != 2 or z.shape[0] != z.shape[1] or not np.isfinite(z).all():
+        raise ValueError(f"logits must be a finite matrix of shape (K, K), got {logits!r:.200}")
+    if not z.any():
+        raise CertificationError("zero logits do not beat the simplex ETF")
     k = len(z)
     budget, bound, frobenius = Fraction(tau) / k, Fraction(rho), Fraction(E_A)
     architecture = LinearDEQ(float(budget), float(budget), float(bound), float(frobenius))

@@ -31,7 +31,7 @@ from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from ufm._validation import integer, positive
+from ufm._validation import integer, positive, real
 from ufm.certificates._certificate import CertificationError
 
 __all__ = ["EtfOptimality", "bound_balanced_risk", "certify_etf_optimal"]
@@ -92,16 +92,12 @@ def certify_etf_optimal(num_classes: int, tau: Any, E_A: Any) -> EtfOptimality:
         What was proved.
 
     Raises:
-        ValueError: an argument out of range.
+        ValueError: an argument out of range (TypeError: not a number).
         CertificationError: no proof was found, which says nothing about the statement.
 
     Source: derived here; see the module's docstring.
     """
-    k = integer("num_classes", num_classes, minimum=3)
-    positive("tau", float(tau))
-    if not 0 <= float(E_A) < 1:
-        raise ValueError(f"E_A must lie in [0, 1), got {E_A!r}")
-    radius, budget = Fraction(tau), Fraction(E_A)
+    k, radius, budget = _arguments(num_classes, tau, E_A)
     with ctx.workprec(PRECISION):
         proof = _Proof(k, _ball(radius), _ball(budget).sqrt())
         boxes = proof.run() if budget else 0  # E_A = 0 is the layer-peeled model
@@ -114,13 +110,21 @@ def bound_balanced_risk(num_classes: int, tau: Any, E_A: Any) -> float:
     The bound of the boxes of :func:`certify_etf_optimal` where they do not reach the ETF; arguments as there. 0 where
     the boxes give nothing.
     """
-    k = integer("num_classes", num_classes, minimum=3)
-    positive("tau", float(tau))
-    if not 0 <= float(E_A) < 1:
-        raise ValueError(f"E_A must lie in [0, 1), got {E_A!r}")
+    k, radius, budget = _arguments(num_classes, tau, E_A)
     with ctx.workprec(PRECISION):
-        proof = _Proof(k, _ball(Fraction(tau)), _ball(Fraction(E_A)).sqrt())
-        return max(0.0, _down(proof.bound() if E_A else proof.value))
+        proof = _Proof(k, _ball(radius), _ball(budget).sqrt())
+        return max(0.0, _down(proof.bound() if budget else proof.value))
+
+
+def _arguments(num_classes: int, tau: Any, E_A: Any) -> tuple[int, Fraction, Fraction]:
+    """K, tau and E_A, the latter two exact: a float may round a Fraction into its range or out of it."""
+    k = integer("num_classes", num_classes, minimum=3)
+    positive("tau", tau)
+    real("E_A", E_A)
+    radius, budget = (Fraction(x.item() if isinstance(x, np.generic) else x) for x in (tau, E_A))
+    if not 0 <= budget < 1:
+        raise ValueError(f"E_A must lie in [0, 1), got {E_A!r}")
+    return k, radius, budget
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,7 @@ class _Proof:
         base, top = _down(self.t_e), _up(self.t_max)
         while low < top:
             high = min(base + (low - base) * WIDEN, top)
+            high = high if high > low else top  # radii next to the least float leave no room to grow
             for pair in self._edges(high):
                 yield low, high, *pair, 0
             low = high
