@@ -6,7 +6,9 @@ The optimum is the unique zero of the KKT system in the closed dual form of ``uf
 * otherwise with unknowns m = log beta_B and t = log tan(theta): a box in (m, eta), ``t = t0 + c (m - m0) + eta``, on
   whose faces the angle equation and the gauge minus the radius have opposite signs, holds a zero (Poincare-Miranda).
   A zero is a KKT point, so it is the optimum, and the box encloses it. The collapsed branch needs beta_B > 1 on the
-  whole box, the uncollapsed one beta_B < 1: strict complementarity.
+  whole box, the uncollapsed one beta_B < 1: strict complementarity. That s_A > 0 need not be checked: without collapse
+  beta_A < beta_B < 1; with it s_A <= 0 and u > 0 would make q_A > r_A, so cos(theta) < a and sin(theta) > b, while
+  v > 0 makes r_B < 1/K, so beta_B sin(theta) < b.
 
 The geometry then follows from (s_A, s_B, T, theta) in closed form: with e = (K_A-1) s_A + (K_B-1) s_B and phi the
 angle between the trivial block's singular vectors, cos(phi) = a cos(theta) + b sin(theta),
