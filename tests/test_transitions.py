@@ -189,6 +189,52 @@ def test_without_a_budget_of_its_own_the_threshold_is_the_convex_one() -> None:
     assert not h.first_order
 
 
+@pytest.mark.parametrize(("k_a", "k_b", "e_h"), [(2, 2, 5.0), (1, 2, 1.0), (3, 2, 0.3)])
+def test_with_a_budget_for_every_direction_the_threshold_is_the_convex_one(k_a: int, k_b: int, e_h: float) -> None:
+    """Also where what is left to gain is far below the rounding of the risk: R* up to 10^22."""
+    h = ufm.hysteresis(ufm.LinearDEQ(1.0, e_h, 0.9, E_A=0.9**2 * (k_a + k_b - 1)), k_a, k_b, points=10)
+    expected = ufm.collapse_threshold(ufm.LinearDEQ(1.0, e_h, 0.9), k_a, k_b).ratio
+    assert h.collapsed_end == pytest.approx(expected, rel=1e-8)
+    assert h.lower == h.upper == h.maxwell == h.collapsed_end
+    assert not h.first_order
+
+
+def _best_size(family: _Family, ratio: float, sizes: np.ndarray) -> float:
+    """s_B, among those given, of the lowest value at R."""
+    values = []
+    for s in sizes:
+        try:
+            values.append(family.state(family.profile(float(s), ratio)).value)
+        except ArithmeticError:  # alone it exceeds the budgets
+            values.append(math.inf)
+    return float(sizes[int(np.argmin(values))])
+
+
+@pytest.mark.parametrize(("k", "e_h", "budget"), [(3, 0.3, 0.5), (3, 0.3, 1.0), (5, 1.0, 0.5), (5, 1.0, 2.0)])
+def test_two_kinds_of_collapse_exchange_the_optimum(k: int, e_h: float, budget: float) -> None:
+    """As R falls the minority leaves total collapse, and then jumps back to s_B = 0, into partial collapse."""
+    architecture = ufm.LinearDEQ(1.0, e_h, 0.9, E_A=budget)
+    h = ufm.hysteresis(architecture, k, k, points=16)
+    assert h.first_order
+    assert 1 <= h.lower < h.maxwell < h.upper == h.collapsed_end
+    assert 0 == h.jump[1] < h.jump[0]
+    family = _Budget(k, k, architecture)
+    above, below = (family.state(family.profile(s, h.maxwell)) for s in h.jump)
+    assert above.value == pytest.approx(below.value, rel=1e-9)
+    assert above.a_T == 0 < below.a_T
+    # an exhaustive look along s_B, on both sides of the Maxwell point
+    sizes = np.array([0.0, *h.jump[0] * np.array([0.2, 0.5, 0.8, 1.0, 1.2, 1.5, 2.0, 4.0])])
+    assert _best_size(family, h.maxwell * 0.97, sizes) == 0
+    assert _best_size(family, h.maxwell * 1.03, sizes) == pytest.approx(h.jump[0], rel=0.25)
+
+
+def test_a_saddle_of_the_family_is_no_second_minimum() -> None:
+    """Two curves of critical points meet in s_B; beyond, one of them is a saddle, and nothing coexists."""
+    h = ufm.hysteresis(ufm.LinearDEQ(1.0, 1.0, 0.9, E_A=2.0), 2, 3)
+    assert h.lower == h.upper == h.maxwell == h.collapsed_end
+    assert not h.first_order
+
+
 @pytest.mark.parametrize("fixed", [{"majority_count": 100.0}, {"minority_count": 20.0}])
 def test_what_is_held_fixed_does_not_move_the_end_of_the_branch(fixed: dict[str, float]) -> None:
     h = ufm.hysteresis(penalised(2, 0.5), 5, 5, points=16, **fixed)

@@ -68,6 +68,9 @@ SMALLEST, LARGEST = 1e-4, 60.0
 #: Largest step in log R along the branch, and smallest factor between two s_B.
 STEP, FINEST = 0.3, 1.02
 
+#: Relative change of s_A, s_B, u and v from which descent has to come back to a minimum.
+PERTURBATION = np.array([1e-3, 0.0, -7e-4, 4e-4])
+
 #: Common singular value T after descent below which it is taken for 0 (descent in y, T = |y|^2, is inexact there).
 NEGLIGIBLE = 1e-6
 
@@ -122,7 +125,8 @@ class Hysteresis:
 
     Attributes:
         first_order: whether the best s_B jumps at the transition.
-        lower, upper: ends (spinodals) of the interval of R >= 1 with two local minima; equal where there is none.
+        lower, upper: ends (spinodals) of the interval of R >= 1 with two local minima, one at least not collapsed;
+            equal where there is none.
         maxwell: R at which the best point of the family changes branch; the end of the collapsed branch where the
             transition is continuous.
         jump: (s_B just above, s_B just below) the Maxwell point; both 0 where the transition is continuous.
@@ -271,6 +275,17 @@ class _Family:
         mass_a = 1 - mass_b
         return mass_a * a + mass_b * b, np.array([mass_a * a_s, mass_b * b_s, mass_a * a_w, mass_b * b_w]), q
 
+    def excess(self, x: Array, ratio: float) -> float:
+        """Risk above what it cannot fall below at this s_B, ``K_B pi_B log(1 + (K_B-1) e^{-s_B})``, without rounding.
+
+        Between columns that are all but certain it is the excess alone that tells one point from another.
+        """
+        mass_b = self.k_b * self.pi_b(ratio)
+        rest = -x[1] * (1 - 1 / self.k_b) - x[3] / self.k_b
+        siblings = math.log1p((self.k_b - 1) * math.exp(-x[1])) if x[1] > 0 else math.log(self.k_b) - x[1]
+        minority = float(np.logaddexp(0.0, math.log(self.k_a) + rest - siblings))
+        return (1 - mass_b) * _column(self.k_a, self.k_b, x[0], x[2])[0] + mass_b * minority
+
     def price(self, x: Array, ratio: float) -> Array:
         """Gradient in x of the gauge, ``sum_i (1 - a_i) m_i d sigma_i/dx``."""
         omega_a, omega_b = self.weights(ratio)
@@ -365,46 +380,37 @@ class _Family:
         raise NotImplementedError
 
     def profile(self, s_b: float, ratio: float) -> _Point:
-        """Best point of the family at given s_B and R: descent from several starts, then :meth:`polish`.
-
-        Descent in ``s_A = z^2`` and ``(T_u, T_v) = y |y|``, as in the factors, is smooth at vanishing singular values.
-        """
-        omega_a, omega_b = self.weights(ratio)
-        scale = np.array([math.sqrt(self.k_b / self.k) * omega_a, math.sqrt(self.k_a / self.k) * omega_b])
-
-        def unpack(p: Array) -> Array:
-            trivial = p[1:] * math.hypot(p[1], p[2]) / scale
-            return np.array([p[0] ** 2 if self.k_a > 1 else 0.0, s_b, *trivial])
-
-        def objective(p: Array) -> tuple[float, Array]:
-            raw = unpack(p)
-            x, t = self.scaled(raw, ratio)
-            value, gradient, _ = self.risk(x, ratio)
-            price = self.price(x, ratio)
-            others = [0, 2, 3]
-            mu = -(gradient[others] @ x[others]) / (price[others] @ x[others]) if self.constrained else self.lam
-            full = t * (gradient + mu * price)
-            r = max(math.hypot(p[1], p[2]), 1e-300)
-            # the trivial part of the price, slope T/|T|, is smooth only together with the jacobian
-            d_t = (np.eye(2) * r + np.outer(p[1:], p[1:]) / r) @ (full[2:] / scale)
-            return self.cost(x, ratio, value), np.array([full[0] * 2 * p[0] if self.k_a > 1 else 0.0, *d_t])
-
-        best: tuple[float, Array] | None = None
-        for s, d in STARTS:
-            start = np.array([math.sqrt(s), *np.sqrt(np.array([self.k_a * d, self.k_b * d]) * scale / math.sqrt(2))])
-            found = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-8})
-            if best is None or found.fun < best[0]:
-                best = float(found.fun), found.x
-        x = self.scaled(unpack(best[1]), ratio)[0] if best is not None else np.zeros(4)
+        """Best point of the family at given s_B and R: descent from several starts, then :meth:`polish`."""
+        descent = _Descent(self, s_b, ratio)
+        _, x = min((descent.from_sizes(*sizes) for sizes in STARTS), key=lambda found: found[0])
         if self.singular_values(x, ratio)[2] < NEGLIGIBLE:
             x[2:] = 0.0
-        gradient, price = self.risk(x, ratio)[1], self.price(x, ratio)
-        mu = (
-            -float(gradient[[0, 2, 3]] @ x[[0, 2, 3]]) / float(price[[0, 2, 3]] @ x[[0, 2, 3]])
-            if self.constrained
-            else self.lam
-        )
-        return self.polish(_Point(self.scaled(x, ratio)[0], ratio, mu), ratio_free=False)
+        x = self.scaled(x, ratio)[0]
+        return self.polish(_Point(x, ratio, self.multiplier(x, ratio)), ratio_free=False)
+
+    def multiplier(self, x: Array, ratio: float) -> float:
+        """mu that balances risk and gauge along x at fixed s_B; lam for weight decay."""
+        if not self.constrained:
+            return self.lam
+        others = [0, 2, 3]
+        gradient, price = self.risk(x, ratio)[1][others], self.price(x, ratio)[others]
+        return -float(gradient @ x[others]) / float(price @ x[others])
+
+    def is_minimum(self, point: _Point) -> bool:
+        """Whether descent at its s_B and R from either side of a critical point ends no lower."""
+        descent = _Descent(self, float(point.x[1]), point.ratio)
+        merit = descent.merit(point.x)
+        for sign in (1, -1):
+            found = descent.from_point(point.x * (1 + sign * PERTURBATION))[0]
+            if found < merit - 1e-9 * max(1.0, abs(merit)):
+                return False
+        return True
+
+    def restoring(self, point: _Point) -> float:
+        """Logarithm of price over force in s_B at a collapsed point; positive where it is a minimum in s_B."""
+        x, ratio, mu = point
+        price = mu * (1 - self.equilibrium(self.singular_values(x, ratio))[1]) * self.weights(ratio)[1]
+        return math.log(price) - math.log(self.pi_b(ratio))
 
     def mixing(self, point: _Point) -> float:
         """Smallest ``(g + sigma c_1)(g + sigma c_2)/gamma^2 - 1`` at a collapsed point; positive: no mixing."""
@@ -443,6 +449,56 @@ class _Family:
         weight = self.weights(ratio)[1] ** 2
         bend = self.pi_b(ratio) * q - weight * self.concavity(point)
         return (self.k_b - 1) * (bend + (self.k_b - 1) * self.relaxation(point))
+
+
+class _Descent:
+    """Descent of the family at fixed s_B and R.
+
+    In ``s_A = z^2`` and ``(T_u, T_v) = y |y|``, as in the factors, it is smooth at vanishing singular values.
+    """
+
+    def __init__(self, family: _Family, s_b: float, ratio: float) -> None:
+        self.family, self.s_b, self.ratio = family, s_b, ratio
+        omega_a, omega_b = family.weights(ratio)
+        k_a, k_b, k = family.k_a, family.k_b, family.k
+        self.scale = np.array([math.sqrt(k_b / k) * omega_a, math.sqrt(k_a / k) * omega_b])
+
+    def merit(self, x: Array) -> float:
+        """What descends: the objective; for budgets the logarithm of what is left to gain, which may be tiny."""
+        if self.family.constrained:
+            return math.log(max(self.family.excess(x, self.ratio), 1e-300))
+        return self.family.cost(x, self.ratio, self.family.risk(x, self.ratio)[0])
+
+    def from_point(self, x: Array) -> tuple[float, Array]:
+        """Merit and x of the minimum that descent from x ends in."""
+        trivial = self.scale * x[2:]
+        return self._from(np.array([math.sqrt(x[0]), *trivial / math.sqrt(max(math.hypot(*trivial), 1e-300))]))
+
+    def from_sizes(self, s: float, d: float) -> tuple[float, Array]:
+        """The same from s_A = s and d_A, d_B of the size d."""
+        trivial = np.array([self.family.k_a, self.family.k_b]) * d * self.scale / math.sqrt(2)
+        return self._from(np.array([math.sqrt(s), *np.sqrt(trivial)]))
+
+    def _from(self, start: Array) -> tuple[float, Array]:
+        found = minimize(self._objective, start, jac=True, method="BFGS", options={"gtol": 1e-8})
+        return float(found.fun), self.family.scaled(self._unpack(found.x), self.ratio)[0]
+
+    def _unpack(self, p: Array) -> Array:
+        trivial = p[1:] * math.hypot(p[1], p[2]) / self.scale
+        return np.array([p[0] ** 2 if self.family.k_a > 1 else 0.0, self.s_b, *trivial])
+
+    def _objective(self, p: Array) -> tuple[float, Array]:
+        family = self.family
+        x, t = family.scaled(self._unpack(p), self.ratio)
+        gradient, price = family.risk(x, self.ratio)[1], family.price(x, self.ratio)
+        full = t * (gradient + family.multiplier(x, self.ratio) * price)
+        r = max(math.hypot(p[1], p[2]), 1e-300)
+        # the trivial part of the price, slope T/|T|, is smooth only together with the jacobian
+        d_t = (np.eye(2) * r + np.outer(p[1:], p[1:]) / r) @ (full[2:] / self.scale)
+        slope = np.array([full[0] * 2 * p[0] if family.k_a > 1 else 0.0, *d_t])
+        if family.constrained:
+            slope /= max(family.excess(x, self.ratio), 1e-300)
+        return self.merit(x), slope
 
 
 class _Penalised(_Family):
@@ -563,9 +619,7 @@ class _Budget(_Family):
 
     def collapsed_end(self) -> float:
         def excess(log_ratio: float) -> float:
-            point = self.profile(0.0, math.exp(log_ratio))
-            slope = 1 - self.equilibrium(self.singular_values(point.x, point.ratio))[1]
-            return math.log(point.mu * slope) - math.log(self.pi_b(point.ratio))
+            return self.restoring(self.profile(0.0, math.exp(log_ratio)))
 
         # upwards from R = 1; after two stable steps in a row the collapsed branch stays stable
         grid, last, run = 0.0, None, 0
@@ -703,7 +757,10 @@ def _fixed(num_samples: float | None, majority_count: float | None, minority_cou
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Local minima between two turning points: R falls as s_B grows from the first point to the last."""
+    """Local minima between two turning points: R falls as s_B grows from the first point to the last.
+
+    One that begins at s_B = 0 goes on as a collapsed branch from its largest R upwards.
+    """
 
     points: tuple[_Point, ...]
     values: tuple[float, ...]
@@ -713,6 +770,16 @@ class _Stretch:
         """(smallest, largest) R."""
         return self.points[-1].ratio, self.points[0].ratio
 
+    @property
+    def leaves_collapse(self) -> bool:
+        """Whether it begins at s_B = 0."""
+        return bool(self.points[0].x[1] == 0.0)
+
+    @property
+    def top(self) -> float:
+        """Largest R of its minima, collapsed ones included."""
+        return math.inf if self.leaves_collapse else self.points[0].ratio
+
 
 class _Tracer:
     """Follows the uncollapsed branch from the end of the collapsed one; finds where they exchange the lower value."""
@@ -720,17 +787,18 @@ class _Tracer:
     def __init__(self, family: _Family, points: int) -> None:
         self.family = family
         self.points = points
-        self.continuation: _Stretch | None = None
 
     def trace(self) -> Hysteresis:
         """Everything :func:`hysteresis` returns."""
         end = self.family.collapsed_end()
         curve, stretches = self._march(end)
-        if stretches and stretches[0].points[0].x[1] == 0.0:
-            self.continuation = stretches.pop(0)
+        best = self.family.profile(0.0, end)
+        if not any(s.leaves_collapse and abs(s.points[0].ratio / end - 1) < 1e-6 for s in stretches):
+            # where s_B jumps, no stretch leaves the collapsed branch: it stands for itself, from its end upwards
+            stretches.insert(0, _Stretch((best,), (self.family.state(best).value,)))
         lower, upper = self._overlap(end, stretches)
         maxwell, jump = self._maxwell(end, stretches, lower, upper)
-        stable = {id(p) for stretch in [*stretches, *filter(None, [self.continuation])] for p in stretch.points}
+        stable = {id(p) for stretch in stretches for p in stretch.points}
         states = tuple(self.family.state(p) for p in curve)
         top = 2 * max(end, upper)
         ratios = np.concatenate(
@@ -738,7 +806,7 @@ class _Tracer:
         )
         collapsed = [self.family.state(self.family.profile(0.0, float(r))) for r in ratios]
         return Hysteresis(
-            first_order=jump[1] > jump[0],
+            first_order=jump[1] != jump[0],
             lower=lower,
             upper=upper,
             maxwell=maxwell,
@@ -777,12 +845,13 @@ class _Tracer:
         current = self.family.profile(0.0, end)
         pieces = [[current]]
         ahead = list(np.geomspace(SMALLEST, LARGEST, self.points))[::-1]
+        planned = set(ahead)
         while ahead and current.ratio > 1 + 1e-9:
             s, last = float(ahead.pop()), float(current.x[1])
             found = None
             with contextlib.suppress(ArithmeticError):
-                # a better branch is looked for at every third point; each found is followed both ways
-                found = self._best_at(s, current, look=len(ahead) % 3 == 0)
+                # a better branch is looked for at every planned point; each found is followed both ways
+                found = self._best_at(s, current, look=s in planned)
             if (found is None or abs(math.log(found[0].ratio / current.ratio)) > STEP) and s > last * FINEST > 0:
                 ahead += [s, math.sqrt(s * last)]
                 continue
@@ -806,10 +875,11 @@ class _Tracer:
             curve += piece
             run: list[_Point] = []
             for point in piece:
-                if run and point.ratio >= run[-1].ratio:
+                minimum = self.family.is_minimum(point)
+                if run and (point.ratio >= run[-1].ratio or not minimum):
                     stretches += [run] * (len(run) > 1)
                     run = []
-                run.append(point)
+                run += [point] * minimum
             stretches += [run] * (len(run) > 1)
         return curve, [_Stretch(tuple(r), tuple(self.family.state(p).value for p in r)) for r in stretches]
 
@@ -866,27 +936,29 @@ class _Tracer:
         return refined + piece[1:][-1:]
 
     def _overlap(self, end: float, stretches: list[_Stretch]) -> tuple[float, float]:
-        """Hull of the R with two local minima or more."""
-        spans = [
-            (end if self.continuation is None else self.continuation.ratios[0], math.inf),
-            *(s.ratios for s in stretches),
-        ]
-        pairs = [(max(a[0], b[0]), min(a[1], b[1])) for i, a in enumerate(spans) for b in spans[:i]]
-        pairs = [(low, high) for low, high in pairs if high > low * (1 + 1e-9)]
+        """Hull of the R with two local minima or more, of which one at least is not collapsed."""
+        pairs = []
+        for i, a in enumerate(stretches):
+            for b in stretches[:i]:
+                low, high = max(a.ratios[0], b.ratios[0]), min(a.top, b.top, max(a.ratios[1], b.ratios[1]))
+                if high > low * (1 + 1e-9) and not self._same(a, b, low, end):
+                    pairs.append((low, high))
         return (min(p[0] for p in pairs), max(p[1] for p in pairs)) if pairs else (end, end)
 
-    def _minimum(self, stretch: _Stretch | None, end: float, ratio: float) -> tuple[float, float]:
-        """(value, s_B) at R of a stretch's minimum, or of the collapsed branch's; infinite where it has none."""
-        if stretch is None:
-            if ratio >= end:
-                return self.family.state(self.family.profile(0.0, ratio)).value, 0.0
-            # a branch that leaves s_B = 0 continuously is the collapsed one's continuation
-            stretch = self.continuation
-            if stretch is None:
-                return math.inf, 0.0
+    def _same(self, one: _Stretch, other: _Stretch, ratio: float, end: float) -> bool:
+        """Whether two stretches are one and the same just above R."""
+        found = [self._minimum(s, ratio * (1 + 1e-9), end) for s in (one, other)]
+        return all(math.isfinite(value) for value, _ in found) and _close(found[0][1], found[1][1])
+
+    def _minimum(self, stretch: _Stretch, ratio: float, end: float) -> tuple[float, float]:
+        """(value, s_B) at R of a stretch's minimum, collapsed where it goes on as such; infinite where it has none."""
         low, high = stretch.ratios
+        if ratio > high and stretch.leaves_collapse:
+            return self._collapsed(stretch.points[0], ratio, end), 0.0
         if not low <= ratio <= high:
             return math.inf, 0.0
+        if len(stretch.points) == 1:
+            return stretch.values[0], float(stretch.points[0].x[1])
         i = next(i for i, p in enumerate(stretch.points[1:]) if p.ratio <= ratio)
         left, right = stretch.points[i], stretch.points[i + 1]
 
@@ -901,38 +973,86 @@ class _Tracer:
         point = self.family.polish(_Point(x, ratio, mu), ratio_free=True)
         return self.family.state(point).value, s_b
 
+    def _collapsed(self, start: _Point, ratio: float, end: float) -> float:
+        """Value at R of the collapsed branch through ``start``; infinite where it has come to its end before.
+
+        From ``end`` on the best collapsed point, whichever it is, is a minimum and stands for all of them.
+        """
+        if ratio >= end:
+            return self.family.state(self.family.profile(0.0, ratio)).value
+        steps = max(1, math.ceil(math.log(ratio / start.ratio) / STEP))
+        point = start
+        for i in range(1, steps + 1):
+            at = start.ratio * (ratio / start.ratio) ** (i / steps)
+            x = self.family.scaled(point.x, at)[0]
+            try:
+                point = self.family.polish(_Point(x, at, point.mu), ratio_free=False)
+            except ArithmeticError:
+                return math.inf
+            if self.family.common_direction_grows(point):
+                return math.inf
+        return self.family.state(point).value
+
     def _maxwell(
         self, end: float, stretches: list[_Stretch], lower: float, upper: float
     ) -> tuple[float, tuple[float, float]]:
-        """The largest R at which the best minimum changes branch, and s_B above and below it."""
+        """The largest R at which s_B of the best minimum jumps, and s_B above and below it.
+
+        Raises:
+            ArithmeticError: the best point known, at some R, lies on none of the branches, or one branch hands over to
+                another that it does not meet.
+        """
         if upper <= lower:
+            for ratio in np.geomspace(1.0, end, 16)[:-1]:
+                if self.family.restoring(self.family.profile(0.0, float(ratio))) > 1e-9:
+                    raise ArithmeticError(f"collapse is stable at R = {ratio:.6g}, and no branch followed leads there")
             return end, (0.0, 0.0)
-        branches: list[_Stretch | None] = [None, *stretches]
         inside = np.geomspace(lower, upper, 16)
         inside[0], inside[-1] = lower * (1 + 1e-9), upper * (1 - 1e-9)
 
         def best(ratio: float) -> int:
-            return int(np.argmin([self._minimum(b, end, ratio)[0] for b in branches]))
+            values = [self._minimum(s, ratio, end)[0] for s in stretches]
+            lowest = int(np.argmin(values))
+            collapsed = self.family.state(self.family.profile(0.0, ratio)).value
+            if not values[lowest] <= collapsed + 1e-9 * abs(collapsed):
+                raise ArithmeticError(f"a collapsed point at R = {ratio:.6g} is better than every branch followed")
+            return lowest
 
         above = best(float(inside[-1]))
         for high, low in zip(inside[::-1], inside[-2::-1], strict=False):
             below = best(float(low))
             if below != above:
-                first, second = branches[above], branches[below]
-                # a branch that ends between the two points is infinite beyond its end: shrink to the overlap
-                start = end if self.continuation is None else self.continuation.ratios[0]
-                ends = [start if b is None else b.ratios[0] for b in (first, second)]
-                tops = [math.inf if b is None else b.ratios[1] for b in (first, second)]
-                low, high = max(float(low), *ends), min(float(high), *tops)
-
-                def difference(ratio: float, first: Any = first, second: Any = second) -> float:
-                    return self._minimum(first, end, ratio)[0] - self._minimum(second, end, ratio)[0]
-
-                if difference(low) * difference(high) < 0:
-                    ratio = brentq(difference, low, high, rtol=1e-13)
-                    return ratio, (self._minimum(first, end, ratio)[1], self._minimum(second, end, ratio)[1])
+                found = self._exchange(stretches[above], stretches[below], float(low), float(high), end)
+                if found is not None:
+                    return found
                 above = below
-        beyond = [best(upper * (1 + 1e-6)), best(lower * (1 - 1e-6))]
-        if beyond[0] != beyond[1] and lower > 1 + 1e-6:
-            raise ArithmeticError(f"branches could not be matched for R in [{lower:.6g}, {upper:.6g}]")
         return end, (0.0, 0.0)
+
+    def _exchange(
+        self, first: _Stretch, second: _Stretch, low: float, high: float, end: float
+    ) -> tuple[float, tuple[float, float]] | None:
+        """R at which ``second`` takes over from ``first`` as R falls, and s_B of both; None without a jump."""
+        # a branch that ends between the two points is infinite beyond its end: shrink to the overlap
+        inner = max(low, first.ratios[0], second.ratios[0]), min(high, first.top, second.top)
+        if inner[0] > inner[1]:
+            sizes = self._minimum(first, inner[0], end)[1], self._minimum(second, inner[1], end)[1]
+            if inner[0] < inner[1] * FINEST and abs(sizes[0] - sizes[1]) <= (FINEST - 1) * max(sizes):
+                return None  # one goes on as the other
+            raise ArithmeticError(f"no branch leads from R = {inner[0]:.6g} to R = {inner[1]:.6g}")
+
+        def difference(ratio: float) -> float:
+            return self._minimum(first, ratio, end)[0] - self._minimum(second, ratio, end)[0]
+
+        low, high = inner
+        ends = [self._minimum(s, ratio, end)[1] for ratio in (low, high) for s in (first, second)]
+        if _close(ends[0], ends[1]) or _close(ends[2], ends[3]):
+            return None  # one branches off the other, or both are collapsed
+        if not difference(low) > 0 > difference(high):
+            raise ArithmeticError(f"branches could not be matched for R in [{low:.6g}, {high:.6g}]")
+        ratio = brentq(difference, low, high, rtol=1e-13)
+        return ratio, (self._minimum(first, ratio, end)[1], self._minimum(second, ratio, end)[1])
+
+
+def _close(one: float, other: float) -> bool:
+    """Whether two s_B are the same, to the accuracy of a branch."""
+    return abs(one - other) <= 1e-6 * max(one, other)
