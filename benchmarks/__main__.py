@@ -33,7 +33,7 @@ def plans() -> dict[str, Plan]:
     default, clarabel, scs = "default", "CLARABEL", "SCS"
     return {
         "smoke": {
-            "single": ("solves.single", {"sizes": [(2, (clarabel,))], "samples": 2, "limit": 60.0}),
+            "single": ("solves.single", {"sizes": [(2, (clarabel,)), (4, ())], "samples": 2, "limit": 60.0}),
             "threshold": ("solves.threshold", {"sizes": [4], "samples": 2}),
             "tailed": ("solves.tailed", {"sizes": [(3, ()), (4, ())], "samples": 2, "limit": 60.0}),
             "searches": ("solves.searches", {"sizes": [3], "starts": 4, "peer_starts": 2, "samples": 1}),

@@ -29,6 +29,9 @@ def single(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float)
         ours, s = timed(partial(ufm.solve, architecture, prior), samples)
         # the enclosure bounds our error, and is far narrower than a peer's error
         error = s.gap / s.value
+        case = f"two groups, K = {k}"
+        if not solvers:
+            yield Row("single", case, ours, error=error, figures={"K": k})
         for solver in solvers:
             count = samples if k <= 20 else 1
             found = _cvxpy.solve(prior.counts.tolist(), architecture.radius(k), solver, samples=count, limit=limit)
@@ -36,7 +39,7 @@ def single(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float)
             if solver == _cvxpy.DEFAULT and "solver" in found:
                 name += f" ({found['solver']})"
             off = abs(found["value"] / s.value - 1) if "value" in found else None
-            case, note = f"two groups, K = {k}", found.get("failure", "")
+            note = found.get("failure", "")
             yield Row("single", case, ours, name, found.timing, error, off, note, {"K": k})
 
 

@@ -188,6 +188,7 @@ def test_smoke(tmp_path, capsys):
         if row["benchmark"] not in ("descent", "equilibria"):
             assert row["error"] <= 2e-6
     assert {"CVXPY CLARABEL", "torch SGD", "single solves"} <= {row["peer"] for row in rows}
+    assert [row["peer"] for row in rows if row["case"] == "two groups, K = 4"] == [None]
     table = (tmp_path / "benchmarks.md").read_text()
     assert table.count("\n| ") >= len(rows)
     assert all(np.isfinite(row["seconds"]["median"]) for row in rows)

@@ -172,6 +172,9 @@ def hysteresis(
     within the family, and the Maxwell point is that of the family. (In the full problem the minority can give up its
     directions one after the other: see ``mixing_end`` and ``method="search"``.)
 
+    With a budget of A total and partial collapse are two branches, each with an end of its own. As R falls the minority
+    may leave total collapse continuously and then jump back to s_B = 0, into partial collapse.
+
     Args:
         architecture: a ``PenalisedDEQ`` with ``lambda_A``, or a ``LinearDEQ`` with ``E_A``. Without them the problem is
             convex: there is one branch, and the transition is continuous.
@@ -183,7 +186,7 @@ def hysteresis(
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or the collapsed branch does not end at any R > 1.
-        ArithmeticError: a branch could not be followed to the accuracy required.
+        ArithmeticError: a branch could not be followed to the accuracy required, or was missed.
     """
     check_architecture(architecture)
     points = integer("points", points, minimum=10)
