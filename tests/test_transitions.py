@@ -15,7 +15,7 @@ import ufm
 from ufm.deq import Sweep
 from ufm.landscape import classify
 from ufm.problem import Problem
-from ufm.transitions import Hysteresis, State, _Budget, _Family, _mixing_end, _Penalised
+from ufm.transitions import Hysteresis, State, _Budget, _Family, _mixing_end, _Penalised, _Tracer
 
 SAMPLES = 600.0
 LAM = math.sqrt(20) / SAMPLES  # the collapsed branch ends at n_B = 20, R = 5 for K_A = K_B = 5
@@ -226,6 +226,19 @@ def test_two_kinds_of_collapse_exchange_the_optimum(k: int, e_h: float, budget: 
     sizes = np.array([0.0, *h.jump[0] * np.array([0.2, 0.5, 0.8, 1.0, 1.2, 1.5, 2.0, 4.0])])
     assert _best_size(family, h.maxwell * 0.97, sizes) == 0
     assert _best_size(family, h.maxwell * 1.03, sizes) == pytest.approx(h.jump[0], rel=0.25)
+
+
+def test_a_kind_of_collapse_that_was_missed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = _Tracer._march
+
+    def march(self: _Tracer, end: float) -> Any:
+        curve, stretches = real(self, end)
+        assert len(stretches) == 2
+        return curve, stretches[:1]
+
+    monkeypatch.setattr(_Tracer, "_march", march)
+    with pytest.raises(ArithmeticError, match="collapse is stable at R = 1"):
+        ufm.hysteresis(ufm.LinearDEQ(1.0, 0.3, 0.9, E_A=0.5), 3, 3, points=16)
 
 
 def test_a_saddle_of_the_family_is_no_second_minimum() -> None:
