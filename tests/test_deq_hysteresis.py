@@ -165,6 +165,7 @@ class TestFile:
         assert Loop.load(path).points == loop.points[:1]
 
     @pytest.mark.parametrize("moment", ["weights", "points", "telling"])
+    @pytest.mark.usefixtures("ctrl_c")
     def test_what_is_in_the_file_is_what_the_caller_was_told(self, loop, tmp_path, monkeypatch, moment):
         path = tmp_path / "loop.json"
         told = []
@@ -179,12 +180,8 @@ class TestFile:
 
         monkeypatch.setattr(module, "_save_state", interrupting("weights", module._save_state))
         monkeypatch.setattr(Loop, "save", interrupting("points", Loop.save))
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            with pytest.raises(LoopInterrupted, match="after 1 of 3 points") as caught:
-                hysteresis_loop(ZERO, LEGS, path=path, on_point=interrupting("telling", told.append))
-        finally:
-            signal.signal(signal.SIGINT, before)
+        with pytest.raises(LoopInterrupted, match="after 1 of 3 points") as caught:
+            hysteresis_loop(ZERO, LEGS, path=path, on_point=interrupting("telling", told.append))
         assert tuple(told) == Loop.load(path).points == caught.value.loop.points == loop.points[:1]
 
     def test_killed_between_its_two_files(self, loop, tmp_path, trained):

@@ -175,6 +175,7 @@ class TestRoot:
 
 
 class TestInterruption:
+    @pytest.mark.usefixtures("ctrl_c")
     def test_ctrl_c_keeps_finished_points_and_the_sweep_goes_on(self, tmp_path, sweep):
         path = tmp_path / "sweep.jsonl"
 
@@ -182,13 +183,8 @@ class TestInterruption:
             if done > 2.05:  # in the middle of the third training
                 signal.raise_signal(signal.SIGINT)
 
-        # Test runners may ignore the signal in their workers.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            with pytest.raises(SweepInterrupted, match="interrupted after 2 of 5 points") as caught:
-                run_sweep(CONFIG, path=path, progress=progress)
-        finally:
-            signal.signal(signal.SIGINT, before)
+        with pytest.raises(SweepInterrupted, match="interrupted after 2 of 5 points") as caught:
+            run_sweep(CONFIG, path=path, progress=progress)
         assert isinstance(caught.value, KeyboardInterrupt)
         partial = caught.value.sweep
         assert partial.is_partial
@@ -209,6 +205,7 @@ class TestInterruption:
         assert Sweep.load(path) == resumed
 
     @pytest.mark.parametrize("moment", ["before the file", "after the file", "while telling"])
+    @pytest.mark.usefixtures("ctrl_c")
     def test_what_is_in_the_file_is_what_the_caller_was_told(self, tmp_path, monkeypatch, moment):
         """A file with a point that nobody was told of gave a partial report without it."""
         path = tmp_path / "sweep.jsonl"
@@ -228,12 +225,8 @@ class TestInterruption:
             told.append(point)
 
         monkeypatch.setattr(Sweep, "save", save)
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            with pytest.raises(SweepInterrupted, match="interrupted after 1 of 5 points") as caught:
-                run_sweep(CONFIG, path=path, on_point=tell)
-        finally:
-            signal.signal(signal.SIGINT, before)
+        with pytest.raises(SweepInterrupted, match="interrupted after 1 of 5 points") as caught:
+            run_sweep(CONFIG, path=path, on_point=tell)
         assert tuple(told) == Sweep.load(path).points == caught.value.sweep.points
 
     def test_interrupted_while_told_of_the_kept_points(self, tmp_path, sweep):

@@ -231,8 +231,8 @@ def test_two_kinds_of_collapse_exchange_the_optimum(k: int, e_h: float, budget: 
 def test_a_kind_of_collapse_that_was_missed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     real = _Tracer._march
 
-    def march(self: _Tracer, end: float) -> Any:
-        curve, stretches = real(self, end)
+    def march(self: _Tracer) -> Any:
+        curve, stretches = real(self)
         assert len(stretches) == 2
         return curve, stretches[:1]
 

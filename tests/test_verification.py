@@ -145,6 +145,7 @@ class TestInterruption:
         run = ufm.verify([claim("a", check), claim("b", lambda context: 1 / 0)])
         assert list(run)[1].evidence.details == {}
 
+    @pytest.mark.usefixtures("ctrl_c")
     def test_an_interrupt_while_the_report_is_written_waits_for_it(self, tmp_path, monkeypatch):
         real = ufm.report.write_report
 
@@ -153,12 +154,8 @@ class TestInterruption:
             real(run, out)
 
         monkeypatch.setattr(ufm.report, "write_report", write)
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                list(ufm.verify(GOOD, out=tmp_path))
-        finally:
-            signal.signal(signal.SIGINT, before)
+        with pytest.raises(KeyboardInterrupt):
+            list(ufm.verify(GOOD, out=tmp_path))
         report = json.loads((tmp_path / "report.json").read_text())
         assert len(report["verdicts"]) == len(GOOD)
         assert not report["partial"]

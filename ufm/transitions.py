@@ -285,7 +285,7 @@ class _Family:
         """
         mass_b = self.k_b * self.pi_b(ratio)
         rest = -x[1] * (1 - 1 / self.k_b) - x[3] / self.k_b
-        siblings = math.log1p((self.k_b - 1) * math.exp(-x[1])) if x[1] > 0 else math.log(self.k_b) - x[1]
+        siblings = math.log1p((self.k_b - 1) * math.exp(-x[1]))
         minority = float(np.logaddexp(0.0, math.log(self.k_a) + rest - siblings))
         return (1 - mass_b) * _column(self.k_a, self.k_b, x[0], x[2])[0] + mass_b * minority
 
@@ -388,7 +388,7 @@ class _Family:
         _, x = min((descent.from_sizes(*sizes) for sizes in STARTS), key=lambda found: found[0])
         if self.singular_values(x, ratio)[2] < NEGLIGIBLE:
             x[2:] = 0.0
-        x = self.scaled(x, ratio)[0]
+            x = self.scaled(x, ratio)[0]
         return self.polish(_Point(x, ratio, self.multiplier(x, ratio)), ratio_free=False)
 
     def multiplier(self, x: Array, ratio: float) -> float:
@@ -499,9 +499,8 @@ class _Descent:
         # the trivial part of the price, slope T/|T|, is smooth only together with the jacobian
         d_t = (np.eye(2) * r + np.outer(p[1:], p[1:]) / r) @ (full[2:] / self.scale)
         slope = np.array([full[0] * 2 * p[0] if family.k_a > 1 else 0.0, *d_t])
-        if family.constrained:
-            slope /= max(family.excess(x, self.ratio), 1e-300)
-        return self.merit(x), slope
+        merit = self.merit(x)
+        return merit, slope / math.exp(merit) if family.constrained else slope
 
 
 class _Penalised(_Family):
@@ -790,17 +789,18 @@ class _Tracer:
     def __init__(self, family: _Family, points: int) -> None:
         self.family = family
         self.points = points
+        self.end = family.collapsed_end()
 
     def trace(self) -> Hysteresis:
         """Everything :func:`hysteresis` returns."""
-        end = self.family.collapsed_end()
-        curve, stretches = self._march(end)
-        best = self.family.profile(0.0, end)
+        end = self.end
+        curve, stretches = self._march()
         if not any(s.leaves_collapse and abs(s.points[0].ratio / end - 1) < 1e-6 for s in stretches):
+            best = self.family.profile(0.0, end)
             # where s_B jumps, no stretch leaves the collapsed branch: it stands for itself, from its end upwards
             stretches.insert(0, _Stretch((best,), (self.family.state(best).value,)))
-        lower, upper = self._overlap(end, stretches)
-        maxwell, jump = self._maxwell(end, stretches, lower, upper)
+        lower, upper = self._overlap(stretches)
+        maxwell, jump = self._maxwell(stretches, lower, upper)
         stable = {id(p) for stretch in stretches for p in stretch.points}
         states = tuple(self.family.state(p) for p in curve)
         top = 2 * max(end, upper)
@@ -843,9 +843,9 @@ class _Tracer:
             point, smooth = self._at(s_b, better), False
         return point, smooth
 
-    def _march(self, end: float) -> tuple[list[_Point], list[_Stretch]]:
+    def _march(self) -> tuple[list[_Point], list[_Stretch]]:
         """The branch up to R = 1 with its turning points, and its stable stretches."""
-        current = self.family.profile(0.0, end)
+        current = self.family.profile(0.0, self.end)
         pieces = [[current]]
         ahead = list(np.geomspace(SMALLEST, LARGEST, self.points))[::-1]
         planned = set(ahead)
@@ -882,7 +882,8 @@ class _Tracer:
                 if run and (point.ratio >= run[-1].ratio or not minimum):
                     stretches += [run] * (len(run) > 1)
                     run = []
-                run += [point] * minimum
+                if minimum:
+                    run.append(point)
             stretches += [run] * (len(run) > 1)
         return curve, [_Stretch(tuple(r), tuple(self.family.state(p).value for p in r)) for r in stretches]
 
@@ -938,26 +939,26 @@ class _Tracer:
                 refined.insert(at, turn)
         return refined + piece[1:][-1:]
 
-    def _overlap(self, end: float, stretches: list[_Stretch]) -> tuple[float, float]:
+    def _overlap(self, stretches: list[_Stretch]) -> tuple[float, float]:
         """Hull of the R with two local minima or more, of which one at least is not collapsed."""
         pairs = []
         for i, a in enumerate(stretches):
             for b in stretches[:i]:
                 low, high = max(a.ratios[0], b.ratios[0]), min(a.top, b.top, max(a.ratios[1], b.ratios[1]))
-                if high > low * (1 + 1e-9) and not self._same(a, b, low, end):
+                if high > low * (1 + 1e-9) and not self._same(a, b, low):
                     pairs.append((low, high))
-        return (min(p[0] for p in pairs), max(p[1] for p in pairs)) if pairs else (end, end)
+        return (min(p[0] for p in pairs), max(p[1] for p in pairs)) if pairs else (self.end, self.end)
 
-    def _same(self, one: _Stretch, other: _Stretch, ratio: float, end: float) -> bool:
+    def _same(self, one: _Stretch, other: _Stretch, ratio: float) -> bool:
         """Whether two stretches are one and the same just above R."""
-        found = [self._minimum(s, ratio * (1 + 1e-9), end) for s in (one, other)]
+        found = [self._minimum(s, ratio * (1 + 1e-9)) for s in (one, other)]
         return all(math.isfinite(value) for value, _ in found) and _close(found[0][1], found[1][1])
 
-    def _minimum(self, stretch: _Stretch, ratio: float, end: float) -> tuple[float, float]:
+    def _minimum(self, stretch: _Stretch, ratio: float) -> tuple[float, float]:
         """(value, s_B) at R of a stretch's minimum, collapsed where it goes on as such; infinite where it has none."""
         low, high = stretch.ratios
         if ratio > high and stretch.leaves_collapse:
-            return self._collapsed(stretch.points[0], ratio, end), 0.0
+            return self._collapsed(stretch.points[0], ratio), 0.0
         if not low <= ratio <= high:
             return math.inf, 0.0
         if len(stretch.points) == 1:
@@ -976,12 +977,12 @@ class _Tracer:
         point = self.family.polish(_Point(x, ratio, mu), ratio_free=True)
         return self.family.state(point).value, s_b
 
-    def _collapsed(self, start: _Point, ratio: float, end: float) -> float:
+    def _collapsed(self, start: _Point, ratio: float) -> float:
         """Value at R of the collapsed branch through ``start``; infinite where it has come to its end before.
 
-        From ``end`` on the best collapsed point, whichever it is, is a minimum and stands for all of them.
+        From ``self.end`` on the best collapsed point, whichever it is, is a minimum and stands for all of them.
         """
-        if ratio >= end:
+        if ratio >= self.end:
             return self.family.state(self.family.profile(0.0, ratio)).value
         steps = max(1, math.ceil(math.log(ratio / start.ratio) / STEP))
         point = start
@@ -996,9 +997,7 @@ class _Tracer:
                 return math.inf
         return self.family.state(point).value
 
-    def _maxwell(
-        self, end: float, stretches: list[_Stretch], lower: float, upper: float
-    ) -> tuple[float, tuple[float, float]]:
+    def _maxwell(self, stretches: list[_Stretch], lower: float, upper: float) -> tuple[float, tuple[float, float]]:
         """The largest R at which s_B of the best minimum jumps, and s_B above and below it.
 
         Raises:
@@ -1006,15 +1005,15 @@ class _Tracer:
                 another that it does not meet.
         """
         if upper <= lower:
-            for ratio in np.geomspace(1.0, end, 16)[:-1]:
+            for ratio in np.geomspace(1.0, self.end, 16)[:-1]:
                 if self.family.restoring(self.family.profile(0.0, float(ratio))) > 1e-9:
                     raise ArithmeticError(f"collapse is stable at R = {ratio:.6g}, and no branch followed leads there")
-            return end, (0.0, 0.0)
+            return self.end, (0.0, 0.0)
         inside = np.geomspace(lower, upper, 16)
         inside[0], inside[-1] = lower * (1 + 1e-9), upper * (1 - 1e-9)
 
         def best(ratio: float) -> int:
-            values = [self._minimum(s, ratio, end)[0] for s in stretches]
+            values = [self._minimum(s, ratio)[0] for s in stretches]
             lowest = int(np.argmin(values))
             collapsed = self.family.state(self.family.profile(0.0, ratio)).value
             if not values[lowest] <= collapsed + 1e-9 * abs(collapsed):
@@ -1025,35 +1024,35 @@ class _Tracer:
         for high, low in zip(inside[::-1], inside[-2::-1], strict=False):
             below = best(float(low))
             if below != above:
-                found = self._exchange(stretches[above], stretches[below], float(low), float(high), end)
+                found = self._exchange(stretches[above], stretches[below], float(low), float(high))
                 if found is not None:
                     return found
                 above = below
-        return end, (0.0, 0.0)
+        return self.end, (0.0, 0.0)
 
     def _exchange(
-        self, first: _Stretch, second: _Stretch, low: float, high: float, end: float
+        self, first: _Stretch, second: _Stretch, low: float, high: float
     ) -> tuple[float, tuple[float, float]] | None:
         """R at which ``second`` takes over from ``first`` as R falls, and s_B of both; None without a jump."""
         # a branch that ends between the two points is infinite beyond its end: shrink to the overlap
         inner = max(low, first.ratios[0], second.ratios[0]), min(high, first.top, second.top)
         if inner[0] > inner[1]:
-            sizes = self._minimum(first, inner[0], end)[1], self._minimum(second, inner[1], end)[1]
+            sizes = self._minimum(first, inner[0])[1], self._minimum(second, inner[1])[1]
             if inner[0] < inner[1] * FINEST and abs(sizes[0] - sizes[1]) <= (FINEST - 1) * max(sizes):
                 return None  # one goes on as the other
             raise ArithmeticError(f"no branch leads from R = {inner[0]:.6g} to R = {inner[1]:.6g}")
 
         def difference(ratio: float) -> float:
-            return self._minimum(first, ratio, end)[0] - self._minimum(second, ratio, end)[0]
+            return self._minimum(first, ratio)[0] - self._minimum(second, ratio)[0]
 
         low, high = inner
-        ends = [self._minimum(s, ratio, end)[1] for ratio in (low, high) for s in (first, second)]
+        ends = [self._minimum(s, ratio)[1] for ratio in (low, high) for s in (first, second)]
         if _close(ends[0], ends[1]) or _close(ends[2], ends[3]):
             return None  # one branches off the other, or both are collapsed
         if not difference(low) > 0 > difference(high):
             raise ArithmeticError(f"branches could not be matched for R in [{low:.6g}, {high:.6g}]")
         ratio = brentq(difference, low, high, rtol=1e-13)
-        return ratio, (self._minimum(first, ratio, end)[1], self._minimum(second, ratio, end)[1])
+        return ratio, (self._minimum(first, ratio)[1], self._minimum(second, ratio)[1])
 
 
 def _close(one: float, other: float) -> bool:
