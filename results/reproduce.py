@@ -43,11 +43,11 @@ from ufm.deq import (
     run_sweep,
     train,
 )
-from ufm.deq.experiment import experiment_data
-from ufm.deq.hysteresis import hysteresis_loop, low_rank_codes
-from ufm.deq.paper import ARMS, experiment_point
-from ufm.deq.plotting import plot_departure, plot_hysteresis, plot_sweep
-from ufm.deq.threshold import threshold_of_sweep
+from ufm.trainings.experiment import experiment_data
+from ufm.trainings.hysteresis import hysteresis_loop, low_rank_codes
+from ufm.trainings.paper import ARMS, experiment_point
+from ufm.trainings.plotting import plot_departure, plot_hysteresis, plot_sweep
+from ufm.trainings.threshold import threshold_of_sweep
 
 HERE = Path(__file__).parent
 WORKERS = int(os.environ.get("WORKERS", "1"))

@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ufm import _moved
+
 __version__ = "0.1.0"
 
 _EXPORTS: dict[str, str] = {
-    "ClassPrior": "ufm.priors",
+    "ClassPrior": "ufm.labels",
     "LayerPeeled": "ufm.architectures",
     "UnconstrainedFeatures": "ufm.architectures",
     "DeepLinear": "ufm.architectures",
@@ -19,32 +21,31 @@ _EXPORTS: dict[str, str] = {
     "PenalisedDEQ": "ufm.architectures",
     "Solution": "ufm.solution",
     "solve": "ufm.solvers",
-    "Threshold": "ufm.thresholds",
-    "collapse_threshold": "ufm.thresholds",
-    "Hysteresis": "ufm.transitions",
-    "hysteresis": "ufm.transitions",
-    "trapped_threshold": "ufm.transitions",
-    "BatchSolution": "ufm.solvers.batch",
-    "solve_batch": "ufm.solvers.batch",
-    "phase_boundaries": "ufm.phase",
-    "phase_diagram": "ufm.phase",
-    "plot_phase_diagram": "ufm.phase",
-    "save_phase_diagram": "ufm.phase",
+    "Threshold": "ufm.two_groups.thresholds",
+    "collapse_threshold": "ufm.two_groups.thresholds",
+    "Hysteresis": "ufm.two_groups.transitions",
+    "hysteresis": "ufm.two_groups.transitions",
+    "trapped_threshold": "ufm.two_groups.transitions",
+    "BatchSolution": "ufm.two_groups.batch",
+    "solve_batch": "ufm.two_groups.batch",
+    "phase_boundaries": "ufm.two_groups.phase_diagram",
+    "phase_diagram": "ufm.two_groups.phase_diagram",
+    "plot_phase_diagram": "ufm.two_groups.phase_diagram",
+    "save_phase_diagram": "ufm.two_groups.phase_diagram",
     "measure": "ufm.measures",
     "Certificate": "ufm.certificates",
     "certify": "ufm.certificates",
     "certify_counterexample": "ufm.certificates",
     "certify_phase": "ufm.certificates",
     "certify_threshold": "ufm.certificates",
-    "EtfBoundary": "ufm.boundaries",
-    "etf_boundary": "ufm.boundaries",
+    "EtfBoundary": "ufm.landscape.etf_boundary",
+    "etf_boundary": "ufm.landscape.etf_boundary",
     "certify_etf_optimal": "ufm.certificates",
     "verify": "ufm.verification",
 }
 
 if TYPE_CHECKING:
     from ufm.architectures import DeepLinear, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
-    from ufm.boundaries import EtfBoundary, etf_boundary
     from ufm.certificates import (
         Certificate,
         certify,
@@ -53,14 +54,15 @@ if TYPE_CHECKING:
         certify_phase,
         certify_threshold,
     )
+    from ufm.labels import ClassPrior
+    from ufm.landscape.etf_boundary import EtfBoundary, etf_boundary
     from ufm.measures import measure
-    from ufm.phase import phase_boundaries, phase_diagram, plot_phase_diagram, save_phase_diagram
-    from ufm.priors import ClassPrior
     from ufm.solution import Solution
     from ufm.solvers import solve
-    from ufm.solvers.batch import BatchSolution, solve_batch
-    from ufm.thresholds import Threshold, collapse_threshold
-    from ufm.transitions import Hysteresis, hysteresis, trapped_threshold
+    from ufm.two_groups.batch import BatchSolution, solve_batch
+    from ufm.two_groups.phase_diagram import phase_boundaries, phase_diagram, plot_phase_diagram, save_phase_diagram
+    from ufm.two_groups.thresholds import Threshold, collapse_threshold
+    from ufm.two_groups.transitions import Hysteresis, hysteresis, trapped_threshold
     from ufm.verification import verify
 
 __all__ = [
@@ -96,7 +98,12 @@ __all__ = [
 ]
 
 
+_moved.install()
+
+
 def __getattr__(name: str) -> Any:
+    if f"ufm.{name}" in _moved.MOVED:  # ``ufm.priors``: a module of the first edition
+        return importlib.import_module(f"ufm.{name}")
     if name in _EXPORTS:
         value = getattr(importlib.import_module(_EXPORTS[name]), name)
         globals()[name] = value

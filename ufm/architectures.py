@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._validation import fraction, positive, real
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 
 __all__ = [
     "Architecture",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ufm.architectures import Architecture
     from ufm.deq import MeasuredThreshold, TrainingConfig
-    from ufm.priors import ClassPrior
+    from ufm.labels import ClassPrior
 
 __all__ = ["app", "main"]
 
@@ -407,7 +407,7 @@ def phase(
 
     import ufm
     from ufm._files import write_figure
-    from ufm.solvers.batch import PHASES
+    from ufm.two_groups.batch import PHASES
 
     _check_figure("plot", plot)
     diagram = ufm.phase_diagram(loss, **parameters)
@@ -579,7 +579,7 @@ def deq_sweep(
     from ufm._files import write_figure
     from ufm._validation import one_of
     from ufm.deq import SweepConfig, SweepInterrupted, TrainingConfig, run_sweep
-    from ufm.deq.threshold import threshold_of_sweep
+    from ufm.trainings.threshold import threshold_of_sweep
 
     listed = {"explicit": explicit, "identity": identity, "zero": zero}
     if any(value is not None for value in listed.values()):
@@ -762,7 +762,7 @@ def _prior(
     ratio: float | None,
     minority_count: float | None,
 ) -> ClassPrior:
-    from ufm.priors import ClassPrior
+    from ufm.labels import ClassPrior
 
     if counts is not None:
         if any(value is not None for value in (majority, minority, ratio, minority_count)):

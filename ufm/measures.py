@@ -29,7 +29,7 @@ from ufm.geometry import (
     mean_pairwise_cosine,
     self_duality_error,
 )
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 
 if TYPE_CHECKING:
     from rich.table import Table

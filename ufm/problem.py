@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm.architectures import Architecture, Constrained, Penalised, check_architecture
+from ufm.labels import ClassPrior
 from ufm.losses import Loss, get_loss
-from ufm.priors import ClassPrior
 
 __all__ = ["Problem"]
 

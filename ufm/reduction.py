@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import entr, xlog1py, xlogy
 
 from ufm.geometry import group_scales
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 
 __all__ = ["ReducedLogits", "ReducedRisk"]
 

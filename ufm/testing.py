@@ -38,7 +38,7 @@ from ufm.architectures import (
     UnconstrainedFeatures,
 )
 from ufm.geometry.frames import random_isometry, simplex_etf
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 from ufm.problem import Problem
 from ufm.solution import Solution
 

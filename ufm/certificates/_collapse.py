@@ -25,8 +25,8 @@ from ufm.certificates._exact import (
     text,
     upper_end,
 )
+from ufm.labels import ClassPrior
 from ufm.losses import Loss, get_loss
-from ufm.priors import ClassPrior
 
 __all__ = ["certify_phase", "certify_threshold"]
 

@@ -16,7 +16,7 @@ from ufm._validation import integer
 from ufm.architectures import LinearDEQ
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import lower_end, round_down, text
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 
 __all__ = ["certify_code", "certify_counterexample", "certify_square_code"]
 

@@ -11,7 +11,7 @@ from flint import arb
 
 from ufm.architectures import Architecture, DeepLinear, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
 from ufm.certificates._certificate import CertificationError
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 
 __all__ = [
     "describe_architecture",

@@ -1,6 +1,6 @@
 r"""Rigorous enclosures of a two-group optimum and its geometry (cross-entropy, budgets).
 
-The optimum is the unique zero of the KKT system in the closed dual form of ``ufm.solvers._two_groups``. In balls:
+The optimum is the unique zero of the KKT system in the closed dual form of ``ufm.two_groups.scalar``. In balls:
 
 * total collapse: explicit, once its optimality conditions hold strictly;
 * otherwise with unknowns m = log beta_B and t = log tan(theta): a box in (m, eta), ``t = t0 + c (m - m0) + eta``, on
@@ -29,8 +29,8 @@ from proofs_check import checker
 from ufm.architectures import Constrained
 from ufm.certificates._certificate import CertificationError
 from ufm.certificates._exact import describe_architecture, describe_prior, exact
-from ufm.priors import ClassPrior
-from ufm.solvers._two_groups import TwoGroups
+from ufm.labels import ClassPrior
+from ufm.two_groups.scalar import TwoGroups
 
 __all__ = ["GeometryEnclosure", "enclose_geometry"]
 

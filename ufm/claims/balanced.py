@@ -10,7 +10,7 @@ import numpy as np
 from ufm.architectures import LayerPeeled, LinearDEQ
 from ufm.claims._model import Claim, Context, Evidence, Status
 from ufm.claims._tools import Comparison, compare, enclose, evidence, floating, symbolic
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 from ufm.solvers import solve
 
 __all__ = ["CLAIMS", "deq_balanced_claim", "layer_peeled_claim"]

@@ -9,7 +9,7 @@ import numpy as np
 from ufm.certificates import certify_square_code
 from ufm.claims._model import Claim, Context, Evidence, Status
 from ufm.claims._tools import evidence, keep, second_kernel, symbolic
-from ufm.thresholds import threshold_curve
+from ufm.two_groups.thresholds import threshold_curve
 
 __all__ = ["CLAIMS", "power_claim"]
 

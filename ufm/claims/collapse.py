@@ -12,9 +12,9 @@ from ufm.certificates import certify_phase, certify_threshold
 from ufm.claims._model import Claim, Context, Enclosure, Evidence, Figure, Status, combine, judge_order
 from ufm.claims._tools import Comparison, compare, enclose, evidence, keep, second_kernel, symbolic
 from ufm.geometry import group_scales
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 from ufm.solvers import solve
-from ufm.thresholds import collapse_threshold, threshold_curve, total_collapse_threshold
+from ufm.two_groups.thresholds import collapse_threshold, threshold_curve, total_collapse_threshold
 
 __all__ = [
     "CLAIMS",

@@ -13,7 +13,7 @@ from ufm.architectures import LayerPeeled, LinearDEQ
 from ufm.certificates import enclose_geometry
 from ufm.claims._model import Claim, Context, Enclosure, Evidence, Status, combine, judge_equal, judge_order
 from ufm.claims._tools import evidence
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 from ufm.solvers import solve
 
 __all__ = ["CLAIMS", "GRID", "Point", "grid_points", "ordering_claim"]

@@ -19,13 +19,13 @@ from ufm.architectures import (
 from ufm.certificates import CertificationError, enclose_geometry
 from ufm.claims._model import Claim, Context, Enclosure, Evidence, Status, combine, judge_order
 from ufm.claims._tools import evidence, symbolic
+from ufm.labels import ClassPrior
 from ufm.landscape import certify_trapped, classify, find_trapped
-from ufm.priors import ClassPrior
 from ufm.problem import Problem
 from ufm.reduction import ReducedLogits
 from ufm.solvers import solve
-from ufm.solvers.batch import solve_batch
-from ufm.transitions import State, collapsed_state, hysteresis, mixing_threshold
+from ufm.two_groups.batch import solve_batch
+from ufm.two_groups.transitions import State, collapsed_state, hysteresis, mixing_threshold
 
 __all__ = [
     "CLAIMS",

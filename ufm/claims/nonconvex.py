@@ -9,10 +9,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from ufm.boundaries import etf_boundary, etf_risk, logits_beating_etf
 from ufm.certificates import CertificationError, certify_code, certify_counterexample, certify_etf_optimal
 from ufm.claims._model import Claim, Context, Evidence, Figure, Status, combine
 from ufm.claims._tools import evidence, keep, symbolic
+from ufm.landscape.etf_boundary import etf_boundary, etf_risk, logits_beating_etf
 
 __all__ = ["CLAIMS", "deep_claim", "local_claim", "optimal_claim", "penalised_claim", "suboptimal_claim"]
 

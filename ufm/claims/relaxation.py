@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from ufm.architectures import Architecture, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
 from ufm.claims._model import Claim, Context, Enclosure, Evidence, Status, combine, judge_order
 from ufm.claims._tools import Comparison, compare, enclose, evidence, floating, symbolic
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 from ufm.solvers import solve
 
 __all__ = ["CLAIMS", "per_sample_optimum", "relaxation_claim", "within_class_claim"]

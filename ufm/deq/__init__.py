@@ -1,6 +1,7 @@
-"""Real deep equilibrium models: the layer, networks on it, and trainings held against the theory's prediction.
+"""Deep equilibrium layers: solvers, cells, well-posed parametrisations and their gradients.
 
-The names below load lazily, for torch is slow to import.
+The networks on them (:mod:`ufm.networks`), the data sets (:mod:`ufm.data`) and the trainings held against the theory
+(:mod:`ufm.trainings`) can be had from here as well. The names below load lazily, for torch is slow to import.
 """
 
 from __future__ import annotations
@@ -9,64 +10,69 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _EXPORTS = {
-    "DEQ": "layer",
-    "MODELS": "models",
-    "ConvergenceError": "layer",
-    "ConvergenceWarning": "layer",
-    "Budgets": "prediction",
-    "Comparison": "paper",
-    "Dataset": "data",
-    "DatasetFormatError": "data",
-    "DatasetNotFoundError": "data",
-    "DatasetWarning": "data",
-    "DivergedError": "experiment",
-    "Experiment": "experiment",
-    "ExperimentConfig": "experiment",
-    "ExplicitNetwork": "models",
-    "HysteresisPoint": "hysteresis",
-    "Info": "layer",
-    "LinearDEQNetwork": "models",
-    "Loop": "hysteresis",
-    "LoopInterrupted": "hysteresis",
-    "LowRankCode": "hysteresis",
-    "MeasuredThreshold": "threshold",
-    "Monotone": "wellposed",
-    "MonotoneDEQ": "monotone",
-    "Output": "models",
-    "PrecisionWarning": "layer",
-    "SpectralBound": "wellposed",
-    "Sweep": "sweep",
-    "SweepConfig": "sweep",
-    "SweepInterrupted": "sweep",
-    "SweepPoint": "sweep",
-    "TrainingConfig": "training",
-    "TrainingResult": "training",
-    "build_model": "models",
-    "digits": "data",
-    "hysteresis_loop": "hysteresis",
-    "jacobian_penalty": "jacobian",
-    "load_dataset": "data",
-    "load_run": "experiment",
-    "low_rank_branch": "hysteresis",
-    "low_rank_codes": "hysteresis",
-    "measured_threshold": "threshold",
-    "paper_points": "paper",
-    "plot_curves": "plotting",
-    "plot_departure": "plotting",
-    "plot_hysteresis": "plotting",
-    "plot_sweep": "plotting",
-    "predict": "prediction",
-    "predict_from_budgets": "prediction",
-    "run_experiment": "experiment",
-    "run_sweep": "sweep",
-    "spectral_radius": "jacobian",
-    "train": "training",
+    "DEQ": "ufm.deq.layer",
+    "MODELS": "ufm.networks.models",
+    "ConvergenceError": "ufm.deq.layer",
+    "ConvergenceWarning": "ufm.deq.layer",
+    "Budgets": "ufm.trainings.prediction",
+    "Comparison": "ufm.trainings.paper",
+    "Dataset": "ufm.data",
+    "DatasetFormatError": "ufm.data",
+    "DatasetNotFoundError": "ufm.data",
+    "DatasetWarning": "ufm.data",
+    "DivergedError": "ufm.trainings.experiment",
+    "Experiment": "ufm.trainings.experiment",
+    "ExperimentConfig": "ufm.trainings.experiment",
+    "ExplicitNetwork": "ufm.networks.models",
+    "HysteresisPoint": "ufm.trainings.hysteresis",
+    "Info": "ufm.deq.layer",
+    "LinearDEQNetwork": "ufm.networks.models",
+    "Loop": "ufm.trainings.hysteresis",
+    "LoopInterrupted": "ufm.trainings.hysteresis",
+    "LowRankCode": "ufm.trainings.hysteresis",
+    "MeasuredThreshold": "ufm.trainings.threshold",
+    "Monotone": "ufm.deq.wellposed",
+    "MonotoneDEQ": "ufm.deq.monotone",
+    "Output": "ufm.networks.models",
+    "PrecisionWarning": "ufm.deq.layer",
+    "SpectralBound": "ufm.deq.wellposed",
+    "Sweep": "ufm.trainings.sweep",
+    "SweepConfig": "ufm.trainings.sweep",
+    "SweepInterrupted": "ufm.trainings.sweep",
+    "SweepPoint": "ufm.trainings.sweep",
+    "TrainingConfig": "ufm.trainings.training",
+    "TrainingResult": "ufm.trainings.training",
+    "build_model": "ufm.networks.models",
+    "digits": "ufm.data",
+    "hysteresis_loop": "ufm.trainings.hysteresis",
+    "jacobian_penalty": "ufm.deq.jacobian",
+    "load_dataset": "ufm.data",
+    "load_run": "ufm.trainings.experiment",
+    "low_rank_branch": "ufm.trainings.hysteresis",
+    "low_rank_codes": "ufm.trainings.hysteresis",
+    "measured_threshold": "ufm.trainings.threshold",
+    "paper_points": "ufm.trainings.paper",
+    "plot_curves": "ufm.trainings.plotting",
+    "plot_departure": "ufm.trainings.plotting",
+    "plot_hysteresis": "ufm.trainings.plotting",
+    "plot_sweep": "ufm.trainings.plotting",
+    "predict": "ufm.trainings.prediction",
+    "predict_from_budgets": "ufm.trainings.prediction",
+    "run_experiment": "ufm.trainings.experiment",
+    "run_sweep": "ufm.trainings.sweep",
+    "spectral_radius": "ufm.deq.jacobian",
+    "train": "ufm.trainings.training",
 }
 
 if TYPE_CHECKING:
-    from ufm.deq.data import Dataset, DatasetFormatError, DatasetNotFoundError, DatasetWarning, digits, load_dataset
-    from ufm.deq.experiment import DivergedError, Experiment, ExperimentConfig, load_run, run_experiment
-    from ufm.deq.hysteresis import (
+    from ufm.data import Dataset, DatasetFormatError, DatasetNotFoundError, DatasetWarning, digits, load_dataset
+    from ufm.deq.jacobian import jacobian_penalty, spectral_radius
+    from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info, PrecisionWarning
+    from ufm.deq.monotone import MonotoneDEQ
+    from ufm.deq.wellposed import Monotone, SpectralBound
+    from ufm.networks.models import MODELS, ExplicitNetwork, LinearDEQNetwork, Output, build_model
+    from ufm.trainings.experiment import DivergedError, Experiment, ExperimentConfig, load_run, run_experiment
+    from ufm.trainings.hysteresis import (
         HysteresisPoint,
         Loop,
         LoopInterrupted,
@@ -75,17 +81,12 @@ if TYPE_CHECKING:
         low_rank_branch,
         low_rank_codes,
     )
-    from ufm.deq.jacobian import jacobian_penalty, spectral_radius
-    from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info, PrecisionWarning
-    from ufm.deq.models import MODELS, ExplicitNetwork, LinearDEQNetwork, Output, build_model
-    from ufm.deq.monotone import MonotoneDEQ
-    from ufm.deq.paper import Comparison, paper_points
-    from ufm.deq.plotting import plot_curves, plot_departure, plot_hysteresis, plot_sweep
-    from ufm.deq.prediction import Budgets, predict, predict_from_budgets
-    from ufm.deq.sweep import Sweep, SweepConfig, SweepInterrupted, SweepPoint, run_sweep
-    from ufm.deq.threshold import MeasuredThreshold, measured_threshold
-    from ufm.deq.training import TrainingConfig, TrainingResult, train
-    from ufm.deq.wellposed import Monotone, SpectralBound
+    from ufm.trainings.paper import Comparison, paper_points
+    from ufm.trainings.plotting import plot_curves, plot_departure, plot_hysteresis, plot_sweep
+    from ufm.trainings.prediction import Budgets, predict, predict_from_budgets
+    from ufm.trainings.sweep import Sweep, SweepConfig, SweepInterrupted, SweepPoint, run_sweep
+    from ufm.trainings.threshold import MeasuredThreshold, measured_threshold
+    from ufm.trainings.training import TrainingConfig, TrainingResult, train
 
 __all__ = [
     "DEQ",
@@ -145,7 +146,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
-        value = getattr(importlib.import_module(f"ufm.deq.{_EXPORTS[name]}"), name)
+        value = getattr(importlib.import_module(_EXPORTS[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'ufm.deq' has no attribute {name!r}")

@@ -14,7 +14,7 @@ from ufm._validation import one_of
 from ufm.architectures import Factors
 from ufm.geometry.codes import name_structure
 from ufm.geometry.distances import centred, cosine_matrix, etf_error, mean_pairwise_cosine, self_duality_error
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 
 __all__ = ["PHASES", "Geometry", "collapse", "group_scales"]
 

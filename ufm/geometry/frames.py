@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._validation import integer, real
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 
 __all__ = [
     "SELI",

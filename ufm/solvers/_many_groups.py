@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.priors import ClassPrior
+from ufm.labels import ClassPrior
 from ufm.reduction import ReducedLogits, ReducedRisk
 
 __all__ = ["ManyGroups", "ManyGroupsOptimum"]

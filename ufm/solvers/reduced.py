@@ -15,7 +15,7 @@ from ufm.problem import Problem
 from ufm.reduction import ReducedLogits, ReducedRisk
 from ufm.solution import Solution
 from ufm.solvers._many_groups import ManyGroups
-from ufm.solvers._two_groups import TwoGroups
+from ufm.two_groups.scalar import TwoGroups
 
 __all__ = ["solve_reduced"]
 

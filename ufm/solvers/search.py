@@ -184,7 +184,7 @@ def _chord_slope(architecture: PenalisedDEQ, upper: float) -> float:
 
 def _etf_proof(problem: Problem, upper: float) -> float:
     """The ETF's risk where it is proved optimal, for balanced classes and a small Frobenius budget."""
-    from ufm.boundaries import balanced_lower_bound
+    from ufm.landscape.etf_boundary import balanced_lower_bound
 
     return balanced_lower_bound(problem, upper)
 

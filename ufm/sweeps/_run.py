@@ -33,6 +33,7 @@ MAX_IN_FLIGHT = 1000
 IN_FLIGHT_PER_PROCESS = 4
 
 _TAG = "_ufm_sweep_version"
+_NAME = "_ufm_sweep_name"
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -72,20 +73,26 @@ class SweepBroken(RuntimeError):
         self.waiting = waiting
 
 
-def versioned(version: int | str) -> Callable[[F], F]:
-    """Decorator that gives a point function a version; without it the version is 0.
+def versioned(version: int | str, *, name: str | None = None) -> Callable[[F], F]:
+    """Decorator that gives a point function a version, and a name that outlives its move to another module.
 
     Raise it when the function comes to return something else for the same point: stored results of another version
     are not taken for its own.
 
     Args:
-        version: part of what a point is known by.
+        version: part of what a point is known by; without the decorator it is 0.
+        name: what stored points know the function by; None for ``module.name``, so that points stored before a
+            function moved are lost unless its old path stands here.
     """
     if isinstance(version, bool) or not isinstance(version, int | str):
         raise TypeError(f"version must be an int or a str, got {version!r}")
+    if name is not None and (not isinstance(name, str) or not name):
+        raise TypeError(f"name must be a nonempty str or None, got {name!r}")
 
     def mark(function: F) -> F:
         setattr(function, _TAG, str(version))
+        if name is not None:
+            setattr(function, _NAME, name)
         return function
 
     return mark
@@ -140,7 +147,7 @@ def run(
         >>> [record.result["geometry"]["phase"] for record in table]
         ['none', 'partial']
     """
-    name = _qualified_name(function)
+    name = getattr(function, _NAME, None) or _qualified_name(function)
     version = getattr(function, _TAG, "0")
     if executor is not None and not isinstance(executor, Executor):
         hint = "; a Dask client gives one by client.get_executor()" if hasattr(executor, "get_executor") else ""

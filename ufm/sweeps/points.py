@@ -41,7 +41,7 @@ def solve_point(
     """
     from ufm import architectures
     from ufm._validation import one_of
-    from ufm.priors import ClassPrior
+    from ufm.labels import ClassPrior
     from ufm.solvers import solve
 
     if not isinstance(architecture, Mapping) or "type" not in architecture:
@@ -76,7 +76,7 @@ def train_point(**fields: Any) -> dict[str, Any]:
         TypeError, ValueError: a field is not what it should be; the message names it.
         ConvergenceError: a fixed point was not found.
     """
-    from ufm.deq.training import TrainingConfig, train
+    from ufm.trainings.training import TrainingConfig, train
 
     result = train(TrainingConfig.from_dict(fields)).to_dict()
     del result["fit"]["seconds"]

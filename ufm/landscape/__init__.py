@@ -1,0 +1,5 @@
+"""The landscape in the factors: critical points, trapped minima, and where the balanced ETF stops being optimal."""
+
+from ufm.landscape.critical_points import CriticalPoint, TrappedMinimum, certify_trapped, classify, find_trapped
+
+__all__ = ["CriticalPoint", "TrappedMinimum", "certify_trapped", "classify", "find_trapped"]

@@ -1,0 +1,1 @@
+"""Networks that the trainings use: encoders, explicit classifiers and linear, nonlinear and convolutional DEQs."""

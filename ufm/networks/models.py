@@ -1,0 +1,603 @@
+"""Networks: encoder -> h [-> equilibrium, or a stack of layers] -> features -> linear classifier without bias.
+
+Explicit counterparts of a DEQ with the cell f share its encoder and classifier and, from the same seed, their weights:
+
+| network | features | against the DEQ |
+|---|---|---|
+| :class:`DEQNetwork` | ``z = f(z)`` | |
+| :class:`UnrolledNetwork` | ``f^L(h)``, one f | the same parameters; equal to it as L grows, if f contracts |
+| :class:`UntiedNetwork` | ``f_L ... f_1(h)`` | same depth and bounds as unrolled, L times the cell's parameters |
+| with free cells | ``phi(V_L ... phi(V_1 h))`` | the same depth; V_l free, h not injected again |
+
+The last one is the deep linear network of the theory, with L + 2 factors, when phi is the identity (gamma = 0).
+
+:func:`parameter_counts` says where parameters are, :func:`matched_width` finds the width that fits a budget.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ufm._validation import fraction, integer, one_of
+from ufm.deq.cells import (
+    ACTIVATIONS,
+    Activation,
+    ContractiveConvCell,
+    DenseCell,
+    FreeCell,
+    ResidualConvCell,
+    conv_class,
+    group_norm,
+)
+from ufm.deq.layer import DEQ, Info
+from ufm.deq.wellposed import STARTS, SpectralBound, check_dtype
+from ufm.networks.resnet import BasicBlock, ResNet18Encoder, draw_kernels
+
+__all__ = [
+    "MODELS",
+    "ConvEncoder",
+    "DEQNetwork",
+    "Encoder",
+    "ExplicitNetwork",
+    "LinearDEQNetwork",
+    "Network",
+    "Output",
+    "ResNet18",
+    "UnrolledNetwork",
+    "UntiedNetwork",
+    "build_model",
+    "check_options",
+    "matched_width",
+    "parameter_counts",
+]
+
+#: Initial scale of the features, and standard deviation of the classifier's entries. Both start well below their
+#: optimal size, so that where A starts, and not a large random feature, decides which directions of A grow.
+FEATURE_SCALE = 0.01
+CLASSIFIER_SCALE = 0.03
+
+
+@dataclass
+class Output:
+    """What a forward pass gives.
+
+    Attributes:
+        logits: ``z W^T``, shape (N, K).
+        features: what the classifier sees, shape (N, d): the equilibrium of a DEQ (of a convolutional one, its positive
+            part averaged over positions), the last layer of an explicit network.
+        injected: encoder output h, shape (N, d), or (N, c, ...) of a convolutional network. The penalty on the features
+            is on these.
+        info: of the fixed-point solve, None for an explicit network.
+        equilibrium: ``(f, z)``, the map and its fixed point as the solver found it, None for an explicit network: what
+            :func:`ufm.deq.jacobian_penalty` and :func:`ufm.deq.spectral_radius` take.
+    """
+
+    logits: Tensor
+    features: Tensor
+    injected: Tensor
+    info: Info | None = None
+    equilibrium: tuple[Callable[[Tensor], Tensor], Tensor] | None = None
+
+
+class Encoder(nn.Module):
+    """``h(x) = V relu(U x + b) + c``: one hidden layer, wide enough to give every training image any features.
+
+    Args:
+        num_inputs: p.
+        width: hidden units.
+        dim: d.
+        generator: source of the random start: U by He et al. 2015, V the same times a hundredth, b = c = 0.
+    """
+
+    def __init__(
+        self, num_inputs: int, width: int, dim: int, generator: torch.Generator, dtype: torch.dtype = torch.float64
+    ) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(num_inputs, width, dtype=dtype)
+        self.output = nn.Linear(width, dim, dtype=dtype)
+        with torch.no_grad():
+            for layer, scale in ((self.hidden, 1.0), (self.output, FEATURE_SCALE)):
+                deviation = scale * math.sqrt(2 / layer.in_features)
+                layer.weight.copy_(deviation * torch.randn(layer.weight.shape, generator=generator, dtype=dtype))
+                layer.bias.zero_()
+
+    def activations(self, inputs: Tensor) -> Tensor:
+        """``relu(U x + b)``, shape (N, width), of inputs (N, ...)."""
+        return torch.relu(self.hidden(inputs.flatten(1)))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Features h, shape (N, d)."""
+        return self.output(self.activations(inputs))
+
+
+class ExplicitNetwork(nn.Module):
+    """Encoder and linear classifier: ``logits = W h(x)``. The unconstrained features model is its theory.
+
+    Args:
+        num_inputs: p >= 1.
+        num_classes: K >= 2.
+        dim: feature dimension d >= 1.
+        width: hidden units of the encoder >= 1.
+        seed: of the random start.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+    """
+
+    def __init__(
+        self,
+        num_inputs: Any,
+        num_classes: Any,
+        *,
+        dim: Any,
+        width: Any,
+        seed: Any = 0,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        check_dtype(dtype)
+        p = integer("num_inputs", num_inputs, minimum=1)
+        k = integer("num_classes", num_classes, minimum=2)
+        d = integer("dim", dim, minimum=1)
+        generator = torch.Generator().manual_seed(integer("seed", seed, minimum=0))
+        self.encoder = Encoder(p, integer("width", width, minimum=1), d, generator, dtype)
+        self.classifier = nn.Linear(d, k, bias=False, dtype=dtype)
+        with torch.no_grad():
+            self.classifier.weight.copy_(CLASSIFIER_SCALE * torch.randn(k, d, generator=generator, dtype=dtype))
+
+    def forward(self, inputs: Tensor) -> Output:
+        """Forward pass on inputs (N, ...) of p entries each."""
+        h = self.encoder(inputs)
+        return Output(self.classifier(h), h, h)
+
+
+class LinearDEQNetwork(nn.Module):
+    """Encoder, linear equilibrium layer and linear classifier.
+
+    ``z* = A z* + h(x)`` with ``|A|_2 <= rho``, and ``logits = W z*``. The equilibrium is found by iteration and its
+    gradient by the implicit function theorem (:class:`DEQ`).
+
+    Args:
+        num_inputs, num_classes, dim, width, seed: as for :class:`ExplicitNetwork`; the same seed gives the same
+            encoder and classifier.
+        rho: spectral bound in [0, 1).
+        start: ``"identity"`` (A = rho I) or ``"zero"`` (A = 0).
+        deq: solver of the fixed point.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+    """
+
+    def __init__(
+        self,
+        num_inputs: Any,
+        num_classes: Any,
+        *,
+        dim: Any,
+        width: Any,
+        rho: Any,
+        start: str = "identity",
+        deq: DEQ,
+        seed: Any = 0,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        _of_kind("deq", deq, DEQ)
+        explicit = ExplicitNetwork(num_inputs, num_classes, dim=dim, width=width, seed=seed, dtype=dtype)
+        self.encoder, self.classifier = explicit.encoder, explicit.classifier
+        self.equilibrium = SpectralBound(dim, rho, start, dtype=dtype)
+        self.deq = deq
+
+    def forward(self, inputs: Tensor) -> Output:
+        """Forward pass on inputs (N, ...) of p entries each."""
+        h = self.encoder(inputs)
+        transposed = self.equilibrium().T
+
+        def f(z: Tensor) -> Tensor:
+            return torch.addmm(h, z, transposed)
+
+        z, info = self.deq(f, h)
+        return Output(self.classifier(z), z, h, info, (f, z))
+
+
+# Networks of any cell -----------------------------------------------------------------------------------------------
+
+
+class ConvEncoder(nn.Module):
+    """Stem of convolutional networks: 3-wide convolution, group norm, relu, convolution of stride 2, group norm.
+
+    And ResNet's residual blocks on it, with batch norms: h is computed before the equilibrium is sought, so that they
+    do not tie samples together where solvers take them apart.
+
+    Args:
+        channels: of the input.
+        ndim: spatial dimensions, 1 or 2.
+        width: channels c of h, which has half the resolution, rounded up.
+        generator: source of the kernels at the start, normal by He et al. 2015.
+        blocks: number of residual blocks >= 0.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        ndim: int,
+        width: int,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+        blocks: int = 0,
+    ) -> None:
+        super().__init__()
+        conv = conv_class(ndim)
+        first = conv(channels, width, 3, padding=1, bias=False, dtype=dtype)
+        second = conv(width, width, 3, stride=2, padding=1, bias=False, dtype=dtype)
+        self.layers = nn.Sequential(first, group_norm(width, dtype), nn.ReLU(), second, group_norm(width, dtype))
+        with torch.no_grad():
+            for layer in (first, second):
+                deviation = math.sqrt(2 / math.prod(layer.weight.shape[1:]))
+                layer.weight.copy_(deviation * torch.randn(layer.weight.shape, generator=generator, dtype=dtype))
+        for _ in range(blocks):
+            block = BasicBlock(width, width, 1, ndim, dtype)
+            draw_kernels(block, generator)
+            self.layers.append(block)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Injected h, shape (N, c, ...)."""
+        return self.layers(inputs)
+
+
+class DEQNetwork(nn.Module):
+    """Encoder, equilibrium of a cell, linear classifier: ``z = f(z)`` with ``f = cell(h(x))``, ``logits = W pool(z)``.
+
+    The solver starts at h.
+
+    Args:
+        encoder: inputs to h.
+        cell: h to the map f, see :mod:`ufm.deq.cells`.
+        classifier: W.
+        deq: solver of the fixed point.
+
+    Raises:
+        TypeError: an argument is not what it should be; the message names it.
+    """
+
+    def __init__(self, encoder: nn.Module, cell: nn.Module, classifier: nn.Linear, deq: DEQ) -> None:
+        super().__init__()
+        _check_parts(encoder=encoder, cell=cell, classifier=classifier)
+        self.encoder, self.cell, self.classifier, self.deq = encoder, cell, classifier, _of_kind("deq", deq, DEQ)
+
+    def forward(self, inputs: Tensor) -> Output:
+        """Forward pass on a batch."""
+        h = self.encoder(inputs)
+        f = self.cell(h)
+        z, info = self.deq(f, h)
+        features = _pool(z)
+        return Output(self.classifier(features), features, h, info, (f, z))
+
+
+class UnrolledNetwork(nn.Module):
+    """Weight-tied explicit network: L steps ``z <- f(z)`` from ``z = h``, recorded and differentiated as they are.
+
+    Args:
+        encoder, cell, classifier: as of :class:`DEQNetwork`.
+        depth: L >= 1.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+    """
+
+    def __init__(self, encoder: nn.Module, cell: nn.Module, classifier: nn.Linear, depth: Any) -> None:
+        super().__init__()
+        _check_parts(encoder=encoder, cell=cell, classifier=classifier)
+        self.encoder, self.cell, self.classifier = encoder, cell, classifier
+        self.depth = integer("depth", depth, minimum=1)
+
+    def forward(self, inputs: Tensor) -> Output:
+        """Forward pass on a batch."""
+        h = self.encoder(inputs)
+        z, f = h, self.cell(h)
+        for _ in range(self.depth):
+            z = f(z)
+        features = _pool(z)
+        return Output(self.classifier(features), features, h)
+
+
+class UntiedNetwork(nn.Module):
+    """Explicit network of L cells, each with its own parameters: ``z <- f_l(z)`` from ``z = h``.
+
+    Args:
+        encoder, classifier: as of :class:`DEQNetwork`.
+        cells: f_1, ..., f_L.
+
+    Raises:
+        TypeError: an argument is not what it should be; the message names it.
+    """
+
+    def __init__(self, encoder: nn.Module, cells: Sequence[nn.Module], classifier: nn.Linear) -> None:
+        super().__init__()
+        _check_parts(encoder=encoder, classifier=classifier)
+        if not isinstance(cells, Sequence | nn.ModuleList):
+            raise TypeError(f"cells must be a sequence of modules, got {cells!r}")
+        _check_parts(**{f"cells[{i}]": cell for i, cell in enumerate(cells)})
+        self.encoder, self.cells, self.classifier = encoder, nn.ModuleList(cells), classifier
+
+    def forward(self, inputs: Tensor) -> Output:
+        """Forward pass on a batch."""
+        h = z = self.encoder(inputs)
+        for cell in self.cells:
+            z = cell(h)(z)
+        features = _pool(z)
+        return Output(self.classifier(features), features, h)
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 for small images: pooled features h of :class:`ResNet18Encoder`, and a linear classifier.
+
+    Args:
+        encoder: inputs to h.
+        classifier: W.
+
+    Raises:
+        TypeError: an argument is not what it should be; the message names it.
+    """
+
+    def __init__(self, encoder: ResNet18Encoder, classifier: nn.Linear) -> None:
+        super().__init__()
+        _check_parts(encoder=encoder, classifier=classifier)
+        self.encoder, self.classifier = encoder, classifier
+
+    def forward(self, inputs: Tensor) -> Output:
+        """Forward pass on a batch."""
+        h = self.encoder(inputs)
+        return Output(self.classifier(h), h, h)
+
+
+def _of_kind(name: str, value: Any, kind: type[nn.Module]) -> Any:
+    """``value``, a module of a ``kind``; else TypeError naming the argument."""
+    if not isinstance(value, kind):
+        allowed = "a ufm.deq.DEQ" if kind is DEQ else f"a torch.nn.{kind.__name__}"
+        raise TypeError(f"{name} must be {allowed}, got {value!r}")
+    return value
+
+
+def _check_parts(**parts: Any) -> None:
+    for name, part in parts.items():
+        _of_kind(name, part, nn.Linear if name == "classifier" else nn.Module)
+
+
+def _pool(z: Tensor) -> Tensor:
+    """Features of z: itself if (N, d), else the mean of its positive part over positions.
+
+    The positive part matters: behind a group norm the channel means of a group add up to a constant, and features would
+    miss a dimension for every group.
+    """
+    return z if z.ndim == 2 else torch.relu(z).flatten(2).mean(dim=2)
+
+
+#: What :func:`build_model` gives.
+Network = ExplicitNetwork | LinearDEQNetwork | DEQNetwork | UnrolledNetwork | UntiedNetwork | ResNet18
+
+# Registry -----------------------------------------------------------------------------------------------------------
+
+#: Options of every model with their defaults; None: see :func:`build_model`.
+_EXPLICIT = {"width": 256, "dim": None}
+_LINEAR = {**_EXPLICIT, "rho": 0.5, "start": "identity"}
+_DENSE = {**_LINEAR, "activation": "tanh", "gamma": 1.0}
+_CONV = {
+    "width": 32,
+    "blocks": 0,
+    "cell": "residual",
+    "rho": 0.8,
+    "start": "identity",
+    "activation": "relu",
+    "gamma": 1.0,
+}
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "explicit": _EXPLICIT,
+    "linear-deq": _LINEAR,
+    "deq": _DENSE,
+    "unrolled": {**_DENSE, "depth": 10},
+    "untied": {**_DENSE, "depth": 10},
+    "feedforward": {**_EXPLICIT, "activation": "tanh", "gamma": 1.0, "depth": 10},
+    "conv-deq": _CONV,
+    "conv-unrolled": {**_CONV, "depth": 10},
+    "conv-untied": {**_CONV, "depth": 10},
+    "resnet18": {"width": 64},
+}
+_SOLVER = {"solver": "anderson", "tol": 1e-6, "max_steps": 100, "on_failure": "warn"}
+
+#: Names of :func:`build_model`.
+MODELS = tuple(_OPTIONS)
+CELLS = ("residual", "contractive")
+
+
+def build_model(
+    name: str,
+    dataset_shape: Sequence[Any],
+    num_classes: Any,
+    *,
+    seed: Any = 0,
+    dtype: torch.dtype | None = None,
+    deq: DEQ | None = None,
+    **options: Any,
+) -> Network:
+    """A network for inputs of a shape; calling it on (N, ...) gives an :class:`Output`.
+
+    | name | network | options |
+    |---|---|---|
+    | ``"explicit"`` | MLP encoder | width, dim |
+    | ``"linear-deq"`` | ``z = A z + h`` | and rho, start |
+    | ``"deq"`` | ``z = phi(A z + h)`` | and activation, gamma |
+    | ``"unrolled"``, ``"untied"`` | its explicit counterparts | and depth |
+    | ``"feedforward"`` | L free layers on the encoder | width, dim, activation, gamma, depth |
+    | ``"conv-deq"`` | convolutional equilibrium | width, blocks, cell; if contractive rho, start, activation, gamma |
+    | ``"conv-unrolled"``, ``"conv-untied"`` | its explicit counterparts | and depth |
+    | ``"resnet18"`` | ResNet-18 | width |
+
+    Args:
+        name: one of :data:`MODELS`.
+        dataset_shape: of one input; (channels, length) or (channels, height, width) for convolutions.
+        num_classes: K >= 2.
+        seed: of the start, >= 0; models with the same encoder and classifier share their weights.
+        dtype: default float64, and float32 for convolutions.
+        deq: solver of the fixed point. Or its settings as options ``solver``, ``tol``, ``max_steps``, ``on_failure`` as
+            in :class:`DEQ`; a model without a fixed point checks them and has no use for them.
+        options: ``width``: hidden units of the encoder (256), channels of a convolutional network (32), of the first
+            stage of ResNet-18 (64). ``dim``: features d of a dense network (max(16, K)). ``rho``: spectral bound (0.5;
+            0.8 for convolutions). ``start``: of A, ``"identity"`` or ``"zero"``. ``activation``: ``"tanh"`` (dense) or
+            ``"relu"`` (convolutions). ``gamma``: its strength in [0, 1] (1). ``cell``: ``"residual"`` or, well-posed,
+            ``"contractive"``. ``blocks``: residual blocks in the convolutional encoder (0). ``depth``: L (10).
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be, or an option that the model does not have; the
+            message names it.
+    """
+    o, settings = _checked_options(name, options)
+    convolutional = _is_convolutional(name)
+    shape = _input_shape(name, dataset_shape, convolutional)
+    k, seed = integer("num_classes", num_classes, minimum=2), integer("seed", seed, minimum=0)
+    dtype = (torch.float32 if convolutional else torch.float64) if dtype is None else check_dtype(dtype)
+    if deq is None:
+        deq = DEQ(**settings)
+    elif not isinstance(deq, DEQ):
+        raise TypeError(f"deq must be a ufm.deq.DEQ or None, got {deq!r}")
+    elif given := [key for key in _SOLVER if key in options]:
+        raise ValueError(f"{given[0]} must not be given together with deq, got {options[given[0]]!r}")
+    width, depth = o["width"], o.get("depth", 1)
+    generator = torch.Generator().manual_seed(seed)
+    if name == "resnet18":
+        encoder = ResNet18Encoder(shape[0], len(shape) - 1, width, generator, dtype)
+        return ResNet18(encoder, _classifier(encoder.dim, k, generator, dtype))
+    # Cells draw from a stream of their own, so that encoder and classifier do not depend on them.
+    cell_generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0]))
+    base: nn.Module
+    if convolutional:
+        base = ConvEncoder(shape[0], len(shape) - 1, width, generator, dtype, o["blocks"])
+        classifier = _classifier(width, k, generator, dtype)
+        size = [math.ceil(n / 2) for n in shape[1:]]
+
+        def cell() -> nn.Module:
+            if o["cell"] == "residual":
+                return ResidualConvCell(width, len(size), cell_generator, dtype)
+            return ContractiveConvCell(width, size, o["rho"], o["start"], o["activation"], o["gamma"], dtype)
+    else:
+        d = max(16, k) if o["dim"] is None else o["dim"]
+        sizes: dict[str, Any] = {"dim": d, "width": width, "seed": seed, "dtype": dtype}
+        if name == "linear-deq":
+            return LinearDEQNetwork(math.prod(shape), k, rho=o["rho"], start=o["start"], deq=deq, **sizes)
+        explicit = ExplicitNetwork(math.prod(shape), k, **sizes)
+        if name == "explicit":
+            return explicit
+        base, classifier = explicit.encoder, explicit.classifier
+
+        def cell() -> nn.Module:
+            if name == "feedforward":
+                return FreeCell(d, o["activation"], o["gamma"], cell_generator, dtype)
+            return DenseCell(d, o["rho"], o["start"], o["activation"], o["gamma"], dtype)
+
+    if name.endswith("deq"):
+        return DEQNetwork(base, cell(), classifier, deq)
+    if name.endswith("unrolled"):
+        return UnrolledNetwork(base, cell(), classifier, depth)
+    return UntiedNetwork(base, [cell() for _ in range(depth)], classifier)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """See whether :func:`build_model` takes these options, names and values, for the model: it needs no data for that.
+
+    Args:
+        name: one of :data:`MODELS`.
+        options: as of :func:`build_model`.
+
+    Raises:
+        TypeError, ValueError: as :func:`build_model`.
+    """
+    DEQ(**_checked_options(name, options)[1])
+
+
+def _is_convolutional(name: str) -> bool:
+    return name.startswith("conv") or name == "resnet18"
+
+
+def _checked_options(name: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All options of the model, checked, and those of its solver, which :class:`DEQ` checks."""
+    known = _OPTIONS[one_of("name", name, MODELS)]
+    for option, value in options.items():
+        if option not in known and option not in _SOLVER:
+            allowed = ", ".join([*known, *_SOLVER])
+            raise ValueError(f"{option} must not be given for {name!r}: its options are {allowed}; got {value!r}")
+    o = {key: options.get(key, default) for key, default in known.items()}
+    for key, least in (("width", 1), ("depth", 1), ("blocks", 0), ("dim", 1)):
+        if key in o and not (key == "dim" and o[key] is None):
+            o[key] = integer(key, o[key], minimum=least)
+    if "cell" in o and one_of("cell", o["cell"], CELLS) == "residual":
+        for option in ("rho", "start", "activation", "gamma"):
+            if option in options:
+                raise ValueError(
+                    f"{option} must not be given with cell = 'residual', which has no use for it; "
+                    f"got {options[option]!r}"
+                )
+    if "rho" in o:
+        o["rho"] = fraction("rho", o["rho"])
+        one_of("start", o["start"], STARTS)
+    if "activation" in o:
+        Activation(one_of("activation", o["activation"], ACTIVATIONS), o["gamma"])
+    return o, {key: options.get(key, default) for key, default in _SOLVER.items()}
+
+
+def parameter_counts(model: nn.Module) -> dict[str, int]:
+    """Parameters of each part (``encoder``, ``cell``, ``cells``, ``equilibrium``, ``classifier``) and the ``total``."""
+    parts = {part: sum(p.numel() for p in module.parameters()) for part, module in model.named_children()}
+    return {part: n for part, n in parts.items() if n} | {"total": sum(parts.values())}
+
+
+def matched_width(
+    name: str, dataset_shape: Sequence[Any], num_classes: Any, num_parameters: Any, **options: Any
+) -> int:
+    """Largest width at which a model has at most ``num_parameters`` parameters.
+
+    Args:
+        name, dataset_shape, num_classes, options: as of :func:`build_model`.
+        num_parameters: budget, such as ``parameter_counts(other)["total"]``.
+
+    Raises:
+        TypeError, ValueError: as :func:`build_model`, or width 1 is over the budget already.
+    """
+    budget = integer("num_parameters", num_parameters, minimum=1)
+
+    def fits(width: int) -> bool:
+        model = build_model(name, dataset_shape, num_classes, **{**options, "width": width})
+        return parameter_counts(model)["total"] <= budget
+
+    if not fits(1):
+        raise ValueError(f"num_parameters must allow {name!r} of width 1, got {budget}")
+    low, high = 1, 2
+    while fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _input_shape(name: str, shape: Any, convolutional: bool) -> tuple[int, ...]:
+    if isinstance(shape, str | bytes) or not isinstance(shape, Sequence):
+        raise TypeError(f"dataset_shape must be a sequence of integers, got {shape!r}")
+    if len(shape) not in (2, 3) and (convolutional or not shape):
+        allowed = "(channels, length) or (channels, height, width)" if convolutional else "not empty"
+        raise ValueError(f"dataset_shape must be {allowed} for {name!r}, got {tuple(shape)}")
+    return tuple(integer(f"dataset_shape[{i}]", n, minimum=1) for i, n in enumerate(shape))
+
+
+def _classifier(dim: int, num_classes: int, generator: torch.Generator, dtype: torch.dtype) -> nn.Linear:
+    classifier = nn.Linear(dim, num_classes, bias=False, dtype=dtype)
+    with torch.no_grad():
+        noise = torch.randn(classifier.weight.shape, generator=generator, dtype=dtype)
+        classifier.weight.copy_(noise / math.sqrt(dim))
+    return classifier

@@ -1,0 +1,533 @@
+"""Sweep of trainings across the collapse threshold, prediction beside measurement at every point.
+
+Three branches over n_B: the explicit network, and the DEQ with A started at ``rho I`` and at 0. A sweep can be kept in
+a file of JSON lines, one header and one line a point, rewritten atomically after every point: an interrupted sweep
+keeps what is finished, and the same call goes on from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ufm._files import write_atomically
+from ufm._interrupts import interrupts_held
+from ufm._validation import integer, positive
+from ufm.data import available_counts
+from ufm.trainings.prediction import minority_threshold, model_of, predict
+from ufm.trainings.training import DATASET_SPLITS, Progress, TrainingConfig, TrainingResult, train
+
+__all__ = ["BRANCHES", "STATUSES", "Sweep", "SweepConfig", "SweepInterrupted", "SweepPoint", "judge", "run_sweep"]
+
+#: Name of a branch: (architecture, start of A).
+BRANCHES: dict[str, tuple[str, str]] = {
+    "explicit": ("explicit", "identity"),
+    "identity": ("deq", "identity"),
+    "zero": ("deq", "zero"),
+}
+
+STATUSES = ("agrees", "near-threshold", "trapped", "disagrees", "nonlinear", "failed")
+
+#: Relative error of s_B up to which a point agrees, and the distance |n_B/n_B* - 1| from which on it must.
+TOLERANCE = 0.01
+MARGIN = 0.15
+
+#: A stationary point whose objective is above the predicted optimum by more than this fraction is no global optimum.
+EXCESS = 1e-6
+
+FORMAT = "ufm.deq.sweep"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One training of a sweep.
+
+    Attributes:
+        branch: ``"explicit"``, ``"identity"`` or ``"zero"``.
+        minority_count, ratio, seed: n_B, n_A/n_B, and the seed of the subsample and of the initial weights.
+        threshold: predicted n_B*; the minority is collapsed iff ``n_B <= n_B*``.
+        status: ``"agrees"``; ``"near-threshold"``: closer than 15% to n_B*, not judged; ``"trapped"``: converged to a
+            stationary point that is not the global optimum, its objective lies above the predicted one;
+            ``"disagrees"``; ``"nonlinear"``: a DEQ with gamma > 0, which the theory does not model: all that is
+            predicted is of the linear one, and the errors are the measured departure from it, not judged;
+            ``"failed"``: the training raised ``error``, and the measured fields are None.
+        predicted_scale, scale, scale_error: s_B, and the relative error, None where the prediction is 0.
+        predicted_phase, phase: ``"none"``, ``"partial"`` or ``"total"``.
+        predicted_objective, objective, objective_error: of L, and ``objective/predicted - 1``.
+        predicted_minority_cosine, minority_cosine: mean pairwise cosine of the minority's classifiers.
+        predicted_etf_error, etf_error: NC2 of the class means.
+        predicted_self_duality_error, self_duality_error: NC3.
+        nc1, trace_quotient: NC1, predicted to be 0. In a collapsed state ``nc1`` divides round-off by round-off along
+            the directions that have collapsed; ``trace_quotient`` does not.
+        predicted_rank, rank: of the class logits, the measured one to 1e-3 of the largest singular value. None in
+            sweeps kept before it was recorded.
+        spectral_norm, residual, steps: of a DEQ: ``|A|_2``, largest relative residual and steps of the fixed point.
+        local_threshold: see :class:`ufm.deq.TrainingResult`; below it a trapped *collapsed* state is stable along the
+            unused directions. Larger n_B are trapped in another way: in low-rank codes, where a minority class shares
+            the amplified direction of another class (``rank`` below ``predicted_rank``, phase ``"none"``).
+        gradient, iterations, converged, seconds: of the optimisation.
+        error: what went wrong, or None.
+    """
+
+    branch: str
+    minority_count: int
+    ratio: float
+    seed: int
+    threshold: float
+    status: str
+    predicted_scale: float
+    predicted_phase: str
+    predicted_objective: float
+    predicted_minority_cosine: float | None
+    predicted_etf_error: float
+    predicted_self_duality_error: float
+    predicted_rank: int | None = None
+    scale: float | None = None
+    scale_error: float | None = None
+    phase: str | None = None
+    objective: float | None = None
+    objective_error: float | None = None
+    minority_cosine: float | None = None
+    etf_error: float | None = None
+    self_duality_error: float | None = None
+    nc1: float | None = None
+    trace_quotient: float | None = None
+    rank: int | None = None
+    spectral_norm: float | None = None
+    residual: float | None = None
+    steps: int | None = None
+    local_threshold: float | None = None
+    gradient: float | None = None
+    iterations: int | None = None
+    converged: bool | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+    @property
+    def architecture(self) -> str:
+        """``"explicit"`` or ``"deq"``."""
+        return BRANCHES[self.branch][0]
+
+    @property
+    def start(self) -> str | None:
+        """Where A started; None for an explicit network."""
+        return self.branch if self.architecture == "deq" else None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the theory is for it and it is at least 15% away from the threshold."""
+        return self.status != "nonlinear" and abs(self.minority_count / self.threshold - 1) >= MARGIN
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """What a sweep trains.
+
+    Attributes:
+        explicit, identity, zero: n_B of the points of the three branches.
+        seeds: every point is trained once with each.
+        training: everything else; its architecture, start, n_B and seed are replaced point by point.
+
+    Raises:
+        TypeError, ValueError: a field is not what it should be; the message names it.
+    """
+
+    explicit: tuple[int, ...] = ()
+    identity: tuple[int, ...] = ()
+    zero: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.training, TrainingConfig):
+            raise TypeError(f"training must be a ufm.deq.TrainingConfig, got {self.training!r}")
+        for name in (*BRANCHES, "seeds"):
+            minimum = 0 if name == "seeds" else 1
+            values = getattr(self, name)
+            if isinstance(values, str | bytes) or not isinstance(values, tuple | list):
+                raise TypeError(f"{name} must be a sequence of integers, got {values!r}")
+            numbers = tuple(integer(f"{name}[{i}]", v, minimum=minimum) for i, v in enumerate(values))
+            if len(set(numbers)) < len(numbers):
+                raise ValueError(f"{name} must not repeat a number, got {list(numbers)}")
+            object.__setattr__(self, name, numbers)
+        if not self.seeds:
+            raise ValueError("seeds must hold at least one seed")
+        if not self.trainings():
+            raise ValueError("a sweep must have at least one point: explicit, identity and zero are empty")
+
+    @classmethod
+    def quick(cls, **training: Any) -> SweepConfig:
+        """Ten trainings, about a minute on two cores; keyword arguments go to :class:`TrainingConfig`."""
+        return cls((8, 14, 26, 40), (2, 6, 10, 16), (6, 10), training=TrainingConfig(**training))
+
+    @classmethod
+    def full(cls, **training: Any) -> SweepConfig:
+        """The whole sweep, three branches across both thresholds with three seeds: about twenty minutes."""
+        return cls(
+            explicit=(6, 8, 10, 12, 14, 16, 18, 19, 20, 21, 22, 24, 26, 30, 35, 40),
+            identity=(1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 26, 32, 40),
+            zero=(2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 32, 40),
+            seeds=(0, 1, 2),
+            training=TrainingConfig(**training),
+        )
+
+    def trainings(self) -> list[tuple[str, TrainingConfig]]:
+        """Branch and training of every point, in the order in which they run."""
+        return [
+            (
+                branch,
+                dataclasses.replace(
+                    self.training, architecture=architecture, start=start, minority_count=count, seed=seed
+                ),
+            )
+            for seed in self.seeds
+            for branch, (architecture, start) in BRANCHES.items()
+            for count in getattr(self, branch)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON types."""
+        lists = {name: list(getattr(self, name)) for name in (*BRANCHES, "seeds")}
+        return {**lists, "training": self.training.to_dict()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> SweepConfig:
+        """The config that :meth:`to_dict` wrote."""
+        lists = {name: fields[name] for name in (*BRANCHES, "seeds")}
+        return cls(**lists, training=TrainingConfig.from_dict(fields["training"]))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Finished points of a sweep.
+
+    Attributes:
+        config: what was to be trained.
+        points: what has been, in order.
+    """
+
+    config: SweepConfig
+    points: tuple[SweepPoint, ...] = ()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether points are missing: the sweep was interrupted, or is still running."""
+        return len(self.points) < len(self.config.trainings())
+
+    @property
+    def deviations(self) -> tuple[SweepPoint, ...]:
+        """Points at least 15% from the threshold where the network is not at the predicted optimum, for any reason.
+
+        The trapped points of the branch that starts at A = 0 are not among them, nor those of nonlinear DEQs: they are
+        no prediction's failure.
+        """
+        allowed = {"explicit": ("agrees",), "identity": ("agrees",), "zero": ("agrees", "trapped")}
+        return tuple(p for p in self.points if p.is_judged and p.status not in allowed[p.branch])
+
+    @property
+    def largest_error(self) -> float | None:
+        """Largest relative error of s_B among the agreeing points at least 15% from the threshold; None without any."""
+        errors = [abs(p.scale_error) for p in self.points if p.status == "agrees" and p.scale_error is not None]
+        return max(errors, default=None)
+
+    def branch(self, name: str) -> tuple[SweepPoint, ...]:
+        """Points of a branch, by n_B."""
+        return tuple(sorted((p for p in self.points if p.branch == name), key=lambda p: (p.minority_count, p.seed)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Config, points and what follows from them, as JSON types."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "config": self.config.to_dict(),
+            "partial": self.is_partial,
+            "largest_error": self.largest_error,
+            "points": [dataclasses.asdict(p) for p in self.points],
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Sweep:
+        """The sweep that :meth:`to_dict` wrote; ValueError for anything else.
+
+        Points of nonlinear DEQs that were kept when these were still judged get the status ``"nonlinear"``.
+        """
+        try:
+            if fields["format"] != FORMAT or fields["version"] != VERSION:
+                raise ValueError(f"format {fields['format']!r}, version {fields['version']!r}")
+            config = SweepConfig.from_dict(fields["config"])
+            return cls(config, tuple(_unjudged(config, SweepPoint(**point)) for point in fields["points"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a sweep of format {FORMAT!r}, version {VERSION}: {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write a header and one JSON line a point; the file is replaced atomically."""
+        header = {"format": FORMAT, "version": VERSION, "config": self.config.to_dict()}
+        lines = [json.dumps(entry, allow_nan=False) for entry in (header, *map(dataclasses.asdict, self.points))]
+        write_atomically(path, "\n".join(lines) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Sweep:
+        """Read what :meth:`save` wrote; ValueError naming the file for anything else."""
+        try:
+            header, *points = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+            return cls.from_dict({**header, "points": points})
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"path must hold a sweep, got {str(path)!r}: {error}") from error
+
+    def order_parameter(self, curve_points: int = 160) -> dict[str, Any]:
+        """Data of a figure of s_B against n_B: theory as lines, trainings as points, thresholds as vertical lines.
+
+        Args:
+            curve_points: number of points of a line.
+
+        Returns:
+            ``{"x_label", "y_label", "series": [{"label", "line": {"x", "y"} or None, "points": {"x", "y"} or None}],
+            "thresholds": [{"label", "x"}]}``, the ``"order-parameter"`` layout of :mod:`ufm.report.figures`.
+        """
+        counts = [c for name in BRANCHES for c in getattr(self.config, name)]
+        largest = min(1.05 * max(counts), self.config.training.majority_count)
+        explicit, deq = (
+            dataclasses.replace(self.config.training, architecture=name, minority_count=1)
+            for name in ("explicit", "deq")
+        )
+        rho = f"ρ = {deq.rho:g}"
+        if not deq.is_modelled:  # the line beside its points is of another network
+            rho += f", {deq.activation}, γ = {deq.gamma:g}, beside linear theory"
+        trained = f"DEQ ({rho})"
+        labels = {
+            "explicit": "explicit network",
+            "identity": f"{trained}, A starts at ρI",
+            "zero": f"{trained}, A starts at 0",
+        }
+        series = []
+        for name, training in (("explicit", explicit), ("identity", deq), ("zero", None)):
+            points = [p for p in self.branch(name) if p.scale is not None]
+            if not points:
+                continue
+            line = None
+            if training is not None:
+                threshold = minority_threshold(model_of(training), training)
+                grid = [largest * (i + 1) / curve_points for i in range(curve_points)]
+                # The kink of the curve belongs to it.
+                grid = sorted({*grid, *([threshold] if threshold < largest else [])})
+                line = {"x": grid, "y": [predict(training, x).scale for x in grid]}
+            measured = {"x": [p.minority_count for p in points], "y": [p.scale for p in points]}
+            series.append({"label": labels[name], "line": line, "points": measured})
+        thresholds = [
+            {"label": f"threshold, {label}", "x": minority_threshold(model_of(training), training)}
+            for label, training, branches in (
+                ("DEQ" if deq.is_modelled else "linear DEQ", deq, ("identity", "zero")),
+                ("explicit", explicit, ("explicit",)),
+            )
+            if any(p.scale is not None for name in branches for p in self.branch(name))
+        ]
+        return {
+            "x_label": "minority samples per class, n_B",
+            "y_label": "order parameter s_B",
+            "series": series,
+            "thresholds": thresholds,
+        }
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a sweep; ``sweep`` holds the finished points."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__(f"sweep interrupted after {len(sweep.points)} of {len(sweep.config.trainings())} points")
+        self.sweep = sweep
+
+
+def run_sweep(
+    config: SweepConfig,
+    *,
+    path: str | Path | None = None,
+    root: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    on_point: Callable[[SweepPoint], None] | None = None,
+) -> Sweep:
+    """Train all points of a sweep, one after the other.
+
+    Args:
+        config: what to train.
+        path: file of JSON lines to keep the points in. If it holds a part of the same sweep, that part is not trained
+            again.
+        root: folder of the data set's files, see :func:`ufm.deq.load_dataset`.
+        progress: called as ``progress(description, finished points, all points)``, the finished points with the
+            fraction of the running one that its iterations suggest.
+        on_point: called with every point, those read from ``path`` included.
+
+    Returns:
+        The complete sweep. A training that raises gives a point of status ``"failed"``, and the others go on.
+
+    Raises:
+        SweepInterrupted: Ctrl-C; it is a KeyboardInterrupt that carries the finished points, which are in ``path`` too.
+        DatasetNotFoundError, DatasetFormatError: the data set's files are not there or damaged; nothing is trained.
+        ValueError: ``path`` holds something else, or the sweep of another config.
+    """
+    if not isinstance(config, SweepConfig):
+        raise TypeError(f"config must be a ufm.deq.SweepConfig, got {config!r}")
+    trainings = config.trainings()
+    total = len(trainings)
+    points: list[SweepPoint] = []
+    kept = path is not None and Path(path).exists()
+    if path is not None and kept:
+        points.extend(_resumed(config, Path(path)).points)
+    if len(points) < total:
+        # Without its files every point would fail, and stay failed in ``path``.
+        available_counts(config.training.dataset, root, split=DATASET_SPLITS[config.training.dataset])
+    if path is not None and not kept:
+        # A path that cannot be written shows now, not after the first training.
+        Sweep(config).save(path)
+    try:
+        for point in points:
+            if on_point is not None:
+                on_point(point)
+        for i in range(len(points), total):
+            branch, training = trainings[i]
+            description = f"{branch}, n_B = {training.minority_count} ({i + 1} of {total})"
+
+            def advance(
+                _: str, iterations: float, __: float | None, i: int = i, description: str = description
+            ) -> None:
+                if progress is not None:
+                    progress(description, i + 1 - math.exp(-iterations / 60), total)
+
+            if progress is not None:
+                progress(description, i, total)
+            point = _train_point(branch, training, root, advance)
+            # A point that is in the file is one that the caller was told of.
+            with interrupts_held():
+                points.append(point)
+                if path is not None:
+                    Sweep(config, tuple(points)).save(path)
+                if on_point is not None:
+                    on_point(point)
+    except KeyboardInterrupt:
+        raise SweepInterrupted(Sweep(config, tuple(points))) from None
+    if progress is not None:
+        progress("done", total, total)
+    return Sweep(config, tuple(points))
+
+
+def judge(
+    *,
+    minority_count: float,
+    threshold: float,
+    predicted_scale: float,
+    predicted_phase: str,
+    predicted_objective: float,
+    scale: float,
+    phase: str,
+    objective: float,
+    converged: bool,
+    is_modelled: bool = True,
+) -> str:
+    """Status of a trained point, see :class:`SweepPoint`.
+
+    It agrees when the phase is the predicted one and, in the phase without collapse, s_B is within 1%. Where the theory
+    does not model the network (``is_modelled`` False) there is nothing to agree with.
+    """
+    positive("threshold", threshold)
+    if not is_modelled:
+        return "nonlinear"
+    if phase == predicted_phase and (phase != "none" or abs(scale - predicted_scale) <= TOLERANCE * predicted_scale):
+        agrees = True
+    else:
+        agrees = False
+    if not agrees and converged and objective > predicted_objective * (1 + EXCESS):
+        return "trapped"
+    if abs(minority_count / threshold - 1) < MARGIN:
+        return "near-threshold"
+    return "agrees" if agrees else "disagrees"
+
+
+def _train_point(
+    branch: str, training: TrainingConfig, root: str | os.PathLike[str] | None, progress: Progress
+) -> SweepPoint:
+    prediction = predict(training)
+    geometry = prediction.solution.geometry
+    predicted: dict[str, Any] = {
+        "branch": branch,
+        "minority_count": training.minority_count,
+        "ratio": training.majority_count / training.minority_count,
+        "seed": training.seed,
+        "threshold": prediction.threshold,
+        "predicted_scale": prediction.scale,
+        "predicted_phase": prediction.phase,
+        "predicted_objective": prediction.objective,
+        "predicted_minority_cosine": geometry.minority_cosine,
+        "predicted_etf_error": geometry.etf_error,
+        "predicted_self_duality_error": geometry.self_duality_error,
+        "predicted_rank": geometry.rank,
+    }
+    try:
+        result = train(training, root=root, progress=progress)
+    except Exception as error:
+        return SweepPoint(**predicted, status="failed", error=f"{type(error).__name__}: {error}")
+    return SweepPoint(**predicted, **_measurements(result))
+
+
+def _measurements(result: TrainingResult) -> dict[str, Any]:
+    predicted, measures, fit = result.prediction, result.measures, result.fit
+    if measures.phase is None:
+        raise ValueError("measures must include the classifier")
+    status = judge(
+        minority_count=result.config.minority_count,
+        threshold=predicted.threshold,
+        predicted_scale=predicted.scale,
+        predicted_phase=predicted.phase,
+        predicted_objective=predicted.objective,
+        scale=result.scale,
+        phase=measures.phase,
+        objective=fit.objective,
+        converged=fit.converged,
+        is_modelled=result.config.is_modelled,
+    )
+    return {
+        "status": status,
+        "scale": result.scale,
+        "scale_error": result.scale / predicted.scale - 1 if predicted.phase == "none" else None,
+        "phase": measures.phase,
+        "objective": fit.objective,
+        "objective_error": fit.objective / predicted.objective - 1,
+        "minority_cosine": measures.minority_cosine,
+        "etf_error": measures.etf_error,
+        "self_duality_error": measures.self_duality_error,
+        "nc1": measures.nc1,
+        "trace_quotient": measures.trace_quotient,
+        "rank": result.rank,
+        "spectral_norm": result.spectral_norm,
+        "residual": result.residual,
+        "steps": result.steps,
+        "local_threshold": result.local_threshold,
+        "gradient": fit.gradient,
+        "iterations": fit.iterations,
+        "converged": fit.converged,
+        "seconds": fit.seconds,
+    }
+
+
+def _unjudged(config: SweepConfig, point: SweepPoint) -> SweepPoint:
+    training = dataclasses.replace(config.training, architecture=point.architecture)
+    if training.is_modelled or point.status == "failed":
+        return point
+    return dataclasses.replace(point, status="nonlinear")
+
+
+def _resumed(config: SweepConfig, path: Path) -> Sweep:
+    sweep = Sweep.load(path)
+    if sweep.config.to_dict() != config.to_dict():
+        raise ValueError(
+            f"path must be new or hold a part of this sweep, but {str(path)!r} holds one of another config"
+        )
+    expected = [(b, t.minority_count, t.seed) for b, t in config.trainings()[: len(sweep.points)]]
+    if [(p.branch, p.minority_count, p.seed) for p in sweep.points] != expected:
+        raise ValueError(f"path must hold the points of this sweep in order, but {str(path)!r} does not")
+    return sweep

@@ -1,0 +1,449 @@
+r"""The two-group problem on arrays of points: one scalar equation a point, with everything else explicit.
+
+Notation of :mod:`ufm.two_groups.scalar`. Let ``E = e^x = omega_B v / (omega_A u)``, the tangent of the angle there up
+to a factor, and ``y = sqrt(K (K_B + K_A E^2))``. In a column of group A a wrong class of its own group and one of the
+other group have probabilities in the ratio ``A = (K_B + K E^2)/(y + K_B)``, so
+
+    d_A = log A,   beta_A = 1/(1 + (A/y)(e^{s_A} - 1)),   A = (K_B + K E^2)/(y + K_B),
+    d_B = log B - x,   beta_B = 1/(1 + (B/y)(e^{s_B} - 1)),   B = (K + K_A E^2)/(y + K_A E).
+
+*Budgets* (omega = 1). Given x, the gauge is affine in u, ``(K_A-1)(u - K_A d_A) + (K_B-1)(E u - K_B d_B) + u y/K``, and
+so ``gauge = radius`` gives u, then s_A, s_B, the multipliers, and the ratio R = beta_B/beta_A these logits are optimal
+for. Where this gives s_B < 0 the minority is collapsed: the term with s_B drops out of the gauge, ``v = K_B d_B`` and
+``beta_B = (y/E)/(K_A + K_B e^{v/K_B})``. What is left is one equation, ``log R(x) = log R``: R falls from infinity (or
+from the ratio of total collapse) to 1 at x = 0, almost linearly on either side of its kink at the threshold. Every x
+gives logits on the sphere of the gauge, so an error in x enters the value squared.
+
+*Weight decay.* beta_A and beta_B are given, x gives u and v, and the equation is ``omega_A u e^x = omega_B v``.
+
+Both are safeguarded Newton iterations from x = 0. Arrays are one-dimensional float64 of NumPy or torch, whose namespace
+is passed as ``xp``; a point that has converged drops out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+__all__ = [
+    "NONE",
+    "PARTIAL",
+    "TOTAL",
+    "Bounds",
+    "Frame",
+    "Optima",
+    "Points",
+    "bounds",
+    "constrained",
+    "frame_at",
+    "mean_squared_bounds",
+    "mean_squared_error",
+    "penalised",
+    "total_point",
+    "total_scale",
+]
+
+NONE, PARTIAL, TOTAL = 0, 1, 2
+
+_INF = float("inf")
+_MAX_STEPS = 100
+#: A step of Newton's method after which the next error is rounding.
+_QUADRATIC = 1e-8
+
+
+@dataclass
+class Points:
+    """Two-group problems: a number or an array (n,) each.
+
+    Attributes:
+        k_a, k_b: classes in either group, as floats.
+        log_ratio: log R >= 0, R = n_A/n_B.
+        radius: radius of the ball; None for weight decay.
+        beta_b: ``strength omega_B / pi_B``; None for budgets.
+    """
+
+    k_a: Any
+    k_b: Any
+    log_ratio: Any
+    radius: Any = None
+    beta_b: Any = None
+
+    def take(self, index: Any) -> Points:
+        """The points at ``index`` (positions or a mask)."""
+        return Points(*(_take(getattr(self, f.name), index) for f in fields(self)))
+
+
+@dataclass
+class Optima:
+    """Optima in reduced coordinates, and the phase: 0 none, 1 partial, 2 total.
+
+    s of a group of one class, which no logit depends on, is what makes the formulas above hold; d is then u - s.
+    """
+
+    s_a: Any
+    s_b: Any
+    d_a: Any
+    d_b: Any
+    phase: Any
+
+    def put(self, index: Any, part: Optima) -> None:
+        """Write ``part`` to the positions ``index``."""
+        for f in fields(self):
+            getattr(self, f.name)[index] = getattr(part, f.name)
+
+
+def _take(value: Any, index: Any) -> Any:
+    return value[index] if getattr(value, "ndim", 0) else value
+
+
+@dataclass
+class Frame:
+    """What x alone determines; ``_x`` marks a derivative in x, ``_l`` the derivative of a logarithm."""
+
+    e: Any
+    y: Any
+    y_l: Any
+    a: Any
+    b: Any
+    d_a: Any
+    d_b: Any
+    d_a_x: Any
+    b_l: Any
+
+
+def frame_at(xp: Any, x: Any, k_a: Any, k_b: Any) -> Frame:
+    """The frame of x."""
+    k = k_a + k_b
+    e = xp.exp(x)
+    e2 = e * e
+    a2 = k_a * e2
+    y2 = k * (k_b + a2)
+    y = xp.sqrt(y2)
+    y_x = (k * a2) / y
+    top_a, bottom_a = k_b + k * e2, y + k_b
+    top_b, bottom_b = k + a2, y + k_a * e
+    a, b = top_a / bottom_a, top_b / bottom_b
+    return Frame(
+        e,
+        y,
+        y_x / y,
+        a,
+        b,
+        xp.log(a),
+        xp.log(b) - x,
+        2 * k * e2 / top_a - y_x / bottom_a,
+        2 * a2 / top_b - (y_x + k_a * e) / bottom_b,
+    )
+
+
+def constrained(xp: Any, points: Points) -> Optima:
+    """Minimisers of the cross-entropy over gauge <= radius."""
+    total = _totally_collapsed(xp, points)
+    s = points.radius / xp.where(points.k_a < 2, 1.0, points.k_a - 1)
+    zero = 0.0 * points.radius
+    out = Optima(s, zero, -s / points.k_a, zero + 0.0, xp.where(points.k_b < 2, NONE, TOTAL) + zero)
+    index = xp.where(~total)[0]
+    points = points.take(index)
+    x = 0.0 * points.radius
+    low, high = _lowest(xp, points) + x, x
+    crossed, last = x > 0, x + _INF
+    for _ in range(_MAX_STEPS):
+        if len(index) == 0:
+            break
+        value, slope, collapsed, to_kink, found = _ratio_at(xp, x, points)
+        excess = value - points.log_ratio
+        step = -excess / slope
+        # Beyond the kink the slope is another: from its left go there first, and a little further.
+        clamped = collapsed & (step > to_kink)
+        step = xp.where(clamped, 1.05 * to_kink + 1e-12, step)
+        done = (last <= _QUADRATIC) & (crossed == collapsed) | (high - low <= 1e-15)
+        if bool(done.any()):
+            out.put(index[done], Optima(*(_take(getattr(found, f.name), done) for f in fields(found))))
+        above = excess > 0
+        low, high = xp.where(above, x, low), xp.where(above, high, x)
+        new = x + step
+        inside = (new > low) & (new < high) | (abs(step) <= _QUADRATIC)
+        last = xp.where(inside & ~clamped, abs(step), _INF)
+        middle = xp.where(low > -_INF, 0.5 * (xp.where(low > -_INF, low, 0.0) + high), 2 * high - 1)
+        x, crossed = xp.where(inside, new, middle), collapsed
+        if bool(done.any()):
+            keep = ~done
+            index, x, low, high, last, crossed = (v[keep] for v in (index, x, low, high, last, crossed))
+            points = points.take(keep)
+    else:
+        out.put(index, _ratio_at(xp, x, points)[-1])
+    return out
+
+
+def _ratio_at(xp: Any, x: Any, points: Points) -> tuple[Any, Any, Any, Any, Optima]:
+    """``log R(x)``, its slope, whether B is collapsed, the Newton step to the kink, and the logits."""
+    k_a, k_b = points.k_a, points.k_b
+    k = k_a + k_b
+    fr = frame_at(xp, x, k_a, k_b)
+    d_b_x = fr.b_l - 1
+    c_a, c_b = k_a * (k_a - 1), k_b * (k_b - 1)
+    # u = top/bottom, from gauge = radius, without s_B and with it
+    top, top_x = points.radius + c_a * fr.d_a, c_a * fr.d_a_x
+    bottom, bottom_x = fr.y / k + (k_a - 1), fr.y * fr.y_l / k
+    full, full_x = top + c_b * fr.d_b, top_x + c_b * d_b_x
+    below, below_x = bottom + (k_b - 1) * fr.e, bottom_x + (k_b - 1) * fr.e
+    u = full / below
+    u_x = (full_x - u * below_x) / below
+    s_b, s_b_x = u * fr.e - k_b * fr.d_b, (u + u_x) * fr.e - k_b * d_b_x
+    # for a single class the two cases are the same formulas, in s_B + d_B or in s_B and d_B
+    collapsed = s_b < 0
+    flat = top / bottom
+    u, u_x = xp.where(collapsed, flat, u), xp.where(collapsed, (top_x - flat * bottom_x) / bottom, u_x)
+    s_a, s_a_x = u - k_a * fr.d_a, u_x - k_a * fr.d_a_x
+    d_b = xp.where(collapsed, u * fr.e / k_b, fr.d_b)
+    # -log beta_a = s_a + log(q + (1-q) e^{-s_a}), q = A/y; collapsed: -log beta_b = x + d + log((K_B + K_A e^{-d})/y)
+    q_a, q_b = fr.a / fr.y, xp.where(collapsed, k_b, fr.b) / fr.y
+    rest_b = xp.where(collapsed, k_a / fr.y, 1 - q_b)
+    z, z_x = xp.where(collapsed, d_b, s_b), xp.where(collapsed, (u + u_x) * fr.e / k_b, s_b_x)
+    fall_a, fall_b = xp.exp(-s_a), xp.exp(-z)
+    g_a, g_b = q_a + (1 - q_a) * fall_a, q_b + rest_b * fall_b
+    value = s_a - z + xp.log(g_a / g_b) - xp.where(collapsed, x, 0.0)
+    slope_a = q_a * ((fr.d_a_x - fr.y_l) * (1 - fall_a) + s_a_x) / g_a
+    slope_b = q_b * (xp.where(collapsed, 0.0, (fr.b_l - fr.y_l) * (1 - fall_b)) + z_x) / g_b
+    slope_b = slope_b + xp.where(collapsed, 1 - fr.y_l, 0.0)
+    logits = Optima(
+        s_a,
+        xp.where(collapsed, 0.0, s_b),
+        fr.d_a,
+        d_b,
+        xp.where(collapsed & (k_b >= 2), PARTIAL, 0.0 * x),
+    )
+    return value, slope_a - slope_b, collapsed, xp.where(k_b < 2, _INF, -s_b / s_b_x), logits
+
+
+def _lowest(xp: Any, points: Points) -> Any:
+    """x at which v = 0 on the collapsed branch, where total collapse begins; -inf where there is none.
+
+    There ``radius + K_A (K_A-1) log A = 0``, and A is a rational function of y and y^2.
+    """
+    k_a, k_b = points.k_a, points.k_b
+    k = k_a + k_b
+    alpha = xp.exp(-points.radius / xp.where(k_a < 2, 1.0, k_a * (k_a - 1)))
+    half = 0.5 * alpha * k_a
+    y = half + xp.sqrt(half * half + k_b * (k_b + alpha * k_a))
+    e2 = (y * y - k * k_b) / (k * k_a)
+    exists = (k_a >= 2) & (e2 > 0)
+    return xp.where(exists, 0.5 * xp.log(xp.where(exists, e2, 1.0)), -_INF)
+
+
+def _totally_collapsed(xp: Any, points: Points) -> Any:
+    """Whether ``s_A = radius/(K_A-1)`` without a trivial block is optimal: its gradient's has dual norm at most mu."""
+    s = points.radius / xp.where(points.k_a < 2, 1.0, points.k_a - 1)
+    level, log_r = total_point(xp, points.k_a, points.k_b, s)
+    possible = (points.k_a >= 2) & (points.log_ratio > 0)
+    return possible & _is_total(xp, points.k_a, points.k_b, log_r, level, level + points.log_ratio)
+
+
+def total_point(xp: Any, k_a: Any, k_b: Any, s: Any) -> tuple[Any, Any]:
+    """``log beta_A = log(K_A q + K_B r)`` and log r at s_A = s, d_A = -s/K_A."""
+    log_r = s / k_a - s - xp.log1p((k_a - 1) * xp.exp(-s) + k_b * xp.exp(s / k_a - s))
+    return log_r + xp.log(k_b + k_a * xp.exp(-s / k_a)), log_r
+
+
+def _is_total(xp: Any, k_a: Any, k_b: Any, log_r: Any, log_beta_a: Any, log_beta_b: Any) -> Any:
+    k = k_a + k_b
+    norm = k * k_b * xp.exp(2 * (log_r - log_beta_a)) + k_a / k * xp.exp(-2 * log_beta_b)
+    return ((k_b < 2) | (log_beta_b >= 0)) & (norm <= 1)
+
+
+def penalised(xp: Any, points: Points) -> Optima:
+    """Minimisers of the cross-entropy plus ``strength`` times the gauge."""
+    k_a, k_b = points.k_a, points.k_b
+    zero = 0.0 * points.beta_b
+    log_beta_b = xp.log(points.beta_b)
+    log_beta_a = log_beta_b - 0.5 * points.log_ratio
+    # mu at which all logits vanish: the standard representation of A, or for K_A = 1 the trivial block
+    norm = (k_b * xp.exp(-2 * log_beta_a) + k_a * xp.exp(-2 * log_beta_b)) / (k_a + k_b)
+    nothing = xp.where(k_a >= 2, log_beta_a >= 0, norm <= 1)
+    candidates = ~nothing & (k_a >= 2) & ((k_b < 2) | (log_beta_b >= 0))
+    s, total = zero, nothing
+    if bool(candidates.any()):
+        part = points.take(candidates)
+        target = log_beta_a[candidates]
+        root = total_scale(xp, part, target)
+        _, log_r = total_point(xp, part.k_a, part.k_b, root)
+        fits = _is_total(xp, part.k_a, part.k_b, log_r, target, log_beta_b[candidates])
+        s, total = zero + 0.0, nothing | candidates
+        s[candidates], total[candidates] = root, fits
+    alone = (k_b < 2) & ~(nothing & ((k_a >= 2) | (points.log_ratio == 0)))
+    phase = xp.where(alone, NONE, TOTAL) + zero
+    out = Optima(s + 0.0, zero, -s / k_a, zero + 0.0, phase)
+    index = xp.where(~total)[0]
+    points = points.take(index)
+    x = 0.0 * points.beta_b
+    low, high, last = x - _INF, x + _INF, x + _INF
+    for _ in range(_MAX_STEPS):
+        if len(index) == 0:
+            break
+        value, slope, found = _imbalance_at(xp, x, points)
+        # divided by e^{x/2}, in which the equation treats the groups alike
+        slope = xp.where(slope > 0.5 * value, slope - 0.5 * value, slope)
+        step = -value / slope
+        done = (last <= _QUADRATIC) | (high - low <= 1e-15 * (1 + abs(x)))
+        if bool(done.any()):
+            out.put(index[done], Optima(*(_take(getattr(found, f.name), done) for f in fields(found))))
+        low, high = xp.where(value > 0, low, x), xp.where(value > 0, x, high)
+        new = x + step
+        inside = (new > low) & (new < high) | (abs(step) <= _QUADRATIC)
+        last = xp.where(inside, abs(step), _INF)
+        outward = xp.where(low > -_INF, x + 1 + abs(x), x - 1 - abs(x))
+        bounded = (low > -_INF) & (high < _INF)
+        middle = xp.where(bounded, 0.5 * (xp.where(bounded, low, 0.0) + xp.where(bounded, high, 0.0)), outward)
+        x = xp.where(inside, new, middle)
+        if bool(done.any()):
+            keep = ~done
+            index, x, low, high, last = (v[keep] for v in (index, x, low, high, last))
+            points = points.take(keep)
+    else:
+        out.put(index, _imbalance_at(xp, x, points)[-1])
+    return out
+
+
+def _imbalance_at(xp: Any, x: Any, points: Points) -> tuple[Any, Any, Optima]:
+    """``(omega_A/omega_B) u e^x - v``, its slope and the logits; +-inf off the simplex, on the side where it lies."""
+    k_a, k_b = points.k_a, points.k_b
+    fr = frame_at(xp, x, k_a, k_b)
+    weight = xp.exp(0.5 * points.log_ratio)
+    beta_a, beta_b = points.beta_b / weight, points.beta_b
+    # p/q - 1 = (1 - beta) y / (beta A)
+    odds_a, odds_b = (1 - beta_a) / beta_a * fr.y / fr.a, (1 - beta_b) / beta_b * fr.y / fr.b
+    collapsed = beta_b >= 1
+    # collapsed: v = K_B log(q/r), q/r = (y/(beta_B E) - K_A)/K_B
+    pull = fr.y / (beta_b * fr.e)
+    spread = xp.where(collapsed, (pull - k_a) / k_b, 1.0)
+    on_a, on_b = odds_a > -1, xp.where(collapsed, spread > 0, odds_b > -1)
+    odds_a = xp.where(on_a, odds_a, 0.0)
+    odds_b = xp.where(on_b & ~collapsed, odds_b, 0.0)
+    spread = xp.where(spread > 0, spread, 1.0)
+    s_a, s_b = xp.log1p(odds_a), xp.log1p(odds_b)
+    d_b = xp.where(collapsed, xp.log(spread), fr.d_b)
+    u, v = s_a + k_a * fr.d_a, s_b + k_b * d_b
+    u_x = odds_a / (1 + odds_a) * (fr.y_l - fr.d_a_x) + k_a * fr.d_a_x
+    flat_x, full_x = pull / spread * (fr.y_l - 1), odds_b / (1 + odds_b) * (fr.y_l - fr.b_l) + k_b * (fr.b_l - 1)
+    v_x = xp.where(collapsed, flat_x, full_x)
+    value = weight * u * fr.e - v
+    value = xp.where(on_a & on_b, value, xp.where(on_a, _INF, -_INF))
+    logits = Optima(s_a, s_b, fr.d_a, d_b, xp.where(collapsed & (k_b >= 2), PARTIAL, 0.0 * x))
+    return value, weight * (u + u_x) * fr.e - v_x, logits
+
+
+def total_scale(xp: Any, points: Points, log_beta_a: Any) -> Any:
+    """s_A of the best logits without trivial block, for beta_A < 1: its level is convex and falls in s."""
+    k_a, k_b = points.k_a, points.k_b
+    s = -log_beta_a
+    for _ in range(_MAX_STEPS):
+        level, log_r = total_point(xp, k_a, k_b, s)
+        r = xp.exp(log_r)
+        q = r * xp.exp(-s / k_a)
+        slope = (k_a - 1) * q + k_b * r - 1 - k_b * r / k_a + k_b * r / (k_a * (k_a * q + k_b * r))
+        step = (log_beta_a - level) / slope
+        s = xp.where(s + step > 0, s + step, 0.5 * s)
+        if bool((abs(step) <= _QUADRATIC * s).all()):
+            break
+    return s
+
+
+def mean_squared_error(xp: Any, points: Points) -> Optima:
+    """Minimisers under MSE: diagonal, ``z_k = 1 - e_k`` with the residuals e, so ``s = z`` and d = 0."""
+    e_a, e_b = _residuals(xp, points)
+    gone = ((e_b >= 1) & (points.k_b >= 2)) | ((e_a >= 1) & ((points.k_a >= 2) | (points.log_ratio == 0)))
+    zero = 0.0 * e_a
+    return Optima(1 - e_a, 1 - e_b, zero, zero, xp.where(gone, TOTAL, zero))
+
+
+def _residuals(xp: Any, points: Points) -> tuple[Any, Any]:
+    """``e_k = min(1, mu omega_k/pi_k)``; with budgets ``K_A (1-e_A) + K_B (1-e_B) = radius`` while radius < K."""
+    k_a, k_b = points.k_a, points.k_b
+    if points.radius is None:
+        e_a, e_b = points.beta_b * xp.exp(-0.5 * points.log_ratio), points.beta_b
+    else:
+        ratio = xp.exp(points.log_ratio)
+        # e_B = R e_A, and of the two with and without B the larger one holds
+        both, alone = (k_a + k_b - points.radius) / (k_a + k_b * ratio), 1 - points.radius / k_a
+        e_a = xp.where(both > alone, both, alone)
+        e_a = xp.where(e_a > 0, e_a, 0.0)
+        e_b = e_a * ratio
+    return xp.where(e_a < 1, e_a, 1.0), xp.where(e_b < 1, e_b, 1.0)
+
+
+@dataclass
+class Bounds:
+    """Value, its lower bound by weak duality, and the dual norm of the gradient, for weight decay over the strength."""
+
+    value: Any
+    lower: Any
+    norm: Any
+
+
+def bounds(xp: Any, points: Points, logits: Optima) -> Bounds:
+    """Evaluate logits from scratch: their probabilities come from s and d, not from the equations solved.
+
+    Budgets: ``lower = f(Z) - <G, Z> - radius |G|``. Weight decay: the entropy of the probabilities, which is the dual
+    value at ``G = grad f(Z)``, times ``min(1, strength/|G|)`` (by concavity a bound of the value at the shrunken G).
+    """
+    k_a, k_b = points.k_a, points.k_b
+    k = k_a + k_b
+    pi_a, pi_b = _probabilities(xp, points)
+    u, v = logits.s_a + k_a * logits.d_a, logits.s_b + k_b * logits.d_b
+    total, spread = 0.0, 0.0
+    dual, cross = [], []
+    weight = 1.0 if points.radius is not None else xp.exp(-0.5 * points.log_ratio)
+    for pi, own, other, s, d, single in (
+        (pi_a, k_a, k_b, logits.s_a, logits.d_a, k_a < 2),
+        (pi_b, k_b, k_a, logits.s_b, logits.d_b, k_b < 2),
+    ):
+        q = xp.where(single, 0.0, xp.exp(xp.where(single, 0.0, -s)))
+        r = xp.exp(-s - d)
+        miss = (own - 1) * q + other * r
+        loss = xp.log1p(miss)
+        q, r = q / (1 + miss), r / (1 + miss)
+        total = total + own * pi * loss
+        spread = spread + own * pi * ((own - 1) * q * s + other * r * (s + d))
+        # times pi (budgets), over beta (weight decay)
+        price = pi if points.radius is not None else 1 / (points.beta_b * weight)
+        dual.append(xp.where(single, 0.0, price * (own * q + other * r)))
+        cross.append(price * xp.sqrt(k * other) * r)
+        weight = 1.0
+    trivial = xp.hypot(*cross)
+    norm = xp.where(dual[0] > dual[1], dual[0], dual[1])
+    norm = xp.where(trivial > norm, trivial, norm)
+    if points.radius is not None:
+        gap = points.radius * norm - spread
+        return Bounds(total, total - xp.where(gap > 0, gap, 0.0), norm)
+    root = xp.exp(0.5 * points.log_ratio)
+    size = xp.sqrt((k_b * (root * u) ** 2 + k_a * v * v) / k)
+    gauge = root * (k_a - 1) * logits.s_a + (k_b - 1) * logits.s_b + size
+    value = total + points.beta_b * pi_b * gauge
+    lower = (total + spread) * xp.where(norm > 1, 1 / norm, 1.0)
+    return Bounds(value, xp.where(lower < value, lower, value), norm)
+
+
+def mean_squared_bounds(xp: Any, points: Points, logits: Optima) -> Bounds:
+    """:func:`bounds` under MSE: the dual value at ``c G`` is ``sum_k pi_k (c e_k - (c e_k)^2/2)`` with e = 1 - z."""
+    k_a, k_b = points.k_a, points.k_b
+    pi_a, pi_b = _probabilities(xp, points)
+    e_a, e_b = _residuals(xp, points)
+    square = 0.5 * (k_a * pi_a * e_a * e_a + k_b * pi_b * e_b * e_b)
+    if points.radius is not None:
+        norm = xp.where(pi_a * e_a > pi_b * e_b, pi_a * e_a, pi_b * e_b)
+        # radius |G| - <-G, Z>, in parts that cancel one by one
+        slack = points.radius - k_a * logits.s_a - k_b * logits.s_b
+        gap = k_a * logits.s_a * (norm - pi_a * e_a) + k_b * logits.s_b * (norm - pi_b * e_b)
+        return Bounds(square, square - gap - xp.where(slack > 0, slack, 0.0) * norm, norm)
+    root = xp.exp(0.5 * points.log_ratio)
+    norm = xp.where(e_a * root > e_b, e_a * root, e_b) / points.beta_b
+    value = square + points.beta_b * pi_b * (root * k_a * logits.s_a + k_b * logits.s_b)
+    scale = xp.where(norm > 1, 1 / norm, 1.0)
+    lower = scale * (k_a * pi_a * e_a + k_b * pi_b * e_b - scale * square)
+    return Bounds(value, xp.where(lower < value, lower, value), norm)
+
+
+def _probabilities(xp: Any, points: Points) -> tuple[Any, Any]:
+    """pi_A and pi_B, of one class each."""
+    inverse = xp.exp(-points.log_ratio)
+    return 1 / (points.k_a + points.k_b * inverse), inverse / (points.k_a + points.k_b * inverse)
