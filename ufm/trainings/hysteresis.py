@@ -2,12 +2,13 @@
 
 The optimum of a linear DEQ leaves collapse at ``n_B = (1-rho)^2 N^2 lambda_W lambda_H``. A collapsed network whose A
 is a I on the directions that nothing uses yet is stable *along them* up to ``n_B = (1-a)^2 N^2 lambda_W lambda_H``
-instead (see :func:`ufm.trainings.prediction.minority_gain`), and along collapsed directions the gradient of a vanishes:
-which branch a network is on is remembered in A. From A = rho I it should follow the optimum both ways. From A = 0 it
-should follow codes of the rank that the majority needs (:func:`low_rank_branch`): with A = rho on the directions in use
-and 0 beside them their local minima are the network's, by the theorem in :mod:`ufm.landscape`. Rising, it leaves collapse by
-mixing with directions in use, at :func:`ufm.two_groups.transitions.trapped_threshold`, before the unused ones are
-unstable. Where that is a jump, possibly to a higher rank, the way down is another one: it collapses at a smaller n_B.
+instead (see :func:`ufm.trainings.prediction.minority_gain`), and along collapsed directions the gradient of a
+vanishes: which branch a network is on is remembered in A. From A = rho I it should follow the optimum both ways. From
+A = 0 it should follow codes of the rank that the majority needs (:func:`low_rank_branch`): with A = rho on the
+directions in use and 0 beside them their local minima are the network's, by the theorem in :mod:`ufm.landscape`.
+Rising, it leaves collapse by mixing with directions in use, at :func:`ufm.two_groups.transitions.trapped_threshold`,
+before the unused ones are unstable. Where that is a jump, possibly to a higher rank, the way down is another one: it
+collapses at a smaller n_B.
 """
 
 from __future__ import annotations
