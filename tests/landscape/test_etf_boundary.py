@@ -111,6 +111,13 @@ def test_known_boundary_and_order() -> None:
     assert len(boundary.singular_values) == 3
 
 
+@pytest.mark.parametrize("num_classes", [3, 4, 5, 6, 9])
+def test_a_small_radius_has_a_boundary(num_classes: int) -> None:
+    """What beats the ETF beyond the local bound does so by less than rounding at small radii, and still beats it."""
+    boundary = ufm.etf_boundary(num_classes, 0.02 * num_classes, 0.99, certify=False)
+    assert 0 < boundary.estimate <= boundary.local < math.inf
+
+
 @pytest.mark.slow
 @settings(max_examples=3, deadline=None)
 @given(num_classes=st.integers(3, 6), scale=st.floats(0.4, 1.2))

@@ -72,11 +72,12 @@ class EtfBoundary:
 
     Attributes:
         num_classes, tau, rho: the problem.
-        estimate: E_A*, the least E_A at which a searched code beats the ETF; inf if none does below (K-1) rho^2.
+        estimate: E_A*, the least E_A at which a searched code beats the ETF by a relative 1e-9 of its risk, never above
+            ``local``; inf if none does below (K-1) rho^2 and ``local`` is inf.
         lower: an E_A at which the ETF is certified to be globally optimal, 0 where no proof was found.
         upper: an E_A at which a code certified to be feasible beats every ETF, inf where there is none.
         local: the E_A up to which the ETF is a local minimum, inf if for every E_A < (K-1) rho^2.
-        structure: name of the code that takes over (:func:`ufm.geometry.name_structure`), "" if there is none.
+        structure: name of the code that takes over (:func:`ufm.geometry.name_structure`), "" if none was found.
         singular_values: of that code's logits, descending (K-1,).
         optimality: what certifies ``lower``, None if nothing does.
         counterexample: what certifies ``upper``, None if nothing does.
@@ -151,7 +152,8 @@ def etf_boundary(num_classes: int, tau: float, rho: float = 0.99, *, certify: bo
             found = _better(k, tau, middle, rho, code)
             low, high, code = (middle, high, code) if found is None else (low, middle, found)
         best = code
-    estimate = math.inf if best is None else min(high, local)
+    # beyond the local bound the ETF is not even a local minimum, though what is better there may be so by less than MARGIN
+    estimate = min(high, local)
     optimality = _optimality(k, tau, min(estimate, idle, 1.0)) if certify else None
     counterexample, upper = (
         _counterexample(k, tau, rho, estimate, best) if certify and best is not None else (None, 0.0)
