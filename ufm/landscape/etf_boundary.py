@@ -152,7 +152,7 @@ def etf_boundary(num_classes: int, tau: float, rho: float = 0.99, *, certify: bo
             found = _better(k, tau, middle, rho, code)
             low, high, code = (middle, high, code) if found is None else (low, middle, found)
         best = code
-    # beyond the local bound the ETF is not even a local minimum, though what is better there may be so by less than MARGIN
+    # beyond the local bound the ETF is no local minimum, though what is better there may be so by less than MARGIN
     estimate = min(high, local)
     optimality = _optimality(k, tau, min(estimate, idle, 1.0)) if certify else None
     counterexample, upper = (
