@@ -6,19 +6,24 @@ Each module states its theorem, gives the reference and the idea of the proof, a
     prove()   builds the :class:`Proof`; keyword arguments replace pieces of the statement,
     MUTANTS   false variants of the statement, as keyword arguments of ``prove``: none of them may come out proved.
 
+A theorem stands only with those that it uses: :func:`outcome` follows them to the end, :func:`prove` looks at one file.
+
 Nothing here imports the package ``ufm``. Modules load on first use.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from proofs_check.theorems._kernel import Proof
 
-__all__ = ["all_theorems", "mutants", "prove"]
+__all__ = ["Outcome", "all_theorems", "dependencies", "mutants", "outcome", "prove"]
 
 _MODULES: dict[str, str] = {
     "etf-gram": "etf_gram",
@@ -74,6 +79,80 @@ def mutants(id: str) -> dict[str, dict[str, Any]]:
         ValueError: no theorem has that name.
     """
     return dict(_module(id).MUTANTS)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a theorem together with everything it uses.
+
+    Attributes:
+        id: the theorem.
+        status: ``"proved"`` only if the theorem's own steps are and those of every theorem that it uses, directly or
+            not; ``"refuted"`` if one of its own steps is False; else ``"inconclusive"``.
+        uses: the theorems used, directly or not, in the order of :func:`all_theorems`.
+        lemmas: classical lemmas assumed by the theorem or by any that it uses.
+        num_exact: its own steps in which there was something to decide.
+        num_trivial: its own steps that say 0 = 0 as written; they count for nothing.
+        failing: its own steps that are not True and the used theorems that are not proved, in words.
+    """
+
+    id: str
+    status: str
+    uses: tuple[str, ...]
+    lemmas: tuple[str, ...]
+    num_exact: int
+    num_trivial: int
+    failing: tuple[str, ...]
+
+
+def dependencies(id: str) -> tuple[str, ...]:
+    """Theorems that theorem ``id`` uses, directly or not, in the order of :func:`all_theorems`.
+
+    Raises:
+        ValueError: no theorem has that name, or a theorem uses itself in the end.
+
+    >>> dependencies("balanced-spectral-deq-etf")[:2]
+    ('etf-gram', 'ce-convex')
+    """
+    found: set[str] = set()
+    _collect(_proved(_module(id).prove).uses, (id,), found)
+    return tuple(x for x in _MODULES if x in found)
+
+
+def _collect(uses: tuple[str, ...], path: tuple[str, ...], found: set[str]) -> None:
+    for used in uses:
+        if used in path:
+            raise ValueError(f"theorems must not use themselves: {' -> '.join((*path, used))}")
+        if used not in found:
+            _collect(_proved(_module(used).prove).uses, (*path, used), found)
+            found.add(used)
+
+
+def outcome(id: str, **overrides: Any) -> Outcome:
+    """Prove theorem ``id`` and everything that it uses; ``overrides`` replace pieces of its own statement.
+
+    Raises:
+        ValueError: no theorem has that name, or a theorem uses itself in the end.
+
+    >>> outcome("etf-gram").status
+    'proved'
+    """
+    own = prove(id, **overrides)
+    found: set[str] = set()
+    _collect(own.uses, (id,), found)
+    uses = tuple(x for x in _MODULES if x in found)
+    used = [_proved(_module(x).prove) for x in uses]
+    failing = [f"{step.statement}: {step.detail}" for step in own.steps if step.result is not True]
+    failing += [f"theorem used is {proof.status}: {proof.id}" for proof in used if proof.status != "proved"]
+    status = "inconclusive" if own.status == "proved" and failing else own.status
+    lemmas = dict.fromkeys(lemma for proof in (own, *used) for lemma in proof.lemmas)
+    return Outcome(id, status, uses, tuple(lemmas), own.num_exact, own.num_trivial, tuple(failing))
+
+
+@lru_cache(maxsize=256)
+def _proved(prove: Callable[[], Proof]) -> Proof:
+    """The proof of a theorem as it is stated, remembered: many theorems use the same few."""
+    return prove()
 
 
 def _module(id: str) -> ModuleType:

@@ -67,12 +67,15 @@ class Step:
         method: the step-constructor that judged it.
         result: True (decided), False (contradicted at an exact point), None (undecided).
         detail: the normal form, the contradicting point, or why nothing could be decided.
+        trivial: whether the two sides were written alike already, so that nothing was left to decide. Such a step
+            records a definition; it is never counted among the exact steps of a proof.
     """
 
     statement: str
     method: str
     result: bool | None
     detail: str = ""
+    trivial: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,22 @@ class Proof:
         return tuple(dict.fromkeys(a.lemma for a in self.arguments))
 
     @property
+    def num_exact(self) -> int:
+        """Number of steps in which there was something to decide."""
+        return sum(not step.trivial for step in self.steps)
+
+    @property
+    def num_trivial(self) -> int:
+        """Number of steps whose two sides were written alike already."""
+        return len(self.steps) - self.num_exact
+
+    @property
     def status(self) -> str:
-        """``"proved"`` iff there are steps and all are True; ``"refuted"`` if one is False; else ``"inconclusive"``."""
+        """``"proved"`` iff all steps are True and not all trivial; ``"refuted"`` if one is False; else inconclusive."""
         results = [step.result for step in self.steps]
         if any(result is False for result in results):
             return "refuted"
-        return "proved" if results and all(result is True for result in results) else "inconclusive"
+        return "proved" if self.num_exact and all(result is True for result in results) else "inconclusive"
 
 
 #: Classical facts that the arguments may name. tests/test_lemmas.py attacks the inequalities among them.
@@ -507,7 +520,7 @@ def _judge(expr: sp.Expr, relation: str, domain: frozenset[tuple[sp.Symbol, Rang
 def identity(statement: str, lhs: Any, rhs: Any = 0, domain: Domain | None = None) -> Step:
     """``lhs == rhs`` for all values of the symbols: True if the difference has the normal form 0."""
     expr = sp.sympify(lhs) - sp.sympify(rhs)
-    return Step(statement, "identity", *_judge(expr, "==", frozenset((domain or {}).items())))
+    return Step(statement, "identity", *_judge(expr, "==", frozenset((domain or {}).items())), expr == 0)
 
 
 def holds(
@@ -538,7 +551,7 @@ def holds(
         raise ValueError(f"relation must be one of == > >= < <=, got {relation!r}")
     expr = (sp.sympify(lhs) - sp.sympify(rhs)).subs(where or {})
     method = "identity" if relation == "==" else "sign"
-    return Step(statement, method, *_judge(expr, relation, frozenset((domain or {}).items())))
+    return Step(statement, method, *_judge(expr, relation, frozenset((domain or {}).items())), expr == 0)
 
 
 def monotone(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import flint
 import mpmath
@@ -140,6 +142,88 @@ def test_only_true_steps_make_a_proof():
     assert _proof(True, None).status == "inconclusive"
     assert _proof(True, None, False).status == "refuted"
     assert _proof().status == "inconclusive"
+
+
+def _toy(id: str, *, uses: tuple[str, ...] = (), result: bool | None = True, lemma: str = "Jensen"):
+    proof = Proof(id, "s", "s", ("h",), (Step("a step", "m", result, "detail"),), (argue(lemma, "because"),), uses)
+    return SimpleNamespace(prove=lambda **overrides: proof, MUTANTS={})
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Three theorems, the last on the second on the first."""
+    modules = {"base": _toy("base"), "middle": _toy("middle", uses=("base",), lemma="Horn")}
+    modules["top"] = _toy("top", uses=("middle",), lemma="Berge")
+    monkeypatch.setattr(theorems, "_MODULES", dict.fromkeys(modules, ""))
+    monkeypatch.setattr(theorems, "_module", modules.__getitem__)
+    return modules
+
+
+def test_a_theorem_assumes_what_the_theorems_it_uses_assume(library):
+    found = theorems.outcome("top")
+    assert (found.status, found.uses, found.lemmas) == ("proved", ("base", "middle"), ("Berge", "Jensen", "Horn"))
+    assert theorems.dependencies("top") == ("base", "middle")
+    assert theorems.outcome("base").lemmas == ("Jensen",)
+
+
+@pytest.mark.parametrize(("result", "status"), [(False, "refuted"), (None, "inconclusive")])
+def test_a_theorem_on_one_that_is_not_proved_is_not_proved(library, result, status):
+    library["base"] = _toy("base", result=result)
+    found = theorems.outcome("top")
+    assert theorems.prove("top").status == "proved"
+    assert found.status == "inconclusive"
+    assert found.failing == (f"theorem used is {status}: base",)
+    assert theorems.outcome("base").status == status
+
+
+def test_a_refuted_theorem_stays_refuted_whatever_it_uses(library):
+    library["top"] = _toy("top", uses=("middle",), result=False)
+    assert theorems.outcome("top").status == "refuted"
+
+
+def test_a_circle_of_theorems_is_an_error(library):
+    library["base"] = _toy("base", uses=("top",))
+    for id in ("base", "top"):
+        with pytest.raises(ValueError, match="must not use themselves"):
+            theorems.outcome(id)
+
+
+def test_all_theorems_stand_with_what_they_use():
+    for id in IDS:
+        found, own = theorems.outcome(id), theorems.prove(id)
+        assert found.status == "proved"
+        assert set(own.lemmas).union(*(theorems.prove(x).lemmas for x in found.uses)) == set(found.lemmas)
+        assert set(own.uses) <= set(found.uses)
+        assert found.num_exact + found.num_trivial == len(own.steps)
+
+
+def test_steps_that_say_nothing_are_not_counted():
+    def proof(*steps: Step) -> Proof:
+        return Proof("id", "s", "s", (), steps)
+
+    same = identity("", x + y, y + x)
+    assert (same.result, same.trivial) == (True, True)
+    assert identity("", x * (1 + y), x + x * y).trivial is False
+    assert holds("", x, "<=", x).trivial is True
+    assert holds("", x, ">", 0).trivial is False
+    one = identity("", x * (1 + y), x + x * y)
+    assert (proof(same, one, same).num_exact, proof(same, one, same).num_trivial) == (1, 2)
+    assert proof(same).status == "inconclusive"
+    assert proof(same, one).status == "proved"
+
+
+def test_a_claim_on_a_theorem_that_fell_is_not_proved(monkeypatch):
+    from ufm.claims import _tools
+
+    assert _tools.symbolic("penalised-threshold").status == "proved"
+    module = theorems._module("etf-gram")
+    monkeypatch.setattr(module, "prove", functools.partial(module.prove, **theorems.mutants("etf-gram")["rank K"]))
+    fallen = _tools.symbolic("balanced-layer-peeled-etf")
+    assert fallen.status == "inconclusive"
+    assert "etf-gram" in fallen.failing[-1]
+    assert _tools.evidence("summary", proofs=[fallen]).status == "inconclusive"
+    assert _tools.symbolic("etf-gram").status == "refuted"
+    assert _tools.symbolic("loss-decreases").status == "proved"
 
 
 def test_arguments_name_a_listed_lemma():

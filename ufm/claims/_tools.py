@@ -81,7 +81,15 @@ def compare(label: str, claimed: float, computed: Enclosure, method: str, *, rel
 
 @dataclass(frozen=True)
 class Symbolic:
-    """Outcome of a theorem of ``proofs_check``: its status, the classical lemmas it assumes and its undecided steps."""
+    """Outcome of a theorem of ``proofs_check`` and of those that it uses.
+
+    Attributes:
+        theorem: its name.
+        status: proved only if the theorems that it uses are proved too.
+        lemmas: classical lemmas assumed by it or by a theorem that it uses.
+        failing: its undecided steps, and the theorems that it uses and that are not proved.
+        num_steps: its exact steps, those that say 0 = 0 as written left out.
+    """
 
     theorem: str
     status: Status
@@ -92,16 +100,16 @@ class Symbolic:
 
 
 def symbolic(theorem: str, **variant: Any) -> Symbolic:
-    """Run the symbolic proof of ``theorem``; ``variant`` replaces pieces of its statement (for false variants).
+    """Run the symbolic proof of ``theorem`` and of what it uses; ``variant`` replaces pieces of its statement (for false variants).
 
     A claim whose numbers were replaced otherwise must not cite it: the theorem proves the true numbers, and a false
     one inside the tolerance of the instances would pass as proved.
     """
     from proofs_check import theorems
 
-    proof = theorems.prove(theorem, **variant)
-    failing = tuple(f"{step.statement}: {step.detail}" for step in proof.steps if step.result is not True)
-    return Symbolic(theorem, Status(proof.status), proof.lemmas, failing, len(proof.steps), {"steps": len(proof.steps)})
+    found = theorems.outcome(theorem, **variant)
+    details = {"steps": found.num_exact, "trivial": found.num_trivial, "uses": list(found.uses)}
+    return Symbolic(theorem, Status(found.status), found.lemmas, found.failing, found.num_exact, details)
 
 
 def second_kernel(certificates: Sequence[Certificate], timeout: float = 300.0) -> tuple[Status, str]:
@@ -170,7 +178,7 @@ def evidence(
     if comparisons:
         body["instances"] = [c.plain() for c in comparisons]
     if proofs:
-        body["proofs"] = [{"theorem": p.theorem, "status": p.status.value, "steps": p.num_steps} for p in proofs]
+        body["proofs"] = [{"theorem": p.theorem, "status": p.status.value, **p.details} for p in proofs]
     undecided = [line for p in proofs for line in p.failing][:5]
     if undecided:
         body["open steps"] = undecided

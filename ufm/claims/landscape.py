@@ -223,8 +223,9 @@ def trapped_claim(beside: float = 0.0) -> Claim:
         ]
         if ctx.full:
             settings.append(("K = 10, as on digits", [100.0] * 5 + [20.0] * 5, math.sqrt(20) / 600, 0.5, 5))
+        theorem = symbolic("factor-landscape")
         rows: list[dict[str, Any]] = []
-        statuses = []
+        statuses = [theorem.status]
         for name, counts, lam, rho, rank in settings:
             found = find_trapped(counts, lam, rho, rank, starts=8, seed=ctx.seed)
             status = Status.inconclusive
@@ -248,8 +249,8 @@ def trapped_claim(beside: float = 0.0) -> Claim:
             numeric=combine(statuses),
             universal=False,
             established_by=("strong convexity on the slice across the orbit of rotations, in ball arithmetic",),
-            assumptions=("theorem factor-landscape, with its classical lemmas",),
-            details={"minima": rows, "theorem": symbolic("factor-landscape").status.value},
+            assumptions=(f"theorem {theorem.theorem}, with its classical lemmas: {', '.join(theorem.lemmas)}",),
+            details={"minima": rows, "theorem": theorem.status.value},
         )
 
     return Claim(
