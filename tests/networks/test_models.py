@@ -29,11 +29,11 @@ from ufm.networks.models import (
     ResNet18,
     UnrolledNetwork,
     UntiedNetwork,
-    _pool,
     check_options,
     matched_width,
     parameter_counts,
 )
+from ufm.networks.output import pool
 from ufm.networks.resnet import BasicBlock, ResNet18Encoder
 
 SHAPES = {"image": (1, 9, 8), "colour": (3, 8, 8), "signal": (1, 13)}
@@ -217,7 +217,7 @@ class TestFixedPoint:
             for _ in range(300):
                 z = f(z)
         torch.testing.assert_close(f(z), z, rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(_pool(z), output.features, rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(pool(z), output.features, rtol=1e-8, atol=1e-8)
         assert output.info.all_converged
 
     @pytest.mark.parametrize(("name", "options"), CONTRACTIONS)
@@ -461,7 +461,7 @@ def test_pooled_features_span_all_dimensions():
     """Mean of the positive part: the plain mean behind a group norm would lose one dimension a group."""
     z = nn.functional.group_norm(draw(0, 60, 16, 6, 6), 8)
     centred = lambda x: torch.linalg.matrix_rank(x - x.mean(0), rtol=1e-9)  # noqa: E731
-    assert centred(_pool(z)) == 16
+    assert centred(pool(z)) == 16
     assert centred(z.flatten(2).mean(2)) == 8
 
 

@@ -29,6 +29,7 @@ from ufm.deq import (
     predict,
 )
 from ufm.landscape import classify, find_trapped
+from ufm.trainings.loop import leg_counts
 from ufm.trainings.prediction import model_of
 from ufm.two_groups.transitions import trapped_threshold
 
@@ -384,7 +385,7 @@ class TestArguments:
         assert trained == []
 
     def test_legs_may_be_any_integers(self):
-        assert module._counts(SMALL, iter([range(2, 4), np.array([3.0])])) == ((2, 3), (3,))
+        assert leg_counts(SMALL, iter([range(2, 4), np.array([3.0])])) == ((2, 3), (3,))
 
     def test_of_figures(self, loop):
         for value in (5, [loop]):

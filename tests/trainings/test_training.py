@@ -15,9 +15,10 @@ import ufm
 from ufm.architectures import PenalisedDEQ, UnconstrainedFeatures
 from ufm.data import digit_counts
 from ufm.deq import DatasetNotFoundError, ExplicitNetwork, LinearDEQNetwork, TrainingConfig, digits, predict, train
+from ufm.trainings.optimisation import Coordinates
 from ufm.trainings.prediction import minority_gain, minority_threshold, model_of
 from ufm.trainings.sweep import judge
-from ufm.trainings.training import _Coordinates, fit, objective
+from ufm.trainings.training import fit, objective
 
 #: Small trainings: K = 6, n_A = 30, and an explicit threshold at n_B = 6 of N = 108.
 LAMBDA = math.sqrt(6) / 108
@@ -134,7 +135,7 @@ class TestObjective:
         if isinstance(network, LinearDEQNetwork):
             with torch.no_grad():
                 network.equilibrium.weight.copy_(0.2 * torch.randn(5, 5, dtype=torch.float64))
-        coordinates = _Coordinates(network, inputs)
+        coordinates = Coordinates(network, inputs)
         x = coordinates.read()
         before = [p.detach().clone() for p in network.parameters()]
         coordinates.assign(x)

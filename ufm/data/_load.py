@@ -34,6 +34,7 @@ __all__ = [
     "SPLITS",
     "DatasetNotFoundError",
     "available_counts",
+    "class_order",
     "digit_counts",
     "digits",
     "load_dataset",
@@ -115,7 +116,7 @@ def load_dataset(
     for doubt in doubts:
         warnings.warn(f"{name}: {doubt}", DatasetWarning, stacklevel=2)
     available = np.bincount(labels)
-    order = _class_order(name, classes, None if wanted is None else len(wanted), len(available), seed)
+    order = class_order(name, classes, None if wanted is None else len(wanted), len(available), seed)
     if wanted is None:
         rows = np.flatnonzero(np.isin(labels, order))
     else:
@@ -175,8 +176,22 @@ def _sequence(name: str, values: Any) -> list[Any]:
     return list(values)
 
 
-def _class_order(name: str, classes: Any, wanted: int | None, total: int, seed: int) -> tuple[int, ...]:
-    """The classes of the source in the order of the labels."""
+def class_order(name: str, classes: Any, wanted: int | None, total: int, seed: int) -> tuple[int, ...]:
+    """The classes of the source in the order of the labels, as :func:`load_dataset` takes them.
+
+    Args:
+        name: of the data set, for messages.
+        classes: as of :func:`load_dataset`: None, ``"shuffled"`` or the classes.
+        wanted: how many, where ``classes`` leaves it open; None for all.
+        total: how many the data set has.
+        seed: of the shuffled order.
+
+    Raises:
+        TypeError, ValueError: ``classes`` are not different ones of the data set, or too few or too many are wanted.
+
+    >>> class_order("digits", None, 3, 10, seed=0), class_order("digits", [7, 2], None, 10, seed=0)
+    ((0, 1, 2), (7, 2))
+    """
     size = total if wanted is None else wanted
     if classes is None or (isinstance(classes, str) and classes == "shuffled"):
         if not 2 <= size <= total:

@@ -17,8 +17,6 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +25,15 @@ import torch
 from torch import Tensor, nn
 
 from ufm._files import remove_unfinished, replacing, write_atomically, write_figure
-from ufm._validation import integer, known_fields, one_of, positive, real
-from ufm.data import (
-    DATASETS,
-    NUM_CLASSES,
-    Dataset,
-    available_counts,
-    load_dataset,
-    long_tailed_counts,
-    step_counts,
-)
-from ufm.data._load import _class_order
+from ufm.data import Dataset
 from ufm.deq.jacobian import jacobian_penalty
 from ufm.deq.layer import ConvergenceWarning
 from ufm.measures import measure
-from ufm.networks.models import MODELS, build_model, check_options
-from ufm.trainings.training import DEVICES, Progress, _device, _threads
+from ufm.networks.models import build_model
+from ufm.trainings.experiment_config import ExperimentConfig
+from ufm.trainings.experiment_data import experiment_data
+from ufm.trainings.experiment_record import FORMAT, VERSION, Experiment, is_terminal, load_run
+from ufm.trainings.running import Progress, device_named, threads
 
 __all__ = [
     "DivergedError",
@@ -54,220 +45,12 @@ __all__ = [
     "run_experiment",
 ]
 
-FORMAT = "ufm.deq.experiment"
-VERSION = 1
-
-IMBALANCES = ("step", "long-tailed")
-#: Measures whose change decides whether the terminal phase has converged.
-TERMINAL_MEASURES = ("trace_quotient", "etf_error", "self_duality_error")
 #: Samples of a forward pass without gradients.
 EVALUATION_BATCH = 512
 
 
 class DivergedError(RuntimeError):
     """The loss of a training is no longer finite."""
-
-
-@dataclass(frozen=True)
-class ExperimentConfig:
-    """A training run, with everything that determines its result. Defaults are the paper's where it states them.
-
-    Attributes:
-        dataset: name of :func:`ufm.data.load_dataset`.
-        model: name in :data:`ufm.networks.models.MODELS`.
-        options: further options of :func:`ufm.networks.models.build_model`, such as
-            ``{"cell": "contractive", "rho": 0.9}``; none that is a field here.
-            A residual convolutional cell has nothing that keeps its fixed point stable: trained with 20 iterations, it
-            may end without one, which ``fixed_point`` in the metrics shows.
-        width: channels of a convolutional model, hidden units of another.
-        num_majority, num_minority: K_A >= 1 and K_B >= 1, together at most the classes of the data set.
-        majority_count: n_A, training images of a majority class.
-        ratio: R = n_A/n_B >= 1; n_B is rounded.
-        imbalance: ``"step"``: n_A for each majority class, n_B for each minority class; ``"long-tailed"``: n_k falls
-            geometrically from n_A to n_A/R over all classes, :func:`ufm.data.long_tailed_counts`, and the first K_A
-            classes are still called the majority, in accuracies and measures.
-        classes: ``"first"``: labels in the order of the data set, the first K_A are the majority; ``"shuffled"``: in an
-            order drawn with the seed, so that over seeds every class is of both kinds.
-        test_count: test images of each class; None for all.
-        pool: images are averaged over squares of ``pool x pool`` pixels.
-        epochs: passes over the training set, also the length of the cosine schedule.
-        batch_size: of a step; an epoch is cut into equal batches of at most this many.
-        learning_rate: at the start; step t of T has ``(lr/2)(1 + cos(pi t/T))``.
-        momentum, weight_decay: of SGD, on all weights.
-        jacobian_weight: of :func:`ufm.deq.jacobian_penalty` in the loss, >= 0; of models with a fixed point. It keeps
-            the fixed points of a residual cell within reach of the solver.
-        tol, max_steps: of the fixed point, which may stop short of tol: how often it did is among the metrics.
-        evaluate_every: epochs between evaluations and checkpoints; the first and the last epoch are always evaluated.
-        patience: None, or stop once the terminal phase has converged over this many evaluations, :func:`is_terminal`.
-        stop_tol: its tolerance.
-        threads: CPU threads of torch; another number may change the last bits.
-        seed: of the draw, of the weights and of the batches.
-        device: ``"auto"`` (CUDA where there is one), ``"cpu"`` or ``"cuda"``.
-
-    Raises:
-        TypeError, ValueError: a field is not what it should be; the message names it.
-    """
-
-    dataset: str = "fashion-mnist"
-    model: str = "conv-deq"
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    width: int = 16
-    num_majority: int = 5
-    num_minority: int = 5
-    majority_count: int = 500
-    ratio: float = 10.0
-    imbalance: str = "step"
-    classes: str = "first"
-    test_count: int | None = None
-    pool: int = 1
-    epochs: int = 200
-    batch_size: int = 128
-    learning_rate: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    jacobian_weight: float = 0.0
-    tol: float = 1e-3
-    max_steps: int = 20
-    evaluate_every: int = 5
-    patience: int | None = None
-    stop_tol: float = 1e-2
-    threads: int = 1
-    seed: int = 0
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        one_of("dataset", self.dataset, DATASETS)
-        one_of("model", self.model, MODELS)
-        if not isinstance(self.options, Mapping):
-            raise TypeError(f"options must be a dictionary, got {self.options!r}")
-        object.__setattr__(self, "options", dict(self.options))
-        one_of("imbalance", self.imbalance, IMBALANCES)
-        one_of("classes", self.classes, ("first", "shuffled"))
-        one_of("device", self.device, DEVICES)
-        for name in ("learning_rate", "tol", "stop_tol"):
-            object.__setattr__(self, name, positive(name, getattr(self, name)))
-        for name in ("momentum", "weight_decay", "jacobian_weight"):
-            value = real(name, getattr(self, name))
-            if value < 0 or (name == "momentum" and value >= 1):
-                allowed = "in [0, 1)" if name == "momentum" else ">= 0"
-                raise ValueError(f"{name} must be {allowed}, got {value!r}")
-            object.__setattr__(self, name, value)
-        if self.jacobian_weight and not self.model.endswith("deq"):
-            raise ValueError(f"jacobian_weight must be 0 for model {self.model!r}, got {self.jacobian_weight!r}")
-        whole = ("width", "num_majority", "num_minority", "majority_count", "pool", "epochs", "batch_size", "max_steps")
-        for name in (*whole, "evaluate_every", "patience", "test_count", "threads", "seed"):
-            value = getattr(self, name)
-            if value is not None or name not in ("patience", "test_count"):
-                object.__setattr__(self, name, integer(name, value, minimum=0 if name == "seed" else 1))
-        object.__setattr__(self, "ratio", real("ratio", self.ratio))
-        if self.ratio < 1:
-            raise ValueError(f"ratio must be >= 1, got {self.ratio!r}")
-        _ = self.counts
-        classes = NUM_CLASSES[self.dataset]
-        if self.num_majority + self.num_minority > classes:
-            raise ValueError(
-                f"num_majority + num_minority must be at most {classes}, the classes of {self.dataset!r}, "
-                f"got {self.num_majority} + {self.num_minority}"
-            )
-        self._check_options()
-
-    def _check_options(self) -> None:
-        """Names and values, against the model; and that they can be kept."""
-        for name, value in self.options.items():
-            if name in {f.name for f in dataclasses.fields(self)}:
-                raise ValueError(f"options must not hold {name!r}, a field of its own, got {value!r}")
-        settings = {"width": self.width, "tol": self.tol, "max_steps": self.max_steps}
-        check_options(self.model, {**self.options, **settings})
-        try:
-            json.dumps(self.options, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"options must hold numbers and strings of Python, got {self.options!r}: {error}") from None
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """n_k of the training set, majority classes first."""
-        if self.imbalance == "long-tailed":
-            return long_tailed_counts(self.num_majority + self.num_minority, self.majority_count, self.ratio)
-        return step_counts(self.num_majority, self.num_minority, self.majority_count, self.ratio)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON types; ``imbalance`` only where it is not ``"step"``.
-
-        So the points of grids stored before there was that field are still found.
-        """
-        fields = dataclasses.asdict(self)
-        if self.imbalance == "step":
-            del fields["imbalance"]
-        return fields
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> ExperimentConfig:
-        """The config that :meth:`to_dict` wrote; ValueError for a field it does not have."""
-        return cls(**known_fields("an experiment", cls, fields))
-
-    @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> ExperimentConfig:
-        """The config in a run's ``config.json``, whatever state its other files are in.
-
-        Args:
-            path: of the file.
-
-        Raises:
-            OSError: it cannot be read.
-            ValueError: it holds no config; the message names it.
-        """
-        return _read_config(Path(path))
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A run, finished or not.
-
-    Attributes:
-        config: what is trained.
-        records: metrics of every evaluated epoch: ``epoch`` (1 after the first), ``learning_rate``, ``loss`` (mean over
-            the epoch's batches), ``train_accuracy``, ``test_accuracy`` (each ``{"overall", "majority", "minority"}``),
-            ``measures`` (:class:`ufm.Measures` of the training set), ``fixed_point`` (None or ``{"steps",
-            "residual", "converged"}``: mean steps, mean relative residual and fraction within tol, in the evaluation)
-            and ``seconds``.
-        stopped: why it ended: ``"epochs"``, ``"terminal"`` (the terminal phase converged), or None while it has not.
-        network: the trained network; None for a run read by :func:`load_run` (``checkpoint.pt`` holds its weights).
-    """
-
-    config: ExperimentConfig
-    records: tuple[dict[str, Any], ...]
-    stopped: str | None
-    network: nn.Module | None = dataclasses.field(default=None, compare=False, repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON types."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "config": self.config.to_dict(),
-            "counts": list(self.config.counts),
-            "stopped": self.stopped,
-            "final": self.records[-1] if self.records else None,
-        }
-
-
-def is_terminal(records: list[dict[str, Any]], patience: int, tolerance: float) -> bool:
-    """Whether the terminal phase of training has converged.
-
-    The training set has been fitted (accuracy 1) at each of the last ``patience + 1`` evaluations, and none of NC1
-    (``tr S_W / tr S_B``), NC2 (ETF error) and NC3 (self-duality error) spread over them by more than ``tolerance``.
-    Under a cosine schedule this stops before the learning rate has gone down.
-
-    Args:
-        records: metrics so far, see :class:`Experiment`.
-        patience: evaluations >= 1.
-        tolerance: of the spread, absolute; each of the three is of order 1 before collapse.
-    """
-    last = records[-patience - 1 :]
-    if len(last) <= patience or any(r["train_accuracy"]["overall"] < 1 for r in last):
-        return False
-    values = [[r["measures"][name] for r in last] for name in TERMINAL_MEASURES]
-    return all(None not in v and max(v) - min(v) <= tolerance for v in values)
 
 
 def run_experiment(
@@ -296,8 +79,8 @@ def run_experiment(
     if not isinstance(config, ExperimentConfig):
         raise TypeError(f"config must be a ufm.deq.ExperimentConfig, got {config!r}")
     folder = None if directory is None else Path(directory)
-    device = _device(config.device)
-    with _threads(config.threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    device = device_named(config.device)
+    with threads(config.threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         run = _Run(config, device, root)
         if folder is not None:
@@ -321,39 +104,6 @@ def run_experiment(
     if progress is not None:
         progress("done", config.epochs, config.epochs)
     return experiment
-
-
-def load_run(directory: str | os.PathLike[str]) -> Experiment:
-    """The run in a directory, finished or not.
-
-    Args:
-        directory: of the run.
-
-    Raises:
-        OSError: there is none.
-        ValueError: a file of it is damaged; the message names it. :func:`run_experiment` writes ``metrics.jsonl`` and
-            ``result.json`` anew from the checkpoint.
-    """
-    folder = Path(directory)
-    config = _read_config(folder / "config.json")
-    path, records = folder / "metrics.jsonl", []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise ValueError(f"got {line!r}")
-            records.append(record)
-    except ValueError as error:
-        raise ValueError(
-            f"{path} must hold the metrics of an epoch in every line, line {len(records) + 1} does not: {error}"
-        ) from None
-    path = folder / "result.json"
-    try:
-        stopped = json.loads(path.read_text(encoding="utf-8"))["stopped"] if path.exists() else None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} must hold the result of a run: {error!r}") from None
-    return Experiment(config, tuple(records), stopped)
 
 
 class _Run:
@@ -551,74 +301,11 @@ def _claim(folder: Path, config: ExperimentConfig) -> None:
             raise ValueError(f"directory must hold a whole run, but {str(folder)!r} has no config.json")
         write_atomically(path, json.dumps(config.to_dict(), indent=1, allow_nan=False) + "\n")
         return
-    kept = _read_config(path)
+    kept = ExperimentConfig.from_file(path)
     fields = [(f.name, getattr(kept, f.name), getattr(config, f.name)) for f in dataclasses.fields(config)]
     changes = ", ".join(f"{name} {old!r} (asked for: {new!r})" for name, old, new in fields if old != new)
     if changes:
         raise ValueError(f"directory must be new or hold this run, but {str(folder)!r} holds one with {changes}")
-
-
-def _read_config(path: Path) -> ExperimentConfig:
-    try:
-        return ExperimentConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} must hold the config of a run: {error}") from None
-
-
-def experiment_data(config: ExperimentConfig, root: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
-    """Training and test set of a run, in float32, pooled and standardised by the training set.
-
-    Args:
-        config: of the run.
-        root: folder of the data set's files, see :func:`ufm.data.load_dataset`.
-
-    Raises:
-        ValueError: the data set has fewer images of a class than the config asks for, or ``pool`` does not divide the
-            sides of its images; the message names the field.
-        DatasetNotFoundError, DatasetFormatError: as :func:`ufm.data.load_dataset`.
-    """
-    k = len(config.counts)
-    _check_counts(config, root)
-    options: dict[str, Any] = {"root": root, "seed": config.seed, "dtype": np.float32}
-    order = "shuffled" if config.classes == "shuffled" else None
-    train = load_dataset(config.dataset, split="train", counts=config.counts, classes=order, **options)
-    counts = None if config.test_count is None else (config.test_count,) * k
-    test = load_dataset(config.dataset, split="test", counts=counts, classes=train.classes, **options)
-    train, test = (_pooled(data, config.pool) for data in (train, test))
-    return train.standardised(), test.standardised(by=train)
-
-
-def _check_counts(config: ExperimentConfig, root: str | os.PathLike[str] | None) -> None:
-    """That both splits have the images that the config asks for."""
-    order = _class_order(
-        config.dataset,
-        "shuffled" if config.classes == "shuffled" else None,
-        len(config.counts),
-        NUM_CLASSES[config.dataset],
-        config.seed,
-    )
-    wanted = {"train": ("majority_count", config.majority_count, config.counts)}
-    if config.test_count is not None:
-        wanted["test"] = ("test_count", config.test_count, (config.test_count,) * len(order))
-    for split, (name, value, counts) in wanted.items():
-        available = available_counts(config.dataset, root, split=split)
-        for c, n in zip(order, counts, strict=True):
-            if n > available[c]:
-                raise ValueError(
-                    f"{name} must ask for no more images of a class than the {split} split of {config.dataset} has, "
-                    f"{available[c]} of class {c}, got {value}, which asks for {n} of it"
-                )
-
-
-def _pooled(data: Dataset, size: int) -> Dataset:
-    if size == 1:
-        return data
-    if any(side % size for side in data.shape[1:]):
-        raise ValueError(f"pool must divide the sides {data.shape[1:]} of an input of {data.name}, got {size}")
-    sides = [side for s in data.shape[1:] for side in (s // size, size)]
-    images = data.inputs.reshape(len(data.labels), data.shape[0], *sides)
-    inputs = images.mean(axis=tuple(range(3, images.ndim, 2)), dtype=np.float64).astype(data.inputs.dtype)
-    return dataclasses.replace(data, inputs=inputs)
 
 
 def _tensors(data: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -12,196 +12,26 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ufm._files import write_atomically
 from ufm._interrupts import interrupts_held
-from ufm._validation import integer, positive
 from ufm.data import available_counts
+from ufm.trainings.config import DATASET_SPLITS, TrainingConfig
+from ufm.trainings.judgement import STATUSES, judge
 from ufm.trainings.prediction import minority_threshold, model_of, predict
-from ufm.trainings.training import DATASET_SPLITS, Progress, TrainingConfig, TrainingResult, train
+from ufm.trainings.result import TrainingResult
+from ufm.trainings.running import Progress
+from ufm.trainings.sweep_config import BRANCHES, SweepConfig
+from ufm.trainings.sweep_point import SweepPoint
+from ufm.trainings.training import train
 
 __all__ = ["BRANCHES", "STATUSES", "Sweep", "SweepConfig", "SweepInterrupted", "SweepPoint", "judge", "run_sweep"]
 
-#: Name of a branch: (architecture, start of A).
-BRANCHES: dict[str, tuple[str, str]] = {
-    "explicit": ("explicit", "identity"),
-    "identity": ("deq", "identity"),
-    "zero": ("deq", "zero"),
-}
-
-STATUSES = ("agrees", "near-threshold", "trapped", "disagrees", "nonlinear", "failed")
-
-#: Relative error of s_B up to which a point agrees, and the distance |n_B/n_B* - 1| from which on it must.
-TOLERANCE = 0.01
-MARGIN = 0.15
-
-#: A stationary point whose objective is above the predicted optimum by more than this fraction is no global optimum.
-EXCESS = 1e-6
-
 FORMAT = "ufm.deq.sweep"
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class SweepPoint:
-    """One training of a sweep.
-
-    Attributes:
-        branch: ``"explicit"``, ``"identity"`` or ``"zero"``.
-        minority_count, ratio, seed: n_B, n_A/n_B, and the seed of the subsample and of the initial weights.
-        threshold: predicted n_B*; the minority is collapsed iff ``n_B <= n_B*``.
-        status: ``"agrees"``; ``"near-threshold"``: closer than 15% to n_B*, not judged; ``"trapped"``: converged to a
-            stationary point that is not the global optimum, its objective lies above the predicted one;
-            ``"disagrees"``; ``"nonlinear"``: a DEQ with gamma > 0, which the theory does not model: all that is
-            predicted is of the linear one, and the errors are the measured departure from it, not judged;
-            ``"failed"``: the training raised ``error``, and the measured fields are None.
-        predicted_scale, scale, scale_error: s_B, and the relative error, None where the prediction is 0.
-        predicted_phase, phase: ``"none"``, ``"partial"`` or ``"total"``.
-        predicted_objective, objective, objective_error: of L, and ``objective/predicted - 1``.
-        predicted_minority_cosine, minority_cosine: mean pairwise cosine of the minority's classifiers.
-        predicted_etf_error, etf_error: NC2 of the class means.
-        predicted_self_duality_error, self_duality_error: NC3.
-        nc1, trace_quotient: NC1, predicted to be 0. In a collapsed state ``nc1`` divides round-off by round-off along
-            the directions that have collapsed; ``trace_quotient`` does not.
-        predicted_rank, rank: of the class logits, the measured one to 1e-3 of the largest singular value. None in
-            sweeps kept before it was recorded.
-        spectral_norm, residual, steps: of a DEQ: ``|A|_2``, largest relative residual and steps of the fixed point.
-        local_threshold: see :class:`ufm.deq.TrainingResult`; below it a trapped *collapsed* state is stable along the
-            unused directions. Larger n_B are trapped in another way: in low-rank codes, where a minority class shares
-            the amplified direction of another class (``rank`` below ``predicted_rank``, phase ``"none"``).
-        gradient, iterations, converged, seconds: of the optimisation.
-        error: what went wrong, or None.
-    """
-
-    branch: str
-    minority_count: int
-    ratio: float
-    seed: int
-    threshold: float
-    status: str
-    predicted_scale: float
-    predicted_phase: str
-    predicted_objective: float
-    predicted_minority_cosine: float | None
-    predicted_etf_error: float
-    predicted_self_duality_error: float
-    predicted_rank: int | None = None
-    scale: float | None = None
-    scale_error: float | None = None
-    phase: str | None = None
-    objective: float | None = None
-    objective_error: float | None = None
-    minority_cosine: float | None = None
-    etf_error: float | None = None
-    self_duality_error: float | None = None
-    nc1: float | None = None
-    trace_quotient: float | None = None
-    rank: int | None = None
-    spectral_norm: float | None = None
-    residual: float | None = None
-    steps: int | None = None
-    local_threshold: float | None = None
-    gradient: float | None = None
-    iterations: int | None = None
-    converged: bool | None = None
-    seconds: float | None = None
-    error: str | None = None
-
-    @property
-    def architecture(self) -> str:
-        """``"explicit"`` or ``"deq"``."""
-        return BRANCHES[self.branch][0]
-
-    @property
-    def start(self) -> str | None:
-        """Where A started; None for an explicit network."""
-        return self.branch if self.architecture == "deq" else None
-
-    @property
-    def is_judged(self) -> bool:
-        """Whether the theory is for it and it is at least 15% away from the threshold."""
-        return self.status != "nonlinear" and abs(self.minority_count / self.threshold - 1) >= MARGIN
-
-
-@dataclass(frozen=True)
-class SweepConfig:
-    """What a sweep trains.
-
-    Attributes:
-        explicit, identity, zero: n_B of the points of the three branches.
-        seeds: every point is trained once with each.
-        training: everything else; its architecture, start, n_B and seed are replaced point by point.
-
-    Raises:
-        TypeError, ValueError: a field is not what it should be; the message names it.
-    """
-
-    explicit: tuple[int, ...] = ()
-    identity: tuple[int, ...] = ()
-    zero: tuple[int, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.training, TrainingConfig):
-            raise TypeError(f"training must be a ufm.deq.TrainingConfig, got {self.training!r}")
-        for name in (*BRANCHES, "seeds"):
-            minimum = 0 if name == "seeds" else 1
-            values = getattr(self, name)
-            if isinstance(values, str | bytes) or not isinstance(values, tuple | list):
-                raise TypeError(f"{name} must be a sequence of integers, got {values!r}")
-            numbers = tuple(integer(f"{name}[{i}]", v, minimum=minimum) for i, v in enumerate(values))
-            if len(set(numbers)) < len(numbers):
-                raise ValueError(f"{name} must not repeat a number, got {list(numbers)}")
-            object.__setattr__(self, name, numbers)
-        if not self.seeds:
-            raise ValueError("seeds must hold at least one seed")
-        if not self.trainings():
-            raise ValueError("a sweep must have at least one point: explicit, identity and zero are empty")
-
-    @classmethod
-    def quick(cls, **training: Any) -> SweepConfig:
-        """Ten trainings, about a minute on two cores; keyword arguments go to :class:`TrainingConfig`."""
-        return cls((8, 14, 26, 40), (2, 6, 10, 16), (6, 10), training=TrainingConfig(**training))
-
-    @classmethod
-    def full(cls, **training: Any) -> SweepConfig:
-        """The whole sweep, three branches across both thresholds with three seeds: about twenty minutes."""
-        return cls(
-            explicit=(6, 8, 10, 12, 14, 16, 18, 19, 20, 21, 22, 24, 26, 30, 35, 40),
-            identity=(1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 26, 32, 40),
-            zero=(2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 32, 40),
-            seeds=(0, 1, 2),
-            training=TrainingConfig(**training),
-        )
-
-    def trainings(self) -> list[tuple[str, TrainingConfig]]:
-        """Branch and training of every point, in the order in which they run."""
-        return [
-            (
-                branch,
-                dataclasses.replace(
-                    self.training, architecture=architecture, start=start, minority_count=count, seed=seed
-                ),
-            )
-            for seed in self.seeds
-            for branch, (architecture, start) in BRANCHES.items()
-            for count in getattr(self, branch)
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON types."""
-        lists = {name: list(getattr(self, name)) for name in (*BRANCHES, "seeds")}
-        return {**lists, "training": self.training.to_dict()}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> SweepConfig:
-        """The config that :meth:`to_dict` wrote."""
-        lists = {name: fields[name] for name in (*BRANCHES, "seeds")}
-        return cls(**lists, training=TrainingConfig.from_dict(fields["training"]))
 
 
 @dataclass(frozen=True)
@@ -414,38 +244,6 @@ def run_sweep(
     if progress is not None:
         progress("done", total, total)
     return Sweep(config, tuple(points))
-
-
-def judge(
-    *,
-    minority_count: float,
-    threshold: float,
-    predicted_scale: float,
-    predicted_phase: str,
-    predicted_objective: float,
-    scale: float,
-    phase: str,
-    objective: float,
-    converged: bool,
-    is_modelled: bool = True,
-) -> str:
-    """Status of a trained point, see :class:`SweepPoint`.
-
-    It agrees when the phase is the predicted one and, in the phase without collapse, s_B is within 1%. Where the theory
-    does not model the network (``is_modelled`` False) there is nothing to agree with.
-    """
-    positive("threshold", threshold)
-    if not is_modelled:
-        return "nonlinear"
-    if phase == predicted_phase and (phase != "none" or abs(scale - predicted_scale) <= TOLERANCE * predicted_scale):
-        agrees = True
-    else:
-        agrees = False
-    if not agrees and converged and objective > predicted_objective * (1 + EXCESS):
-        return "trapped"
-    if abs(minority_count / threshold - 1) < MARGIN:
-        return "near-threshold"
-    return "agrees" if agrees else "disagrees"
 
 
 def _train_point(

@@ -1,0 +1,188 @@
+"""The modelled objective, and its minimisation over all weights of a network to a stationary point."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from ufm.networks.models import DEQNetwork, Encoder, ExplicitNetwork, LinearDEQNetwork, Output
+from ufm.trainings.running import Progress
+
+__all__ = ["Coordinates", "Fit", "Network", "fit", "objective"]
+
+Array = NDArray[np.float64]
+Network = ExplicitNetwork | LinearDEQNetwork | DEQNetwork
+
+#: Coordinates of the hidden layer are its weights over this number: it then moves slower than the output layer, whose
+#: whitened coordinates move the features isotropically.
+HIDDEN_STEP = 0.03
+#: Ridge of those whitened coordinates, as a fraction of the mean eigenvalue of the activations' Gram matrix.
+WHITENING_RIDGE = 1e-3
+#: Pairs that L-BFGS remembers.
+LBFGS_MEMORY = 20
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How an optimisation ended.
+
+    Attributes:
+        objective: L at the end.
+        gradient: largest entry of its gradient in the coordinates of the optimiser.
+        iterations, evaluations: of L-BFGS.
+        converged: whether ``gradient`` met the tolerance.
+        message: why it stopped.
+        seconds: wall time.
+    """
+
+    objective: float
+    gradient: float
+    iterations: int
+    evaluations: int
+    converged: bool
+    message: str
+    seconds: float
+
+
+def objective(output: Output, labels: Tensor, classifier: Tensor, lambda_W: float, lambda_H: float) -> Tensor:
+    """``(1/N) sum_i CE(W z_i, y_i) + (lambda_W/2)|W|_F^2 + (lambda_H/2) sum_i |h_i|^2``.
+
+    Args:
+        output: of the network on all N samples.
+        labels: shape (N,).
+        classifier: W, shape (K, d).
+        lambda_W, lambda_H: weight decay.
+    """
+    risk = nn.functional.cross_entropy(output.logits, labels)
+    return risk + lambda_W / 2 * classifier.square().sum() + lambda_H / 2 * output.injected.square().sum()
+
+
+def fit(
+    network: Network,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    lambda_W: float,
+    lambda_H: float,
+    max_iterations: int = 1000,
+    gradient_tol: float = 1e-7,
+    progress: Progress | None = None,
+) -> Fit:
+    """Minimise :func:`objective` over all weights of ``network``, in place, by L-BFGS on all samples.
+
+    The encoder's output layer is moved in coordinates in which its activations are white at the start. In them the
+    features respond to a step as if they were free, which is the well-conditioned problem of the theory; in the raw
+    weights the same optimiser needs a hundred times the iterations.
+
+    Args:
+        network: an explicit or linear-DEQ network in float64.
+        inputs, labels: shapes (N, p) and (N,), on the network's device.
+        lambda_W, lambda_H: weight decay of the classifier and of the injected features.
+        max_iterations: of L-BFGS.
+        gradient_tol: largest entry of the gradient, in those coordinates, at which it ends.
+        progress: called as ``progress(description, iterations, None)``.
+    """
+    start = time.perf_counter()
+    coordinates = Coordinates(network, inputs)
+
+    def value_and_gradient(vector: Array) -> tuple[float, Array]:
+        coordinates.assign(vector)
+        value = objective(network(inputs), labels, network.classifier.weight, lambda_W, lambda_H)
+        return float(value.detach()), coordinates.gradient(value)
+
+    iterations = 0
+
+    def callback(intermediate_result: Any) -> None:
+        nonlocal iterations
+        iterations += 1
+        if progress is not None:
+            progress(f"objective {intermediate_result.fun:.6f}", iterations, None)
+
+    result = minimize(
+        value_and_gradient,
+        coordinates.read(),
+        jac=True,
+        method="L-BFGS-B",
+        callback=callback,
+        options={
+            "maxcor": LBFGS_MEMORY,
+            "maxiter": max_iterations,
+            "maxfun": 10 * max_iterations,
+            "ftol": 0.0,
+            "gtol": gradient_tol,
+        },
+    )
+    coordinates.assign(np.asarray(result.x))
+    gradient = float(np.abs(result.jac).max())
+    return Fit(
+        objective=float(result.fun),
+        gradient=gradient,
+        iterations=int(result.nit),
+        evaluations=int(result.nfev),
+        converged=gradient <= gradient_tol,
+        message=str(result.message),
+        seconds=time.perf_counter() - start,
+    )
+
+
+class Coordinates:
+    """Linear coordinates of a network's weights, flattened into one float64 vector for the optimiser.
+
+    Output layer of the encoder: ``[V, c] = X P`` with ``P = (Phi^T Phi + ridge)^{-1/2}`` and Phi the activations at the
+    start with a column of ones. Hidden layer: weights over :data:`HIDDEN_STEP`. Everything else: itself.
+    """
+
+    def __init__(self, network: Network, inputs: Tensor) -> None:
+        encoder = cast(Encoder, network.encoder)
+        self.output, self.hidden = encoder.output, encoder.hidden
+        own = set(encoder.parameters())
+        self.others = [p for p in network.parameters() if p not in own]
+        with torch.no_grad():
+            phi = encoder.activations(inputs)
+            phi = torch.cat([phi, torch.ones(len(phi), 1, dtype=phi.dtype, device=phi.device)], dim=1)
+            values, vectors = torch.linalg.eigh(phi.T @ phi)
+            values = values.clamp_min(0) + WHITENING_RIDGE * values.mean()
+            self.whiten = (vectors / values.sqrt()) @ vectors.T
+            self.colour = (vectors * values.sqrt()) @ vectors.T
+
+    @property
+    def _weights(self) -> list[Tensor]:
+        return [self.output.weight, self.output.bias, self.hidden.weight, self.hidden.bias, *self.others]
+
+    def read(self) -> Array:
+        """Coordinates of the present weights."""
+        with torch.no_grad():
+            output = torch.cat([self.output.weight, self.output.bias[:, None]], dim=1) @ self.colour
+            hidden = [self.hidden.weight / HIDDEN_STEP, self.hidden.bias / HIDDEN_STEP]
+            return self._flat([output, *hidden, *self.others])
+
+    def assign(self, vector: Array) -> None:
+        """Set the weights to those with these coordinates."""
+        flat = torch.from_numpy(vector).to(self.whiten)
+        rows, columns = self.output.weight.shape
+        with torch.no_grad():
+            size = rows * (columns + 1)
+            output = flat[:size].view(rows, columns + 1) @ self.whiten
+            self.output.weight.copy_(output[:, :-1])
+            self.output.bias.copy_(output[:, -1])
+            for weight in self._weights[2:]:
+                part = flat[size : size + weight.numel()].view(weight.shape)
+                weight.copy_(HIDDEN_STEP * part if weight is self.hidden.weight or weight is self.hidden.bias else part)
+                size += weight.numel()
+
+    def gradient(self, value: Tensor) -> Array:
+        """Gradient of ``value`` in these coordinates."""
+        weight, bias, hidden_weight, hidden_bias, *others = torch.autograd.grad(value, self._weights)
+        output = torch.cat([weight, bias[:, None]], dim=1) @ self.whiten
+        return self._flat([output, HIDDEN_STEP * hidden_weight, HIDDEN_STEP * hidden_bias, *others])
+
+    @staticmethod
+    def _flat(parts: list[Tensor]) -> Array:
+        return torch.cat([part.detach().reshape(-1) for part in parts]).cpu().numpy().astype(np.float64)

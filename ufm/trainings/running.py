@@ -1,0 +1,37 @@
+"""Where a training runs and how it tells how far it is: device, CPU threads, progress."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import torch
+from threadpoolctl import threadpool_limits
+
+__all__ = ["DEVICES", "Progress", "device_named", "threads"]
+
+#: ``progress(description, completed, total)``; total may be None.
+Progress = Callable[[str, float, float | None], None]
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def device_named(name: str) -> torch.device:
+    """The device of a name in :data:`DEVICES`; ValueError for ``"cuda"`` where torch finds none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device must be 'auto' or 'cpu' on this machine, got 'cuda': torch finds no CUDA device")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@contextlib.contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Torch and BLAS on so many CPU threads: on one, sums come out the same on any machine.
+
+    Vectors of this size gain nothing from more, and on a busy machine threads that wait cost ten times the work.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        with threadpool_limits(number, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
