@@ -15,7 +15,15 @@ import ufm
 from ufm.deq import Sweep
 from ufm.landscape import classify
 from ufm.problem import Problem
-from ufm.two_groups.transitions import Hysteresis, State, _Budget, _Family, _mixing_end, _Penalised, _Tracer
+from ufm.two_groups.counts import CountRule
+from ufm.two_groups.transitions import Hysteresis, State
+from ufm.two_groups.transitions.budget import BudgetFamily
+from ufm.two_groups.transitions.critical import polish, profile
+from ufm.two_groups.transitions.family import Family
+from ufm.two_groups.transitions.landau import curvature
+from ufm.two_groups.transitions.mixing import mixing_end
+from ufm.two_groups.transitions.penalised import PenalisedFamily
+from ufm.two_groups.transitions.tracer import Tracer
 
 SAMPLES = 600.0
 LAM = math.sqrt(20) / SAMPLES  # the collapsed branch ends at n_B = 20, R = 5 for K_A = K_B = 5
@@ -91,7 +99,7 @@ def test_states_are_critical_in_every_invariant_direction(first_order: Hysteresi
 
 
 def test_stable_stretches_are_minima_and_the_rest_is_not(first_order: Hysteresis) -> None:
-    family = _Penalised(5, 5, penalised(2, 0.5), {"num_samples": SAMPLES})
+    family = PenalisedFamily(5, 5, penalised(2, 0.5), CountRule("num_samples", SAMPLES))
     branch = first_order.uncollapsed
     turn = int(np.argmax(branch.ratio))
     assert not any(branch.stable[1 : turn - 1])
@@ -100,14 +108,15 @@ def test_stable_stretches_are_minima_and_the_rest_is_not(first_order: Hysteresis
         if abs(math.log(state.ratio / first_order.upper)) < 1e-2:
             continue
         around = [
-            family.state(family.profile(state.s_B * factor, state.ratio)).value - state.value for factor in (0.97, 1.03)
+            family.state(profile(family, state.s_B * factor, state.ratio)).value - state.value
+            for factor in (0.97, 1.03)
         ]
         assert (min(around) > 0) if stable else (max(around) < 0)
 
 
 def test_maxwell_point_equates_the_two_values(first_order: Hysteresis) -> None:
-    family = _Penalised(5, 5, penalised(2, 0.5), {"num_samples": SAMPLES})
-    collapsed, other = (family.state(family.profile(s, first_order.maxwell)) for s in first_order.jump)
+    family = PenalisedFamily(5, 5, penalised(2, 0.5), CountRule("num_samples", SAMPLES))
+    collapsed, other = (family.state(profile(family, s, first_order.maxwell)) for s in first_order.jump)
     assert collapsed.value == pytest.approx(other.value, rel=1e-11)
 
 
@@ -124,29 +133,29 @@ def test_landau_coefficients_are_those_of_the_profile(
 ) -> None:
     n_b = SAMPLES / (k_a * ratio + k_b)
     lam = math.sqrt(n_b) / SAMPLES
-    family = _Penalised(k_a, k_b, penalised(strength, rho, lam), {"num_samples": SAMPLES})
+    family = PenalisedFamily(k_a, k_b, penalised(strength, rho, lam), CountRule("num_samples", SAMPLES))
     assert family.collapsed_end() == pytest.approx(ratio, rel=1e-10)
     _check_expansion(family, ratio, h=1e-3)
 
 
 @pytest.mark.parametrize(("k", "budget", "rho"), [((3, 3), 0.4, 0.95), ((2, 3), 0.3, 0.4), ((4, 2), 0.2, 0.3)])
 def test_curvature_under_a_budget_is_that_of_the_profile(k: tuple[int, int], budget: float, rho: float) -> None:
-    family = _Budget(*k, ufm.LinearDEQ(1.0, 1.0, rho, E_A=budget))
+    family = BudgetFamily(*k, ufm.LinearDEQ(1.0, 1.0, rho, E_A=budget))
     _check_expansion(family, family.collapsed_end(), h=2e-3)
 
 
-def _check_expansion(family: _Family, ratio: float, h: float) -> None:
-    start = family.profile(0.0, ratio)
+def _check_expansion(family: Family, ratio: float, h: float) -> None:
+    start = profile(family, 0.0, ratio)
     values = []
     for s in (0.0, h, 2 * h):
         x = start.x.copy()
         x[1] = s
-        values.append(family.state(family.polish(start._replace(x=x), ratio_free=False)).value)
+        values.append(family.state(polish(family, start._replace(x=x), ratio_free=False)).value)
     slope = (4 * values[1] - values[2] - 3 * values[0]) / (2 * h)
-    curvature = (values[0] - 2 * values[1] + values[2]) / h**2
+    bend = (values[0] - 2 * values[1] + values[2]) / h**2
     scale = (family.k_b - 1) * family.pi_b(ratio)
     assert abs(slope) < 1e-4 * scale
-    assert curvature == pytest.approx(family.curvature(ratio), abs=2e-2 * scale)
+    assert bend == pytest.approx(curvature(family, ratio), abs=2e-2 * scale)
 
 
 def test_a_small_penalty_makes_it_first_order_whatever_the_cap() -> None:
@@ -199,12 +208,12 @@ def test_with_a_budget_for_every_direction_the_threshold_is_the_convex_one(k_a: 
     assert not h.first_order
 
 
-def _best_size(family: _Family, ratio: float, sizes: np.ndarray) -> float:
+def _best_size(family: Family, ratio: float, sizes: np.ndarray) -> float:
     """s_B, among those given, of the lowest value at R."""
     values = []
     for s in sizes:
         try:
-            values.append(family.state(family.profile(float(s), ratio)).value)
+            values.append(family.state(profile(family, float(s), ratio)).value)
         except ArithmeticError:  # alone it exceeds the budgets
             values.append(math.inf)
     return float(sizes[int(np.argmin(values))])
@@ -218,8 +227,8 @@ def test_two_kinds_of_collapse_exchange_the_optimum(k: int, e_h: float, budget: 
     assert h.first_order
     assert 1 <= h.lower < h.maxwell < h.upper == h.collapsed_end
     assert 0 == h.jump[1] < h.jump[0]
-    family = _Budget(k, k, architecture)
-    above, below = (family.state(family.profile(s, h.maxwell)) for s in h.jump)
+    family = BudgetFamily(k, k, architecture)
+    above, below = (family.state(profile(family, s, h.maxwell)) for s in h.jump)
     assert above.value == pytest.approx(below.value, rel=1e-9)
     assert above.a_T == 0 < below.a_T
     # an exhaustive look along s_B, on both sides of the Maxwell point
@@ -229,14 +238,14 @@ def test_two_kinds_of_collapse_exchange_the_optimum(k: int, e_h: float, budget: 
 
 
 def test_a_kind_of_collapse_that_was_missed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _Tracer._march
+    real = Tracer.march
 
-    def march(self: _Tracer) -> Any:
+    def march(self: Tracer) -> Any:
         curve, stretches = real(self)
         assert len(stretches) == 2
         return curve, stretches[:1]
 
-    monkeypatch.setattr(_Tracer, "_march", march)
+    monkeypatch.setattr(Tracer, "march", march)
     with pytest.raises(ArithmeticError, match="collapse is stable at R = 1"):
         ufm.hysteresis(ufm.LinearDEQ(1.0, 0.3, 0.9, E_A=0.5), 3, 3, points=16)
 
@@ -264,13 +273,13 @@ def test_mixing_ends_the_collapsed_branch_of_the_full_problem(
     """The closed form changes sign where the Hessian in (W, A, H) does."""
     lam = math.sqrt(SAMPLES / (k_a * end + k_b)) / SAMPLES
     architecture = penalised(strength, rho, lam)
-    family = _Penalised(k_a, k_b, architecture, {"num_samples": SAMPLES})
-    threshold = _mixing_end(family, end)
+    family = PenalisedFamily(k_a, k_b, architecture, CountRule("num_samples", SAMPLES))
+    threshold = mixing_end(family, end)
     assert threshold > end * 1.01
     for ratio, kind in ((threshold * 0.995, "strict saddle"), (threshold * 1.005, "local minimum")):
         n_b = SAMPLES / (k_a * ratio + k_b)
         prior = ufm.ClassPrior([ratio * n_b] * k_a + [n_b] * k_b)
-        z = logits(family.state(family.profile(0.0, ratio)), k_a, k_b)
+        z = logits(family.state(profile(family, 0.0, ratio)), k_a, k_b)
         assert classify(Problem.of(architecture, prior), architecture.factorise(z, prior)).kind == kind
 
 
@@ -289,7 +298,11 @@ def test_the_trapped_collapse_on_digits_ends_where_the_trained_networks_leave_it
     [
         (lambda: ufm.hysteresis(penalised(2, 0.5), 5, 5), ValueError, "exactly one of num_samples"),
         (lambda: ufm.hysteresis(penalised(2, 0.5), 5, 1, num_samples=6), ValueError, "num_minority"),
-        (lambda: ufm.hysteresis(ufm.LinearDEQ(1, 1, 0.5), 5, 5, num_samples=6), ValueError, "play no role"),
+        (
+            lambda: ufm.hysteresis(ufm.LinearDEQ(1, 1, 0.5), 5, 5, num_samples=6),
+            ValueError,
+            "num_samples plays no role",
+        ),
         (lambda: ufm.hysteresis(ufm.LayerPeeled(1, 1), 5, 5), TypeError, "must be a PenalisedDEQ or a LinearDEQ"),
         (lambda: ufm.hysteresis(penalised(2, 0.5), 5, 5, num_samples=1e7), ValueError, "num_samples must let"),
         (lambda: ufm.hysteresis(penalised(2, 0.5), 5, 5, num_samples=600, points=3), ValueError, "points"),

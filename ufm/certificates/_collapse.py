@@ -13,8 +13,8 @@ from typing import Any
 from flint import arb, ctx, fmpq
 
 from proofs_check import checker
-from ufm._validation import integer, positive
-from ufm.architectures import Constrained, check_architecture
+from ufm._validation import integer
+from ufm.architectures import check_architecture
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import (
     describe_architecture,
@@ -27,6 +27,7 @@ from ufm.certificates._exact import (
 )
 from ufm.labels import ClassPrior
 from ufm.losses import Loss, get_loss
+from ufm.two_groups.counts import count_rule
 
 __all__ = ["certify_phase", "certify_threshold"]
 
@@ -75,18 +76,15 @@ def certify_threshold(
         integer("num_majority", num_majority, minimum=1, maximum=checker.MAX_CLASSES),
         integer("num_minority", num_minority, minimum=2, maximum=checker.MAX_CLASSES),
     )
-    fixed = {"num_samples": num_samples, "majority_count": majority_count, "minority_count": minority_count}
-    given = {name: text(positive(name, value)) for name, value in fixed.items() if value is not None}
-    wanted = 0 if isinstance(architecture, Constrained) else 1
-    if len(given) != wanted:
-        raise ValueError(
-            f"{'none' if wanted == 0 else 'exactly one'} of {', '.join(fixed)} must be given for {architecture!r}, "
-            f"got {sorted(given) or 'none'}"
-        )
+    rule = count_rule(architecture, num_samples, majority_count, minority_count)
     claim: dict[str, Any] = {
         "kind": "threshold",
         "architecture": describe_architecture(architecture),
-        "prior": {"majority_classes": sizes[0], "minority_classes": sizes[1], "fixed": given or None},
+        "prior": {
+            "majority_classes": sizes[0],
+            "minority_classes": sizes[1],
+            "fixed": {rule.held: text(rule.value)} if rule else None,
+        },
         "loss": get_loss(loss).name,
         "statement": {},
     }

@@ -27,9 +27,10 @@ from typing import Any
 
 from scipy.optimize import brentq
 
-from ufm._validation import integer, positive
+from ufm._validation import integer
 from ufm.architectures import Constrained, check_architecture
 from ufm.losses import Loss, get_loss
+from ufm.two_groups.counts import count_rule
 
 __all__ = ["Threshold", "collapse_threshold", "threshold_curve", "total_collapse_threshold"]
 
@@ -94,21 +95,14 @@ def collapse_threshold(
     k_a = integer("num_majority", num_majority, minimum=1)
     k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
     risk = get_loss(loss)
-    fixed = {"num_samples": num_samples, "majority_count": majority_count, "minority_count": minority_count}
-    given = {name: positive(name, value) for name, value in fixed.items() if value is not None}
-    if isinstance(architecture, Constrained):
-        if given:
-            raise ValueError(
-                f"{next(iter(given))} plays no role for {architecture!r}: its threshold depends on R alone"
-            )
-        tau = architecture.radius(k_a + k_b)
-        return _mse_budget(tau, k_a) if risk.name == "mse" else _ce_budget(tau, k_a, k_b)
-    if len(given) != 1:
-        raise ValueError(
-            "exactly one of num_samples, majority_count and minority_count must be given for a penalised architecture, "
-            f"got {sorted(given) or 'none'}"
-        )
-    return _penalised(architecture.strength, k_a, k_b, given)
+    rule = count_rule(architecture, num_samples, majority_count, minority_count)
+    if rule is not None:
+        n_a, n_b = rule.at_collapse(architecture.strength, k_a, k_b)
+        slack = 1e-14 * (1 + (k_a + k_b) / k_a)
+        ratio = n_a / n_b
+        return Threshold(ratio, max(1.0, ratio * (1 - slack)), ratio * (1 + slack), n_a, n_b)
+    tau = architecture.radius(k_a + k_b)
+    return _mse_budget(tau, k_a) if risk.name == "mse" else _ce_budget(tau, k_a, k_b)
 
 
 def threshold_curve(angle: float, num_majority: int, num_minority: int) -> tuple[float, float]:
@@ -166,25 +160,6 @@ def _mse_budget(tau: float, k_a: int) -> Threshold:
         return Threshold(math.inf, math.inf, math.inf)
     ratio = k_a / (k_a - tau)
     return Threshold(ratio, ratio * (1 - 1e-15), ratio * (1 + 1e-15))
-
-
-def _penalised(lam: float, k_a: int, k_b: int, given: dict[str, float]) -> Threshold:
-    k = k_a + k_b
-    if "num_samples" in given:
-        n = given["num_samples"]
-        n_b = min((n * lam) ** 2, n / k)
-        n_a = (n - k_b * n_b) / k_a
-    elif "minority_count" in given:
-        n_b = given["minority_count"]
-        n_a = max((math.sqrt(n_b) / lam - k_b * n_b) / k_a, n_b)
-    else:
-        n_a = given["majority_count"]
-        # sqrt(n_B) = lam (K_A n_A + K_B n_B): smaller root of lam K_B x^2 - x + lam K_A n_A = 0, x = sqrt(n_B)
-        discriminant = 1 - 4 * lam * lam * k_b * k_a * n_a
-        n_b = n_a if discriminant < 0 else min((2 * lam * k_a * n_a / (1 + math.sqrt(discriminant))) ** 2, n_a)
-    ratio = n_a / n_b
-    slack = 1e-14 * (1 + k / k_a)
-    return Threshold(ratio, max(1.0, ratio * (1 - slack)), ratio * (1 + slack), n_a, n_b)
 
 
 def total_collapse_threshold(architecture: Any, num_majority: int, num_minority: int) -> float:

@@ -1,0 +1,131 @@
+"""The symmetric family of a ``LinearDEQ``: budgets, one of them for A."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from ufm.architectures import LinearDEQ
+from ufm.two_groups.transitions.critical import polish, profile
+from ufm.two_groups.transitions.family import Family
+from ufm.two_groups.transitions.landau import restoring
+from ufm.two_groups.transitions.states import Point
+
+__all__ = ["BudgetFamily"]
+
+Array = NDArray[np.float64]
+
+
+class BudgetFamily(Family):
+    """``f`` over ``|Z|_* - max {<a, sigma>: 0 <= a_i <= rho, |a|^2 <= E_A} <= tau``.
+
+    Args:
+        k_a, k_b: classes in either group.
+        architecture: the budgets; None for that of A leaves ``|A|_2 <= rho`` alone.
+    """
+
+    constrained = True
+
+    def __init__(self, k_a: int, k_b: int, architecture: LinearDEQ) -> None:
+        super().__init__(k_a, k_b, architecture.rho)
+        self.tau = architecture.bound(self.k)
+        self.budget = math.inf if architecture.E_A is None else architecture.E_A
+
+    def counts(self, ratio: float) -> tuple[float, float]:
+        """``(R, 1)``: R alone matters."""
+        return ratio, 1.0
+
+    def _water(self, sigma: Array) -> tuple[Array, float]:
+        """``a_i = min(rho, sigma_i/nu)`` and 1/nu; a vanishing sigma_i gets what is left over."""
+        m = self.multiplicity
+        top = float(sigma.max())
+        capped = m == 0
+        if top <= 0:
+            return np.zeros(3), 0.0
+        sigma = np.maximum(sigma, 1e-150 * top)
+        while not capped.all():
+            left = max(0.0, self.budget - self.rho**2 * float(m[capped].sum()))
+            inverse = math.sqrt(left / float(m[~capped] @ sigma[~capped] ** 2))
+            over = ~capped & (inverse * sigma >= self.rho)
+            if not over.any():
+                return np.where(capped, self.rho, inverse * sigma), inverse
+            capped = capped | over
+        return np.full(3, self.rho), 0.0
+
+    def equilibrium(self, sigma: Array) -> Array:
+        """Water-filling over the directions with their multiplicities."""
+        return self._water(sigma)[0]
+
+    def cost(self, x: Array, ratio: float, risk: float) -> float:
+        """The risk."""
+        return risk
+
+    def merit(self, x: Array, ratio: float) -> float:
+        """Logarithm of the risk that is left to gain, which may be tiny."""
+        return math.log(max(self.excess(x, ratio), 1e-300))
+
+    def surplus(self, x: Array, ratio: float) -> float:
+        """``gauge/tau - 1``."""
+        return self.gauge(x, ratio) / self.tau - 1
+
+    def multiplier(self, x: Array, ratio: float) -> float:
+        """``-<grad f, x>/<grad gauge, x>`` over all but s_B."""
+        others = [0, 2, 3]
+        gradient, price = self.risk(x, ratio)[1][others], self.price(x, ratio)[others]
+        return -float(gradient @ x[others]) / float(price @ x[others])
+
+    def scaled(self, x: Array, ratio: float) -> tuple[Array, float]:
+        """x on the sphere ``gauge = tau``, and the factor of all but s_B; ArithmeticError where s_B is too large."""
+        if x[1] == 0.0:  # the gauge is homogeneous
+            t = self.tau / max(self.gauge(x, ratio), 1e-300)
+        else:
+
+            def excess(log_t: float) -> float:
+                moved = np.array([1.0, 0.0, 1.0, 1.0]) * x * math.exp(log_t) + [0, x[1], 0, 0]
+                return self.gauge(moved, ratio) - self.tau
+
+            if excess(-40.0) > 0:
+                raise ArithmeticError(f"s_B = {x[1]:.6g} alone exceeds the budgets")
+            t = math.exp(brentq(excess, -40.0, 40.0, xtol=1e-14))
+        return np.array([t * x[0], x[1], t * x[2], t * x[3]]), t
+
+    def concavity(self, point: Point) -> float:
+        """``mu/nu`` with the water level nu; 0 where a_B does not grow with s_B."""
+        a, inverse = self._water(self.singular_values(point.x, point.ratio))
+        # with part of the budget idle a_B is what is left of it, and does not grow with s_B
+        return point.mu * inverse if a[1] < 1e-100 else 0.0
+
+    def relaxation(self, point: Point) -> float:
+        """By a central difference of the multiplier: ``F'(tau) = -mu``."""
+        step = 1e-4 * self.tau
+        multipliers = []
+        for sign in (1, -1):
+            self.tau += sign * step
+            moved = polish(self, point._replace(x=self.scaled(point.x, point.ratio)[0]), ratio_free=False)
+            self.tau -= sign * step
+            multipliers.append(moved.mu)
+        slope = 1 - self.equilibrium(self.singular_values(point.x, point.ratio))[1]
+        return slope**2 * (multipliers[1] - multipliers[0]) / (2 * step)
+
+    def collapsed_end(self) -> float:
+        """R at which price and force in s_B balance on the best collapsed point; ValueError where no R > 1 does."""
+
+        def excess(log_ratio: float) -> float:
+            return restoring(self, profile(self, 0.0, math.exp(log_ratio)))
+
+        # upwards from R = 1; after two stable steps in a row the collapsed branch stays stable
+        grid, last, run = 0.0, None, 0
+        while run < 2:
+            if excess(grid) >= 0:
+                run += 1
+            else:
+                last, run = grid, 0
+            grid += 0.5
+            if grid > 60:
+                raise ValueError(f"no R below e^60 collapses the minority at tau = {self.tau:.6g}")
+        if last is None:
+            raise ValueError(f"the minority is collapsed at every R >= 1 at tau = {self.tau:.6g}")
+        return math.exp(brentq(excess, last, last + 0.5, xtol=1e-13, rtol=1e-14))
