@@ -19,7 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from ufm._extras import optional, require
+
+with optional("cli"):
+    import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -735,7 +738,8 @@ def certify(
 
     The checker re-derives the problem from the claim in the file, trusts none of the numbers in it, and runs no solver.
     """
-    from proofs_check.checker import LEMMAS, check_file
+    with optional("certify"):
+        from proofs_check.checker import LEMMAS, check_file
 
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
@@ -868,6 +872,7 @@ def _load_arrays(file: Path, required: tuple[str, ...], optional: tuple[str, ...
 
 
 def _console(*, stderr: bool = False) -> Console:
+    require("rich", extra="cli")
     from rich.console import Console
 
     return Console(stderr=stderr)
@@ -900,6 +905,7 @@ def _print_figures(figures: dict[str, Any]) -> None:
 
 
 def _print_table(header: tuple[str, ...] | None, rows: list[tuple[Any, ...]], digits: int = 12) -> None:
+    require("rich", extra="cli")
     from rich.table import Table
     from rich.text import Text
 

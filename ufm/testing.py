@@ -23,12 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-try:
-    from hypothesis import strategies as st
-    from hypothesis.strategies import SearchStrategy
-except ImportError as error:
-    raise ImportError("ufm.testing needs the package hypothesis: pip install hypothesis") from error
-
+from ufm._extras import optional
 from ufm.architectures import (
     Architecture,
     DeepLinear,
@@ -41,6 +36,10 @@ from ufm.geometry.frames import random_isometry, simplex_etf
 from ufm.labels import ClassPrior
 from ufm.problem import Problem
 from ufm.solution import Solution
+
+with optional("testing"):
+    from hypothesis import strategies as st
+    from hypothesis.strategies import SearchStrategy
 
 __all__ = [
     "ARCHITECTURES",

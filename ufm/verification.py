@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ufm._extras import require_installed
 from ufm._interrupts import interrupts_held
 from ufm._validation import integer, one_of
 from ufm.claims import Claim, Context, Evidence, Status, Verdict, all_claims
 from ufm.claims._model import EFFORTS
 
 __all__ = ["Verification", "prepare_directory", "verify"]
+
+#: Optional packages without which some claim of this package cannot be checked.
+NEEDED = ("cvxpy", "flint", "sklearn", "sympy", "torch")
 
 
 def verify(
@@ -49,9 +53,13 @@ def verify(
         ValueError: an unknown claim (the message names close matches), effort or seed, nothing to check, or a directory
             that cannot be written.
         TypeError: ids that are neither strings nor claims.
+        MissingExtraError: a package that some claim needs is missing, when all are to be checked. Named claims go ahead
+            with what there is and ball arithmetic; one that lacks more comes out inconclusive, naming the extra.
     """
     one_of("effort", effort, EFFORTS)
     seed = integer("seed", seed, minimum=0)
+    if ids is None:
+        require_installed(*NEEDED, extra="verify")
     claims = _select(ids, effort)
     directory = None if out is None else prepare_directory(out)
     context = Context(effort=effort, seed=seed, out=directory, on_progress=progress)

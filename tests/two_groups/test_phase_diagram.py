@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -265,9 +266,10 @@ class TestFiles:
             ufm.save_phase_diagram(diagram, tmp_path / "x.csv")
 
     def test_without_zarr(self, diagram, tmp_path, monkeypatch):
-        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(ValueError, match="where the package zarr is missing"):
+        monkeypatch.setitem(sys.modules, "zarr", None)
+        with pytest.raises(ImportError, match=r"needs zarr: pip install 'ufm\[zarr\]'"):
             ufm.save_phase_diagram(diagram, tmp_path / "x.zarr")
+        assert not list(tmp_path.iterdir())
 
 
 class TestPicture:

@@ -1,11 +1,14 @@
 """Certificates: what a sceptic can check without running a solver of this package (``proofs_check.checker``)."""
 
-from ufm.certificates._certificate import Certificate, CertificationError
-from ufm.certificates._collapse import certify_phase, certify_threshold
-from ufm.certificates._counterexamples import certify_code, certify_counterexample, certify_square_code
-from ufm.certificates._etf_region import EtfOptimality, bound_balanced_risk, certify_etf_optimal
-from ufm.certificates._geometry import GeometryEnclosure, enclose_geometry
-from ufm.certificates._values import certify
+from ufm._extras import optional
+
+with optional("certify"):
+    from ufm.certificates._certificate import Certificate, CertificationError
+    from ufm.certificates._collapse import certify_phase, certify_threshold
+    from ufm.certificates._counterexamples import certify_code, certify_counterexample, certify_square_code
+    from ufm.certificates._etf_region import EtfOptimality, bound_balanced_risk, certify_etf_optimal
+    from ufm.certificates._geometry import GeometryEnclosure, enclose_geometry
+    from ufm.certificates._values import certify
 
 __all__ = [
     "Certificate",

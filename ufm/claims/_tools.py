@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ufm._extras import require
 from ufm.claims._model import Context, Enclosure, Evidence, Status, combine, judge_equal
 from ufm.solution import Solution
 
@@ -105,6 +106,7 @@ def symbolic(theorem: str, **variant: Any) -> Symbolic:
     A claim whose numbers were replaced otherwise must not cite it: the theorem proves the true numbers, and a false
     one inside the tolerance of the instances would pass as proved.
     """
+    require("sympy", extra="proofs")
     from proofs_check import theorems
 
     found = theorems.outcome(theorem, **variant)

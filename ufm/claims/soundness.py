@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from ufm._extras import require
 from ufm.claims import balanced, beyond, collapse, imbalanced_geometry, landscape, nonconvex, relaxation
 from ufm.claims._model import Claim, Context, Evidence, Status
 from ufm.claims._tools import evidence
@@ -102,12 +103,14 @@ def false_claims() -> dict[str, Claim]:
 
 def false_theorems() -> list[tuple[str, str]]:
     """(theorem, name of the false variant) of every symbolic theorem."""
+    require("sympy", extra="proofs")
     from proofs_check import theorems
 
     return [(theorem, name) for theorem in theorems.all_theorems() for name in theorems.mutants(theorem)]
 
 
 def _check(ctx: Context) -> Evidence:
+    require("sympy", extra="proofs")
     from proofs_check import theorems
 
     counts: Counter[str] = Counter()

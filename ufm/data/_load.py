@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ufm._extras import require
 from ufm._validation import integer, one_of
 from ufm.data._dataset import Dataset
 from ufm.data._formats import (
@@ -245,6 +246,7 @@ def _raw(name: str, root: str | os.PathLike[str] | None, split: str, generation_
 
 @cache
 def _digits(split: str) -> Raw:
+    require("sklearn", extra="data")
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)

@@ -9,11 +9,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
+from ufm._extras import optional
 from ufm._validation import fraction, integer, one_of, real
 from ufm.deq.wellposed import STARTS, SpectralBound, check_dtype
+
+with optional("deq"):
+    import torch
+    from torch import Tensor, nn
 
 __all__ = [
     "ACTIVATIONS",

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from ufm._extras import optional
 from ufm._validation import integer
 from ufm.deq.solvers import check_image, check_map, describe
+
+with optional("deq"):
+    import torch
+    from torch import Tensor
 
 __all__ = ["jacobian_penalty", "spectral_radius"]
 

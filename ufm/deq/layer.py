@@ -20,11 +20,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
+from ufm._extras import optional
 from ufm._validation import integer, one_of, positive
 from ufm.deq.solvers import SOLVERS, FixedPoint, check_map, describe, get_solver, minimal_tolerance
+
+with optional("deq"):
+    import torch
+    from torch import Tensor, nn
 
 __all__ = ["DEQ", "ConvergenceError", "ConvergenceWarning", "Info", "PrecisionWarning"]
 

@@ -21,13 +21,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
+from ufm._extras import optional
 from ufm._validation import integer, one_of
 from ufm.deq.layer import DEQ, Info, implicit_gradient
 from ufm.deq.solvers import describe, get_solver
 from ufm.deq.wellposed import Monotone, spectral_norm
+
+with optional("deq"):
+    import torch
+    from torch import Tensor, nn
 
 __all__ = ["ACTIVATIONS", "SPLITTINGS", "MonotoneDEQ"]
 

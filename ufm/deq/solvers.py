@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
-from torch import Tensor
-
+from ufm._extras import optional
 from ufm._validation import one_of
+
+with optional("deq"):
+    import torch
+    from torch import Tensor
 
 __all__ = ["SOLVERS", "FixedPoint", "anderson", "broyden", "fixed_point", "get_solver", "minimal_tolerance"]
 

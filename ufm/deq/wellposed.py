@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
+from ufm._extras import optional
 from ufm._validation import fraction, integer, one_of, positive
+
+with optional("deq"):
+    import torch
+    from torch import Tensor, nn
 
 __all__ = [
     "PARAMETRISATIONS",

@@ -24,12 +24,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
-from ufm._validation import fraction, integer, positive
+from ufm._extras import require
+from ufm._validation import positive
 from ufm.architectures import LinearDEQ
 from ufm.geometry import name_structure
 from ufm.labels import ClassPrior
+from ufm.landscape.etf_bounds import MARGIN, balanced_lower_bound, check_boundary, etf_local_bound, etf_risk
 from ufm.problem import Problem
+from ufm.solvers.search import Landscape
 
 if TYPE_CHECKING:
     from ufm.certificates import Certificate, EtfOptimality
@@ -45,9 +49,6 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-#: A code counts as better than the ETF when its risk is lower by this relative margin.
-MARGIN = 1e-9
-
 #: How much of the ETF is added to the start of a descent, relative to its norm: a direction that is empty stays empty,
 #: and one that is filled may lead away.
 FILLS = (0.03, 0.0)
@@ -61,9 +62,6 @@ SCAN = (0.1, 0.3, 0.5, 0.7, 0.9)
 #: Shares of the estimate at which a proof that the ETF is optimal is tried, and excesses for a counterexample.
 SHARES = (0.6, 0.45, 0.3, 0.15, 0.05)
 EXCESSES = (0.005, 0.02, 0.05, 0.1)
-
-#: Share of the local bound below which :func:`balanced_lower_bound` looks for a proof.
-PROVABLE = 0.5
 
 
 @dataclass(frozen=True)
@@ -96,28 +94,6 @@ class EtfBoundary:
     counterexample: Certificate | None = field(repr=False)
 
 
-def etf_risk(num_classes: int, tau: float, E_A: float, rho: float) -> float:
-    """Risk ``log(1 + (K-1) e^{-alpha})`` of the largest feasible simplex ETF; arguments as for :func:`etf_boundary`."""
-    n = num_classes - 1
-    return math.log1p(n * math.exp(-tau / (n - min(n * rho, math.sqrt(n * E_A)))))
-
-
-def etf_local_bound(num_classes: int, tau: float, rho: float = 0.99) -> float:
-    """E_A up to which the ETF is a local minimum, see the module's docstring; inf if for every E_A < (K-1) rho^2."""
-    k, tau, rho = _arguments(num_classes, tau, rho)
-    n, top = k - 1, math.sqrt(k - 1) * rho
-    if k > 3:
-        root = tau / (k * math.sqrt(n))
-    else:
-        from scipy.optimize import brentq
-
-        def excess(b: float) -> float:
-            return b - (2 - 3 / (2 + math.exp(min(tau / (2 - math.sqrt(2) * b), 700.0)))) * tau / (3 * math.sqrt(2))
-
-        root = math.inf if excess(top) < 0 else float(brentq(excess, 0.0, top, xtol=1e-15))
-    return root**2 if root < top else math.inf
-
-
 def etf_boundary(num_classes: int, tau: float, rho: float = 0.99, *, certify: bool = True) -> EtfBoundary:
     """Estimate and enclose the budget E_A*(K, tau) from which on the balanced simplex ETF is not optimal.
 
@@ -133,7 +109,9 @@ def etf_boundary(num_classes: int, tau: float, rho: float = 0.99, *, certify: bo
     Raises:
         ValueError: an argument out of range.
     """
-    k, tau, rho = _arguments(num_classes, tau, rho)
+    k, tau, rho = check_boundary(num_classes, tau, rho)
+    if certify:
+        require("flint", extra="certify")
     local, idle = etf_local_bound(k, tau, rho), (k - 1) * rho * rho
     # just above the local bound something is better; without one, the ETF may win again before the budget is idle
     trials = [local * (1 + 1e-3)] if local * (1 + 1e-3) < idle else [idle * share for share in SCAN]
@@ -178,45 +156,9 @@ def logits_beating_etf(num_classes: int, tau: float, E_A: float, rho: float = 0.
 
     Arguments and starts as for :func:`etf_boundary`, in floating point.
     """
-    k, tau, rho = _arguments(num_classes, tau, rho)
+    k, tau, rho = check_boundary(num_classes, tau, rho)
     budget = positive("E_A", E_A)
     return next((code for start in _starts(k) if (code := _better(k, tau, budget, rho, start)) is not None), None)
-
-
-def balanced_lower_bound(problem: Problem, upper: float = math.inf) -> float:
-    """A valid lower bound of the optimal value where the ETF is proved optimal, -inf where it is not.
-
-    For balanced cross-entropy and a :class:`ufm.LinearDEQ` with ``sqrt(E_A) <= rho sqrt(K-1)``: the ETF's risk from
-    below, so that the gap closes, wherever :func:`ufm.certificates.certify_etf_optimal` finds a proof.
-
-    Args:
-        problem: any problem.
-        upper: an upper bound of its optimal value; where it is below the ETF's risk there is nothing to prove.
-    """
-    from ufm.certificates import CertificationError, certify_etf_optimal
-
-    architecture, prior = problem.architecture, problem.prior
-    k = prior.num_classes
-    if not isinstance(architecture, LinearDEQ) or architecture.E_A is None or problem.loss.name != "ce":
-        return -math.inf
-    tau, budget = architecture.bound(k), architecture.E_A
-    if not 3 <= k <= 16 or len(prior.groups) > 1 or budget >= min(1.0, (k - 1) * architecture.rho**2):
-        return -math.inf
-    worthwhile = budget < PROVABLE * etf_local_bound(k, tau, architecture.rho)
-    if not worthwhile or upper < etf_risk(k, tau, budget, architecture.rho) * (1 - MARGIN):
-        return -math.inf
-    try:
-        # tau is rounded: the bound for a radius larger by that much is lower, and valid for both
-        return certify_etf_optimal(k, tau * (1 + 1e-15), budget).lower
-    except CertificationError:
-        return -math.inf
-
-
-def _arguments(num_classes: int, tau: float, rho: float) -> tuple[int, float, float]:
-    k, tau, rho = integer("num_classes", num_classes, minimum=3, maximum=16), positive("tau", tau), fraction("rho", rho)
-    if rho == 0:
-        raise ValueError("rho must lie in (0, 1), got 0: without A there is no boundary")
-    return k, tau, rho
 
 
 def _starts(k: int) -> Iterator[Array]:
@@ -244,10 +186,6 @@ def _partitions(total: int, largest: int) -> Iterator[list[int]]:
 
 def _better(k: int, tau: float, budget: float, rho: float, start: Array) -> Array | None:
     """Feasible logits that beat the ETF, by descent from ``start``; None where it ends at nothing better."""
-    from scipy.optimize import minimize
-
-    from ufm.solvers.search import Landscape
-
     landscape = Landscape(Problem.of(LinearDEQ(tau / k, tau / k, rho, budget), ClassPrior.balanced(k)), k - 1)
     options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-8, "maxcor": 30}
     for fill in FILLS:

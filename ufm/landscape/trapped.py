@@ -6,11 +6,14 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx
 from numpy.typing import NDArray
 from scipy.linalg import null_space
 
+from ufm._extras import optional
 from ufm.certificates import CertificationError
+
+with optional("certify"):
+    from flint import arb, arb_mat, ctx
 
 if TYPE_CHECKING:
     from ufm.landscape import TrappedMinimum

@@ -8,6 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ufm._extras import require_installed
+
+require_installed("torch", extra="deq")
+
 _EXPORTS = {
     "ConvEncoder": "ufm.networks.encoders",
     "DEQNetwork": "ufm.networks.cellular",

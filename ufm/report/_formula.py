@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-from markupsafe import Markup
+from ufm._extras import optional
+
+with optional("report"):
+    from markupsafe import Markup
 
 __all__ = ["to_html", "to_mathtext"]
 

@@ -6,11 +6,13 @@ import re
 from importlib import resources
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
+from ufm._extras import optional
 from ufm.report._build import labels, started
 from ufm.report._formula import to_html
+
+with optional("report"):
+    import jinja2
+    from markupsafe import Markup
 
 __all__ = ["render_html"]
 

@@ -23,13 +23,16 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure as MplFigure
-from matplotlib.ticker import MaxNLocator
 
+from ufm._extras import optional
 from ufm.report._formula import to_mathtext
+
+with optional("report"):
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as MplFigure
+    from matplotlib.ticker import MaxNLocator
 
 __all__ = ["KINDS", "draw"]
 

@@ -21,8 +21,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
 
+from ufm._threads import blas_threads
 from ufm._validation import integer, positive
 from ufm.architectures import Constrained, Factors, LinearDEQ, Penalised, PenalisedDEQ
 from ufm.problem import Problem
@@ -74,7 +74,7 @@ def solve_direct(
     values: list[float] = []
     iterations: list[int] = []
     # threads cost matrices of this size ten times what they bring
-    with threadpool_limits(1, user_api="blas"):
+    with blas_threads(1):
         for _ in range(starts):
             # gtol and ftol below what rounding allows: each run goes on until it can descend no further
             found = minimize(

@@ -24,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._extras import require
 from ufm._validation import one_of, positive
 from ufm.architectures import Constrained, Penalised
 from ufm.problem import Problem
@@ -63,6 +64,7 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
         TypeError, ValueError: ``tol`` or ``solver`` is not what it should be.
         RuntimeError: the conic solver failed.
     """
+    require("cvxpy", extra="sdp")
     import cvxpy as cp
 
     tol = positive("tol", tol)

@@ -30,8 +30,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
-from threadpoolctl import threadpool_limits
 
+from ufm._threads import blas_threads
 from ufm._validation import integer, positive
 from ufm.architectures import Constrained, DeepLinear, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures, water_filling
 from ufm.geometry import Geometry
@@ -94,7 +94,7 @@ def solve_search(
     found = _Catalogue(landscape, max_iter)
     identity = np.eye(problem.prior.num_classes)
     # threads cost matrices of this size ten times what they bring
-    with threadpool_limits(1, user_api="blas"):
+    with blas_threads(1):
         if _is_zero(problem, identity):
             minima: tuple[LocalMinimum, ...] = (_minimum(problem, identity, 0.0, 1.0, 0.0, True),)
         else:
@@ -184,7 +184,7 @@ def _chord_slope(architecture: PenalisedDEQ, upper: float) -> float:
 
 def _etf_proof(problem: Problem, upper: float) -> float:
     """The ETF's risk where it is proved optimal, for balanced classes and a small Frobenius budget."""
-    from ufm.landscape.etf_boundary import balanced_lower_bound
+    from ufm.landscape.etf_bounds import balanced_lower_bound
 
     return balanced_lower_bound(problem, upper)
 

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from ufm._extras import optional
 from ufm._files import remove_unfinished, replacing, write_atomically, write_figure
 from ufm.data import Dataset
 from ufm.deq.jacobian import jacobian_penalty
@@ -34,6 +33,10 @@ from ufm.trainings.experiment_config import ExperimentConfig
 from ufm.trainings.experiment_data import experiment_data
 from ufm.trainings.experiment_record import FORMAT, VERSION, Experiment, is_terminal, load_run
 from ufm.trainings.running import Progress, device_named, threads
+
+with optional("deq"):
+    import torch
+    from torch import Tensor, nn
 
 __all__ = [
     "DivergedError",

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
+from ufm._extras import optional
 from ufm.trainings.experiment_config import ExperimentConfig
+
+with optional("deq"):
+    from torch import nn
 
 __all__ = ["FORMAT", "VERSION", "Experiment", "is_terminal", "load_run"]
 

@@ -21,9 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from ufm._extras import optional
 from ufm._files import replacing
 from ufm._interrupts import interrupts_held
 from ufm._validation import positive
@@ -34,6 +33,10 @@ from ufm.trainings.low_rank import LowRankCode, low_rank_branch, low_rank_codes
 from ufm.trainings.prediction import predict
 from ufm.trainings.running import Progress
 from ufm.trainings.training import train
+
+with optional("deq"):
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "HysteresisPoint",

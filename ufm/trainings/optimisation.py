@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from torch import Tensor, nn
 
+from ufm._extras import optional
 from ufm.networks.models import DEQNetwork, Encoder, ExplicitNetwork, LinearDEQNetwork, Output
 from ufm.trainings.running import Progress
+
+with optional("deq"):
+    import torch
+    from torch import Tensor, nn
 
 __all__ = ["Coordinates", "Fit", "Network", "fit", "objective"]
 

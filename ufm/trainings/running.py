@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-import torch
-from threadpoolctl import threadpool_limits
+from ufm._extras import optional
+from ufm._threads import blas_threads
+
+with optional("deq"):
+    import torch
 
 __all__ = ["DEVICES", "Progress", "device_named", "threads"]
 
@@ -31,7 +34,7 @@ def threads(number: int) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
-        with threadpool_limits(number, user_api="blas"):
+        with blas_threads(number):
             yield
     finally:
         torch.set_num_threads(threads)

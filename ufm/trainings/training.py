@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from ufm._extras import optional
 from ufm.architectures import UnconstrainedFeatures
 from ufm.data import Dataset, load_dataset
 from ufm.deq.cells import DenseCell
@@ -33,6 +32,10 @@ from ufm.trainings.optimisation import Fit, Network, fit, objective
 from ufm.trainings.prediction import minority_threshold, predict
 from ufm.trainings.result import TrainingResult
 from ufm.trainings.running import DEVICES, Progress, device_named, threads
+
+with optional("deq"):
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "ARCHITECTURES",

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import ufm
+from ufm._extras import require
 from ufm._validation import one_of
 from ufm.losses import Loss, get_loss
 from ufm.two_groups import arrays as core
@@ -103,6 +104,7 @@ def phase_diagram(
 
     Source: Fang et al. 2021; theory section 3.
     """
+    require("xarray", extra="grids")
     import xarray as xr
 
     risk = get_loss(loss).name
@@ -192,19 +194,17 @@ def _classes(values: Mapping[str, Any]) -> tuple[Any, Any]:
 def save_phase_diagram(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Write a diagram to ``path``, atomically: NetCDF for the suffix ``.nc``, Zarr for ``.zarr``.
 
-    Read it back with ``xarray.open_dataset`` or ``xarray.open_zarr``. Zarr needs the package ``zarr``.
+    Read it back with ``xarray.open_dataset`` or ``xarray.open_zarr``.
 
     Raises:
-        ValueError: another suffix, or Zarr without its package.
+        ValueError: another suffix.
+        MissingExtraError: Zarr without its package, ``pip install 'ufm[zarr]'``.
     """
     target = Path(path)
     if target.suffix not in (".nc", ".zarr"):
         raise ValueError(f"path must end in .nc (NetCDF) or .zarr (Zarr), got {str(path)!r}")
     if target.suffix == ".zarr":
-        import importlib.util
-
-        if importlib.util.find_spec("zarr") is None:
-            raise ValueError(f"path must end in .nc where the package zarr is missing, got {str(path)!r}")
+        require("zarr", extra="zarr")
     target.parent.mkdir(parents=True, exist_ok=True)
     # in a directory of its own beside the target: a rename is atomic within a file system
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as directory:
@@ -317,6 +317,7 @@ def _log_threshold(radius: Array, k_a: Array, k_b: Array) -> Array:
 
 def _contours(x: Array, y: Array, margin: Margin) -> list[Array]:
     """Zeros of ``margin`` over two continuous axes: where grid lines cross the boundary, joined to curves."""
+    require("contourpy", extra="plot")
     from contourpy import contour_generator
 
     signs = np.where(margin(x[:, None], y) >= 0, 1.0, -1.0)
@@ -427,6 +428,7 @@ def plot_phase_diagram(dataset: xr.Dataset, *, quantity: str = "phase") -> Figur
     Raises:
         ValueError: not two axes, or an unknown quantity.
     """
+    require("matplotlib", extra="plot")
     from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ufm.trainings.plotting.curves import plot_curves
-from ufm.trainings.plotting.departure import plot_departure
-from ufm.trainings.plotting.loops import plot_hysteresis
-from ufm.trainings.plotting.order_parameter import plot_sweep
+from ufm._extras import optional
+
+with optional("plot"):
+    from ufm.trainings.plotting.curves import plot_curves
+    from ufm.trainings.plotting.departure import plot_departure
+    from ufm.trainings.plotting.loops import plot_hysteresis
+    from ufm.trainings.plotting.order_parameter import plot_sweep
 
 __all__ = ["plot_curves", "plot_departure", "plot_hysteresis", "plot_sweep"]

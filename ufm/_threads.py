@@ -1,0 +1,22 @@
+"""How many threads linear algebra uses: on small matrices threads cost more than they bring."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from typing import Any
+
+__all__ = ["blas_threads"]
+
+
+def blas_threads(number: int) -> AbstractContextManager[Any]:
+    """A context in which BLAS uses ``number`` threads; without ``threadpoolctl`` they stay as they are.
+
+    >>> with blas_threads(1):
+    ...     pass
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ModuleNotFoundError:
+        return contextlib.nullcontext()  # only speed is at stake
+    return threadpool_limits(number, user_api="blas")
