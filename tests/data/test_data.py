@@ -30,8 +30,9 @@ from ufm.data import (
     read_idx,
     step_counts,
 )
-from ufm.data import _formats as formats
-from ufm.data import _load as loading
+from ufm.data.places import ENVIRONMENT
+from ufm.data.sources import cifar as cifar_source
+from ufm.data.sources import fashion_mnist, mnist1d
 
 #: The files written here are small: only tests of the warning look at it.
 pytestmark = pytest.mark.filterwarnings("ignore::ufm.data.DatasetWarning")
@@ -40,7 +41,7 @@ ALL = available_counts("digits", split="all")
 
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(monkeypatch):
-    monkeypatch.delenv(loading.ENVIRONMENT, raising=False)
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
 
 
 def idx(array: np.ndarray, kind: int = 8) -> bytes:
@@ -62,7 +63,7 @@ def fashion(folder: Path, *, size: int = 40, compress: bool = False, subfolder: 
     return arrays
 
 
-def cifar(folder: Path, layout: formats.Cifar) -> dict[str, np.ndarray]:
+def cifar(folder: Path, layout: cifar_source.Cifar) -> dict[str, np.ndarray]:
     """Write a small CIFAR; returns the table of every file, one record a row."""
     rng = np.random.default_rng(7)
     tables = {}
@@ -80,9 +81,9 @@ def cifar(folder: Path, layout: formats.Cifar) -> dict[str, np.ndarray]:
 @pytest.fixture
 def small_cifar(monkeypatch):
     """CIFAR with few records a file, so that the files are small."""
-    monkeypatch.setattr(loading, "CIFAR10", replace(formats.CIFAR10, records={"train": 8, "test": 20}))
-    monkeypatch.setattr(loading, "CIFAR100", replace(formats.CIFAR100, records={"train": 200, "test": 100}))
-    return {"cifar10": loading.CIFAR10, "cifar100": loading.CIFAR100}
+    for name, records in (("cifar10", {"train": 8, "test": 20}), ("cifar100", {"train": 200, "test": 100})):
+        monkeypatch.setitem(cifar_source.LAYOUTS, name, replace(cifar_source.LAYOUTS[name], records=records))
+    return dict(cifar_source.LAYOUTS)
 
 
 # Readers ------------------------------------------------------------------------------------------------------------
@@ -140,13 +141,13 @@ class TestFashionMnist:
     def test_environment_names_the_folder_and_root_goes_first(self, tmp_path, monkeypatch):
         fashion(tmp_path / "a", size=30)
         fashion(tmp_path / "b", size=50)
-        monkeypatch.setenv(loading.ENVIRONMENT, str(tmp_path / "a"))
+        monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "a"))
         assert load_dataset("fashion-mnist").num_samples == 30
         assert load_dataset("fashion-mnist", tmp_path / "b").num_samples == 50
 
     def test_the_package_of_debian_is_found(self, tmp_path, monkeypatch):
         fashion(tmp_path / "debian", compress=True)
-        monkeypatch.setattr(loading, "DEBIAN", tmp_path / "debian")
+        monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")
         assert load_dataset("fashion-mnist").num_samples == 40
         # a folder that was named is meant: no other one stands in for it
         with pytest.raises(DatasetNotFoundError):
@@ -170,7 +171,7 @@ class TestFashionMnist:
             load_dataset("fashion-mnist", tmp_path)
 
     def test_real(self):
-        if not loading.DEBIAN.is_dir():
+        if not fashion_mnist.DEBIAN.is_dir():
             pytest.skip("Debian's package dataset-fashion-mnist is not installed")
         with warnings.catch_warnings():
             warnings.simplefilter("error", DatasetWarning)
@@ -211,7 +212,7 @@ class TestCifar:
         with pytest.raises(DatasetFormatError, match=f"must have the MD5 checksum {layout.md5}"):
             load_dataset(name, archive.parent)
         md5 = hashlib.md5(archive.read_bytes()).hexdigest()
-        monkeypatch.setattr(loading, name.upper(), replace(layout, md5=md5))
+        monkeypatch.setitem(cifar_source.LAYOUTS, name, replace(layout, md5=md5))
         for split in ("train", "test"):
             a, b = load_dataset(name, archive.parent, split=split), load_dataset(name, tmp_path, split=split)
             np.testing.assert_array_equal(a.inputs, b.inputs)
@@ -219,9 +220,10 @@ class TestCifar:
 
     def test_published_layout(self):
         # sizes as published: 30,730,000 bytes a file of CIFAR-10, and 3074 bytes a record of CIFAR-100
-        assert formats.CIFAR10.records["train"] * (3072 + formats.CIFAR10.label_bytes) == 30_730_000
-        assert sum(formats.CIFAR10.records["train"] for _ in formats.CIFAR10.files["train"]) == 50_000
-        assert formats.CIFAR100.records["train"] * (3072 + formats.CIFAR100.label_bytes) == 153_700_000
+        ten, hundred = (cifar_source.LAYOUTS[name] for name in ("cifar10", "cifar100"))
+        assert ten.records["train"] * (3072 + ten.label_bytes) == 30_730_000
+        assert sum(ten.records["train"] for _ in ten.files["train"]) == 50_000
+        assert hundred.records["train"] * (3072 + hundred.label_bytes) == 153_700_000
 
     @pytest.mark.parametrize(
         ("name", "damage", "message"),
@@ -269,8 +271,8 @@ class TestNotThePublishedSet:
             assert f"channels of mean {mean:.4f} (pixels 0..1); the published set has 0.2860" in channels
         assert "10000" in warned("fashion-mnist", tmp_path, "test")[0]
         assert len(warned("fashion-mnist", tmp_path, "all")) == 6
-        loading._fashion_mnist.cache_clear()
-        monkeypatch.setitem(loading.FASHION, "train", formats.Published(40, (mean + 1e-4,)))
+        fashion_mnist.read.cache_clear()
+        monkeypatch.setitem(fashion_mnist.PUBLISHED, "train", (40, (mean + 1e-4,)))
         assert warned("fashion-mnist", tmp_path) == []
 
     def test_fashion_mnist_with_uneven_classes(self, tmp_path, monkeypatch):
@@ -279,7 +281,7 @@ class TestNotThePublishedSet:
         labels[np.flatnonzero(labels == 3)[0]] = 7
         (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(labels))
         mean = arrays["train-images-idx3-ubyte"].mean() / 255
-        monkeypatch.setitem(loading.FASHION, "train", formats.Published(40, (mean,)))
+        monkeypatch.setitem(fashion_mnist.PUBLISHED, "train", (40, (mean,)))
         (message,) = warned("fashion-mnist", tmp_path)
         assert "holds 3 to 5 images of a class; the published set has 4" in message
 
@@ -290,14 +292,14 @@ class TestNotThePublishedSet:
         pixels = np.concatenate([tables[f] for f in small_cifar[name].files["train"]])[:, head:]
         means = pixels.reshape(-1, 3, 1024).mean(axis=(0, 2)) / 255
         exact = replace(small_cifar[name], means={"train": tuple(means), "test": (0.5, 0.5, 0.5)})
-        monkeypatch.setattr(loading, name.upper(), exact)
+        monkeypatch.setitem(cifar_source.LAYOUTS, name, exact)
         assert warned(name, tmp_path) == []
         # black images with the right labels
         for file in exact.files["train"]:
             black = tables[file].copy()
             black[:, head:] = 0
             (tmp_path / file).write_bytes(black.tobytes())
-        loading._cifar.cache_clear()
+        cifar_source.read.cache_clear()
         (message,) = warned(name, tmp_path)
         assert f"{tmp_path} with {exact.files['train'][0]}" in message
         assert "channels of mean 0.0000, 0.0000, 0.0000" in message
@@ -321,7 +323,7 @@ class TestNotThePublishedSet:
         with tarfile.open(tmp_path / "packed" / layout.archive, "w:gz") as tar:
             tar.add(tmp_path / layout.folder, layout.folder)
         md5 = hashlib.md5((tmp_path / "packed" / layout.archive).read_bytes()).hexdigest()
-        monkeypatch.setattr(loading, "CIFAR10", replace(layout, md5=md5))
+        monkeypatch.setitem(cifar_source.LAYOUTS, "cifar10", replace(layout, md5=md5))
         assert warned("cifar10", tmp_path / "packed") == []
         packed, unpacked = (load_dataset("cifar10", tmp_path / part).files for part in ("packed", layout.folder))
         assert packed == unpacked
@@ -352,12 +354,12 @@ class TestMissing:
         ],
     )
     def test_says_what_to_put_where(self, tmp_path, monkeypatch, name, needed):
-        monkeypatch.setattr(loading, "DEBIAN", tmp_path / "not-installed")
+        monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "not-installed")
         for root in (None, tmp_path, tmp_path / "nowhere"):
             with pytest.raises(DatasetNotFoundError) as caught:
                 load_dataset(name, root)
             message = str(caught.value)
-            assert all(part in message for part in [*needed, loading.ENVIRONMENT, "root"])
+            assert all(part in message for part in [*needed, ENVIRONMENT, "root"])
             assert root is None or str(root) in message
 
     def test_says_what_lacks(self, tmp_path):
@@ -368,7 +370,7 @@ class TestMissing:
         assert load_dataset("fashion-mnist", tmp_path, split="test").num_samples == 20
 
     def test_package(self, monkeypatch):
-        loading._generate_mnist1d.cache_clear()
+        mnist1d.generate.cache_clear()
         for module in [m for m in sys.modules if m.partition(".")[0] == "mnist1d"]:
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setitem(sys.modules, "mnist1d", None)
@@ -380,7 +382,7 @@ class TestMissing:
 class TestMnist1d:
     def test_published_set(self):
         state = random.getstate(), np.random.get_state()[1].tobytes()  # noqa: NPY002
-        loading._generate_mnist1d.cache_clear()
+        mnist1d.generate.cache_clear()
         train, test = (load_dataset("mnist1d", split=s) for s in ("train", "test"))
         assert (random.getstate(), np.random.get_state()[1].tobytes()) == state  # noqa: NPY002
         assert (train.num_samples, test.num_samples, train.shape) == (4000, 1000, (1, 40))

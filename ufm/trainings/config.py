@@ -9,22 +9,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from ufm._validation import fraction, integer, known_fields, one_of, positive, real
-from ufm.data import digit_counts
+from ufm.data import DATASETS, available_counts
 from ufm.deq.cells import ACTIVATIONS
 from ufm.deq.solvers import SOLVERS
 from ufm.deq.wellposed import STARTS
 from ufm.trainings.running import DEVICES
 
-__all__ = ["ARCHITECTURES", "DATASET_SPLITS", "DEFAULT_LAMBDA", "TrainingConfig"]
+__all__ = ["ARCHITECTURES", "DEFAULT_LAMBDA", "TrainingConfig", "fitted_datasets"]
 
 ARCHITECTURES = ("explicit", "deq")
-#: Data sets whose images are whitened and fitted, and the split that they are drawn from.
-DATASET_SPLITS = {"digits": "all", "mnist1d": "train", "fashion-mnist": "train"}
-
-NUM_CLASSES = 10
 
 #: lambda_W = lambda_H of the default setting: with 600 samples the explicit threshold is at n_B = 20.
 DEFAULT_LAMBDA = math.sqrt(20) / 600
+
+
+def fitted_datasets() -> dict[str, str]:
+    """The data sets whose images are whitened and fitted, each with the split that they are drawn from.
+
+    >>> fitted_datasets()
+    {'digits': 'all', 'fashion-mnist': 'train', 'mnist1d': 'train'}
+    """
+    return {name: source.fitted_split for name, source in DATASETS.items() if source.fitted_split is not None}
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,11 @@ class TrainingConfig:
 
     Attributes:
         architecture: ``"explicit"`` or ``"deq"``.
-        dataset: ``"digits"``, ``"mnist1d"`` or ``"fashion-mnist"``; its inputs are whitened.
+        dataset: one of :func:`fitted_datasets`; its inputs are whitened.
         minority_count: n_B, images of each minority class; at most ``majority_count``.
-        majority_count: n_A, images of each majority class (0..K_A-1).
+        majority_count: n_A, images of each majority class, the first K_A of the data set.
         num_majority: K_A >= 1.
-        num_minority: K_B >= 2; ``K_A + K_B <= 10``.
+        num_minority: K_B >= 2; together at most the classes of the data set.
         lambda_W, lambda_H: weight decay > 0 of the classifier and of the injected features. They stay as they are when
             n_B changes.
         rho: spectral bound in [0, 1) of the DEQ.
@@ -80,7 +85,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         one_of("architecture", self.architecture, ARCHITECTURES)
-        one_of("dataset", self.dataset, DATASET_SPLITS)
+        one_of("dataset", self.dataset, fitted_datasets())
         one_of("start", self.start, STARTS)
         one_of("activation", self.activation, ACTIVATIONS)
         object.__setattr__(self, "gamma", real("gamma", self.gamma))
@@ -91,13 +96,14 @@ class TrainingConfig:
         for name in ("lambda_W", "lambda_H", "tol", "gradient_tol"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
         object.__setattr__(self, "rho", fraction("rho", self.rho))
-        self._integer("num_majority", 1, NUM_CLASSES - 2)
-        self._integer("num_minority", 2, NUM_CLASSES - self.num_majority, "there are 10 classes, two of them minority")
+        classes = DATASETS[self.dataset].num_classes
+        self._integer("num_majority", 1, classes - 2)
+        reason = f"there are {classes} classes, two of them minority"
+        self._integer("num_minority", 2, classes - self.num_majority, reason)
         k = self.num_majority + self.num_minority
-        if self.dataset == "digits":
-            available = digit_counts()
-            reason = "images of the scarcest majority digit"
-            self._integer("majority_count", 1, min(available[: self.num_majority]), reason)
+        if DATASETS[self.dataset].is_bundled:
+            reason = f"images of the scarcest majority class of {self.dataset}"
+            self._integer("majority_count", 1, min(self._available[: self.num_majority]), reason)
         else:  # what they offer shows when they are loaded: a config can be read where their files are missing
             self._integer("majority_count", 1)
         object.__setattr__(self, "minority_count", self.checked_minority_count("minority_count", self.minority_count))
@@ -115,11 +121,20 @@ class TrainingConfig:
     def checked_minority_count(self, name: str, value: Any) -> int:
         """``value`` as an n_B of this data set and n_A; TypeError or ValueError naming it ``name`` for any other."""
         largest, reason = self.majority_count, "at most majority_count"
-        if self.dataset == "digits":
+        if DATASETS[self.dataset].is_bundled:
             k = self.num_majority + self.num_minority
-            largest = min(largest, *digit_counts()[self.num_majority : k])
-            reason += ", and what digits offers"
+            largest = min(largest, *self._available[self.num_majority : k])
+            reason += f", and what {self.dataset} offers"
         return integer(name, value, minimum=1, maximum=largest, reason=reason)
+
+    @property
+    def split(self) -> str:
+        """The split of the data set that the images are drawn from."""
+        return fitted_datasets()[self.dataset]
+
+    @property
+    def _available(self) -> tuple[int, ...]:
+        return available_counts(self.dataset, split=self.split)
 
     @property
     def is_modelled(self) -> bool:
@@ -137,7 +152,11 @@ class TrainingConfig:
         return 64 * math.ceil(1.2 * sum(self.counts) / 64) if self.width is None else self.width
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON types."""
+        """All fields as JSON types.
+
+        >>> TrainingConfig.from_dict(TrainingConfig(rho=0.7).to_dict()).rho
+        0.7
+        """
         return dataclasses.asdict(self)
 
     @classmethod

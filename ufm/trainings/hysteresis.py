@@ -27,7 +27,7 @@ from ufm._files import replacing
 from ufm._interrupts import interrupts_held
 from ufm._validation import positive
 from ufm.data import available_counts
-from ufm.trainings.config import DATASET_SPLITS, TrainingConfig
+from ufm.trainings.config import TrainingConfig
 from ufm.trainings.loop import HysteresisPoint, Loop, LoopInterrupted, leg_counts
 from ufm.trainings.low_rank import LowRankCode, low_rank_branch, low_rank_codes
 from ufm.trainings.prediction import predict
@@ -104,7 +104,7 @@ def hysteresis_loop(
     if path is not None:
         loop, weights = _resumed(loop, Path(path), generator)
     if loop.is_partial:
-        available_counts(training.dataset, root, split=DATASET_SPLITS[training.dataset])
+        available_counts(training.dataset, root, split=training.split)
     if path is not None and not Path(path).exists():
         loop.save(path)  # a path that cannot be written shows now, not after the first training
     trainings = [(number, n) for number, leg in enumerate(loop.legs) for n in leg]

@@ -19,7 +19,7 @@ from typing import Any
 from ufm._files import write_atomically
 from ufm._interrupts import interrupts_held
 from ufm.data import available_counts
-from ufm.trainings.config import DATASET_SPLITS, TrainingConfig
+from ufm.trainings.config import TrainingConfig
 from ufm.trainings.judgement import STATUSES, judge
 from ufm.trainings.prediction import minority_threshold, model_of, predict
 from ufm.trainings.result import TrainingResult
@@ -211,7 +211,7 @@ def run_sweep(
         points.extend(_resumed(config, Path(path)).points)
     if len(points) < total:
         # Without its files every point would fail, and stay failed in ``path``.
-        available_counts(config.training.dataset, root, split=DATASET_SPLITS[config.training.dataset])
+        available_counts(config.training.dataset, root, split=config.training.split)
     if path is not None and not kept:
         # A path that cannot be written shows now, not after the first training.
         Sweep(config).save(path)

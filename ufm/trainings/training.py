@@ -26,7 +26,7 @@ from ufm.labels import ClassPrior
 from ufm.measures import measure
 from ufm.networks.models import DEQNetwork, ExplicitNetwork, LinearDEQNetwork
 from ufm.trainings.budgets import Budgets
-from ufm.trainings.config import ARCHITECTURES, DATASET_SPLITS, TrainingConfig
+from ufm.trainings.config import ARCHITECTURES, TrainingConfig
 from ufm.trainings.gain import USED, minority_gain
 from ufm.trainings.optimisation import Fit, Network, fit, objective
 from ufm.trainings.prediction import minority_threshold, predict
@@ -39,7 +39,6 @@ with optional("deq"):
 
 __all__ = [
     "ARCHITECTURES",
-    "DATASET_SPLITS",
     "DEVICES",
     "Fit",
     "Progress",
@@ -86,9 +85,8 @@ def train(
     if initial is not None:
         _check_weights(initial)
     device = device_named(config.device)
-    split = DATASET_SPLITS[config.dataset]
     data, reference = (
-        load_dataset(config.dataset, root, split=split, counts=c.counts, seed=config.seed) for c in (config, by)
+        load_dataset(config.dataset, root, split=config.split, counts=c.counts, seed=config.seed) for c in (config, by)
     )
     data = data.whitened() if whitened_by is None else data.whitened(by=reference)
     network = _build(config, data)

@@ -65,7 +65,12 @@ class Dataset:
         return ClassPrior(self.counts)
 
     def flattened(self) -> Dataset:
-        """The same with inputs of shape (N, p)."""
+        """The same with inputs of shape (N, p).
+
+        >>> from ufm.data import load_dataset
+        >>> load_dataset("digits", counts=[2, 1]).flattened().shape
+        (64,)
+        """
         return dataclasses.replace(self, inputs=self.inputs.reshape(self.num_samples, -1))
 
     def standardised(self, by: Dataset | None = None) -> Dataset:
@@ -76,6 +81,10 @@ class Dataset:
 
         Raises:
             TypeError, ValueError: ``by`` is no :class:`Dataset`, or has inputs of another shape.
+
+        >>> from ufm.data import load_dataset
+        >>> float(load_dataset("digits", counts=[20, 10]).standardised().inputs.std().round(6))
+        1.0
         """
         source = self._source(by).reshape(-1, self.shape[0], int(np.prod(self.shape[1:])))
         mean, deviation = source.mean(axis=(0, 2)), source.std(axis=(0, 2))
@@ -96,6 +105,11 @@ class Dataset:
 
         Raises:
             TypeError, ValueError: ``by`` is no :class:`Dataset`, or has inputs of another shape, or they are all equal.
+
+        >>> from ufm.data import load_dataset
+        >>> x = load_dataset("digits", counts=[20, 10]).whitened().inputs
+        >>> x.shape, float((x**2).sum(axis=1).mean().round(6))
+        ((30, 64), 64.0)
         """
         source = self._source(by).reshape(-1, int(np.prod(self.shape))).astype(np.float64)
         mean = source.mean(axis=0)
@@ -133,6 +147,9 @@ def step_counts(num_majority: Any, num_minority: Any, majority_count: Any, ratio
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    >>> step_counts(2, 3, 100, 8)
+    (100, 100, 12, 12, 12)
     """
     n = integer("majority_count", majority_count, minimum=1)
     return _rounded(ClassPrior.step(num_majority, num_minority, ratio), n, ratio)
@@ -150,6 +167,9 @@ def long_tailed_counts(num_classes: Any, majority_count: Any, ratio: Any) -> tup
         TypeError, ValueError: an argument is not what it should be; the message names it.
 
     Source: Cui et al. 2019, Class-Balanced Loss.
+
+    >>> long_tailed_counts(4, 100, 8)
+    (100, 50, 25, 12)
     """
     n = integer("majority_count", majority_count, minimum=1)
     return _rounded(ClassPrior.long_tailed(num_classes, ratio), n, ratio)

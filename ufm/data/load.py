@@ -1,63 +1,21 @@
-"""Data sets by name: where their files are, what to do when there are none, and draws with chosen class counts."""
+"""Draws from data sets by name, with chosen class counts."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, lru_cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from ufm._extras import require
 from ufm._validation import integer, one_of
-from ufm.data._dataset import Dataset
-from ufm.data._formats import (
-    CIFAR10,
-    CIFAR100,
-    FASHION,
-    Cifar,
-    DatasetWarning,
-    Raw,
-    read_cifar,
-    read_idx_pair,
-)
+from ufm.data._registry import DATASETS, SPLITS, Root, Source
+from ufm.data.dataset import Dataset
+from ufm.data.raw import DatasetFormatError, DatasetWarning, Raw
 
-__all__ = [
-    "DATASETS",
-    "ENVIRONMENT",
-    "NUM_CLASSES",
-    "SPLITS",
-    "DatasetNotFoundError",
-    "available_counts",
-    "class_order",
-    "digit_counts",
-    "digits",
-    "load_dataset",
-]
-
-SPLITS = ("train", "test", "all")
-#: Number of classes of each data set.
-NUM_CLASSES = {"digits": 10, "mnist1d": 10, "fashion-mnist": 10, "cifar10": 10, "cifar100": 100}
-DATASETS = tuple(NUM_CLASSES)
-
-#: Environment variable that names a folder with data sets.
-ENVIRONMENT = "UFM_DATA"
-#: Where Debian's package dataset-fashion-mnist puts its files.
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-#: Seed of the published MNIST-1D.
-MNIST1D_SEED = 42
-#: Parts in ten of each digit that are the training split.
-DIGITS_TRAIN = 8
-
-
-class DatasetNotFoundError(FileNotFoundError):
-    """Files or the package of a data set are missing; the message says what to put where."""
+__all__ = ["available_counts", "class_order", "digit_counts", "digits", "load_dataset"]
 
 
 def load_dataset(
@@ -82,7 +40,7 @@ def load_dataset(
     they differ. Single pixels are not verified; :attr:`Dataset.files` identifies what was read.
 
     Args:
-        name: ``"digits"``, ``"mnist1d"``, ``"fashion-mnist"``, ``"cifar10"`` or ``"cifar100"`` (its 100 fine labels).
+        name: in :data:`ufm.data.DATASETS`, which :func:`ufm.data.dataset_table` describes.
         root: folder of the files of Fashion-MNIST and CIFAR, directly or in the folder they unpack to. Default: the one
             in the environment variable ``UFM_DATA``, then, for Fashion-MNIST, that of Debian's dataset-fashion-mnist.
         split: ``"train"``, ``"test"`` or ``"all"`` (train, then test). Digits has no published split: its training
@@ -104,6 +62,10 @@ def load_dataset(
         DatasetNotFoundError: the files or the package are not there; the message says what to put where.
         DatasetFormatError: a file is damaged or not what its name says.
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    >>> data = load_dataset("digits", counts=[20, 20, 5], seed=1)
+    >>> data.inputs.shape, data.counts, data.prior.probabilities.round(2).tolist()
+    ((45, 1, 8, 8), (20, 20, 5), [0.44, 0.44, 0.11])
     """
     try:
         kind = np.dtype(dtype)
@@ -148,12 +110,20 @@ def load_dataset(
 
 
 def available_counts(name: str, root: str | os.PathLike[str] | None = None, *, split: str = "train") -> tuple[int, ...]:
-    """How many images of each class a split has; errors as :func:`load_dataset`."""
+    """How many images of each class a split has; errors as :func:`load_dataset`.
+
+    >>> available_counts("digits", split="test")[:3]
+    (36, 37, 36)
+    """
     return tuple(np.bincount(_raw(name, root, split, None).labels).tolist())
 
 
 def digit_counts() -> tuple[int, ...]:
-    """How many images of the digits 0..9 there are."""
+    """How many images of the digits 0..9 there are.
+
+    >>> sum(digit_counts())
+    1797
+    """
     return available_counts("digits", split="all")
 
 
@@ -167,6 +137,9 @@ def digits(counts: Sequence[Any], *, seed: Any = 0) -> Dataset:
     Raises:
         TypeError, ValueError: a count that is not an integer, too small or larger than the data set offers; K outside
             2..10; a seed that is no integer >= 0.
+
+    >>> digits([3, 2]).inputs.shape
+    (5, 64)
     """
     return load_dataset("digits", split="all", counts=counts, seed=seed).whitened()
 
@@ -211,148 +184,40 @@ def class_order(name: str, classes: Any, wanted: int | None, total: int, seed: i
     return order
 
 
-# Sources ------------------------------------------------------------------------------------------------------------
-
-
-def _raw(name: str, root: str | os.PathLike[str] | None, split: str, generation_seed: Any) -> Raw:
+def _raw(name: str, root: Root, split: str, generation_seed: Any) -> Raw:
     """Images (N, C, ...) as stored, pixels as bytes, and labels (N,) of a split."""
-    one_of("name", name, DATASETS)
+    source = DATASETS[one_of("name", name, DATASETS)]
     one_of("split", split, SPLITS)
     if root is not None and not isinstance(root, str | os.PathLike):
         raise TypeError(f"root must be the path of a folder or None, got {root!r}")
-    if generation_seed is not None:
-        if name != "mnist1d":
-            raise ValueError(
-                f"generation_seed must be None for {name!r}, which is not generated, got {generation_seed!r}"
-            )
-        generation_seed = integer("generation_seed", generation_seed, minimum=0, maximum=2**32 - 1)
-    if name == "digits":
-        return _digits(split)
-    if split == "all":
-        parts = [_raw(name, root, part, generation_seed) for part in ("train", "test")]
-        return Raw(
-            np.concatenate([part.images for part in parts]),
-            np.concatenate([part.labels for part in parts]),
-            {file: digest for part in parts for file, digest in part.files.items()},
-            tuple(doubt for part in parts for doubt in part.doubts),
+    options: tuple[int, ...] = ()
+    if source.default_generation_seed is not None:
+        seed = source.default_generation_seed if generation_seed is None else generation_seed
+        options = (integer("generation_seed", seed, minimum=0, maximum=2**32 - 1),)
+    elif generation_seed is not None:
+        raise ValueError(f"generation_seed must be None for {name!r}, which is not generated, got {generation_seed!r}")
+    if split != "all" or source.has_whole:
+        return _checked(source, source.load(split, root, *options))
+    parts = [_checked(source, source.load(part, root, *options)) for part in ("train", "test")]
+    return Raw(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        {file: digest for part in parts for file, digest in part.files.items()},
+        tuple(doubt for part in parts for doubt in part.doubts),
+    )
+
+
+def _checked(source: Source, raw: Raw) -> Raw:
+    """``raw``, as a loader must give it: whoever registered one is told what is wrong with it."""
+    images, labels = np.asarray(raw.images), np.asarray(raw.labels)
+    where = f"the loader of {source.name!r}"
+    if images.ndim < 3 or images.shape[:1] != labels.shape:
+        raise DatasetFormatError(
+            f"{where} must give images (N, C, ...) and labels (N,), got shapes {images.shape} and {labels.shape}"
         )
-    if name == "mnist1d":
-        return _mnist1d(MNIST1D_SEED if generation_seed is None else generation_seed, split)
-    if name == "fashion-mnist":
-        return _fashion_mnist(_fashion_files(root, split), split)
-    layout = CIFAR10 if name == "cifar10" else CIFAR100
-    return _cifar(name, split, _cifar_location(name, layout, root, split))
-
-
-@cache
-def _digits(split: str) -> Raw:
-    require("sklearn", extra="data")
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    images = np.asarray(images, dtype=np.float64).reshape(-1, 1, 8, 8) / 16
-    labels = np.asarray(labels, dtype=np.int64)
-    if split != "all":
-        train = np.zeros(len(labels), dtype=bool)
-        for k in range(10):
-            rows = np.flatnonzero(labels == k)
-            train[rows[: len(rows) * DIGITS_TRAIN // 10]] = True
-        keep = train if split == "train" else ~train
-        images, labels = images[keep], labels[keep]
-    return Raw(images, labels)
-
-
-@lru_cache(maxsize=2)
-def _generate_mnist1d(seed: int) -> dict[str, NDArray[Any]]:
-    try:
-        from mnist1d.data import get_dataset_args, make_dataset
-    except ImportError as exc:
-        raise DatasetNotFoundError(
-            "mnist1d is generated by the Python package mnist1d, which cannot be imported "
-            f"({exc}): install it with `pip install mnist1d`, or with this package as `pip install 'ufm[data]'`"
-        ) from None
-    arguments = get_dataset_args()
-    arguments.seed = seed
-    with _global_generators_restored():
-        return make_dataset(arguments)
-
-
-def _mnist1d(seed: int, split: str) -> Raw:
-    generated = _generate_mnist1d(seed)
-    suffix = "" if split == "train" else "_test"
-    return Raw(generated[f"x{suffix}"][:, None], generated[f"y{suffix}"].astype(np.int64))
-
-
-@contextlib.contextmanager
-def _global_generators_restored() -> Iterator[None]:
-    """The package seeds the global generators of NumPy and Python: others' draws must not depend on it."""
-    state, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        np.random.set_state(legacy)  # noqa: NPY002
-
-
-def _fashion_files(root: str | os.PathLike[str] | None, split: str) -> tuple[Path, Path]:
-    prefix = "train" if split == "train" else "t10k"
-    names = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
-    folders = _folders(root, ("fashion-mnist", "FashionMNIST/raw"))
-    if root is None:
-        folders.append(DEBIAN)
-
-    def find(folder: Path) -> tuple[Path, Path] | list[str]:
-        found = [next((p for p in (folder / n, folder / f"{n}.gz") if p.is_file()), None) for n in names]
-        if found[0] is not None and found[1] is not None:
-            return found[0], found[1]
-        return [n for n, p in zip(names, found, strict=True) if p is None]
-
-    return _first(
-        folders,
-        find,
-        f"fashion-mnist was not found. It needs the files {names[0]} and {names[1]}, plain or .gz. Install Debian's "
-        f"package dataset-fashion-mnist (it puts them in {DEBIAN}), or put them in a folder and name it",
-    )
-
-
-@lru_cache(maxsize=2)
-def _fashion_mnist(files: tuple[Path, Path], split: str) -> Raw:
-    return read_idx_pair(*files, shape=(28, 28), num_classes=10, published=FASHION[split])
-
-
-def _cifar_location(name: str, layout: Cifar, root: str | os.PathLike[str] | None, split: str) -> Path:
-    def find(folder: Path) -> Path | list[str]:
-        missing = [n for n in layout.files[split] if not (folder / n).is_file()]
-        if not missing:
-            return folder
-        archive = folder / layout.archive
-        return archive if archive.is_file() else [*missing, f"or {layout.archive}"]
-
-    return _first(
-        _folders(root, (layout.folder,)),
-        find,
-        f"{name} was not found. It needs {layout.archive} (the binary version of https://www.cs.toronto.edu/~kriz/"
-        f"cifar.html) or the files in it, {', '.join(layout.files[split])}. Put either in a folder and name it",
-    )
-
-
-@lru_cache(maxsize=2)
-def _cifar(name: str, split: str, location: Path) -> Raw:
-    return read_cifar(CIFAR10 if name == "cifar10" else CIFAR100, split, location)
-
-
-def _folders(root: str | os.PathLike[str] | None, subfolders: tuple[str, ...]) -> list[Path]:
-    place = os.environ.get(ENVIRONMENT) if root is None else root
-    return [Path(place).expanduser() / sub for sub in ("", *subfolders)] if place else []
-
-
-def _first(folders: list[Path], find: Callable[[Path], Any], message: str) -> Any:
-    """What ``find`` finds in the first folder that has all; it lists what is missing elsewhere."""
-    searched = []
-    for folder in folders:
-        found = find(folder)
-        if not isinstance(found, list):
-            return found
-        searched.append(f"{folder} ({'lacks ' + ', '.join(found) if folder.is_dir() else 'no such folder'})")
-    places = f" Searched: {'; '.join(searched)}." if searched else ""
-    raise DatasetNotFoundError(f"{message} as root or in the environment variable {ENVIRONMENT}.{places}")
+    if labels.dtype.kind not in "iu" or sorted(set(labels.tolist())) != list(range(source.num_classes)):
+        raise DatasetFormatError(
+            f"{where} must give integer labels 0..{source.num_classes - 1}, each at least once, got "
+            f"{np.unique(labels).tolist()} of {labels.dtype}"
+        )
+    return raw
