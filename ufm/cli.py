@@ -318,7 +318,7 @@ def solve(
     the distinct local minima found are listed; "is global" is then yes only if a lower bound meets the best of them.
     """
     import ufm
-    from ufm.claims._model import plain
+    from ufm._json import plain
     from ufm.problem import Problem
 
     prior = _prior(counts, majority, minority, ratio, minority_count)
@@ -718,7 +718,7 @@ def measure(
     The file holds the arrays features (n, d) and labels (n,), and may hold classifier (K, d) and bias (K,).
     """
     import ufm
-    from ufm.claims._model import plain
+    from ufm._json import plain
 
     arrays = _load_arrays(file, required=("features", "labels"), optional=("classifier", "bias"))
     features, labels = arrays.pop("features"), arrays.pop("labels")
@@ -895,7 +895,7 @@ def _print_json(value: Any) -> None:
 
 
 def _strict(value: Any) -> Any:
-    from ufm.report._build import strict
+    from ufm._json import strict
 
     return strict(value)
 

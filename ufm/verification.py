@@ -14,8 +14,7 @@ from pathlib import Path
 from ufm._extras import require_installed
 from ufm._interrupts import interrupts_held
 from ufm._validation import integer, one_of
-from ufm.claims import Claim, Context, Evidence, Status, Verdict, all_claims
-from ufm.claims._model import EFFORTS
+from ufm.claims import EFFORTS, Claim, Context, Evidence, Status, Verdict, all_claims
 
 __all__ = ["Verification", "prepare_directory", "verify"]
 

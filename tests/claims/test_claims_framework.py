@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ufm import claims as claims_package
+from ufm._json import plain
 from ufm.claims import (
     Claim,
     Context,
@@ -25,7 +26,6 @@ from ufm.claims import (
     judge_equal,
     judge_order,
 )
-from ufm.claims._model import plain
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=200)
 

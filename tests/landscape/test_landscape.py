@@ -21,7 +21,7 @@ from ufm.landscape.critical_points import _Analysis
 from ufm.landscape.trapped import smallest_eigenvalue
 from ufm.problem import Problem
 
-FIXTURES = sorted((Path(__file__).parent / "landscape").glob("*.json"))
+FIXTURES = sorted((Path(__file__).parent).glob("*.json"))
 PRIOR = ufm.ClassPrior([4, 4, 1, 1])
 ARCHITECTURES = [
     ufm.UnconstrainedFeatures(0.05, 0.03),
@@ -33,7 +33,7 @@ ARCHITECTURES = [
 
 
 def load(name: str) -> TrappedMinimum:
-    return TrappedMinimum.load(Path(__file__).parent / "landscape" / f"{name}.json")
+    return TrappedMinimum.load(Path(__file__).parent / f"{name}.json")
 
 
 # first and second derivatives -----------------------------------------------------------------------------------------

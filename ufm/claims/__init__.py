@@ -6,6 +6,7 @@ import importlib
 from functools import cache
 
 from ufm.claims._model import (
+    EFFORTS,
     Claim,
     Context,
     Enclosure,
@@ -19,6 +20,7 @@ from ufm.claims._model import (
 )
 
 __all__ = [
+    "EFFORTS",
     "MODULES",
     "Claim",
     "Context",

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ufm._json import plain
 from ufm._validation import integer, one_of, real
 
 __all__ = [
@@ -338,29 +339,7 @@ def combine(statuses: Iterable[Status]) -> Status:
     return Status.proved
 
 
-# JSON ---------------------------------------------------------------------------------------------------------------
-
-
-def plain(name: str, value: Any) -> Any:
-    """``value`` as dicts, lists, strings, booleans, None, ints and floats; raises TypeError naming ``name``."""
-    if value is None or isinstance(value, str | bool):
-        return str(value) if isinstance(value, StrEnum) else value
-    if isinstance(value, np.bool_):
-        return bool(value)
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real | np.floating):
-        return float(value)
-    if isinstance(value, np.ndarray):
-        return plain(name, value.tolist())
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise TypeError(f"{name} must have string keys, got {key!r}")
-        return {key: plain(f"{name}[{key!r}]", item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(f"{name}[{i}]", item) for i, item in enumerate(value)]
-    raise TypeError(f"{name} must hold only what JSON can, got {value!r} of type {type(value).__name__}")
+# Helpers ------------------------------------------------------------------------------------------------------------
 
 
 def _has_nan(value: Any) -> bool:

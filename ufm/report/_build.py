@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ufm
+from ufm._json import strict
 from ufm.claims import Claim, Status, Verdict
 
 if TYPE_CHECKING:
@@ -98,16 +99,6 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "seconds": round(verdict.seconds, 3),
         "error": verdict.error,
     }
-
-
-def strict(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: strict(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [strict(item) for item in value]
-    return value
 
 
 def _versions() -> dict[str, str]:

@@ -13,9 +13,6 @@ __all__ = ["METHODS", "solve"]
 
 METHODS = ("auto", "reduced", "nuclear", "sdp", "direct", "search")
 
-#: Above this number of groups the symmetry reduction no longer pays and ``auto`` takes the K x K method.
-MAX_AUTO_GROUPS = 12
-
 
 def solve(
     architecture: Any,
@@ -53,9 +50,10 @@ def solve(
     if dim is not None:
         dim = integer("dim", dim, minimum=1)
     integer("seed", seed, minimum=0)
-    if method == "auto":
-        convex = "reduced" if len(problem.prior.groups) <= MAX_AUTO_GROUPS else "nuclear"
-        method = convex if problem.is_convex else "search"
+    if method == "auto" and problem.is_convex:
+        from ufm.solvers._auto import solve_convex
+
+        return solve_convex(problem, dim=dim, **options)
     if method == "reduced":
         from ufm.solvers.reduced import solve_reduced
 
@@ -68,7 +66,7 @@ def solve(
         from ufm.solvers.sdp import solve_sdp
 
         return solve_sdp(problem, dim=dim, **options)
-    if method == "search":
+    if method in ("auto", "search"):
         from ufm.solvers.search import solve_search
 
         return solve_search(problem, dim=dim, seed=seed, **options)

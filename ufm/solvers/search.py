@@ -37,6 +37,7 @@ from ufm.architectures import Constrained, DeepLinear, LinearDEQ, PenalisedDEQ, 
 from ufm.geometry import Geometry
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
+from ufm.solvers._auto import solve_convex
 from ufm.solvers._conclude import is_closed, multiplier
 
 __all__ = ["RELAXATIONS", "relaxed_lower_bound", "solve_search"]
@@ -155,8 +156,6 @@ def _convex_problem(problem: Problem, upper: float) -> float:
     * lambda_A: at an optimum ``g(sigma_i) <= upper``, so that ``sigma_i <= s_max`` with ``g(s_max) = upper``; g is
       concave and lies above its chord: ``g(s) >= g(s_max)/s_max s`` there.
     """
-    from ufm.solvers import solve
-
     architecture = problem.architecture
     k = problem.prior.num_classes
     form = architecture.convex_form(problem.max_rank)
@@ -169,7 +168,7 @@ def _convex_problem(problem: Problem, upper: float) -> float:
         form = UnconstrainedFeatures(slope, slope)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a gap that stays open makes the bound lower, not wrong
-        return solve(form, problem.prior, problem.loss).lower
+        return solve_convex(Problem.of(form, problem.prior, problem.loss)).lower
 
 
 def _chord_slope(architecture: PenalisedDEQ, upper: float) -> float:
