@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ufm.data.cifar_layout import Cifar
 from ufm.data.published import Published, checked_counts, doubts
 from ufm.data.raw import DatasetFormatError, Raw
-from ufm.data.sources.cifar import Cifar
 
 __all__ = ["read_cifar"]
 

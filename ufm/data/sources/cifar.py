@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ufm.data._registry import Root, register_dataset
+from ufm.data.cifar_layout import Cifar
 
 if TYPE_CHECKING:
     from ufm.data.raw import Raw
-
-
-@dataclass(frozen=True)
-class Cifar:
-    """Layout of a CIFAR data set in its binary version.
-
-    Attributes:
-        archive, md5: the published archive and its published checksum.
-        folder: what the archive unpacks to.
-        files: of each split, every one of ``records`` records.
-        records: a split's records in one file.
-        label_bytes: bytes before the 3072 pixels; the last is the label (the first of two is the coarse one).
-        num_classes: K; every split has equally many images of each.
-        means: mean pixel of each channel in a split, of 0..1.
-    """
-
-    archive: str
-    md5: str
-    folder: str
-    files: dict[str, tuple[str, ...]]
-    records: dict[str, int]
-    label_bytes: int
-    num_classes: int
-    means: dict[str, tuple[float, float, float]]
-
 
 #: Means as networks are commonly fed with them. Checksums as published on the data sets' page, https://www.cs.toronto.edu/~kriz/cifar.html
 LAYOUTS = {
