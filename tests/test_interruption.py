@@ -1,21 +1,29 @@
-"""Ctrl-C in the middle of the main job's sweep: finished trainings are kept and the report says it is partial."""
+"""Ctrl-C and SIGTERM at any moment of the main job: what is finished is kept and the report says it is partial."""
 
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import interruption_trial
 import pytest
 
 from ufm.deq import Sweep
 
 
+def _heard() -> None:
+    """In the child: a shell starts what runs in its background with Ctrl-C ignored, and so it would stay."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
-def test_interrupted_sweep_keeps_its_points(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_sweep_keeps_its_points(tmp_path: Path, number: signal.Signals) -> None:
     command = [
         sys.executable,
         "-m",
@@ -26,16 +34,16 @@ def test_interrupted_sweep_keeps_its_points(tmp_path: Path) -> None:
         "--out",
         str(tmp_path),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_heard)
     kept = tmp_path / "digits-sweep-quick-seed0.jsonl"
     deadline = time.monotonic() + 240
     while process.poll() is None and time.monotonic() < deadline:
         if kept.exists() and len(kept.read_text(encoding="utf-8").splitlines()) >= 3:  # header and two trainings
             break
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, output
+    assert process.returncode == 128 + number, output
 
     sweep = Sweep.load(kept)
     assert sweep.is_partial
@@ -50,3 +58,15 @@ def test_interrupted_sweep_keeps_its_points(tmp_path: Path) -> None:
     assert [p["minority_count"] for p in finished] == [p.minority_count for p in sweep.points]
     assert "finished pieces of its work kept" in interrupted["summary"]
     assert "partial" in (tmp_path / "report.html").read_text(encoding="utf-8").lower()
+
+
+@pytest.mark.slow
+def test_signals_at_random_moments_end_it_with_its_report(tmp_path: Path) -> None:
+    """Inside finalisers, callbacks of C code, imports, subprocesses and pools too."""
+    rng = random.Random(20261128)
+    last = interruption_trial.duration()
+    ends = set()
+    for i in range(12):
+        number, times = interruption_trial.SIGNALS[i % 3], rng.choice((1, 1, 2))
+        ends.add(interruption_trial.interrupted(number, rng.uniform(0, last), tmp_path / str(i), times))
+    assert len(ends) > 2

@@ -5,18 +5,25 @@ from __future__ import annotations
 import sys
 
 from ufm._extras import MissingExtraError, optional
+from ufm._interrupts import exit_status, interruptible, interrupts_held
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; where a package is missing, name its extra and end with exit status 2."""
+    """Run the command line; where a package is missing, name its extra and end with exit status 2.
+
+    From here on Ctrl-C and SIGTERM end a run with what it has found, also while packages are imported.
+    """
     try:
-        with optional("cli"):
-            from ufm.cli import main as run
-        run()
+        with interruptible(), interrupts_held():
+            with optional("cli"):
+                from ufm.cli import main as run
+            run()
     except MissingExtraError as error:
         sys.exit(_refuse(str(error)))
+    except KeyboardInterrupt:
+        sys.exit(exit_status())
 
 
 def _refuse(message: str) -> int:

@@ -1,7 +1,8 @@
 """The command line ``ufm``: a thin layer that parses, calls the package and prints.
 
 Exit status: 0 when all is as claimed, 1 when a claim came out otherwise, 2 for wrong usage (a bad value, an unreadable
-file), 130 when interrupted. With ``--json`` standard output holds one JSON document and nothing else.
+file), 128 and the number of the signal when interrupted: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, which keep the
+same. With ``--json`` standard output holds one JSON document and nothing else.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ from ufm._extras import optional, require
 
 with optional("cli"):
     import typer
+
+from ufm._interrupts import (
+    check_interrupt,
+    exit_status,
+    interrupt_answered,
+    interruptible,
+    interrupts_allowed,
+    interrupts_held,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,20 +176,32 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything rand
 
 def main() -> None:
     """Entry point of the ``ufm`` script."""
-    app(prog_name="ufm")
+    try:
+        with interruptible(), interrupts_held():  # a command says from where on it can be interrupted
+            app(prog_name="ufm")
+    except KeyboardInterrupt:  # after the command's end
+        sys.exit(exit_status())
 
 
-def _command(group: typer.Typer, name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command; wrong values end in a message and status 2, an interrupt in status 130, never a traceback."""
+def _command(
+    group: typer.Typer, name: str, example: str, *, held: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command; wrong values end in a message and status 2, an interrupt in its status, never a traceback.
+
+    With ``held`` the command itself says from where on it can be interrupted.
+    """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> None:
             try:
-                function(*args, **kwargs)
+                with contextlib.nullcontext() if held else interrupts_allowed():
+                    function(*args, **kwargs)
+                check_interrupt()
             except KeyboardInterrupt:
+                interrupt_answered()
                 typer.echo("ufm: interrupted", err=True)
-                raise typer.Exit(130) from None
+                raise typer.Exit(exit_status()) from None
             except BrokenPipeError:
                 raise
             except (ValueError, TypeError, OSError) as exc:
@@ -239,7 +261,7 @@ def _architecture(given: dict[str, Any]) -> Architecture:
 # Claims -------------------------------------------------------------------------------------------------------------
 
 
-@_command(app, "verify", "ufm verify --effort quick --out report")
+@_command(app, "verify", "ufm verify --effort quick --out report", held=True)
 def verify(
     claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Claims by id; all if none.")] = None,
     effort: Annotated[str, typer.Option("--effort", help="quick (a minute or two) or full.")] = "quick",
@@ -250,8 +272,8 @@ def verify(
     """Check claims of the theory and write a report.
 
     Shows a table of verdicts as they come, then writes report.html and report.json. Exit status 0 if every claim came
-    out proved, certified or supported, 1 if one did not, 130 if interrupted: then finished verdicts are kept in a
-    report that says it is partial.
+    out proved, certified or supported, 1 if one did not, 130 if interrupted by Ctrl-C, 143 by SIGTERM: then finished
+    verdicts are kept in a report that says it is partial.
     """
     from ufm._live import LiveView, summary_text
     from ufm.report import build_report
@@ -260,21 +282,24 @@ def verify(
     view = LiveView(_console(stderr=as_json))
     command = shlex.join(["ufm", *sys.argv[1:]])
     run = run_checks(claims or None, effort, out=out, seed=seed, progress=view.progress, command=command)
+    stopped = False
     try:
-        with view.running(run):
+        with interrupts_allowed(), view.running(run):
             view.start(run.current)
             for verdict in run:
                 view.verdict(verdict)
                 view.start(run.current)
     except KeyboardInterrupt:
         run.stop()
-    if as_json:
-        _print_json(build_report(run))
-    view.console.print()
-    view.console.print(summary_text(run))
-    partial = " (partial: interrupted)" if run.interrupted else ""
-    view.console.print(f"report{partial}: {out / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
-    raise typer.Exit(130 if run.interrupted else 0 if run.all_as_claimed else 1)
+        stopped = True
+    with interrupts_allowed():
+        if as_json:
+            _print_json(build_report(run))
+        view.console.print()
+        view.console.print(summary_text(run))
+        partial = " (partial: interrupted)" if run.interrupted else ""
+        view.console.print(f"report{partial}: {out / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+    raise typer.Exit(exit_status() if stopped else 0 if run.all_as_claimed else 1)
 
 
 @_command(app, "claims", "ufm claims --json")
@@ -534,6 +559,7 @@ def _deq_run(folder: Path, given: dict[str, Any], root: Path | None, as_json: bo
         with _progress_bar() as progress:
             experiment = run_experiment(config, folder, root=root, progress=progress)
     except KeyboardInterrupt:
+        interrupt_answered()
         command = f"ufm deq train --run {shlex.quote(str(folder))}"
         typer.echo(f"kept up to the last checkpoint; go on with: {command}", err=True)
         raise
@@ -600,6 +626,7 @@ def deq_sweep(
         try:
             sweep = run_sweep(config, path=out, root=root, progress=progress)
         except SweepInterrupted as stopped:
+            interrupt_answered()
             sweep, interrupted = stopped.sweep, True
     if figure is not None and sweep.points:
         from ufm.deq import plot_sweep
@@ -631,7 +658,7 @@ def deq_sweep(
         if interrupted:
             typer.echo(f"partial: interrupted after {len(sweep.points)} of {len(config.trainings())} points")
     unfinished = any(p.status == "nonlinear" and not p.converged for p in sweep.points)
-    raise typer.Exit(130 if interrupted else 1 if sweep.deviations or unfinished else 0)
+    raise typer.Exit(exit_status() if interrupted else 1 if sweep.deviations or unfinished else 0)
 
 
 def _threshold_text(found: MeasuredThreshold) -> str:
@@ -675,6 +702,7 @@ def deq_hysteresis(
         try:
             loop = hysteresis_loop(config, legs, path=out, root=root, progress=progress)  # type: ignore[arg-type]  # checked there
         except LoopInterrupted as stopped:
+            interrupt_answered()
             loop, interrupted = stopped.loop, True
     if figure is not None and loop.points:
         from ufm.deq import plot_hysteresis
@@ -700,7 +728,7 @@ def deq_hysteresis(
         _print_table(header, rows, digits=5)
         if interrupted:
             typer.echo(f"partial: interrupted after {len(loop.points)} of {sum(map(len, loop.legs))} points")
-    raise typer.Exit(130 if interrupted else 0 if all(p.converged for p in loop.points) else 1)
+    raise typer.Exit(exit_status() if interrupted else 0 if all(p.converged for p in loop.points) else 1)
 
 
 # Files --------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ufm._extras import require_installed
-from ufm._interrupts import interrupts_held
+from ufm._interrupts import interrupt_answered, interruptible, interrupts_allowed, interrupts_held
 from ufm._validation import integer, one_of
 from ufm.claims import EFFORTS, Claim, Context, Evidence, Status, Verdict, all_claims
 
@@ -68,8 +68,9 @@ def verify(
 class Verification(Iterator[Verdict]):
     """A run over claims: an iterator of verdicts that remembers them.
 
-    A check that raises gives an inconclusive verdict. ``KeyboardInterrupt`` is kept as an inconclusive verdict of the
-    running claim, with the finished pieces of its work, the report is written, and the interrupt goes on to the caller.
+    A check that raises gives an inconclusive verdict. Ctrl-C, SIGTERM and SIGHUP while a check runs are kept as an
+    inconclusive verdict of its claim, with the finished pieces of its work, the report is written, and the interrupt
+    goes on to the caller as ``KeyboardInterrupt``.
 
     Attributes:
         claims: the claims of the run, in order.
@@ -107,32 +108,43 @@ class Verification(Iterator[Verdict]):
         return complete and all(v.as_claimed for v in self.verdicts)
 
     def __next__(self) -> Verdict:
+        with interruptible():
+            try:
+                return self._step()
+            except KeyboardInterrupt:
+                self.stop()
+                raise
+
+    def _step(self) -> Verdict:
         claim = self.current
         if claim is None:
             self._finish()
             raise StopIteration
-        start = time.perf_counter()
-        self.context.records = {}
-        error: str | None = None
-        try:
-            evidence = _checked(claim, self.context)
-        except KeyboardInterrupt:
-            evidence = self._failed("interrupted before the check ended")
-            self.verdicts.append(Verdict(claim, evidence, time.perf_counter() - start, "KeyboardInterrupt"))
-            self.stop()
-            raise
-        except (Exception, SystemExit) as exc:  # whatever a check does, the other claims still get their turn
-            error = f"{type(exc).__name__}: {exc}"
-            evidence = self._failed(f"the check failed: {error}")
-        verdict = Verdict(claim, evidence, time.perf_counter() - start, error)
-        self.verdicts.append(verdict)
-        return verdict
+        with interrupts_held():  # but for the check itself: its verdict is in the report or it has not begun
+            start = time.perf_counter()
+            self.context.records = {}
+            error: str | None = None
+            try:
+                with interrupts_allowed():
+                    evidence = _checked(claim, self.context)
+            except KeyboardInterrupt:
+                evidence = self._failed("interrupted before the check ended")
+                self.verdicts.append(Verdict(claim, evidence, time.perf_counter() - start, "KeyboardInterrupt"))
+                self.stop()
+                raise
+            except (Exception, SystemExit) as exc:  # whatever a check does, the other claims still get their turn
+                error = f"{type(exc).__name__}: {exc}"
+                evidence = self._failed(f"the check failed: {error}")
+            self.verdicts.append(Verdict(claim, evidence, time.perf_counter() - start, error))
+        return self.verdicts[-1]
 
     def stop(self) -> None:
         """End the run here: mark it interrupted if claims are left or were cut short, and write the report."""
-        if not self._finished:
-            self.interrupted = True
-            self._finish()
+        with interrupts_held():
+            if not self._finished:
+                self.interrupted = True
+                self._finish()
+            interrupt_answered()
 
     def _failed(self, summary: str) -> Evidence:
         finished = self.context.records
