@@ -213,11 +213,16 @@ class TestInterruptible:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
     def test_forked_workers_end_as_they_would(self):
+        ready, tell = os.pipe()
         with interruptible():
             child = os.fork()
             if child == 0:  # pragma: no cover
+                with interruptible():
+                    pass
+                os.write(tell, b"1")
                 time.sleep(60)
                 os._exit(0)
+            os.read(ready, 1)
             os.kill(child, signal.SIGTERM)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
             check_interrupt()

@@ -56,6 +56,7 @@ class _Watch:
         self.signum: int | None = None
         self.raised = self._ringing = self._closed = False
         self.held = 0
+        self._pid = os.getpid()
         self.before: dict[int, Any] = {}
         self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()  # its put may be called by a signal handler
         self._lock = threading.Lock()
@@ -63,6 +64,8 @@ class _Watch:
     def open(self) -> None:
         for number in SIGNALS:
             before = signal.getsignal(number)
+            if isinstance(owner := getattr(before, "__self__", None), _Watch):  # inherited by a forked process
+                before = owner.before[number]
             # What is ignored stays so (nohup, a shell's background), and what C code handles too.
             if callable(before) or (before is signal.SIG_DFL and number != signal.SIGINT):
                 self.before[number] = before
@@ -74,14 +77,15 @@ class _Watch:
         with self._lock:  # no ring after the handlers are gone
             self._closed = True
         self._bell.put(False)
-        self.restore()
-
-    def restore(self) -> None:
         for number, before in self.before.items():
             signal.signal(number, before)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         global _last
+        if os.getpid() != self._pid:  # a forked worker ends as workers do
+            signal.signal(number, self.before[number])
+            signal.raise_signal(number)
+            return
         if self.signum is None:
             self.signum = _last = number
             self.raised = False
@@ -122,11 +126,8 @@ class _Watch:
 
 
 def _forget_in_child() -> None:
-    """A forked worker ends as workers do: the handlers are its parent's business."""
     global _watch
-    if _watch is not None:
-        _watch.restore()
-        _watch = None
+    _watch = None
 
 
 if hasattr(os, "register_at_fork"):
