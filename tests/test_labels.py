@@ -99,12 +99,35 @@ def test_later_changes_of_the_input_array_do_not_reach_the_prior():
     assert prior.counts.tolist() == [3.0, 2.0]
 
 
-def test_repr_names_the_counts_and_stays_short():
+def test_repr_gives_the_prior_back_and_stays_short():
     assert repr(ufm.ClassPrior([3, 2, 0.5])) == "ClassPrior([3, 2, 0.5])"
-    many = repr(ufm.ClassPrior.step(500, 500, 10))
-    assert "500 x 10" in many
-    assert len(many) < 80
-    assert "..." in repr(ufm.ClassPrior.long_tailed(20, 100))
+    assert repr(ufm.ClassPrior.step(500, 500, 10)) == "ClassPrior([10] * 500 + [1] * 500)"
+    assert repr(ufm.ClassPrior.long_tailed(1000, 100)).endswith(", ...)")
+    assert len(repr(ufm.ClassPrior.long_tailed(1000, 100))) < 1000
+
+
+@given(st.lists(st.sampled_from([0.1, 1 / 3, 5e-324, 1e300, 7.0, 2**60 + 0.0]), min_size=2, max_size=40))
+def test_repr_is_exact(values):
+    prior = ufm.ClassPrior(values)
+    assert eval(repr(prior), {"ClassPrior": ufm.ClassPrior}) == prior
+
+
+def test_arrays_and_tensors_of_counts():
+    torch = pytest.importorskip("torch")
+    for values in (
+        np.array([3, 2]),
+        np.array([3.0, 2.0], dtype=np.float32),
+        torch.tensor([3, 2]),
+        torch.tensor([3.0, 2]),
+    ):
+        assert ufm.ClassPrior(values) == ufm.ClassPrior([3, 2])
+    with pytest.raises(ValueError, match="counts must be one-dimensional"):
+        ufm.ClassPrior(torch.ones(2, 2))
+    with pytest.raises(ValueError, match=r"counts\[1\] must be > 0"):
+        ufm.ClassPrior(torch.tensor([1.0, -1.0]))
+    assert ufm.ClassPrior(np.ma.array([3, 2])) == ufm.ClassPrior([3, 2])
+    with pytest.raises(TypeError, match="counts must have no masked entries, got 1"):
+        ufm.ClassPrior(np.ma.array([3, 2, 1], mask=[False, True, False]))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["fraction", "integer", "one_of", "positive", "real"]
+__all__ = ["array", "as_array", "fraction", "integer", "known_fields", "one_of", "positive", "real"]
 
 
 def real(name: str, value: Any) -> float:
@@ -72,3 +73,98 @@ def known_fields(what: str, config: type[Any], fields: Mapping[str, Any]) -> dic
     if unknown:
         raise ValueError(f"{what} has no field {', '.join(sorted(map(repr, unknown)))}")
     return dict(fields)
+
+
+def array(
+    name: str,
+    value: Any,
+    *,
+    ndim: int | None = None,
+    shape: str = "",
+    integers: bool = False,
+    largest: float = math.inf,
+    empty: bool = False,
+    dtype: DTypeLike | None = np.float64,
+) -> NDArray[Any]:
+    """Return ``value`` as a NumPy array of finite real numbers, or raise naming the argument ``name``.
+
+    Takes what NumPy reads as an array (nested sequences, xarray, pandas) and torch tensors of any device and float
+    type. Refuses masked entries, whose values mean nothing, rather than count them.
+
+    Args:
+        name: of the argument.
+        value: what was given for it.
+        ndim: number of dimensions; None for any.
+        shape: how the message writes the wanted shape, such as ``"(n, d)"``.
+        integers: whether the entries must be of an integer type.
+        largest: bound on the size of the entries.
+        empty: whether an axis may be empty.
+        dtype: of the result; None for the array's own.
+
+    Raises:
+        TypeError: entries that are masked or no real numbers (booleans, complex numbers, strings and objects are none).
+        ValueError: rows of different lengths, another number of dimensions, an empty axis, or entries that are NaN,
+            infinite or too large.
+
+    >>> array("W", [[1, 2], [3, 4]], ndim=2).dtype
+    dtype('float64')
+    >>> array("W", [1.0, float("nan")])
+    Traceback (most recent call last):
+        ...
+    ValueError: W must be finite, got nan at index 1
+    """
+    found = as_array(name, value)
+    if not np.issubdtype(found.dtype, np.integer) and (integers or not np.issubdtype(found.dtype, np.floating)):
+        raise TypeError(f"{name} must be {'integers' if integers else 'real numbers'}, got {_kind(value, found)}")
+    if (ndim is not None and found.ndim != ndim) or (not empty and 0 in found.shape):
+        wanted = f"shape {shape}" if shape else "any shape" if ndim is None else f"{ndim} dimension(s)"
+        raise ValueError(f"{name} must have {wanted}{'' if empty else ' and not be empty'}, got shape {found.shape}")
+    _check_finite(name, found, largest)
+    return found if dtype is None else found.astype(dtype, copy=False)
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """Return ``value``, an array, nested sequence or torch tensor of whatever entries, as a NumPy array.
+
+    The door of every array: what it holds is checked behind it, by :func:`array` or by the rules of the argument.
+
+    Raises:
+        TypeError: masked entries: NumPy would silently count what stands under the mask.
+        ValueError: rows of different lengths.
+    """
+    masked = _masked_entries(value)
+    if masked:
+        raise TypeError(f"{name} must have no masked entries, got {masked} of them: fill them in, or leave them out")
+    try:
+        if hasattr(value, "detach"):  # a torch tensor, without importing torch
+            tensor = value.detach().cpu()
+            return (tensor.float() if "float16" in str(tensor.dtype) else tensor).numpy()  # NumPy has no bfloat16
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must be an array of numbers, got {type(value).__name__}: {error}") from error
+
+
+def _masked_entries(value: Any) -> int:
+    """Number of masked entries of an array, or of the arrays in a nested sequence."""
+    if isinstance(value, np.ma.MaskedArray):
+        return int(np.ma.count_masked(value))
+    return sum(map(_masked_entries, value)) if isinstance(value, list | tuple) else 0
+
+
+def _check_finite(name: str, found: NDArray[Any], largest: float) -> None:
+    if not found.size:
+        return
+    low, high = float(found.min()), float(found.max())  # NaN if one entry is; without a copy of a large array
+    if not (math.isfinite(low) and math.isfinite(high)):
+        where = np.argwhere(~np.isfinite(found))[0].tolist()
+        at = where[0] if len(where) == 1 else tuple(where)
+        raise ValueError(
+            f"{name} must be finite, got {found[tuple(where)].item()!r}{f' at index {at}' if where else ''}"
+        )
+    if max(-low, high) > largest:
+        raise ValueError(f"{name} must be finite and at most {largest:g} in size, got {low} to {high}")
+
+
+def _kind(value: Any, found: NDArray[Any]) -> str:
+    """What was given in place of numbers: its dtype, or the class of an object that is no array."""
+    return type(value).__name__ if found.dtype == object and found.ndim == 0 else f"dtype {found.dtype}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm._validation import integer, positive, real
+from ufm._validation import as_array, integer, positive, real
 
 __all__ = ["ClassGroup", "ClassPrior"]
+
+#: Most counts, or runs of equal counts, that a prior shows.
+LONGEST = 40
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class ClassPrior:
         ValueError: no counts, only one, or a count that is zero, negative, infinite or NaN.
 
     Source: theory section 1; Fang et al. 2021 for the step prior; Cui et al. 2019 for the long-tailed profile.
+
+    >>> prior = ClassPrior([100, 100, 25, 25])
+    >>> prior.probabilities, prior.ratio
+    (array([0.4, 0.4, 0.1, 0.1]), 4.0)
     """
 
     _counts: tuple[float, ...]
@@ -55,7 +63,12 @@ class ClassPrior:
     def __init__(self, counts: Iterable[float]) -> None:
         if isinstance(counts, str | bytes) or not isinstance(counts, Iterable):
             raise TypeError(f"counts must be a sequence of positive numbers, got {counts!r}")
-        values = tuple(positive(f"counts[{k}]", n) for k, n in enumerate(_flat(counts)))
+        if hasattr(counts, "shape"):  # an array or a tensor
+            found = as_array("counts", counts)
+            if found.ndim != 1:
+                raise ValueError(f"counts must be one-dimensional, got an array of shape {found.shape}")
+            counts = found.tolist()
+        values = tuple(positive(f"counts[{k}]", n) for k, n in enumerate(counts))
         if len(values) < 2:
             raise ValueError(f"counts must hold at least 2 classes, got {len(values)}: {list(values)}")
         if not math.isfinite(sum(values)):
@@ -64,7 +77,11 @@ class ClassPrior:
 
     @classmethod
     def balanced(cls, num_classes: int, count: float = 1.0) -> ClassPrior:
-        """K classes with ``count`` samples each."""
+        """K classes with ``count`` samples each.
+
+        >>> ClassPrior.balanced(3)
+        ClassPrior([1, 1, 1])
+        """
         k = integer("num_classes", num_classes, minimum=2)
         return cls([positive("count", count)] * k)
 
@@ -77,6 +94,9 @@ class ClassPrior:
             num_minority: K_B >= 1.
             ratio: R = n_A / n_B >= 1.
             minority_count: n_B > 0; it matters for penalised objectives only, where N sets the scale.
+
+        >>> ClassPrior.step(2, 3, 10.0)
+        ClassPrior([10, 10, 1, 1, 1])
         """
         k_a = integer("num_majority", num_majority, minimum=1)
         k_b = integer("num_minority", num_minority, minimum=1)
@@ -88,7 +108,11 @@ class ClassPrior:
 
     @classmethod
     def long_tailed(cls, num_classes: int, ratio: float, minority_count: float = 1.0) -> ClassPrior:
-        """Exponential profile ``n_k = minority_count * ratio^((K-1-k)/(K-1))``, most frequent class first."""
+        """Exponential profile ``n_k = minority_count * ratio^((K-1-k)/(K-1))``, most frequent class first.
+
+        >>> ClassPrior.long_tailed(3, 100.0)
+        ClassPrior([100, 10, 1])
+        """
         k = integer("num_classes", num_classes, minimum=2)
         r = real("ratio", ratio)
         if r < 1:
@@ -149,19 +173,23 @@ class ClassPrior:
         return hash(self._counts)
 
     def __repr__(self) -> str:
-        if self.num_classes <= 12:
-            return f"ClassPrior([{', '.join(f'{n:g}' for n in self._counts)}])"
-        parts = ", ".join(f"{g.size} x {g.count:g}" for g in self.groups[:4])
-        return f"ClassPrior({parts}{', ...' if len(self.groups) > 4 else ''})"
+        """An expression that gives the prior back; of more than 40 different counts in a row the first ones alone."""
+        runs = [(_exact(n), len(list(same))) for n, same in itertools.groupby(self._counts)]
+        if all(size == 1 for _, size in runs) or self.num_classes <= 12:
+            parts = [f"[{', '.join(_exact(n) for n in self._counts[:LONGEST])}]"]
+        else:
+            parts = [f"[{n}] * {size}" for n, size in runs[:LONGEST]]
+        return f"ClassPrior({' + '.join(parts)}{', ...' if len(runs) > LONGEST else ''})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # for IPython and hypothesis, which show a dataclass by its fields
 
 
-def _flat(counts: Iterable[Any]) -> Iterable[Any]:
-    array = counts if isinstance(counts, np.ndarray) else None
-    if array is not None and array.ndim != 1:
-        raise ValueError(f"counts must be one-dimensional, got an array of shape {array.shape}")
-    return counts
+def _exact(count: float) -> str:
+    """The shortest text that gives ``count`` back."""
+    return str(int(count)) if count.is_integer() and count < 1e15 else repr(count)
 
 
-def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    array.setflags(write=False)
-    return array
+def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    values.setflags(write=False)
+    return values

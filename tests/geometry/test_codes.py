@@ -98,9 +98,9 @@ def test_repeated_points_and_points_at_the_origin():
 @pytest.mark.parametrize(
     ("points", "tolerance", "message"),
     [
-        (np.ones(3), 1e-4, r"^points must be a finite matrix"),
-        (np.array([[math.nan]]), 1e-4, r"^points must be a finite matrix"),
-        (np.ones((2, 0)), 1e-4, r"^points must be a finite matrix"),
+        (np.ones(3), 1e-4, r"^points must have shape \(d, K\)"),
+        (np.array([[math.nan]]), 1e-4, r"^points must be finite"),
+        (np.ones((2, 0)), 1e-4, r"^points must have shape \(d, K\) and not be empty"),
         (np.ones((2, 2)), 0.0, r"^tolerance must be > 0"),
     ],
 )

@@ -112,8 +112,10 @@ def naive_measures(x, y, w, b, groups):
     ]
     m = np.array(data.m)
     predictions = [max(range(k), key=lambda c: w[c] @ h + b[c]) for h in x]
-    minority, majority = (naive_cosines(w, g) for g in (groups[-1], groups[0]))
-    minority_m, majority_m = (naive_cosines(data.m, g) for g in (groups[-1], groups[0]))
+    # Where there is one group no class is rarer than another: there is no minority, and all classes are the majority.
+    rarest = groups[-1] if len(groups) > 1 else ()
+    minority, majority = (naive_cosines(w, g) for g in (rarest, groups[0]))
+    minority_m, majority_m = (naive_cosines(data.m, g) for g in (rarest, groups[0]))
 
     def mean(values):
         return sum(values) / len(values) if values else None
@@ -334,7 +336,8 @@ def test_collapsed_etf(k, extra, n, seed):
         assert m.to_dict()[name] < 1e-11
     assert m.classifier_etf_error < 1e-12
     assert m.nc4 == 1.0
-    assert m.minority_cosine == pytest.approx(-1 / (k - 1))
+    assert m.minority_cosine is m.minority_feature_cosine is None
+    assert m.majority_cosine == pytest.approx(-1 / (k - 1))
     assert m.group_scales == pytest.approx((5 * k / (k - 1),))
     assert m.phase == "none"
 
@@ -474,10 +477,11 @@ def test_all_means_coincide():
     rng = np.random.default_rng(14)
     x = np.repeat(rng.standard_normal((5, 3)) + 0.1, 2, axis=0)
     m = measure(x, np.tile([0, 1], 5), classifier=rng.standard_normal((2, 3)))
+    assert m.minority_feature_cosine is None
     assert m.nc1 is m.trace_quotient is m.cdnv is m.equinorm_cv is m.equiangle_cv is m.equiangle_std is None
     assert m.etf_error == pytest.approx(1.0)
     assert m.self_duality_error == pytest.approx(1.0)
-    assert m.minority_feature_cosine == 1.0
+    assert m.majority_feature_cosine == 1.0
     # Every class mean is a nearest one.
     assert m.nc4 == 1.0
     assert m.phase == "partial"
@@ -490,7 +494,7 @@ def test_zero_features_and_zero_classifier():
     assert m.classifier_equiangle_std is None
     assert m.etf_error == m.classifier_etf_error == pytest.approx(1.0)
     assert m.self_duality_error == 0.0
-    assert m.minority_cosine == 1.0
+    assert m.majority_cosine == 1.0
     assert m.phase == "total"
     no_nan(m)
 
@@ -680,8 +684,81 @@ def test_no_torch_at_import():
     assert out.stdout.strip() == "[]"
 
 
+def test_no_minority_in_balanced_data():
+    x, y, w, b = sample(23, counts=(4, 4, 4, 4))
+    m = measure(x, y, classifier=w, bias=b)
+    assert m.groups == ((0, 1, 2, 3),)
+    assert m.minority_cosine is m.minority_feature_cosine is None
+    assert m.majority_cosine is not None
+    assert any("minority cosine" in line and line.endswith(" -") for line in str(m).splitlines())
+    assert measure(x, y, classifier=w, bias=b, num_minority=2).minority_cosine is not None
+
+
+def test_a_batch_costs_a_product_of_its_own_rows():
+    k, d, n = 500, 32, 10
+    rng = np.random.default_rng(24)
+    x, y = rng.standard_normal((k + n, d)), np.concatenate([np.arange(k), np.arange(n)])
+    statistics = FeatureStatistics(k).update(x[:k], y[:k])
+    statistics.update(x[k : k + n], y[k : k + n])
+    assert sum(map(len, statistics._rows)) <= 2 * n  # and not k
+    agrees(statistics, x, y, k, 1e-12)
+
+
+def test_near_means_do_not_cancel():
+    rng = np.random.default_rng(25)
+    means, v = rng.standard_normal((300, 40)), rng.random(40)
+    means[:, 1:20] = means[:, :1] + 1e-7 * rng.standard_normal((300, 19))
+    pairs = list(itertools.combinations(range(40), 2))
+    naive = [(v[i] + v[j]) / (2 * ((means[:, i] - means[:, j]) ** 2).sum()) for i, j in pairs]
+    assert cdnv(v, means) == pytest.approx(sum(naive) / len(naive), rel=1e-12)
+
+
+class Once:
+    """An iterable that is empty, or shorter, when gone through again."""
+
+    def __init__(self, *passes):
+        self.passes = list(passes)
+
+    def __iter__(self):
+        return iter(self.passes.pop(0))
+
+
+class Network:
+    """Something to be called that can be iterated over too, as torch.nn.Sequential."""
+
+    def __call__(self, x):
+        return x
+
+    def __iter__(self):
+        return iter([])
+
+
+def test_a_second_pass_over_other_samples_is_no_nc4():
+    x, y, w, b = sample(26)
+    assert measure(Once([(x, y)], []), classifier=w, bias=b).nc4 is None
+    with pytest.raises(ValueError, match="features must give the same samples each time, got 19 and then 9"):
+        measure(Once([(x, y)], [(x[:9], y[:9])]), classifier=w, bias=b)
+
+
 X, Y, W, B = sample(22)
+MASKED = np.ma.array(X, mask=X[0, 0] == X)
 BAD = [
+    (lambda: measure(MASKED, Y), TypeError, "features must have no masked entries"),
+    (lambda: measure([(X, Y), (MASKED, Y)], num_classes=4), TypeError, "features must have no masked entries"),
+    (lambda: measure([MASKED[0], *X[1:]], Y), TypeError, "features must have no masked entries"),
+    (lambda: measure(X, np.ma.array(Y, mask=Y == 2)), TypeError, "labels must have no masked entries, got 4"),
+    (lambda: measure(X, Y, classifier=np.ma.array(W, mask=W > 0)), TypeError, "classifier must have no masked"),
+    (lambda: measure(X, Y, classifier=W, bias=np.ma.array(B, mask=B > 0)), TypeError, "bias must have no masked"),
+    (lambda: measure(X, Y, predictions=np.ma.array(Y, mask=Y == 2)), TypeError, "predictions must have no masked"),
+    (lambda: nc1(np.ma.array(np.eye(6), mask=np.eye(6)), X.T), TypeError, "within_covariance must have no masked"),
+    (lambda: cdnv([1.0, 1.0], np.ma.array(np.eye(2), mask=np.eye(2))), TypeError, "means must have no masked"),
+    (lambda: equinorm_cv(np.ma.array(np.eye(2), mask=np.eye(2))), TypeError, "vectors must have no masked"),
+    (lambda: measure(lambda x: x, [(X, Y)]), TypeError, "features must be what a network gives .* got a function"),
+    (lambda: measure(Network(), [(X, Y)]), TypeError, "features must be what a network gives .* got a Network"),
+    (lambda: measure(Network()), TypeError, "features must be what a network gives .* got a Network"),
+    (lambda: measure([(X, Y)], [(X, Y)]), ValueError, "features must be an array of numbers, got list"),
+    (lambda: measure(X, Network()), TypeError, "labels must be integers, got Network"),
+    (lambda: measure(X, [[0], [0, 1]]), ValueError, "labels must be an array of numbers, got list"),
     (lambda: measure(X, Y[:-1]), ValueError, "labels must have as many entries as features has rows, 19, got 18"),
     (lambda: measure(X, np.where(Y == 2, 1, Y)), ValueError, "labels must hold every class 0..3, got no sample of 2"),
     (lambda: measure(X, Y, num_classes=5), ValueError, "no sample of 4"),

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
 
-from ufm._validation import positive
+from ufm._validation import array, positive
 
 __all__ = ["TOLERANCE", "name_structure"]
 
@@ -52,11 +52,9 @@ def name_structure(points: ArrayLike, tolerance: float = TOLERANCE) -> str:
         where some vanish by ``"and m at the origin"``.
 
     Raises:
-        ValueError: not a real finite matrix, or a tolerance that is not positive.
+        TypeError, ValueError: not a real finite matrix, or a tolerance that is not positive.
     """
-    x = np.asarray(points, dtype=float)
-    if x.ndim != 2 or not x.size or not np.isfinite(x).all():
-        raise ValueError(f"points must be a finite matrix (d, K), got shape {x.shape}")
+    x = array("points", points, ndim=2, shape="(d, K)")
     tolerance = positive("tolerance", tolerance)
     norms = np.linalg.norm(x, axis=0)
     longest = float(norms.max())

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._validation import array
 from ufm.geometry.frames import simplex_etf_gram
 
 __all__ = [
@@ -201,15 +202,10 @@ def mean_pairwise_cosine(cosines: Array, members: tuple[int, ...]) -> float | No
 
 
 def _matrix(name: str, value: Any, *, min_columns: int = 1) -> Array:
-    array = np.asarray(value)
-    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-        raise TypeError(f"{name} must be a real matrix, got dtype {array.dtype}")
-    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < min_columns:
-        raise ValueError(f"{name} must be a matrix with at least {min_columns} column(s), got shape {array.shape}")
-    array = array.astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinite entries")
-    return array
+    found = array(name, value, ndim=2, shape="(d, K)")
+    if found.shape[1] < min_columns:
+        raise ValueError(f"{name} must be a matrix with at least {min_columns} column(s), got shape {found.shape}")
+    return found
 
 
 def _pair(matrix: Any, frame: Any) -> tuple[Array, Array]:

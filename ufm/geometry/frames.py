@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm._validation import integer, real
+from ufm._validation import as_array, integer, real
 from ufm.labels import ClassPrior
 
 __all__ = [
@@ -99,8 +99,11 @@ def general_orthogonal_frame(lengths: Iterable[float], *, dim: int | None = None
     """
     if isinstance(lengths, str | bytes) or not isinstance(lengths, Iterable):
         raise TypeError(f"lengths must be a sequence of numbers >= 0, got {lengths!r}")
-    if isinstance(lengths, np.ndarray) and lengths.ndim != 1:
-        raise ValueError(f"lengths must be one-dimensional, got an array of shape {lengths.shape}")
+    if hasattr(lengths, "shape"):  # an array or a tensor
+        found = as_array("lengths", lengths)
+        if found.ndim != 1:
+            raise ValueError(f"lengths must be one-dimensional, got an array of shape {found.shape}")
+        lengths = found.tolist()
     values = np.array([real(f"lengths[{i}]", x) for i, x in enumerate(lengths)])
     if len(values) < 2:
         raise ValueError(f"lengths must hold at least 2 classes, got {len(values)}")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from ufm._validation import fraction, integer, one_of, positive, real
+from ufm._validation import as_array, fraction, integer, one_of, positive, real
 from ufm.architectures import LayerPeeled, LinearDEQ, Penalised, PenalisedDEQ, UnconstrainedFeatures
 from ufm.labels import ClassPrior
 from ufm.solution import Solution
@@ -234,7 +234,7 @@ def _check_spent(features: str, budgets: Budgets, solution: Solution) -> None:
 
 
 def _matrix(name: str, value: Any) -> Array:
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be a real matrix, got {value!r}")
     if array.ndim != 2 or not array.size:
@@ -246,7 +246,7 @@ def _matrix(name: str, value: Any) -> Array:
 
 
 def _labels(labels: Any, size: int, num_classes: int) -> NDArray[np.int64]:
-    array = np.asarray(labels)
+    array = as_array("labels", labels)
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels must be integers, got {labels!r}")
     if array.shape != (size,):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ufm._validation import integer
+from ufm._validation import as_array, integer
 from ufm.losses import Loss, get_loss
 from ufm.two_groups import arrays as core
 
@@ -187,7 +187,7 @@ def _arrays(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         raise TypeError(f"tensors must be on one device, got {', '.join(sorted(devices))}")
     arrays = {}
     for key, value in given.items():
-        array: Any = value if key in tensors else np.asarray(value)
+        array: Any = value if key in tensors else as_array(key, value)
         real = array.dtype != torch.bool and not array.is_complex() if key in tensors else array.dtype.kind in "iuf"
         if not real:
             raise TypeError(f"{key} must be real numbers, got {array.dtype}")

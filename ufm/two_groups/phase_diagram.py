@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import ufm
 from ufm._extras import require
-from ufm._validation import one_of
+from ufm._validation import as_array, one_of
 from ufm.losses import Loss, get_loss
 from ufm.two_groups import arrays as core
 from ufm.two_groups.batch import PHASES, check_values, solve_batch
@@ -141,7 +141,7 @@ def _parameters(given: Mapping[str, ArrayLike]) -> dict[str, Array]:
         name = "lambda" if key == "lambda_" else key
         if name not in PARAMETERS:
             raise TypeError(f"parameters must be among {', '.join(PARAMETERS)}, got {key!r}")
-        array = np.asarray(value)
+        array = as_array(name, value)
         if array.dtype.kind not in "iuf":
             raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
         if array.ndim > 1 or not array.size:

@@ -1,0 +1,196 @@
+"""Accumulators: what the measures need of features that come in batches, gathered in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ufm._validation import integer
+from ufm.measures._input import Array, IntArray, checked_features, checked_labels, chunks
+
+__all__ = ["FeatureStatistics"]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Statistics of some samples, for the P classes that occur among them.
+
+    Attributes:
+        classes: which, shape (P,).
+        counts: samples of each, shape (P,).
+        means: of each, shape (P, d).
+        class_scatter: ``sum_i |h_i - m|^2`` of each, shape (P,).
+    """
+
+    classes: IntArray
+    counts: IntArray
+    means: Array
+    class_scatter: Array
+
+
+class FeatureStatistics:
+    """Counts, class means, within-class covariance and class variances of features that come in batches.
+
+    Every batch is centred about its own class means and merged by Chan, Golub and LeVeque's update, in float64: the
+    result is that of the two-pass formula, in any order of the batches. Memory is (d, d) + (K, d), never (K, d, d);
+    a batch costs a product of its own rows, however many classes there are.
+
+    Args:
+        num_classes: K >= 2; labels are 0..K-1.
+
+    Source: Welford 1962; Chan, Golub, LeVeque 1983.
+
+    >>> statistics = FeatureStatistics(2)
+    >>> for features, labels in [([[0.5], [1.5]], [0, 0]), ([[-0.5], [-1.5]], [1, 1])]:
+    ...     statistics = statistics.update(features, labels)
+    >>> statistics.means, statistics.within_covariance
+    (array([[ 1., -1.]]), array([[0.25]]))
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self._num_classes = integer("num_classes", num_classes, minimum=2)
+        self._counts = np.zeros(self._num_classes, dtype=np.int64)
+        self._class_scatter = np.zeros(self._num_classes)
+        self._means: Array = np.zeros((self._num_classes, 0))
+        self._scatter: Array = np.zeros((0, 0))
+        # Rows whose Gram matrix is still to be added to the scatter: one product of many rows is faster than many.
+        self._rows: list[Array] = []
+
+    def update(self, features: Any, labels: Any) -> FeatureStatistics:
+        """Add a batch: features (n, d) and integer labels (n,); NumPy arrays or torch tensors. Returns self.
+
+        Raises:
+            TypeError, ValueError: features that are not real, finite and (n, d), labels that are not integers in
+                0..K-1, of another length, or another d than before. Nothing has been added then.
+        """
+        x = checked_features(features)
+        y = checked_labels("labels", labels, num_classes=self._num_classes, length=len(x))
+        self._check_dim("features", x.shape[1])
+        if not len(x):
+            return self
+        self._allocate(x.shape[1])
+        for rows in chunks(len(x)):
+            part, deviations = _centred_by_class(x[rows].astype(np.float64), y[rows])
+            self._absorb(part)
+            self._rows.append(deviations)
+        if sum(map(len, self._rows)) >= self.dim:
+            self._add_rows()
+        return self
+
+    def merge(self, other: FeatureStatistics) -> FeatureStatistics:
+        """The statistics of both data sets together, as a new object.
+
+        Raises:
+            TypeError, ValueError: not FeatureStatistics, or of another K or d.
+        """
+        if not isinstance(other, FeatureStatistics):
+            raise TypeError(f"other must be FeatureStatistics, got {other!r}")
+        if other._num_classes != self._num_classes:
+            raise ValueError(f"other must have {self._num_classes} classes, got {other._num_classes}")
+        merged = FeatureStatistics(self._num_classes)
+        for part in (self, other):
+            if part.num_samples:
+                merged._check_dim("other", part.dim)
+                merged._allocate(part.dim)
+                present = np.flatnonzero(part._counts)
+                counts, means, scatter = part._counts[present], part._means[present], part._class_scatter[present]
+                merged._absorb(_Part(present, counts, means, scatter))
+                merged._scatter += part._complete_scatter()
+        return merged
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self._num_classes
+
+    @property
+    def dim(self) -> int:
+        """d; 0 before the first sample."""
+        return self._means.shape[1]
+
+    @property
+    def counts(self) -> IntArray:
+        """Samples n_k seen of every class, shape (K,)."""
+        return self._counts.copy()
+
+    @property
+    def num_samples(self) -> int:
+        """N."""
+        return int(self._counts.sum())
+
+    @property
+    def means(self) -> Array:
+        """Class means m_k, shape (d, K). Raises ValueError while a class has no samples."""
+        self.check_complete()
+        return self._means.T.copy()
+
+    @property
+    def within_covariance(self) -> Array:
+        """``S_W = (1/N) sum_k sum_i (h_ki - m_k)(h_ki - m_k)^T``, shape (d, d).
+
+        Raises ValueError while a class has no samples.
+        """
+        self.check_complete()
+        return self._complete_scatter() / self.num_samples
+
+    @property
+    def class_variances(self) -> Array:
+        """``v_k = (1/n_k) sum_i |h_ki - m_k|^2``, shape (K,). Raises ValueError while a class has no samples."""
+        self.check_complete()
+        return self._class_scatter / self._counts
+
+    def check_complete(self) -> None:
+        """Raise ValueError while a class has no samples; the message names such classes."""
+        missing = np.flatnonzero(self._counts == 0)
+        if len(missing):
+            shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+            raise ValueError(f"labels must hold every class 0..{self._num_classes - 1}, got no sample of {shown}")
+
+    def _absorb(self, part: _Part) -> None:
+        """Merge counts, means and class scatters; what the shift of the means adds to the scatter waits as rows."""
+        old = self._counts[part.classes]
+        share = part.counts / (old + part.counts)
+        shift = part.means - self._means[part.classes]
+        weighted = shift * np.sqrt(old * share)[:, None]
+        self._class_scatter[part.classes] += part.class_scatter + (weighted**2).sum(axis=1)
+        self._means[part.classes] += share[:, None] * shift
+        self._counts[part.classes] += part.counts
+        self._rows.append(weighted[old > 0])
+
+    def _add_rows(self) -> None:
+        rows = np.concatenate(self._rows)
+        self._scatter += rows.T @ rows
+        self._rows = []
+
+    def _complete_scatter(self) -> Array:
+        """``N S_W``, shape (d, d)."""
+        if self._rows:
+            self._add_rows()
+        return self._scatter
+
+    def _allocate(self, dim: int) -> None:
+        if self.dim == 0:
+            self._means = np.zeros((self._num_classes, dim))
+            self._scatter = np.zeros((dim, dim))
+
+    def _check_dim(self, name: str, dim: int) -> None:
+        if self.dim not in (0, dim):
+            raise ValueError(f"{name} must have d = {self.dim} as before, got {dim}")
+
+
+def _centred_by_class(x: Array, y: IntArray) -> tuple[_Part, Array]:
+    """The statistics of one chunk, and its rows less the means of their classes, sorted by class; x is overwritten."""
+    order = np.argsort(y, kind="stable")
+    classes, starts, counts = np.unique(y[order], return_index=True, return_counts=True)
+    rows = x[order]
+    index = np.repeat(np.arange(len(classes)), counts)
+    means = np.zeros((len(classes), x.shape[1]))
+    # The second round removes the rounding error of the first, so that a large common offset does no harm.
+    for _ in range(2):
+        shift = np.add.reduceat(rows, starts, axis=0) / counts[:, None]
+        means += shift
+        rows -= shift[index]
+    scatter = np.add.reduceat(np.einsum("ij,ij->i", rows, rows), starts)
+    return _Part(classes, counts, means, scatter), rows

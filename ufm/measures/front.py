@@ -1,0 +1,149 @@
+"""The front: :func:`measure` takes features as they come and gives every measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ufm._validation import array, integer
+from ufm.labels import ClassPrior
+from ufm.measures._input import (
+    LARGEST,
+    Array,
+    check_prior,
+    checked_classifier,
+    checked_features,
+    checked_labels,
+    refuse_network,
+)
+from ufm.measures.accumulators import FeatureStatistics
+from ufm.measures.nearest_mean import NearestMean, nearest_mean_agreement
+from ufm.measures.summary import Measures
+
+__all__ = ["measure"]
+
+
+def measure(
+    features: Any,
+    labels: Any = None,
+    *,
+    classifier: Any = None,
+    bias: Any = None,
+    predictions: Any = None,
+    num_classes: int | None = None,
+    prior: ClassPrior | None = None,
+    num_minority: int | None = None,
+    tolerance: float = 1e-3,
+) -> Measures:
+    """Measure the neural collapse of features that a network gives its last, linear layer.
+
+    Args:
+        features: h, shape (n, d), a NumPy array or torch tensor of any device and float type. Or, without ``labels``,
+            an iterable of (features, labels) batches such as a list or a loader; it is gone through a second time for
+            NC4, which is None for an iterator that can be used only once.
+        labels: integer classes in 0..K-1, shape (n,), every class at least once.
+        classifier: W, shape (K, d); without it the measures of the classifier are None.
+        bias: b, shape (K,); only with ``classifier``, for its predictions.
+        predictions: the network's classes, shape (n,), for NC4; default the argmax of ``W h + b``.
+        num_classes: K; default that of ``prior`` or ``classifier``, or for arrays the largest label + 1.
+        prior: class prior of K classes whose groups of equal counts to use; default the counts of ``labels``.
+        num_minority: instead, the number of least frequent classes that make up the minority, the later of two equally
+            frequent ones first; the others are the majority.
+        tolerance: the phase takes logits as collapsed up to this fraction of their largest singular value.
+
+    Returns:
+        The :class:`Measures`.
+
+    Raises:
+        TypeError, ValueError: an argument that is not as described, features and labels of different lengths, labels
+            that are no integers, a class without samples, or values that are not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from ufm.geometry import simplex_etf
+        >>> etf = simplex_etf(3)
+        >>> m = measure(np.repeat(etf.T, 5, axis=0), np.repeat([0, 1, 2], 5), classifier=etf.T)
+        >>> m.nc1, m.nc4, m.phase
+        (0.0, 1.0, 'none')
+    """
+    batches = _batches(features, labels, predictions)
+    k = _num_classes(num_classes, prior, classifier, batches if labels is not None else None)
+    statistics = FeatureStatistics(k)
+    for batch_features, batch_labels in _pairs(batches):
+        statistics.update(batch_features, batch_labels)
+    statistics.check_complete()
+    w, b = checked_classifier(classifier, bias, k, statistics.dim)
+    if predictions is not None:
+        agreement: float | None = nearest_mean_agreement(batches[0][0], statistics.means, predictions)
+    else:
+        agreement = None if w is None else _agreement(batches, statistics, (w, b))
+    return Measures.of(
+        statistics,
+        classifier=classifier,
+        bias=bias,
+        prior=prior,
+        num_minority=num_minority,
+        nc4=agreement,
+        tolerance=tolerance,
+    )
+
+
+def _batches(features: Any, labels: Any, predictions: Any) -> Any:
+    """(features, labels) batches: the one batch of arrays, checked, or the iterable that was given."""
+    if labels is not None:
+        x = checked_features(features)
+        return [(x, checked_labels("labels", labels, num_classes=None, length=len(x)))]
+    refuse_network(features)
+    if isinstance(features, str | bytes) or not isinstance(features, Iterable) or hasattr(features, "shape"):
+        raise TypeError("labels must be given, unless features is an iterable of (features, labels) batches")
+    if predictions is not None:
+        raise ValueError("predictions must be left out when features is an iterable of batches")
+    return features
+
+
+def _agreement(batches: Any, statistics: FeatureStatistics, classifier: tuple[Array, Array]) -> float | None:
+    """NC4 by a second pass over the batches; None where they can be gone through once only."""
+    if isinstance(batches, Iterator):
+        return None
+    nearest, seen, agreements = NearestMean(statistics.means), 0, 0
+    for batch_features, _ in _pairs(batches):
+        x = checked_features(batch_features)
+        seen += len(x)
+        agreements += nearest.count_agreements(x, classifier)
+    if seen not in (0, statistics.num_samples):
+        raise ValueError(
+            f"features must give the same samples each time, got {statistics.num_samples} and then {seen}: "
+            "pass an iterator to go through them once, without NC4"
+        )
+    return agreements / seen if seen else None
+
+
+def _num_classes(num_classes: Any, prior: Any, classifier: Any, batches: Any) -> int:
+    """K from whichever argument says it; they must agree."""
+    said: dict[str, int] = {}
+    if num_classes is not None:
+        said["num_classes"] = integer("num_classes", num_classes, minimum=2)
+    if prior is not None:
+        said["prior"] = check_prior(prior).num_classes
+    if classifier is not None:
+        said["classifier"] = len(array("classifier", classifier, ndim=2, largest=LARGEST))
+    if not said:
+        if batches is None:
+            raise ValueError("num_classes must be given for batches without prior or classifier")
+        labels = batches[0][1]
+        if not len(labels):
+            raise ValueError("features must hold at least one sample, got none")
+        said["labels"] = int(labels.max()) + 1
+    if len(set(said.values())) > 1:
+        raise ValueError(f"the number of classes must be one, got {', '.join(f'{v} by {n}' for n, v in said.items())}")
+    name, k = next(iter(said.items()))
+    if k < 2:
+        raise ValueError(f"{name} must have at least 2 classes, got {k}")
+    return k
+
+
+def _pairs(batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    for i, batch in enumerate(batches):
+        if not isinstance(batch, Sequence) or isinstance(batch, str | bytes) or len(batch) != 2:
+            raise TypeError(f"features must give (features, labels) batches, got {type(batch).__name__} as batch {i}")
+        yield batch[0], batch[1]

@@ -1,0 +1,237 @@
+"""All measures of a data set in one object."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ufm._validation import fraction, integer
+from ufm.geometry import (
+    centred,
+    collapse,
+    cosine_matrix,
+    etf_error,
+    group_scales,
+    mean_pairwise_cosine,
+    self_duality_error,
+)
+from ufm.labels import ClassPrior
+from ufm.measures._input import Array, check_prior, checked_classifier
+from ufm.measures.accumulators import FeatureStatistics
+from ufm.measures.between_class import equiangle_cv, equiangle_std, equinorm_cv
+from ufm.measures.within_class import cdnv, nc1, trace_quotient
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Measures"]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Neural-collapse measures of a data set; see :func:`measure`. Every number is finite or None.
+
+    Attributes:
+        num_samples: N.
+        num_classes: K.
+        dim: d.
+        counts: n_k of every class.
+        groups: classes that are taken as interchangeable, most frequent group first; the last is the minority.
+        nc1: ``tr(S_W pinv(S_B))/K``, see :func:`nc1`.
+        trace_quotient: ``tr S_W / tr S_B``, see :func:`trace_quotient`.
+        cdnv: class-distance normalised variance, see :func:`cdnv`.
+        etf_error: NC2, ``|G/|G|_F - (I - 11^T/K)/sqrt(K-1)|_F`` with ``G = M^T M``; 1.0 where M = 0.
+        equinorm_cv: NC2, of the columns of M, see :func:`equinorm_cv`.
+        equiangle_cv: NC2, of the columns of M, see :func:`equiangle_cv`.
+        equiangle_std: NC2, of the columns of M, see :func:`equiangle_std`.
+        minority_feature_cosine: mean pairwise cosine of the minority's columns of M; None for one class, and where
+            there is one group only, as in balanced data: no class is rarer than another then, and the mean over all
+            pairs, which is ``-1/(K-1)`` or more in any centred frame, would be read as a minority's.
+        majority_feature_cosine: the same of the most frequent group, which in balanced data is all classes; None for
+            one class.
+        classifier_etf_error: NC2 with ``G = W W^T``, W not centred; like all that follows None without a classifier.
+        classifier_equinorm_cv: of the rows of W.
+        classifier_equiangle_cv: of the rows of W.
+        classifier_equiangle_std: of the rows of W.
+        self_duality_error: NC3, ``|W/|W|_F - M^T/|M|_F|_F``; 1.0 where one of them is 0, 0.0 where both are.
+        nc4: NC4, see :func:`nearest_mean_agreement`; None without predictions.
+        minority_cosine: mean pairwise cosine of the minority's rows of W, 1 under collapse; None where
+            ``minority_feature_cosine`` is.
+        majority_cosine: the same of the most frequent group; None for one class.
+        group_scales: s_b of every group on the class-mean logits ``Z = W [m_1 .. m_K]``, None for one class. A bias
+            adds the same to every column: it would change neither s_b nor which classes coincide.
+        phase: ``"none"``, ``"partial"`` or ``"total"``, of the same Z; see :class:`ufm.geometry.Geometry`.
+    """
+
+    num_samples: int
+    num_classes: int
+    dim: int
+    counts: tuple[int, ...]
+    groups: tuple[tuple[int, ...], ...]
+    nc1: float | None
+    trace_quotient: float | None
+    cdnv: float | None
+    etf_error: float
+    equinorm_cv: float | None
+    equiangle_cv: float | None
+    equiangle_std: float | None
+    minority_feature_cosine: float | None
+    majority_feature_cosine: float | None
+    classifier_etf_error: float | None = None
+    classifier_equinorm_cv: float | None = None
+    classifier_equiangle_cv: float | None = None
+    classifier_equiangle_std: float | None = None
+    self_duality_error: float | None = None
+    nc4: float | None = None
+    minority_cosine: float | None = None
+    majority_cosine: float | None = None
+    group_scales: tuple[float | None, ...] | None = None
+    phase: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        statistics: FeatureStatistics,
+        *,
+        classifier: Any = None,
+        bias: Any = None,
+        prior: ClassPrior | None = None,
+        num_minority: int | None = None,
+        nc4: float | None = None,
+        tolerance: float = 1e-3,
+    ) -> Measures:
+        """All measures that class means and covariances give; arguments as in :func:`measure`.
+
+        Args:
+            statistics: of all samples.
+            classifier: W, shape (K, d).
+            bias: b, shape (K,); checked, but no measure here depends on it.
+            prior: class prior whose groups to use.
+            num_minority: size of the minority instead.
+            nc4: :func:`nearest_mean_agreement`, which needs a second pass over the samples.
+            tolerance: fraction of the largest singular value up to which logits count as collapsed.
+
+        Raises:
+            TypeError, ValueError: a class without samples, or an argument that does not fit.
+        """
+        if not isinstance(statistics, FeatureStatistics):
+            raise TypeError(f"statistics must be FeatureStatistics, got {statistics!r}")
+        tolerance = fraction("tolerance", tolerance)
+        means, within = statistics.means, statistics.within_covariance
+        groups = _groups(statistics, prior, num_minority)
+        m = centred(means)
+        minority, majority = _extreme_cosines(m, groups)
+        measures = cls(
+            num_samples=statistics.num_samples,
+            num_classes=statistics.num_classes,
+            dim=statistics.dim,
+            counts=tuple(statistics.counts.tolist()),
+            groups=groups,
+            nc1=nc1(within, means),
+            trace_quotient=trace_quotient(within, means),
+            cdnv=cdnv(statistics.class_variances, means),
+            etf_error=etf_error(m),
+            equinorm_cv=equinorm_cv(m),
+            equiangle_cv=equiangle_cv(m),
+            equiangle_std=equiangle_std(m),
+            minority_feature_cosine=minority,
+            majority_feature_cosine=majority,
+            nc4=nc4,
+        )
+        w, _ = checked_classifier(classifier, bias, statistics.num_classes, statistics.dim)
+        if w is None:
+            return measures
+        minority, majority = _extreme_cosines(w.T, groups)
+        logits = w @ means
+        logits -= logits.mean(axis=0)
+        return dataclasses.replace(
+            measures,
+            classifier_etf_error=etf_error(w.T, centre=False),
+            classifier_equinorm_cv=equinorm_cv(w.T),
+            classifier_equiangle_cv=equiangle_cv(w.T),
+            classifier_equiangle_std=equiangle_std(w.T),
+            self_duality_error=self_duality_error(w, m),
+            minority_cosine=minority,
+            majority_cosine=majority,
+            group_scales=group_scales(logits, groups),
+            phase=collapse(logits, groups, tolerance * float(np.linalg.norm(logits, 2)))[1],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON types (tuples as lists)."""
+        return {f.name: _listed(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        width = max(len(label) for label, _ in rows)
+        return "\n".join([self._title(), *(f"  {label:<{width}}  {value}" for label, value in rows)])
+
+    def __rich__(self) -> Table:
+        from rich.table import Table
+
+        table = Table("measure", "value", title=self._title())
+        for label, value in self._rows():
+            table.add_row(label, value)
+        return table
+
+    def _title(self) -> str:
+        return f"Neural collapse of {self.num_samples} samples, {self.num_classes} classes, {self.dim} features"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [
+            ("NC1  tr(S_W pinv(S_B))/K", self.nc1),
+            ("NC1  tr S_W / tr S_B", self.trace_quotient),
+            ("NC1  CDNV", self.cdnv),
+            ("NC2  ETF error, class means", self.etf_error),
+            ("NC2  equinorm CV, class means", self.equinorm_cv),
+            ("NC2  equiangle CV, class means", self.equiangle_cv),
+            ("NC2  equiangle std, class means", self.equiangle_std),
+            ("NC2  ETF error, classifier", self.classifier_etf_error),
+            ("NC2  equinorm CV, classifier", self.classifier_equinorm_cv),
+            ("NC2  equiangle CV, classifier", self.classifier_equiangle_cv),
+            ("NC2  equiangle std, classifier", self.classifier_equiangle_std),
+            ("NC3  self-duality error", self.self_duality_error),
+            ("NC4  agreement with nearest mean", self.nc4),
+            ("minority cosine, classifier", self.minority_cosine),
+            ("minority cosine, class means", self.minority_feature_cosine),
+            ("majority cosine, classifier", self.majority_cosine),
+            ("majority cosine, class means", self.majority_feature_cosine),
+        ]
+        scales = [] if self.group_scales is None else list(zip(self.groups, self.group_scales, strict=True))
+        shown = [(f"s_b  of {len(members)} classes, {_span(members)}", s) for members, s in scales if s is not None]
+        values = [(label, "-" if value is None else f"{value:.6g}") for label, value in [*rows, *shown]]
+        return [*values, ("phase", self.phase or "-")]
+
+
+def _groups(statistics: FeatureStatistics, prior: Any, num_minority: Any) -> tuple[tuple[int, ...], ...]:
+    k = statistics.num_classes
+    if num_minority is None:
+        prior = ClassPrior(statistics.counts) if prior is None else check_prior(prior)
+        if prior.num_classes != k:
+            raise ValueError(f"prior must have {k} classes, got {prior.num_classes}")
+        return tuple(group.classes for group in prior.groups)
+    if prior is not None:
+        raise ValueError("num_minority must be left out where prior says which classes go together")
+    size = integer("num_minority", num_minority, minimum=1, maximum=k - 1)
+    by_count = sorted(range(k), key=lambda c: -statistics.counts[c])
+    return tuple(sorted(by_count[:-size])), tuple(sorted(by_count[-size:]))
+
+
+def _extreme_cosines(vectors: Array, groups: tuple[tuple[int, ...], ...]) -> tuple[float | None, float | None]:
+    """Mean pairwise cosines of the minority's columns, the last group's, and of the majority's, the first group's."""
+    cosines = cosine_matrix(vectors)
+    minority = mean_pairwise_cosine(cosines, groups[-1]) if len(groups) > 1 else None
+    return minority, mean_pairwise_cosine(cosines, groups[0])
+
+
+def _span(members: tuple[int, ...]) -> str:
+    if members == tuple(range(members[0], members[-1] + 1)):
+        return f"{members[0]}..{members[-1]}"
+    return ", ".join(map(str, members[:6])) + (", ..." if len(members) > 6 else "")
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
