@@ -1,30 +1,48 @@
 """Proof steps: exact facts that a machine decides, or says it cannot.
 
-A step is *True* when an exact argument settled it (a symbolic normal form equal to 0, a polynomial with nonnegative
-coefficients on the whole domain, an enclosure that excludes the contrary), *False* when one exact rational point of the
-domain contradicts it by a certified margin, and *None* when neither happened. Only True counts. Sampling can refute a
-step, it never supports one.
+A step is *True* when an exact argument settled it at every point of its domain, *False* when exact rational points of
+the domain contradict it by a certified margin, and *None* when neither happened. Only True counts. Sampling can refute
+a step, it never supports one.
 
-What is trusted: SymPy's polynomial arithmetic, differentiation and zero normal forms, python-flint's balls, and this
-file. Every identity that SymPy calls zero is evaluated in ball arithmetic at exact points first, so a wrong
-simplification that shows at any of them is refused.
+Expressions are those of :mod:`proofs_check.theorems._exact.language`, real and proved to be defined on the whole
+domain, subexpression by subexpression; everything else (complex numbers, floats, other functions, a symbol whose range
+contradicts its assumptions) is refused and leaves the step undecided. What is trusted for a True is listed in
+:data:`TRUSTED`.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import flint
 import sympy as sp
 
+from proofs_check.theorems._exact.balls import Number, Undefined, ball, exp_bounds, gap, sign_of
+from proofs_check.theorems._exact.language import Language, Refused
+from proofs_check.theorems._exact.limits import limit_from_above
+from proofs_check.theorems._exact.polynomials import Sign
+from proofs_check.theorems._exact.ranges import (
+    Domain,
+    Range,
+    above,
+    assumed,
+    at_least,
+    below,
+    between,
+    clash,
+    everywhere,
+    within,
+)
+
 __all__ = [
     "LEMMAS",
+    "TRUSTED",
     "Argument",
     "Domain",
     "GroupMatrix",
@@ -35,9 +53,11 @@ __all__ = [
     "argue",
     "at_least",
     "ball",
+    "below",
     "between",
     "compare",
     "equal_entries",
+    "everywhere",
     "exp_bounds",
     "expectation",
     "holds",
@@ -48,11 +68,20 @@ __all__ = [
     "within",
 ]
 
-#: Working precision in bits of the balls that refute steps and compare constants.
-PRECISION = 320
-
 #: Points at which a step is attacked before a proof of it is attempted.
 ATTACKS = 24
+
+#: What a True rests on besides this file and ``_exact``; tests/proofs_check/test_trusted.py attacks each.
+TRUSTED: Mapping[str, str] = {
+    "construction": "SymPy's rewriting when an expression is made (x + x = 2 x, sqrt(x^2) = x for positive x, "
+    "exp(log x) = x), under the assumptions of its symbols, which their ranges are checked against",
+    "replacement": "Expr.xreplace: a symbol or a named subexpression replaced wherever it occurs as such",
+    "derivative": "sympy.diff of an expression of the language",
+    "polynomial arithmetic": "sums, products, powers and equality in sympy.polys.rings over the rationals; what "
+    "factor_list, cancel and linsolve return is multiplied back before it is used",
+    "integer arithmetic": "sympy.integer_nthroot and factorint of small integers",
+    "balls": "python-flint's arb: exp, log, sqrt, sin, cos and pi at 320 bits, for signs of constants and to refute",
+}
 
 
 # records ----------------------------------------------------------------------------------------------------------
@@ -171,356 +200,191 @@ def argue(lemma: str, statement: str) -> Argument:
     return Argument(statement, lemma)
 
 
-# domains ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Range:
-    """An interval for a symbol: ``low`` to ``high`` (None: no upper end), ends included iff ``closed``."""
-
-    low: sp.Rational
-    high: sp.Rational | None = None
-    closed: bool = False
-
-    def samples(self, integer: bool) -> list[sp.Rational]:
-        """Exact points of the interval, small and large, at which steps are attacked."""
-        if self.high is None:
-            offsets = [Fraction(1, 64), Fraction(1, 3), 1, 2, Fraction(7, 2), 9, 40]
-            points = [self.low + sp.Rational(x) for x in offsets]
-        else:
-            shares = [Fraction(1, 64), Fraction(1, 5), Fraction(1, 2), Fraction(5, 7), Fraction(40, 41)]
-            points = [self.low + (self.high - self.low) * sp.Rational(x) for x in shares]
-        if self.closed:
-            points = [self.low, *points, *([] if self.high is None else [self.high])]
-        return [p for p in points if p.is_integer] if integer else points
-
-
-Domain = Mapping[sp.Symbol, Range]
-
-
-def above(low: Any) -> Range:
-    """The open half-line ``x > low``."""
-    return Range(sp.Rational(low))
-
-
-def at_least(low: Any) -> Range:
-    """The closed half-line ``x >= low``."""
-    return Range(sp.Rational(low), closed=True)
-
-
-def between(low: Any, high: Any) -> Range:
-    """The open interval ``low < x < high``."""
-    return Range(sp.Rational(low), sp.Rational(high))
-
-
-def within(low: Any, high: Any) -> Range:
-    """The closed interval ``low <= x <= high``."""
-    return Range(sp.Rational(low), sp.Rational(high), closed=True)
-
-
-def _complete(expr: sp.Expr, domain: Domain) -> dict[sp.Symbol, Range]:
-    """Ranges of the symbols of ``expr``, those left out taken from their assumptions; ValueError if none apply."""
-    ranges = {}
-    for symbol in sorted(expr.free_symbols, key=str):
-        if symbol in domain:
-            ranges[symbol] = domain[symbol]
-        elif symbol.is_positive:
-            ranges[symbol] = at_least(1) if symbol.is_integer else above(0)
-        elif symbol.is_nonnegative:
-            ranges[symbol] = at_least(0)
-        else:
-            raise ValueError(f"domain must give a range for {symbol}: its assumptions do not imply one")
-    return ranges
-
-
-# balls ------------------------------------------------------------------------------------------------------------
-
-
-def ball(expr: sp.Expr, point: Mapping[sp.Symbol, sp.Rational] | None = None) -> flint.arb:
-    """A rigorous enclosure of ``expr`` at an exact rational point, at ``PRECISION`` bits.
-
-    Raises:
-        ValueError: ``expr`` has a free symbol, a function or a constant this evaluator does not know.
-    """
-    expr = sp.sympify(expr).subs(point or {})
-    with flint.ctx.workprec(PRECISION):
-        return _ball(expr)
-
-
-def _ball(e: sp.Expr) -> flint.arb:
-    if e.is_Rational:
-        return flint.arb(flint.fmpq(int(e.p), int(e.q)))
-    if e is sp.E:
-        return flint.arb(1).exp()
-    if e is sp.pi:
-        return flint.arb.pi()
-    if e.is_Add:
-        return sum((_ball(a) for a in e.args), flint.arb(0))
-    if e.is_Mul:
-        product = flint.arb(1)
-        for a in e.args:
-            product *= _ball(a)
-        return product
-    if e.is_Pow:
-        base, exponent = e.args
-        if base is sp.E:
-            return _ball(exponent).exp()
-        if exponent.is_Integer:
-            return _ball(base) ** int(exponent)
-        if exponent == sp.Rational(1, 2):
-            return _ball(base).sqrt()
-        return (_ball(base).log() * _ball(exponent)).exp()
-    if isinstance(e, sp.exp):
-        return _ball(e.args[0]).exp()
-    if isinstance(e, sp.log):
-        return _ball(e.args[0]).log()
-    raise ValueError(f"no enclosure of {e}")
-
-
-def exp_bounds(x: Fraction, terms: int = 40) -> tuple[Fraction, Fraction]:
-    """Rational bounds ``lo < exp(x) < hi`` for rational ``x != 0``, from the exponential series and its tail.
-
-    For x > 0, with S the sum of the first ``terms`` terms and t the next one, S < e^x < S + t/(1 - x/(terms + 1)); for
-    x < 0 the reciprocals. Independent of any ball library.
-
-    Raises:
-        ValueError: ``x`` is zero or not below ``terms`` in modulus.
-    """
-    if x == 0 or abs(x) >= terms:
-        raise ValueError(f"x must be nonzero and below terms={terms} in modulus, got {x}")
-    if x < 0:
-        low, high = exp_bounds(-x, terms)
-        return 1 / high, 1 / low
-    total, term = Fraction(0), Fraction(1)
-    for k in range(1, terms + 1):
-        total += term
-        term = term * x / k
-    return total, total + term / (1 - x / (terms + 1))
-
-
 # deciding ---------------------------------------------------------------------------------------------------------
 
 
-def _points(expr: sp.Expr, domain: Domain) -> Iterable[dict[sp.Symbol, sp.Rational]]:
-    ranges = _complete(expr, domain)
-    pools = {x: r.samples(bool(x.is_integer)) for x, r in ranges.items()}
-    count = 1
-    for pool in pools.values():
-        count *= len(pool)
-    if count <= ATTACKS:
-        for choice in itertools.product(*pools.values()):
-            yield dict(zip(pools, choice, strict=True))
+def _complete(symbols: Iterable[sp.Symbol], domain: Domain) -> dict[sp.Symbol, Range]:
+    """Ranges of all symbols, those left out taken from their assumptions; ValueError if none apply."""
+    ranges = dict(domain)
+    for symbol in sorted(symbols, key=str):
+        if symbol not in ranges:
+            implied = assumed(symbol)
+            if implied is None:
+                raise ValueError(f"domain must give a range for {symbol}: its assumptions do not imply one")
+            ranges[symbol] = implied
+    return ranges
+
+
+def _points(symbols: Iterable[sp.Symbol], domain: Domain) -> Iterator[dict[sp.Symbol, sp.Rational]]:
+    """Exact points of the domain at which steps are attacked."""
+    pools = {x: domain[x].samples(bool(x.is_integer)) for x in sorted(symbols, key=str)}
+    if math.prod(map(len, pools.values())) <= ATTACKS:
+        yield from (dict(zip(pools, choice, strict=True)) for choice in itertools.product(*pools.values()))
         return
     rng = random.Random(0)
     for _ in range(ATTACKS):
         yield {x: rng.choice(pool) for x, pool in pools.items()}
 
 
-def _contradiction(expr: sp.Expr, relation: str, domain: Domain) -> str | None:
-    """An exact point of the domain at which ``expr relation 0`` certainly fails, in words; None if none was met."""
-    for point in _points(expr, domain):
-        value = expr.subs(point)
-        if value.is_Rational:
-            sign = int(sp.sign(value))
-            shown = str(value)
-        else:
-            try:
-                enclosure = ball(value)
-            except ValueError:
-                continue
-            if not enclosure.is_finite():
-                continue
-            sign = 1 if enclosure > 0 else -1 if enclosure < 0 else 2
-            shown = enclosure.str(8)
-        fails = {"==": sign in (1, -1), ">": sign in (0, -1), ">=": sign == -1, "<": sign in (0, 1), "<=": sign == 1}
-        if fails[relation]:
-            where = ", ".join(f"{x} = {v}" for x, v in point.items())
-            return f"left minus right is {shown}" + (f" at {where}" if where else "")
+_FAILS = {"==": (1, -1), ">": (0, -1), ">=": (-1,), "<": (0, 1), "<=": (1,)}
+
+
+def _continued(ranges: Domain) -> tuple[dict[sp.Symbol, sp.Symbol], dict[sp.Symbol, Range]]:
+    """New symbols for those whose closed range ends where their assumptions do, such as a positive x with x >= 0.
+
+    The expression is then judged as it is written, SymPy having rewritten it for the inside, at the end as well.
+    """
+    renamed = {
+        x: sp.Dummy(str(x), real=True)
+        for x, r in ranges.items()
+        if clash(x, r) is not None and not clash(x, r.interior)
+    }
+    return renamed, {renamed.get(x, x): r for x, r in ranges.items()}
+
+
+def _contradiction(lhs: sp.Expr, rhs: sp.Expr, relation: str, domain: Domain) -> str | None:
+    """An exact point of the domain at which ``lhs relation rhs`` certainly fails, in words; None if none was met."""
+    for point in _points(lhs.free_symbols | rhs.free_symbols, domain):
+        try:
+            difference = gap(lhs, rhs, point)
+        except Undefined:
+            continue
+        if sign_of(difference) in _FAILS[relation]:
+            return f"left minus right is {_shown(difference)}{_at(point)}"
     return None
 
 
-def _vanishes(expr: sp.Expr) -> bool:
-    """Whether a normal form of ``expr`` is exactly 0; False says nothing."""
-    attempts = (
-        sp.expand,
-        lambda e: sp.cancel(sp.together(e)),
-        lambda e: sp.expand(sp.radsimp(sp.cancel(sp.together(sp.expand(e))))),
-        lambda e: sp.expand(sp.expand_log(sp.logcombine(sp.factor(e)))),
-        sp.simplify,
-        lambda e: sp.simplify(sp.expand_log(sp.factor(sp.expand_log(e)))),
-        # For real e, exp(e) = 1 says e = 0.
-        lambda e: sp.simplify(sp.exp(sp.expand(e)) - 1) if e.has(sp.log) else e,
-    )
-    for attempt in attempts:
-        try:
-            if attempt(expr) == 0:
-                return True
-        except (sp.PolynomialError, NotImplementedError):
-            continue
-    return False
+def _shown(value: Number) -> str:
+    return str(value) if isinstance(value, flint.fmpq) else value.str(8)
 
 
-def _known_sign(c: sp.Expr) -> int | None:
-    """Sign of a constant: exact for rationals, by an enclosure otherwise, None if the enclosure straddles 0."""
-    if c.is_Rational:
-        return int(sp.sign(c))
-    enclosure = ball(c)
-    return 1 if enclosure > 0 else -1 if enclosure < 0 else None
+def _at(point: Mapping[sp.Symbol, Any]) -> str:
+    return f" at {', '.join(f'{x} = {v}' for x, v in point.items())}" if point else ""
 
 
-def _polynomial_sign(expr: sp.Expr, ranges: Mapping[sp.Symbol, Range]) -> tuple[int, bool] | None:
-    """Sign of a polynomial on a box: (sign, strict), or None.
+def _vanishes(language: Language, difference: sp.Expr) -> bool:
+    """Whether the normal form of a difference is exactly 0; False says nothing."""
+    return language.vanishes(difference)
 
-    Half-lines become ``low + t``; bounded intervals ``(low w + high t)/(w + t)`` in Bernstein form. All coefficients of
-    one sign settle the weak sign; the strict one needs a basis function that vanishes nowhere on the domain.
-    """
-    substitution, gens = {}, []
-    for x, r in ranges.items():
-        t = sp.Dummy(f"t_{x}", positive=True)
-        gens.append((t, r))
-        substitution[x] = r.low + t if r.high is None else (r.low + r.high * t) / (1 + t)
-    shifted = sp.together(expr.subs(substitution, simultaneous=True))
-    numerator, denominator = sp.fraction(shifted)
-    # What the substitution put below the line must be powers of (1 + t), positive by construction.
-    constant, factors = sp.factor_list(denominator)
-    if _known_sign(constant) != 1:
-        return None
-    for base, _ in factors:
-        if not any(r.high is not None and sp.expand(base - (1 + t)) == 0 for t, r in gens):
-            return None
+
+def _sign(expr: sp.Expr, domain: Domain) -> Sign | None:
+    """Sign of an expression on a domain, as (sign, strict); None if undecided. Sign 0: identically zero."""
     try:
-        poly = sp.Poly(sp.expand(numerator), *[t for t, _ in gens])
-    except sp.PolynomialError:
+        return Language(_complete(expr.free_symbols, domain)).sign(sp.sympify(expr))
+    except Refused:
         return None
-    if not gens or any(c.free_symbols for c in poly.coeffs()):
-        return None
-    signs = {monomial: _known_sign(sp.sympify(c)) for monomial, c in poly.terms()}
-    if any(s is None for s in signs.values()):
-        return None
-    present = {s for s in signs.values() if s}
-    if len(present) != 1:
-        return None
-    sign = present.pop()
-
-    def vanishes_nowhere(monomial: tuple[int, ...]) -> bool:
-        # t^i on [0, oo) vanishes at 0 unless i = 0; the far end of a closed bounded range, t = oo, is not covered.
-        return all(not r.closed or (i == 0 and r.high is None) for i, (_, r) in zip(monomial, gens, strict=True))
-
-    return sign, any(vanishes_nowhere(m) for m, s in signs.items() if s)
 
 
-def _sign(expr: sp.Expr, domain: Domain) -> tuple[int, bool] | None:
-    """Sign of a rational function on a domain, as (sign, strict); None if undecided. Sign 0: identically zero."""
-    if expr.has(sp.log) and expr.free_symbols:
-        return None  # not rational in the symbols; the caller names the logarithm through ``where``
-    expr, ranges = _without_roots(expr, _complete(expr, domain))
-    expr = sp.factor(sp.together(expr))
-    # Exponentials that are left count as independent positive numbers.
-    for k, atom in enumerate(sorted(expr.atoms(sp.exp), key=str)):
-        name = sp.Symbol(f"exp_{k}", positive=True)
-        expr, ranges = expr.subs(atom, name), {**ranges, name: above(0)}
-    expr = sp.factor(expr)
-    if expr == 0:
-        return 0, False
-    ranges = {x: r for x, r in ranges.items() if x in expr.free_symbols}
-    if not ranges:
-        known = _known_sign(expr)
-        return None if known is None else (known, known != 0)
-    numerator, denominator = sp.fraction(expr)
-    sign, strict = 1, True
-    for part, divides in ((numerator, False), (denominator, True)):
-        try:
-            constant, factors = sp.factor_list(part)
-        except sp.PolynomialError:
-            return None
-        head = _known_sign(constant) if not constant.free_symbols else None
-        if head is None:
-            return None
-        sign *= head
-        for base, power in factors:
-            if not base.free_symbols:
-                known = _known_sign(base)
-                judged = None if known is None else (known, True)
-            else:
-                judged = _polynomial_sign(base, {x: ranges[x] for x in sorted(base.free_symbols, key=str)})
-            if judged is None:
-                if divides or power % 2:
-                    return None
-                judged = (1, False)  # an even power is nonnegative whatever its base
-            if divides and not judged[1]:
-                return None
-            sign *= judged[0] ** int(power)
-            strict = strict and judged[1]
-    return sign, strict
+def _outside(*exprs: Any) -> str | None:
+    """Why expressions cannot be judged at all, before anything is made of them; None if they may be."""
+    for e in exprs:
+        if not isinstance(e, sp.Expr):
+            return f"{e!r} is no expression"
+        if e.has(sp.Float):
+            return f"{e} holds a floating-point number, which is not exact"
+        if e.has(sp.nan, sp.zoo, sp.oo, -sp.oo):
+            return f"{e} has no finite value"
+    return None
 
 
-def _without_roots(expr: sp.Expr, ranges: dict[sp.Symbol, Range]) -> tuple[sp.Expr, dict[sp.Symbol, Range]]:
-    """Replace x by y^2 where sqrt(x) occurs, y ranging over at least the roots of x's range."""
-    rooted = {p.base for p in expr.atoms(sp.Pow) if p.base in ranges and p.exp.is_Rational and p.exp.q == 2}
-    for x in sorted(rooted, key=str):
-        r = ranges.pop(x)
-        if r.low < 0:
-            raise ValueError(f"domain must keep {x} nonnegative under a square root")
-        y = sp.Symbol(f"sqrt_{x}", positive=True)
-        low, high = sp.floor(sp.sqrt(r.low)), None if r.high is None else sp.ceiling(sp.sqrt(r.high))
-        ranges[y] = Range(low, high, r.closed or low**2 != r.low)
-        expr = expr.subs(x, y**2)
-    return expr, ranges
-
-
-def _unfold(expr: sp.Expr, ranges: Mapping[sp.Symbol, Range]) -> sp.Expr:
-    """Write bounded symbols as (low + high t)/(1 + t), t > 0, and x > low as low + t, so that roots know their sign."""
-    for x in expr.free_symbols & set(ranges):
-        r, t = ranges[x], sp.Dummy(f"t_{x}", positive=True)
-        if not x.is_integer:
-            expr = expr.subs(x, r.low + t if r.high is None else sp.factor((r.low + r.high * t) / (1 + t)))
-    return expr
-
-
-def _sum_sign(expr: sp.Expr, domain: Domain) -> tuple[int, bool] | None:
-    """Sign of a sum from the signs of its terms as written, squares among them: (sign, strict), or None."""
-    if not expr.is_Add:
-        return None
-    judged = []
-    for term in expr.args:
-        found = _sign(term, domain)
-        if found is None:
-            return None
-        judged.append(found)
-    signs = {sign for sign, _ in judged if sign}
-    return (signs.pop(), any(strict for _, strict in judged)) if len(signs) == 1 else None
-
-
-# step-constructors ------------------------------------------------------------------------------------------------
+#: A judgement: the result and why.
+Judged = tuple[bool | None, str]
 
 
 @lru_cache(maxsize=4096)
-def _judge(expr: sp.Expr, relation: str, domain: frozenset[tuple[sp.Symbol, Range]]) -> tuple[bool | None, str]:
-    """``expr relation 0`` on the domain, remembered: variants of a theorem share most of their steps."""
-    ranges = dict(domain)
-    against = _contradiction(expr, relation, ranges)
-    if against is not None:
-        return False, against
+def _judge(
+    lhs: sp.Expr,
+    rhs: sp.Expr,
+    relation: str,
+    domain: frozenset[tuple[sp.Symbol, Range]],
+    where: tuple[tuple[sp.Expr, sp.Symbol], ...] = (),
+) -> Judged:
+    """``lhs relation rhs`` on the domain, remembered: variants of a theorem share most of their steps."""
+    reason = _outside(lhs, rhs, *(key for key, _ in where))
+    if reason is not None:
+        return None, reason
+    names = {name for _, name in where}
+    given = {x: r for x, r in domain if x not in names}
+    free = (lhs.free_symbols | rhs.free_symbols).union(*(key.free_symbols for key, _ in where))
+    if free & names or len(names) < len(where):
+        return None, f"the names {', '.join(map(str, names))} must be new and different"
+    renamed, ranges = _continued(_complete(free, given))
+    lhs, rhs = lhs.xreplace(renamed), rhs.xreplace(renamed)
+    try:
+        language = Language(ranges)
+        against = _contradiction(lhs, rhs, relation, ranges)
+        if against is not None:
+            return False, against
+        if where:
+            language, named = _named(language, {key.xreplace(renamed): name for key, name in where}, dict(domain))
+            lhs, rhs = lhs.xreplace(named), rhs.xreplace(named)
+        return _decide(language, lhs, rhs, relation)
+    except Refused as refusal:
+        return None, str(refusal)
+
+
+def _decide(language: Language, lhs: sp.Expr, rhs: sp.Expr, relation: str) -> Judged:
+    difference = language.read(lhs) - language.read(rhs)
     if relation == "==":
-        if _vanishes(expr) or _vanishes(_unfold(expr, ranges)):
+        if _vanishes(language, difference):
             return True, "the difference of the two sides has the normal form 0"
-        return None, f"no normal form of {expr} is 0, and no point contradicts it"
-    judged = _sign(expr, ranges) or _sum_sign(expr, ranges)
+        return None, f"the normal form of {lhs - rhs} is not 0, and no point contradicts it"
+    judged = language.sign_of(difference) or language.sign(lhs - rhs)
     if judged is None:
-        return None, f"the coefficients of {expr} do not settle its sign"
+        return None, f"the coefficients of {lhs - rhs} do not settle its sign"
     sign, strict = judged
     wanted = 1 if relation.startswith(">") else -1
     if sign == wanted and (strict or relation.endswith("=")):
         return True, "every factor keeps one sign on the domain"
     if sign == 0 and relation.endswith("="):
         return True, "the two sides agree identically"
-    return None, f"only the weak sign of {expr} is settled"
+    return None, f"only the weak sign of {lhs - rhs} is settled"
+
+
+def _named(
+    language: Language, where: Mapping[sp.Expr, sp.Symbol], domain: Domain
+) -> tuple[Language, dict[sp.Expr, sp.Dummy]]:
+    """The language with a new symbol for each named expression, once its range is proved from that of its symbols.
+
+    Raises:
+        Refused: a named expression is not shown to stay in the range of its name.
+    """
+    ranges, renamed = dict(language.domain), {}
+    for key, name in where.items():
+        r = _complete([name], domain)[name]
+        language.read(key)
+        for end, relation in ((r.low, ">"), (r.high, "<")):
+            if end is not None and _decide(language, key, end, relation + "=" * r.closed)[0] is not True:
+                raise Refused(f"{key} is not shown to lie in {r}, the range of {name}")
+        renamed[key] = sp.Dummy(str(name), real=True)
+        ranges[renamed[key]] = r
+    return Language(ranges), renamed
+
+
+# step-constructors ------------------------------------------------------------------------------------------------
+
+
+def _step(
+    statement: str,
+    method: str,
+    lhs: Any,
+    relation: str,
+    rhs: Any,
+    domain: Domain | None,
+    where: Mapping[Any, sp.Symbol] | None = None,
+) -> Step:
+    lhs, rhs = sp.sympify(lhs), sp.sympify(rhs)
+    for symbol, r in (domain or {}).items():
+        if not isinstance(symbol, sp.Symbol) or not isinstance(r, Range):
+            raise TypeError(f"domain must map symbols to ranges, got {symbol!r}: {r!r}")
+    named = tuple((sp.sympify(key), name) for key, name in (where or {}).items())
+    judged = _judge(lhs, rhs, relation, frozenset((domain or {}).items()), named)
+    return Step(statement, method, *judged, trivial=judged[0] is True and lhs - rhs == 0)
 
 
 def identity(statement: str, lhs: Any, rhs: Any = 0, domain: Domain | None = None) -> Step:
-    """``lhs == rhs`` for all values of the symbols: True if the difference has the normal form 0."""
-    expr = sp.sympify(lhs) - sp.sympify(rhs)
-    return Step(statement, "identity", *_judge(expr, "==", frozenset((domain or {}).items())), expr == 0)
+    """``lhs == rhs`` at every point of the domain: True if both are defined there and their normal forms agree."""
+    return _step(statement, "identity", lhs, "==", rhs, domain)
 
 
 def holds(
@@ -541,17 +405,15 @@ def holds(
         relation: the relation claimed.
         rhs: right-hand side.
         domain: ranges of the symbols; those left out are taken from the symbols' assumptions.
-        where: names for subexpressions that are not rational in the symbols, such as ``{exp(s): E}`` with a range for
-            E in the domain. The step is then about all E in that range, which is a stronger fact.
+        where: names for subexpressions, such as ``{exp(s): E}``, with a range for E in the domain. The step is then
+            about all E in that range, which is a stronger fact; that exp(s) stays in it is proved first.
 
     Raises:
         ValueError: an unknown relation, or a symbol without a range.
     """
-    if relation not in ("==", ">", ">=", "<", "<="):
+    if relation not in _FAILS:
         raise ValueError(f"relation must be one of == > >= < <=, got {relation!r}")
-    expr = (sp.sympify(lhs) - sp.sympify(rhs)).subs(where or {})
-    method = "identity" if relation == "==" else "sign"
-    return Step(statement, method, *_judge(expr, relation, frozenset((domain or {}).items())), expr == 0)
+    return _step(statement, "identity" if relation == "==" else "sign", lhs, relation, rhs, domain, where)
 
 
 def monotone(
@@ -562,16 +424,51 @@ def monotone(
     domain: Domain | None = None,
     where: Mapping[sp.Expr, sp.Symbol] | None = None,
 ) -> Step:
-    """``function`` is strictly ``"increasing"`` or ``"decreasing"`` in ``variable``: the sign of its exact derivative.
+    """``function`` is strictly ``"increasing"`` or ``"decreasing"`` in ``variable`` on its range.
+
+    True if it is defined, hence continuous, on the whole range and its derivative has the strict sign inside; False if
+    two exact points contradict it.
 
     Raises:
-        ValueError: another direction.
+        ValueError: another direction, or a symbol without a range.
     """
     if direction not in ("increasing", "decreasing"):
         raise ValueError(f"direction must be 'increasing' or 'decreasing', got {direction!r}")
-    derivative = sp.diff(sp.sympify(function), variable)
-    judged = holds(statement, derivative, ">" if direction == "increasing" else "<", 0, domain, where)
-    return Step(statement, "derivative", judged.result, judged.detail)
+    function, given = sp.sympify(function), dict(domain or {})
+    reason = _outside(function)
+    if reason is not None:
+        return Step(statement, "derivative", None, reason)
+    ranges = _complete(function.free_symbols | {variable}, given)
+    try:
+        names = set((where or {}).values())
+        renamed, real = _continued({x: r for x, r in ranges.items() if x not in names})
+        language, continued = Language(real), function.xreplace(renamed)
+        against = _not_monotone(continued, renamed.get(variable, variable), direction, real)
+        if against is not None:
+            return Step(statement, "derivative", False, against)
+        language.read(continued)
+    except Refused as refusal:
+        return Step(statement, "derivative", None, str(refusal))
+    inside = {**given, variable: ranges[variable].interior}
+    relation = ">" if direction == "increasing" else "<"
+    judged = _step(statement, "derivative", sp.diff(function, variable), relation, 0, inside, where)
+    # A derivative that is not positive at some point does not contradict strict growth: x^3.
+    return judged if judged.result else Step(statement, "derivative", None, f"derivative: {judged.detail}")
+
+
+def _not_monotone(function: sp.Expr, variable: sp.Symbol, direction: str, ranges: Domain) -> str | None:
+    """Two exact points whose values are in the wrong order, in words; None if none were met."""
+    others = function.free_symbols - {variable}
+    places = sorted(ranges[variable].samples(bool(variable.is_integer)))
+    for point in _points(others, ranges):
+        for a, b in itertools.pairwise(places):
+            try:
+                change = gap(function.xreplace({variable: b}), function.xreplace({variable: a}), point)
+            except Undefined:
+                continue
+            if sign_of(change) in _FAILS[">" if direction == "increasing" else "<"]:
+                return f"from {variable} = {a} to {b} it changes by {_shown(change)}{_at(point)}"
+    return None
 
 
 def vanishing_start(
@@ -579,40 +476,78 @@ def vanishing_start(
 ) -> tuple[Step, ...]:
     """``function > 0`` for ``variable > low``: derivatives 0 to ``order - 1`` vanish at ``low``, the next is positive.
 
-    The conclusion follows by the mean value theorem applied ``order`` times.
+    The conclusion follows by the mean value theorem applied ``order`` times to functions that are shown to be defined
+    from ``low`` on, ``low`` included. A range of the variable in ``domain`` must start at ``low``.
+
+    Raises:
+        ValueError: ``order`` is below 1, the range of the variable does not start at ``low``, or a symbol has none.
     """
-    steps = []
+    if order < 1:
+        raise ValueError(f"order must be at least 1, got {order!r}")
+    given = dict(domain or {})
+    r = given.get(variable, Range(low))
+    if r.low != sp.sympify(low):
+        raise ValueError(f"domain must start at low={low} for {variable}, got {r}")
+    given[variable] = r.interior
+    # The start itself need not satisfy the variable's assumptions: what was written for the values above it is
+    # continued to it as it stands.
+    x = sp.Dummy(str(variable), real=True)
+    from_start = {**given, x: Range(r.low, r.high, closed=True)}
     current = sp.sympify(function)
+    steps = []
     for k in range(order):
-        steps.append(
-            identity(f"{statement}: derivative {k} vanishes at {variable} = {low}", current.subs(variable, low))
-        )
+        text = f"{statement}: derivative {k} vanishes at {variable} = {low}"
+        steps.append(_starts_at_zero(text, current.xreplace({variable: x}), x, r.low, from_start))
         current = sp.diff(current, variable)
-    judged = holds(f"{statement}: derivative {order} is positive for {variable} > {low}", current, ">", 0, domain)
+    judged = holds(f"{statement}: derivative {order} is positive for {variable} > {low}", current, ">", 0, given)
     return (*steps, judged)
 
 
-def limit(statement: str, expr: Any, variable: sp.Symbol, point: Any, value: Any) -> Step:
-    """``expr -> value`` as ``variable`` decreases to ``point``, by SymPy's limit of an elementary function."""
-    found = _limit(sp.sympify(expr), variable, sp.sympify(point))
-    if found is None:
-        return Step(statement, "limit", None, "no limit found")
-    claimed = sp.sympify(value)
-    if found == claimed:
-        return Step(statement, "limit", True, f"the limit is {found}")
-    if found.is_infinite or claimed.is_infinite:
-        return Step(statement, "limit", False, f"the limit is {found}")
-    judged = identity(statement, found, claimed)
-    return Step(statement, "limit", judged.result, f"the limit is {found}; {judged.detail}")
+def _starts_at_zero(statement: str, function: sp.Expr, variable: sp.Symbol, low: sp.Rational, domain: Domain) -> Step:
+    """``function`` is defined from ``low`` on and vanishes there."""
+    others = {x: r for x, r in domain.items() if x != variable}
+    at_low = identity(statement, function.xreplace({variable: low}), 0, others)
+    if at_low.result is not True:
+        return at_low
+    defined = identity(statement, function, function, domain)
+    return at_low if defined.result else Step(statement, "identity", None, defined.detail)
 
 
-@lru_cache(maxsize=512)
-def _limit(expr: sp.Expr, variable: sp.Symbol, point: sp.Expr) -> sp.Expr | None:
+def limit(statement: str, expr: Any, variable: sp.Symbol, point: Any, value: Any, domain: Domain | None = None) -> Step:
+    """``expr -> value`` as ``variable`` decreases to ``point``, for all values of the other symbols.
+
+    By the lowest terms of Taylor's formula for numerator and denominator: with n_k and d_k their derivatives at the
+    point, d_k = 0 for k < m and d_m != 0, the limit is n_m/d_m if n_k = 0 for k < m, and infinite if the first n_k that
+    is not 0 comes before and has a sign.
+
+    Args:
+        statement: the fact, for the record.
+        expr: an expression of the variable and other symbols.
+        variable: what decreases.
+        point: a rational number.
+        value: the limit, ``oo`` and ``-oo`` included.
+        domain: ranges of the other symbols; those left out are taken from their assumptions, real ones being any.
+    """
+    expr, claimed, at = sp.sympify(expr), sp.sympify(value), sp.sympify(point)
+    infinite = claimed in (sp.oo, -sp.oo)
+    reason = _outside(expr) or (None if infinite else _outside(claimed))
+    if reason is None and not isinstance(at, sp.Rational):
+        reason = f"the point {at} is not rational"
+    if reason is None and claimed.has(variable):
+        reason = f"the value {claimed} depends on {variable}"
+    if reason is not None:
+        return Step(statement, "limit", None, reason)
+    others = (expr.free_symbols | claimed.free_symbols) - {variable}
+    free = {x: everywhere() for x in others if x.is_real and assumed(x) is None}
+    ranges = _complete(others, {**free, **(domain or {})})
     try:
-        found = sp.limit(expr, variable, point, dir="+")
-    except (NotImplementedError, ValueError):
-        return None
-    return None if found.has(sp.Limit, sp.AccumBounds, sp.nan) else found
+        found = limit_from_above(expr, variable, at, {x: r for x, r in ranges.items() if x != variable})
+    except Refused as refusal:
+        return Step(statement, "limit", None, str(refusal))
+    if infinite or found in (sp.oo, -sp.oo):
+        return Step(statement, "limit", found == claimed, f"the limit is {found}")
+    judged = identity(statement, found, claimed, {x: ranges[x] for x in others})
+    return Step(statement, "limit", judged.result, f"the limit is {found}; {judged.detail}")
 
 
 def compare(statement: str, lhs: Any, relation: str, rhs: Any) -> Step:
@@ -623,12 +558,14 @@ def compare(statement: str, lhs: Any, relation: str, rhs: Any) -> Step:
     """
     if relation not in (">", ">=", "<", "<="):
         raise ValueError(f"relation must be one of > >= < <=, got {relation!r}")
-    gap = ball(sp.sympify(lhs) - sp.sympify(rhs))
-    above_zero, below_zero = bool(gap > 0), bool(gap < 0)
-    if not (above_zero or below_zero):
-        return Step(statement, "enclosure", None, f"the enclosure {gap.str(8)} of the difference contains 0")
-    result = above_zero if relation.startswith(">") else below_zero
-    return Step(statement, "enclosure", result, f"left minus right is {gap.str(8)}")
+    try:
+        difference = gap(sp.sympify(lhs), sp.sympify(rhs), {})
+    except Undefined as reason:
+        return Step(statement, "enclosure", None, str(reason))
+    sign, shown = sign_of(difference), _shown(difference)
+    if sign is None:
+        return Step(statement, "enclosure", None, f"the enclosure {shown} of the difference contains 0")
+    return Step(statement, "enclosure", sign not in _FAILS[relation], f"left minus right is {shown}")
 
 
 # algebra of matrices invariant under permutations of equal classes ----------------------------------------------------
@@ -656,11 +593,17 @@ class GroupMatrix:
         """Build from plain sequences."""
         return cls(tuple(map(sp.sympify, sizes)), tuple(map(sp.sympify, s)), sp.Matrix(t))
 
+    def __post_init__(self) -> None:
+        g = len(self.sizes)
+        if len(self.s) != g or self.t.shape != (g, g):
+            raise ValueError(f"s and t must fit {g} groups, got {len(self.s)} entries and shape {self.t.shape}")
+
     def entry(self, a: int, b: int, same: bool = False) -> sp.Expr:
         """X_ij for i in group a and j in group b, ``same`` if i = j."""
         return self.t[a, b] + (self.s[a] if same else 0)
 
     def __matmul__(self, other: GroupMatrix) -> GroupMatrix:
+        _same_groups(self, other)
         g = len(self.sizes)
         t = sp.zeros(g, g)
         for a, b in itertools.product(range(g), repeat=2):
@@ -696,10 +639,20 @@ class GroupMatrix:
         )
 
 
+def _same_groups(left: GroupMatrix, right: GroupMatrix) -> None:
+    if left.sizes != right.sizes:
+        raise ValueError(f"matrices must have the same groups, got {left.sizes} and {right.sizes}")
+
+
 def equal_entries(
     statement: str, left: GroupMatrix, right: GroupMatrix, domain: Domain | None = None
 ) -> tuple[Step, ...]:
-    """Two invariant matrices agree: one identity for each coefficient."""
+    """Two invariant matrices agree: one identity for each coefficient.
+
+    Raises:
+        ValueError: their groups are not the same.
+    """
+    _same_groups(left, right)
     g = len(left.sizes)
     steps = [identity(f"{statement}: diagonal part, group {a}", left.s[a], right.s[a], domain) for a in range(g)]
     for a, b in itertools.product(range(g), repeat=2):

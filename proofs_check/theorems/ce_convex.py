@@ -18,7 +18,7 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.theorems._kernel import Proof, argue, at_least, expectation, holds, identity
+from proofs_check.theorems._kernel import Proof, argue, at_least, everywhere, expectation, holds, identity
 
 ID = "ce-convex"
 
@@ -45,10 +45,10 @@ def prove(
         relation: relation of the k-th gradient entry to 0.
         invariance: shift of logit j when logit i and the others are shifted by c.
     """
-    reals = {x: at_least(-3) for x in (z_i, z_j, shift)}
+    reals = {x: everywhere() for x in (z_i, z_j, shift)}
     total = sp.log(sp.exp(z_i) + sp.exp(z_j) + C)
     variance = expectation((v - centre) ** 2, v, [1, m1, m2])
-    moments = {m1: at_least(-3), m2: at_least(0)}
+    moments = {m1: everywhere(), m2: at_least(0)}
     shifted = sp.exp(z_i + shift) / (sp.exp(z_i + shift) + sp.exp(z_j + invariance) + C * sp.exp(shift))
     e, rest = sp.symbols("e rest", positive=True)
     steps = (

@@ -26,6 +26,7 @@ from proofs_check.theorems._kernel import (
     at_least,
     between,
     equal_entries,
+    everywhere,
     expectation,
     holds,
     identity,
@@ -47,7 +48,7 @@ def _risk_change(loss: str) -> Step:
     else:
         before = z**2 / 2
         after = (z - mean) ** 2 / 2
-    domain = {z: at_least(-2), mean: at_least(-2)}
+    domain = {z: everywhere(), mean: everywhere()}
     return identity("removing the mean does not change the risk", sp.exp(before), sp.exp(after), domain)
 
 
@@ -69,7 +70,7 @@ def prove(
         rank_bound: largest rank of centred logits.
     """
     projection = GroupMatrix.of([K], [1], [[-1 / K]])
-    domain = {S_1: at_least(-3), S_2: at_least(0), K: at_least(2), M: at_least(1), rho: between(0, 1), a: between(0, 1)}
+    domain = {S_1: everywhere(), S_2: at_least(0), K: at_least(2), M: at_least(1), rho: between(0, 1), a: between(0, 1)}
     moments = [K, S_1, S_2]
     centred_norm = expectation((z - removed) ** 2, z, moments)
     steps = (

@@ -19,7 +19,7 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.theorems._kernel import GroupMatrix, Proof, argue, at_least, between, holds, identity
+from proofs_check.theorems._kernel import GroupMatrix, Proof, argue, at_least, between, everywhere, holds, identity
 
 ID = "collapse-criterion"
 
@@ -56,7 +56,7 @@ def prove(
     total = 1 + (K_b - 1) * e_mate + K_a * e_far
     risk = sp.log(total)
     at = {p_: v for p_, v in ((q, e_mate / total), (r, e_far / total))}
-    reals = {s: at_least(-2), m: at_least(-2)}
+    reals = {s: everywhere(), m: everywhere()}
     box = {K_b: at_least(2)}
     y = sp.Symbol("y", positive=True)
     collapsed_q = (1 - K_a * r) / K_b

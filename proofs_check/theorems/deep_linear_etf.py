@@ -58,7 +58,7 @@ def prove(
     power = 2 / M
     gauge = (n - 2) * s**power + (s + 2 * t) ** power + (s - 2 * t) ** power
     bend = -sp.diff(gauge, t, 2).subs(t, 0) / sp.diff(gauge, s).subs(t, 0)
-    squares = (direction**3 - 4 * direction).applyfunc(sp.expand)
+    squares = direction**3 - 4 * direction
     half = [(2 * sp.Integer(a) - 1) / sp.Integer(a) for a, _ in (octahedron, square)]
     steps = (
         identity("E^3 = 4 E: eigenvalues 2, -2 and 0", sum(x**2 for x in squares), 0),

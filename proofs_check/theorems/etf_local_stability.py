@@ -49,6 +49,7 @@ def prove(
         direction: a perturbation that attains it without any loss in the nuclear norm.
     """
     root = sp.sqrt(n)
+    small = {b: between(0, 1), n: at_least(3)}  # b < 1 and K >= 4, so that the gauge of the ETF is positive
     size = tau / (n - b * root)  # alpha
     f = sp.log(1 + n * sp.exp(-alpha))
     wrong = 1 / (sp.exp(alpha) + n)
@@ -56,14 +57,14 @@ def prove(
     x, m2 = sp.symbols("x m_2", positive=True)
     variance = p * m2 - p**2 * S**2
     steps = (
-        identity("T sqrt(n) = n alpha and gauge of the ETF", n * size - b * root * size, tau),
+        identity("T sqrt(n) = n alpha and gauge of the ETF", n * size - b * root * size, tau, small),
         identity("d f/d alpha = -n p", sp.diff(f, alpha), -n * wrong),
         # n s - b sqrt(n s^2 + e^2) = tau, differentiated: (n - b n s/T) s' = b/(2 T) with T = sqrt(n) s.
         identity(
             "implicit derivative of s in e^2, times alpha",
             (b / (2 * root * alpha)) / (n - b * root) * alpha,
             (growth / alpha).subs(tau, alpha * (n - b * root)) * alpha,
-            {b: between(0, 1), n: at_least(3)},
+            small,
         ),
         # q = m_2 - S^2/K is |E_k|^2 for the margins m of a centred column.
         identity(

@@ -62,8 +62,8 @@ def prove(
         # (N - sigma)^2 <= (n-1)(T^2 - sigma^2) is a quadratic in sigma with this larger root.
         identity(
             "the bound of |Z|_2 solves (N - x)^2 = (n-1)(T^2 - x^2)",
-            sp.expand((N - largest) ** 2 - (n - 1) * (T**2 - largest**2)),
-            0,
+            (N - largest) ** 2,
+            (n - 1) * (T**2 - largest**2),
             {n: above(1), N: between(0, 1), T: at_least(1)},
         ),
         identity(

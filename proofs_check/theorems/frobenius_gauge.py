@@ -24,7 +24,8 @@ from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds
 
 ID = "frobenius-gauge"
 
-E_A, norm, s, a, nu, rho, x, y, m = sp.symbols("E_A S s a nu rho x y m", positive=True)
+E_A, norm, s, a, nu, rho, m = sp.symbols("E_A S s a nu rho m", positive=True)
+x, y = sp.symbols("x y", nonnegative=True)
 inner, a_sq = sp.symbols("p Q", positive=True)
 
 

@@ -24,12 +24,13 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity, within
+from proofs_check.theorems._kernel import Proof, argue, at_least, between, everywhere, holds, identity, within
 
 ID = "landau-collapse"
 
 k, m = sp.symbols("K_B K_A", positive=True, integer=True)
-lam, lA, n, N, rho, kappa, p_s, p_r = sp.symbols("lambda lambda_A n N rho kappa p_s p_r", positive=True)
+lam, lA, n, N, rho, kappa = sp.symbols("lambda lambda_A n N rho kappa", positive=True)
+p_s, p_r = sp.symbols("p_s p_r", nonnegative=True)
 w = sp.Symbol("w", nonnegative=True)  # e^{v/k} - 1
 s, v = sp.symbols("s v", real=True)
 LOSS = sp.log(1 + (k - 1) * sp.exp(-s) + m * sp.exp(-s * (1 - 1 / k) - v / k))
@@ -65,7 +66,7 @@ def prove(
     bernoulli = k**2 * p_s + (k - 1) ** 2 * p_r
     mean = k * p_s + (k - 1) * p_r
     box = {k: at_least(2), m: at_least(1)}
-    column = {**box, v: at_least(-3)}  # where the identities are attacked; they hold for every v
+    column = {**box, v: everywhere()}
     weight = n / N  # probability of one minority class
     force = k * weight * slope + (k - 1) * sp.sqrt(n) * lam
     bend = k * weight * SIBLING * variance - (k - 1) * n * concavity

@@ -26,9 +26,10 @@ from proofs_check.theorems._kernel import Proof, above, argue, at_least, between
 
 ID = "mcp-penalty"
 
-lam, lA, s, a, rho, x, y, gamma, w, h, lW, lH = sp.symbols(
-    "lambda lambda_A s a rho x y gamma w h lambda_W lambda_H", positive=True
+lam, lA, s, a, rho, y, gamma, w, h, lW, lH = sp.symbols(
+    "lambda lambda_A s a rho y gamma w h lambda_W lambda_H", positive=True
 )
+x, drop = sp.symbols("x y", nonnegative=True)
 COST = lam * (1 - a) * s + lA * a**2 / 2
 CONCAVE = lam * s - lam**2 * s**2 / (2 * lA)
 CAPPED = lam * (1 - rho) * s + lA * rho**2 / 2
@@ -77,10 +78,10 @@ def prove(
         ),
         holds(
             "is nonnegative for a = rho - y, lam s = rho lA + x",
-            excess.subs(a, rho - y).subs(s, (rho * lA + x) / lam),
+            excess.subs(a, rho - drop).subs(s, (rho * lA + x) / lam),
             ">=",
             0,
-            {**domain, x: at_least(0), y: at_least(0)},
+            {**domain, x: at_least(0), drop: at_least(0)},
         ),
         identity("cost at the cap", COST.subs(a, rho), capped, domain),
         holds("a negative a = -y costs more", (COST.subs(a, -y) - COST.subs(a, 0)), ">", 0),

@@ -53,6 +53,7 @@ def prove(
     reals = {mu: above(0), pi: above(0)}
     # Collapsed: mu = pi (1 + t), t >= 0.
     excess_at_zero = (phi - phi.subs(z, 0)).subs(mu, pi * (1 + t))
+    z_0, t_0 = sp.symbols("z t", nonnegative=True)
     budget = {tau: between(0, 1), K_A: at_least(1), K_B: at_least(1)}
     pi_a, pi_b = sp.symbols("pi_A pi_B", positive=True)
     gradient = pi * (size - 1)
@@ -69,7 +70,7 @@ def prove(
         ),
         holds("curvature is positive", curvature, ">", 0),
         identity("collapsed, mu = pi (1 + t): phi(z) - phi(0)", excess_at_zero, pi * (z**2 / 2 + t * z)),
-        holds("which is nonnegative for z >= 0", excess_at_zero, ">=", 0, {z: at_least(0), t: at_least(0)}),
+        holds("which is nonnegative for z >= 0", excess_at_zero.subs({z: z_0, t: t_0}), ">=", 0),
         identity("negative z = -y costs more by 2 pi y", pi / 2 * (-y - 1) ** 2 + mu * y - phi.subs(z, y), 2 * pi * y),
         identity(
             "weight decay: mu -> lam sqrt(n), pi = n/N",
@@ -77,9 +78,7 @@ def prove(
             penalised,
         ),
         identity("dual certificate: gradient entry is -mu where z_k > 0", gradient, -mu),
-        holds(
-            "and -pi_k, of modulus at most mu = pi_k (1 + t), where z_k = 0", pi, "<=", pi * (1 + t), {t: at_least(0)}
-        ),
+        holds("and -pi_k, of modulus at most mu = pi_k (1 + t), where z_k = 0", pi, "<=", pi * (1 + t_0)),
         identity(
             "budget at the threshold: K_A z_A = tau with mu = pi_B, pi_A = R pi_B",
             (K_A * SIZE.subs({mu: pi_b, pi: pi_a})).subs(pi_a, ratio * pi_b),

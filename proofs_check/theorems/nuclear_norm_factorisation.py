@@ -45,7 +45,6 @@ def prove(
         relation: relation of the penalty of any factors to the penalised value.
     """
     slack = sp.Symbol("x", nonnegative=True)
-    weights = {lW: at_least(0), lH: at_least(0)}
     w_best, h_best = sp.sqrt(balance * sigma), sp.sqrt(sigma / balance)
     penalty = lW * w_best**2 / 2 + lH * h_best**2 / 2
     at_radius = {total: radius}
@@ -66,7 +65,7 @@ def prove(
             0,
             {slack: at_least(0)},
         ),
-        identity("the balanced factors multiply to sigma", w_best * h_best, sigma, weights),
+        identity("the balanced factors multiply to sigma", w_best * h_best, sigma),
         identity("the balanced factors cost strength * sigma", penalty, strength * sigma),
         # Budgets: w_i^2 = split * sigma_i, h_i^2 = sigma_i / split, summed over i with sum sigma_i = S = radius.
         identity("budgets: |W|_F^2 = K E_W at |Z|_* = radius", (split * total).subs(at_radius), K * E_W),

@@ -51,7 +51,7 @@ def prove(
     budget = {total: K * sp.sqrt(E_W * E_H) / shrink}
     steps = (
         identity("one more term: S_m + rho^m = S_{m+1}", partial + rho**m, partial.subs(m, m + 1), domain),
-        identity("one term: S_1 = 1", sp.simplify(partial.subs(m, 1)), 1, domain),
+        identity("one term: S_1 = 1", partial.subs(m, 1), 1, domain),
         holds(
             "partial sums (1 - y)/(1 - rho), 0 < y = rho^m < 1, against 1/(1 - rho)",
             (1 - power) / (1 - rho),

@@ -86,7 +86,7 @@ def prove(
     u = sp.Matrix([[1, 0], [0, 1], [-1, 0], [0, -1]]) / sp.sqrt(2)
     w, h = sp.sqrt(tau / 2) * u, sp.sqrt(tau / 2) * u.T
     a = equilibrium * sp.eye(2)
-    z = (w * (sp.eye(2) - a).inv() * h).applyfunc(sp.nsimplify)
+    z = w * (sp.eye(2) - a).inv() * h
     column = [sp.exp(z[j, 0] - z[0, 0]) for j in range(4)]
     s, y = sp.symbols("s y", positive=True)
     norm_a = (a.T * a).trace()

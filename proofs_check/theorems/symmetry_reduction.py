@@ -23,7 +23,7 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.theorems._kernel import GroupMatrix, Proof, argue, at_least, identity
+from proofs_check.theorems._kernel import GroupMatrix, Proof, argue, at_least, everywhere, identity
 
 ID = "symmetry-reduction"
 
@@ -65,7 +65,7 @@ def prove(
         block_scale: factor of t_ab in M_ab, default ``sqrt(K_a K_b)``; in the symbols K_A, K_B for a, b.
         centred: whether the columns of Z are centred; False drops that hypothesis.
     """
-    reals = {d_A: at_least(-1), d_B: at_least(-1), K_A: at_least(1), K_B: at_least(1)}
+    reals = {d_A: everywhere(), d_B: everywhere(), K_A: at_least(1), K_B: at_least(1)}
     z = invariant_logits()
     if not centred:
         z = GroupMatrix.of(z.sizes, z.s, z.t + sp.Matrix([[1, 0], [1, 0]]))
@@ -89,7 +89,7 @@ def prove(
         identity("class of A: margin to the other group", right - across, s_A + d_A, reals),
         identity(
             "risk of a class of A",
-            sp.log(1 + (K_A - 1) * e(-(right - other)) + K_B * e(-sp.expand(sp.simplify(right - across)))),
+            sp.log(1 + (K_A - 1) * e(-(right - other)) + K_B * e(-(right - across))),
             ce_a,
             reals,
         ),

@@ -32,6 +32,7 @@ from proofs_check.theorems._kernel import (
     argue,
     at_least,
     between,
+    everywhere,
     holds,
     identity,
     limit,
@@ -106,7 +107,7 @@ def prove(
             "consistency sqrt(K_B) u s = sqrt(K_A) v c, with u = s_A + K_A d_A",
             (a * (size + K_A * sp.log(exp_d_a)) * s).subs(log_v),
             b * v * c,
-            {**unit, sp.Symbol("d_A", real=True): at_least(-2)},
+            {**unit, sp.Symbol("d_A", real=True): everywhere()},
         ),
         identity("T from sin = sqrt(K_A/K) v/T", (b * v / trivial).subs(log_v), s, domain),
         identity(

@@ -37,7 +37,8 @@ from proofs_check.theorems.threshold_curve import EXP_DB, K_A, K_B, QUOTIENT, SI
 
 ID = "threshold-not-log-convex"
 
-v, w, z, q, kappa, dq_name, alpha_name = sp.symbols("v w z q kappa q' alpha", positive=True)
+v, z, q, kappa, dq_name, alpha_name = sp.symbols("v z q kappa q' alpha", positive=True)
+w = sp.Symbol("w", nonnegative=True)
 LIMIT_SLOPE = 1 / (K_A - 1 + a)
 POINTS = (sp.Rational(1, 3), sp.Rational(1, 4), sp.Rational(1, 8))
 SIZES = (8, 2)
@@ -100,7 +101,8 @@ def prove(
     bottom = shape * c**2 + v + tail
     top = (1 - c) * v - c * (1 - c) * shape + tail
     circle = {c: sp.sqrt(1 - s**2)}
-    no_c = {x: r for x, r in domain.items() if x is not c}
+    half = sp.Symbol("t", positive=True)  # tan(theta/2)
+    turn = {s: 2 * half / (1 + half**2), c: (1 - half**2) / (1 + half**2)}
     ratio = 1 + q * (E - 1)
     delta = (1 - q) / ratio + dq_name / alpha_name * (E - 1) / ratio
     named_domain = {q: between(0, 1), E: above(1)}
@@ -113,14 +115,15 @@ def prove(
             "dL/dtheta = -alpha (1 - delta)",
             (dq_name * (E - 1) - q * E * alpha_name) / ratio,
             -alpha_name * (1 - delta),
+            named_domain,
         ),
         holds("(1 - q)/R <= 1/(q E)", (1 - q) / ratio, "<=", 1 / (q * E), named_domain),
         holds("(E - 1)/R <= 1/q, so delta <= 1/(q E) + q'/(q alpha)", (E - 1) / ratio, "<=", 1 / q, named_domain),
         identity(
             "eta/alpha = a c (shape + v)/bottom, using s^2 + c^2 = 1",
-            (eta * bottom - alpha * a * c * (shape + v)).subs(circle),
-            0,
-            no_c,
+            (eta * bottom).subs(turn),
+            (alpha * a * c * (shape + v)).subs(turn),
+            {**domain, half: between(0, 1)},
         ),
         identity("a - eta/alpha = a top/bottom", bottom - c * (shape + v), top, domain),
         holds(
@@ -141,8 +144,8 @@ def prove(
         ),
         holds("a - eta/alpha <= a (1 - c + tail/v): top and bottom", (1 - c) * v + tail - top, ">=", 0, domain),
         holds("and bottom >= v", bottom, ">=", v, domain),
-        limit("1 - c + tail/v -> 0 as s -> 0, v >= 1", (1 - c + tail).subs(circle), s, 0, 0),
-        limit("v -> infinity as s -> 0: e^{-d_B} -> 0", 1 / EXP_DB, s, 0, 0),
+        limit("1 - c + tail/v -> 0 as s -> 0, v >= 1", (1 - c + tail).subs(circle), s, 0, 0, unit),
+        limit("v -> infinity as s -> 0: e^{-d_B} -> 0", 1 / EXP_DB, s, 0, 0, unit),
         holds(
             "alpha >= (b/a) v (s^2 + c^2)/s^2, that is (b/a) v/s^2",
             alpha - b / a * v * (s**2 + c**2) / s**2,
@@ -158,8 +161,8 @@ def prove(
             bound_r,
             domain,
         ),
-        limit("delta/s^2 -> 0 as s -> 0, v >= 1: bound_r", (bound_r / s**2).subs(v, 1).subs(circle), s, 0, 0),
-        limit("delta/s^2 -> 0 as s -> 0, v >= 1: bound_q", (bound_q / s**2).subs(v, 1).subs(circle), s, 0, 0),
+        limit("delta/s^2 -> 0 as s -> 0, v >= 1: bound_r", (bound_r / s**2).subs(v, 1).subs(circle), s, 0, 0, unit),
+        limit("delta/s^2 -> 0 as s -> 0, v >= 1: bound_q", (bound_q / s**2).subs(v, 1).subs(circle), s, 0, 0, unit),
         identity(
             "limit of (1 - delta)/(K_A - 1 + eta/alpha) at delta = 0, eta/alpha = a", 1 / base, limit_slope, domain
         ),

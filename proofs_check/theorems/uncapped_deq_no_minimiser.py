@@ -23,12 +23,13 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity, limit, monotone
+from proofs_check.theorems._kernel import Proof, argue, at_least, between, everywhere, holds, identity, limit, monotone
 
 ID = "uncapped-deq-no-minimiser"
 
 K = sp.Symbol("K", integer=True, positive=True)
-kappa, lA, s, x, y, t, rho = sp.symbols("kappa lambda_A s x y t rho", positive=True)
+kappa, lA, s, y, t, rho = sp.symbols("kappa lambda_A s y t rho", positive=True)
+x = sp.Symbol("x", nonnegative=True)
 
 
 def prove(
@@ -54,9 +55,9 @@ def prove(
     """
     # kappa s = lA + x, a = 1 - y with 0 < y < 1.
     cost = kappa * (1 - (1 - y)) * (lA + x) / kappa + lA * (1 - y) ** 2 / 2
-    interior = {y: between(0, 1), x: at_least(0)}
+    interior = {y: between(0, 1)}
     lo, hi, mean, second, u_i, u_j = sp.symbols("lo hi mean second u_i u_j", real=True)
-    reals = {z: at_least(-3) for z in (lo, hi, mean, second, u_i, u_j)}
+    reals = {z: everywhere() for z in (lo, hi, mean, second, u_i, u_j)}
     alpha, beta = sp.symbols("alpha beta", real=True)
     small = sp.log(K) if small is None else small
     value_capped = sp.Symbol("f", positive=True)
@@ -100,7 +101,7 @@ def prove(
             "the circle code cos(alpha - beta) has rank 2",
             sp.cos(alpha) * sp.cos(beta) + sp.sin(alpha) * sp.sin(beta),
             sp.cos(alpha - beta),
-            {alpha: at_least(0), beta: at_least(0)},
+            {alpha: everywhere(), beta: everywhere()},
         ),
         limit(
             "its risk, at most log(1 + (K-1) e^{-c m}) with m = 1 - cos(2 pi/K) > 0, tends to 0",

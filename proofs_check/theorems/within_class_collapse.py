@@ -20,7 +20,7 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.theorems._kernel import Proof, above, argue, at_least, expectation, holds, identity
+from proofs_check.theorems._kernel import Proof, above, argue, everywhere, expectation, holds, identity
 
 ID = "within-class-collapse"
 
@@ -44,7 +44,7 @@ def prove(
         relation: relation of the collapsed squared norm to the original one, when the class is not collapsed.
         scaling: factor by which collapsed features may grow when the fraction epsilon of their budget is left.
     """
-    domain = {sum_1: at_least(-4), n: above(0)}
+    domain = {sum_1: everywhere(), n: above(0)}
     moments = [n, sum_1, sum_sq]
     around_mean = expectation((h - mean) ** 2, h, moments)
     drop = sum_sq - n * mean**2

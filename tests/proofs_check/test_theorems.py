@@ -108,7 +108,7 @@ def test_one_documented_file_a_theorem():
 
 
 def test_nothing_here_imports_ufm():
-    for path in FOLDER.glob("*.py"):
+    for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -245,7 +245,7 @@ def test_identity_true_false_and_undecided():
 
 
 def test_identity_refuses_a_wrong_simplification(monkeypatch):
-    monkeypatch.setattr(kernel, "_vanishes", lambda expr: True)
+    monkeypatch.setattr(kernel, "_vanishes", lambda *args: True)
     assert identity("", sp.exp(x + k), sp.exp(x) * k).result is False
 
 
