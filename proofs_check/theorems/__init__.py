@@ -2,9 +2,11 @@
 
 Each module states its theorem, gives the reference and the idea of the proof, and has
 
-    ID        the theorem's name,
-    prove()   builds the :class:`Proof`; keyword arguments replace pieces of the statement,
-    MUTANTS   false variants of the statement, as keyword arguments of ``prove``: none of them may come out proved.
+    ID             the theorem's name,
+    SCOPE          what it covers, one :class:`~proofs_check.scope.Scope` for each case,
+    statements()   what it says, by the parts that a claim may cite, written from the formulas that the steps decide,
+    prove()        builds the :class:`Proof`; keyword arguments replace pieces of the statement,
+    MUTANTS        false variants of the statement, as keyword arguments of ``prove``: none of them may come out proved.
 
 A theorem stands only with those that it uses: :func:`outcome` follows them to the end, :func:`prove` looks at one file.
 
@@ -21,9 +23,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from proofs_check.scope import Scope
     from proofs_check.theorems._kernel import Proof
 
-__all__ = ["Outcome", "all_theorems", "dependencies", "mutants", "outcome", "prove"]
+__all__ = ["Outcome", "all_theorems", "dependencies", "mutants", "outcome", "prove", "scope", "statements"]
 
 _MODULES: dict[str, str] = {
     "etf-gram": "etf_gram",
@@ -153,6 +156,24 @@ def outcome(id: str, **overrides: Any) -> Outcome:
 def _proved(prove: Callable[[], Proof]) -> Proof:
     """The proof of a theorem as it is stated, remembered: many theorems use the same few."""
     return prove()
+
+
+def scope(id: str) -> tuple[Scope, ...]:
+    """What theorem ``id`` covers, one case each.
+
+    Raises:
+        ValueError: no theorem has that name.
+    """
+    return tuple(_module(id).SCOPE)
+
+
+def statements(id: str, **overrides: Any) -> dict[str, str]:
+    """What theorem ``id`` says, by part, in whole sentences; ``overrides`` as for :func:`prove`.
+
+    Raises:
+        ValueError: no theorem has that name.
+    """
+    return dict(_module(id).statements(**overrides))
 
 
 def _module(id: str) -> ModuleType:

@@ -17,6 +17,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import GroupMatrix, Proof, Step, argue, at_least, equal_entries, holds, identity
 
 ID = "balanced-layer-peeled-etf"
@@ -26,6 +28,19 @@ tau = sp.Symbol("tau", positive=True)
 MARGIN = tau / (K - 1)
 VALUE = sp.log(1 + (K - 1) * sp.exp(-MARGIN))
 MULTIPLIER = sp.exp(-MARGIN) / (1 + (K - 1) * sp.exp(-MARGIN))
+
+
+#: What the theorem covers.
+SCOPE = (Scope(groups=(1, 1), dimension="K - 1"),)
+
+
+def statements(*, value: sp.Expr = VALUE, margin: sp.Expr = MARGIN, **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "value": f"The minimum of the cross-entropy over |Z|_* ≤ τ, τ = K √(E_W E_H), is {say(value)}, attained at "
+        f"Z = s (I − 11ᵀ/K) with s = {say(margin)}, by class means and classifiers that form a simplex ETF and are "
+        f"self-dual.",
+    }
 
 
 def prove(
@@ -47,9 +62,9 @@ def prove(
     """
     return Proof(
         id=ID,
-        statement=f"the ETF of size {margin} is optimal with value {value}",
+        statement=" ".join(statements(value=value, margin=margin).values()),
         source="Fang et al. 2021, Theorem 1; Zhu et al. 2021, Theorem 3.1",
-        hypotheses=("K >= 2", "tau > 0", "balanced classes", "d >= K - 1"),
+        hypotheses=hypotheses(SCOPE),
         steps=etf_certificate(tau, value, multiplier, margin, gap_sign, relation),
         arguments=(
             argue("gradient inequality", "f(Y) >= f(Z) + <G, Y - Z>, f convex in the logits"),

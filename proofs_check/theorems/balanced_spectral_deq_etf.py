@@ -16,6 +16,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems import balanced_layer_peeled_etf as explicit
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, monotone
 from proofs_check.theorems.balanced_layer_peeled_etf import K, tau
@@ -25,6 +27,19 @@ ID = "balanced-spectral-deq-etf"
 rho = sp.Symbol("rho", positive=True)
 RADIUS = tau / (1 - rho)
 VALUE = sp.log(1 + (K - 1) * sp.exp(-tau / ((1 - rho) * (K - 1))))
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=("spectral-deq",), groups=(1, 1), dimension="K - 1"),)
+
+
+def statements(*, value: sp.Expr = VALUE, **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "value": f"The minimum of the cross-entropy over W, A, H is {say(value)}, τ = K √(E_W E_H), attained by "
+        f"equilibrium "
+        "features (I − A)⁻¹ H and classifiers that form a simplex ETF and are self-dual.",
+    }
 
 
 def prove(*, value: sp.Expr = VALUE, radius: sp.Expr = RADIUS, direction: str = "decreasing") -> Proof:
@@ -46,9 +61,9 @@ def prove(*, value: sp.Expr = VALUE, radius: sp.Expr = RADIUS, direction: str = 
     )
     return Proof(
         id=ID,
-        statement=f"the ETF is optimal with value {value}",
+        statement=" ".join(statements(value=value).values()),
         source="Sun, Shi 2024, balanced classes",
-        hypotheses=("K >= 2", "tau > 0", "0 < rho < 1", "|A|_2 <= rho", "balanced classes"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("gradient inequality", "f(Y) >= f(Z) + <G, Y - Z>, f convex in the logits"),

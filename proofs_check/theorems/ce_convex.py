@@ -18,6 +18,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import SIGNS, say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, everywhere, expectation, holds, identity
 
 ID = "ce-convex"
@@ -26,6 +28,20 @@ z_i, z_j, v, m1, m2, shift = sp.symbols("z_i z_j v m_1 m_2 c", real=True)
 C = sp.Symbol("C", positive=True)
 P_I = sp.exp(z_i) / (sp.exp(z_i) + sp.exp(z_j) + C)
 P_J = sp.exp(z_j) / (sp.exp(z_i) + sp.exp(z_j) + C)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(("ce", "mse"), ("logits",)),)
+
+
+def statements(*, centre: sp.Expr = m1, relation: str = "<", **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "hessian": f"The Hessian of the cross-entropy in the logits is diag(p) − p pᵀ, the variance Σ p_i (v_i − "
+        f"{say(centre)})² in "
+        "the direction v with moments m_1, m_2 under p; that of MSE is I.",
+        "gradient": f"The entry of the cross-entropy's gradient for the right class is {SIGNS[relation]} 0.",
+    }
 
 
 def prove(
@@ -62,9 +78,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"Hess = diag(p) - p p^T is a variance, centre {centre}; grad_k {relation} 0",
+        statement=" ".join(statements(centre=centre, relation=relation).values()),
         source="Zhu et al. 2021, Section 3; Fang et al. 2021",
-        hypotheses=("K >= 2", "p_i > 0, sum_i p_i = 1"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(argue("convexity by Hessian", "the Hessians diag(p) - p p^T and I are positive semidefinite"),),
     )

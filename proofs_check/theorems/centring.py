@@ -18,6 +18,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import MODELS, Scope, hypotheses
 from proofs_check.theorems._kernel import (
     GroupMatrix,
     Proof,
@@ -50,6 +52,19 @@ def _risk_change(loss: str) -> Step:
         after = (z - mean) ** 2 / 2
     domain = {z: everywhere(), mean: everywhere()}
     return identity("removing the mean does not change the risk", sp.exp(before), sp.exp(after), domain)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=tuple(MODELS)),)
+
+
+def statements(*, removed: sp.Expr = S_1 / K, rank_bound: sp.Expr = K - 1, **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "centring": f"Removing {say(removed)} from each entry of a column of sum S_1 keeps the risk and raises no "
+        f"gauge.",
+        "rank": f"The rank of an optimum is at most {say(rank_bound)}.",
+    }
 
 
 def prove(
@@ -98,10 +113,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"removing {removed} from each column keeps the {loss} risk and lowers every gauge; "
-        f"rank <= {rank_bound}",
+        statement=" ".join(statements(removed=removed, rank_bound=rank_bound).values()),
         source="Hong, Ling 2023; Thrampoulidis et al. 2022",
-        hypotheses=("cross-entropy" if loss == "ce" else "squared error without bias", "K >= 2"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("submultiplicativity", "sigma_i(P Z D) <= |P|_2 sigma_i(Z D) = sigma_i(Z D)"),

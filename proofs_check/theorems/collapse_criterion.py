@@ -19,6 +19,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import SIGNS, say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import GroupMatrix, Proof, argue, at_least, between, everywhere, holds, identity
 
 ID = "collapse-criterion"
@@ -26,6 +28,21 @@ ID = "collapse-criterion"
 K_a, K_b = sp.symbols("K_a K_b", integer=True, positive=True)
 pi_a, pi_b, omega, mu, q, r, x = sp.symbols("pi_a pi_b omega mu q r x", positive=True)
 s, m = sp.symbols("s m", real=True)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=("layer-peeled", "spectral-deq", "weight-decay"), groups=(2, 2), minority=2, dimension="K - 1"),)
+
+
+def statements(*, criterion: sp.Expr = mu * omega - pi_b, relation: str = "<", **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "criterion": "At an optimum with multiplier μ > 0 of |Z diag(ω)|_* the classifiers of a group b of K_b ≥ 2 "
+        "classes "
+        f"coincide, and so do its class means (s_b = 0), if and only if {say(criterion)} ≥ 0, with ω = ω_b; s_b > 0 "
+        f"if and only if "
+        f"μ ω {SIGNS[relation]} π_b. Under budgets ω = 1; under weight decay ω_b = √n_b and μ = √(λ_W λ_H).",
+    }
 
 
 def prove(
@@ -96,9 +113,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"s_b = 0 iff {criterion} >= 0 (K_b >= 2)",
+        statement=" ".join(statements(criterion=criterion, relation=relation).values()),
         source="Fang et al. 2021, Theorem 5",
-        hypotheses=("cross-entropy", "K_b >= 2", "mu > 0"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

@@ -20,6 +20,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import BUDGETS, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity
 
 ID = "collapse-phases"
@@ -32,6 +34,32 @@ r = q * y  # y = e^{s_A/K_A} > 1
 m = K_A * q + K_B * r
 CONDITION = K * K_B * r**2 / beta_A**2 + (K_A / K) / beta_B**2
 R_TOTAL_SQUARED = (K_A / K) / (m**2 - K * K_B * r**2)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=BUDGETS, groups=(2, 2), majority=2, minority=2, dimension="K - 1"),)
+
+
+def statements(
+    *,
+    ratio_squared: sp.Expr = R_TOTAL_SQUARED,
+    bound: sp.Expr = K_A / (sp.sqrt(K * K_B) - K_B),
+    size: sp.Expr = tau / (K_A - 1),
+    relation: str = ">",
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "total": f"A collapsed minority vanishes altogether (T = 0: total collapse, rank K_A − 1) if and only if R ≥ "
+        f"R_total, "
+        f"R_total² = {say(ratio_squared)} with y = e^{{s/K_A}}, q = 1/(e^s + K_A − 1 + K_B y), s = {say(size)}.",
+        "window": f"R_total exists if and only if e^{{s/K_A}} < {say(bound)}, s = {say(size)}.",
+        "threshold": "Where π_B = μ, at the threshold of collapse, T > 0: the collapse is partial there, the "
+        "minority keeps one "
+        "common direction, and total collapse needs a larger R."
+        if relation == ">"
+        else "Where π_B = μ the collapse is total.",
+    }
 
 
 def prove(
@@ -112,9 +140,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"total collapse iff {condition} <= 1; R_total^2 = {ratio_squared}, only for e^(s_A/K_A) < {bound}",
+        statement=" ".join(statements(ratio_squared=ratio_squared, bound=bound, size=size, relation=relation).values()),
         source="refinement of Fang et al. 2021, Section 4",
-        hypotheses=("cross-entropy", "budgets", "K_A >= 2 (K_A = 1: no total phase with tau > 0)", "K_B >= 2"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

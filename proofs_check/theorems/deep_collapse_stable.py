@@ -20,12 +20,36 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import LOSSES, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, between, compare, holds, identity, limit
 
 ID = "deep-collapse-stable"
 
 x, m, g, s, lam, lA, kappa, y = sp.symbols("x m g s lambda lambda_A kappa y", positive=True)
 M = sp.Symbol("M", positive=True, integer=True)
+
+
+#: What the proof needs of the minimum that it starts from.
+PRICE = (
+    "the budget has a positive price at the minimum among logits of its rank or lower: a budget smaller by δ costs "
+    "at least a "
+    "fixed multiple of δ next to it"
+)
+
+#: What the theorem covers.
+SCOPE = (Scope(tuple(LOSSES), ("deep-linear",), conditions=("differentiable risk", PRICE)),)
+
+
+def statements(*, exponent: sp.Expr = 2 / M, slope: sp.Expr = sp.oo, **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "stable": "A local minimum among logits of its own rank or lower is a local minimum among all logits, at "
+        "every ratio R: a new "
+        f"direction of size s costs s^{{{say(exponent)}}} of the budget, of slope {say(slope)} at 0. So a collapsed "
+        f"minority stays "
+        "collapsed next to such a point.",
+    }
 
 
 def prove(
@@ -67,13 +91,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"slope at 0 of sigma^({exponent}) is {slope} for M = {depths}; new directions of size below "
-        f"({radius})^(M/(M-2)) do not pay",
+        statement=" ".join(statements(exponent=exponent, slope=slope).values()),
         source="new",
-        hypotheses=(
-            "M >= 3 factors with Frobenius budgets",
-            "the budget has a positive price at the minimum of rank r",
-        ),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("Hoelder", "with Y_r the best rank-r part, f(Y_r + Y_rest) >= f(Y_r) - |grad f(Y_r)|_2 |Y_rest|_*"),

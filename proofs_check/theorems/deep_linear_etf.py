@@ -22,6 +22,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, at_least, compare, holds, identity, monotone
 from proofs_check.theorems.etf_local_stability import PAIRS
 
@@ -31,6 +33,28 @@ n, s, tau, alpha, p = sp.symbols("n s tau alpha p", positive=True)
 M = sp.Symbol("M", positive=True)
 t = sp.Symbol("t", positive=True)
 m = sp.Symbol("m", positive=True, integer=True)
+
+
+#: What the factors must have room for.
+WIDE = "all inner dimensions ≥ K − 1"
+
+#: What the theorem covers.
+SCOPE = (Scope(models=("deep-linear",), classes=(4, None), groups=(1, 1), dimension="K - 1", conditions=(WIDE,)),)
+
+
+def statements(
+    *,
+    critical: sp.Expr = (n + 1) * (M - 2) / M * n ** (M / 2),
+    octahedron: tuple[int, int] = (3, 3),
+    square: tuple[int, int] = (2, 4),
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "local": f"The ETF is no local minimum for τ = ∏ √c_j < {say(critical.subs(n, sp.Symbol('K') - 1))}.",
+        "polytope": "The cross-polytope beats every simplex ETF at every τ for even K ≥ "
+        f"{2 * octahedron[0]} if M ≥ {octahedron[1]}, and for K = {2 * square[0]} if M ≥ {square[1]}.",
+    }
 
 
 def prove(
@@ -88,10 +112,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"the ETF is no local minimum for tau < {critical}; cross-polytopes from (m, M) = {octahedron} and "
-        f"{square} on beat it at every tau",
+        statement=" ".join(statements(critical=critical, octahedron=octahedron, square=square).values()),
         source="new; deep linear networks",
-        hypotheses=("balanced classes", "cross-entropy", "M >= 3 factors with Frobenius budgets"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("second-order condition", "along the curve of (i) the risk has a negative second derivative"),

@@ -17,6 +17,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import SIGNS, say
+from proofs_check.scope import LOSSES, MODELS, Scope, hypotheses
 from proofs_check.theorems._kernel import GroupMatrix, Proof, argue, at_least, equal_entries, holds, identity
 
 ID = "etf-gram"
@@ -24,6 +26,29 @@ ID = "etf-gram"
 K = sp.Symbol("K", integer=True, positive=True)
 s = sp.Symbol("s", positive=True)
 _DOMAIN = {K: at_least(2)}
+
+
+#: What the theorem covers.
+SCOPE = (Scope(tuple(LOSSES), tuple(MODELS)),)
+
+
+def statements(
+    *,
+    cosine: sp.Expr = -1 / (K - 1),
+    rank: sp.Expr = K - 1,
+    scale: sp.Expr = K / (K - 1),
+    nuclear_norm: sp.Expr = (K - 1) * s,
+    spectral_norm: sp.Expr = s,
+    relation: str = ">=",
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "gram": f"The Gram matrix of a simplex ETF of K unit vectors is {say(scale)} (I − 11ᵀ/K), of rank "
+        f"{say(rank)}: any two have the "
+        f"cosine {say(cosine)}, and the common cosine of any K equiangular unit vectors is {SIGNS[relation]} that.",
+        "norms": f"For s > 0, |s (I − 11ᵀ/K)|_* = {say(nuclear_norm)} and |s (I − 11ᵀ/K)|₂ = {say(spectral_norm)}.",
+    }
 
 
 def prove(
@@ -80,10 +105,18 @@ def prove(
     ]
     return Proof(
         id=ID,
-        statement=f"E = ({scale}) (I - 11^T/K): cosine {cosine}, rank {rank}, |sP|_* = {nuclear_norm}, "
-        f"|sP|_2 = {spectral_norm}",
+        statement=" ".join(
+            statements(
+                cosine=cosine,
+                rank=rank,
+                scale=scale,
+                nuclear_norm=nuclear_norm,
+                spectral_norm=spectral_norm,
+                relation=relation,
+            ).values()
+        ),
         source="Papyan, Han, Donoho 2020, NC2",
-        hypotheses=("K >= 2", "s > 0"),
+        hypotheses=hypotheses(SCOPE),
         steps=tuple(steps),
         arguments=(
             argue("Schur", "a I + b 11^T acts as a on vectors of sum zero (K - 1 dimensions) and as a + K b on 1"),

@@ -21,6 +21,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity
 
 ID = "etf-local-stability"
@@ -31,6 +33,22 @@ S = sp.Symbol("S", positive=True)  # |sum of the margins| of a perturbed column
 
 #: A symmetric perturbation of four classes with zero row sums and zero diagonal; other classes get zeros.
 PAIRS = sp.Matrix([[0, 1, 0, -1], [1, 0, -1, 0], [0, -1, 0, 1], [-1, 0, 1, 0]])
+
+
+#: The bound on |A|_2 plays no part at the ETF.
+IDLE = "√E_A < ρ √(K − 1): the bound on |A|₂ is idle at the ETF"
+
+#: What the theorem covers.
+SCOPE = (Scope(models=("frobenius-deq",), classes=(4, None), groups=(1, 1), dimension="K - 1", conditions=(IDLE,)),)
+
+
+def statements(*, critical: sp.Expr = tau / ((n + 1) * sp.sqrt(n)), **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "stability": "Among logits the simplex ETF is a strict local minimum for "
+        f"√E_A < {say(critical.subs(n, sp.Symbol('K') - 1))} and no local minimum for √E_A above that, τ = K √(E_W "
+        f"E_H).",
+    }
 
 
 def prove(
@@ -90,9 +108,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"the ETF is a strict local minimum for sqrt(E_A) < {critical} and none for sqrt(E_A) above",
+        statement=" ".join(statements(critical=critical).values()),
         source="new; linear equilibrium layer with a Frobenius budget",
-        hypotheses=("K >= 4 balanced classes", "cross-entropy", "b < rho sqrt(K-1): the cap is idle at the ETF"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("Cauchy-Schwarz", "the gauge with a cap is at least |Z|_* - b |Z|_F, with equality near the ETF"),

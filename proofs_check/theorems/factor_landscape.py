@@ -26,6 +26,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import LOSSES, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, between, holds, identity
 
 ID = "factor-landscape"
@@ -36,6 +38,40 @@ lW, lH, lam, g, a, rho, kappa, eps, rest, sigma, p, c1, c2 = sp.symbols(
 theta, phi = sp.symbols("theta phi", real=True)
 GAIN = g / (1 - a)
 OPENING = 1 - g / lam
+
+
+#: What the equilibrium layer's A must do with a feature that W and H do not use.
+UNUSED = "A q = Aᵀ q = a q for an unused feature q"
+
+#: What the theorem covers.
+SCOPE = (
+    Scope(tuple(LOSSES), ("weight-decay",), dimension="K"),
+    Scope(tuple(LOSSES), ("spectral-deq-decay",), dimension="rank + 1", conditions=(UNUSED,)),
+)
+
+
+def statements(
+    *,
+    gain: sp.Expr = GAIN,
+    opening: sp.Expr = OPENING,
+    local: sp.Expr = (1 - a) * lam,
+    spurious: sp.Expr = (1 - rho) * lam,
+    determinant: sp.Expr = (p + sigma * c1) * (p + sigma * c2),
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "explicit": "A critical point (W, H) of the explicit network with g = |G D^{−1/2}|₂ ≤ λ is a global minimum; "
+        "one with g > λ is a "
+        f"strict saddle, the objective changing by ({say((lam - gain).subs(a, 0))}) t² + o(t²) along a move of size t.",
+        "deq": f"In the equilibrium layer the move pays from a = {say(opening)} on.",
+        "trapped": "A local minimum among logits of rank ≤ r with A = ρ on the features in use and a beside them is "
+        "a local minimum in "
+        f"(W, A, H) if g < {say(local)}, and no global one if g > {say(spurious)}.",
+        "mixing": f"A pair in use of value σ and price slope p is no local minimum where g² > {say(determinant)}, if "
+        f"the mixed curvature of "
+        "the risk along u v₀ᵀ and u₀ vᵀ vanishes, as for a collapsed group.",
+    }
 
 
 def prove(
@@ -119,16 +155,11 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"the move pays from a = {opening} on; local minimum for g < {local}, not global for g > {spurious}; "
-        f"mixing where g^2 > {determinant}",
-        source="Zhu et al. 2021 for the explicit network; new for the equilibrium layer",
-        hypotheses=(
-            "convex risk",
-            "weight decay of W and H, none of A, |A|_2 <= rho < 1",
-            "d >= K (explicit network), d > r (equilibrium layer)",
-            "an unused feature q is an eigenvector of A from both sides, A q = A^T q = a q",
-            "mixing: the risk's mixed curvature along u v_0^T and u_0 v^T vanishes",
+        statement=" ".join(
+            statements(gain=gain, opening=opening, local=local, spurious=spurious, determinant=determinant).values()
         ),
+        source="Zhu et al. 2021 for the explicit network; new for the equilibrium layer",
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("convex optimality", "a critical point of the explicit network is global iff |G D^{-1/2}|_2 <= lam"),

@@ -22,12 +22,37 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, at_least, between, holds, identity
 
 ID = "frobenius-budget-etf"
 
 n, b, tau, t, w, p, z, sigma, N, T, s, d = sp.symbols("n b tau t w p z sigma N T s d", positive=True)
 c, a = sp.symbols("c a", positive=True)
+
+
+#: What the theorem covers.
+SCOPE = (
+    Scope(models=("frobenius-deq",), classes=(3, None), groups=(1, 1), dimension="K - 1", conditions=("E_A < 1",)),
+)
+
+
+def statements(
+    *,
+    largest: sp.Expr = N / n + sp.sqrt((n - 1) / n * (T**2 - N**2 / n)),
+    defect: sp.Expr = sp.sqrt(2 * w * p),
+    deviation: sp.Expr = n * (n - 1) * d**2,
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "columns": "With n = K − 1, N = |Z|_*, T = |Z|_F, w = N − tr Z and p = |Z|_kk, logits that beat the simplex "
+        "ETF have "
+        f"|Z|₂ ≤ {say(largest)}, p − Z_kk ≤ {say(defect)}, and columns of equal wrong margins off the diagonal's by "
+        f"d have o_k² = "
+        f"{say(deviation)}.",
+    }
 
 
 def prove(
@@ -99,9 +124,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"a better point has |Z|_2 <= {largest}, |Z|_kk - Z_kk <= {defect}, o_k^2 = {deviation}",
+        statement=" ".join(statements(largest=largest, defect=defect, deviation=deviation).values()),
         source="new; linear equilibrium layer with a Frobenius budget",
-        hypotheses=("K >= 3 balanced classes", "cross-entropy", "0 < E_A < 1"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("extreme value theorem", "N - b T >= (1-b) N bounds the set, so there is a minimiser"),

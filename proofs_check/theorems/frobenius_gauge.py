@@ -20,6 +20,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import LOSSES, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity
 
 ID = "frobenius-gauge"
@@ -27,6 +29,25 @@ ID = "frobenius-gauge"
 E_A, norm, s, a, nu, rho, m = sp.symbols("E_A S s a nu rho m", positive=True)
 x, y = sp.symbols("x y", nonnegative=True)
 inner, a_sq = sp.symbols("p Q", positive=True)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(tuple(LOSSES), ("frobenius-deq",), dimension="rank"),)
+
+
+def statements(
+    *,
+    reduction: sp.Expr = sp.sqrt(E_A) * norm,
+    water: sp.Expr = s / nu,
+    equal_gauge: sp.Expr = (m - sp.sqrt(m * E_A)) * s,
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "idle": f"Z is attainable iff |Z|_* − {say(reduction)} ≤ τ, S = |Z|_F, where the bound ρ is idle.",
+        "capped": f"Otherwise the norm falls by Σ a_i σ_i with a_i = min(ρ, {say(water)}), Σ a_i² = E_A.",
+        "equal": f"On m equal singular values s the gauge is {say(equal_gauge)}. It is not convex.",
+    }
 
 
 def prove(
@@ -105,10 +126,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"gauge |Z|_* - {reduction} where the cap is idle; else a_i = min(rho, {water}); "
-        f"equal values: {equal_gauge}",
+        statement=" ".join(statements(reduction=reduction, water=water, equal_gauge=equal_gauge).values()),
         source="new; linear equilibrium layer with a Frobenius budget",
-        hypotheses=("E_A > 0", "0 < rho < 1", "d >= rank Z"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

@@ -10,7 +10,8 @@ Statement. In the symmetric family the best objective Phi over all other variabl
 
 so the collapsed branch is a strict local minimum in s for n < N^2 lam^2 and none for n > N^2 lam^2. Where it ends it is
 already beaten, hence the transition is of first order, if lA q < N lam^2; lA <= k N lam^2 is enough, and
-lA >= (k + m) N lam^2 excludes it for v >= 0. For n <= (1 - rho)^2 N^2 lam^2 nothing but s = 0 is critical.
+lA >= (k + m) N lam^2 excludes it for v >= 0. For n <= (1 - rho)^2 N^2 lam^2 every critical point has s = 0; there may
+be several, Z = 0 among them.
 
 Source. New here.
 
@@ -24,6 +25,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, everywhere, holds, identity, within
 
 ID = "landau-collapse"
@@ -38,6 +41,32 @@ SLOPE = -(k - 1) / k
 VARIANCE = (k - 1) / k
 SIBLING = 1 / (k + m / (1 + w))
 DOMAIN = {k: at_least(2), m: at_least(1), w: at_least(0)}
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=("penalised-deq",), groups=(2, 2), minority=2, dimension="K - 1", symmetric=True),)
+
+
+def statements(
+    *,
+    critical: sp.Expr = N**2 * lam**2,
+    sufficient: sp.Expr = k * N * lam**2,
+    excluded: sp.Expr = (k + m) * N * lam**2,
+    persists: sp.Expr = (1 - rho) ** 2 * N**2 * lam**2,
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "branch": f"With λ = √(λ_W λ_H), s_B = 0 is a strict local minimum in s_B of the best value over the other "
+        f"variables for "
+        f"n_B < {say(critical)} and none for n_B > {say(critical)}; at every critical point s_B = 0 for n_B ≤ "
+        f"{say(persists)}.",
+        "first order": f"At n_B = {say(critical)}, where the collapsed branch ends, a lower point with s_B > 0 "
+        f"exists already if "
+        f"λ_A q_B < N λ², q_B the probability of a minority class in a minority column, so always if λ_A ≤ "
+        f"{say(sufficient)}.",
+        "excluded": f"The curvature in s_B there is not negative for λ_A ≥ {say(excluded)} where v ≥ 0.",
+    }
 
 
 def prove(
@@ -59,7 +88,7 @@ def prove(
         concavity: what the penalty takes from the curvature, over (k-1) n.
         sufficient: lA up to which the transition is of first order.
         excluded: lA from which on the curvature is not negative.
-        persists: n up to which there is no critical point but s = 0.
+        persists: n up to which every critical point has s = 0.
     """
     at_zero = {s: 0}
     q = SIBLING.subs(w, sp.exp(v / k) - 1)
@@ -114,15 +143,11 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"collapsed branch ends at n_B = {critical}; first order if lA <= {sufficient}, curvature >= 0 for "
-        f"lA >= {excluded}; nothing else critical for n_B <= {persists}",
-        source="new",
-        hypotheses=(
-            "two groups, K_B >= 2, cross-entropy",
-            "penalty on A with a cap rho in (0, 1)",
-            "symmetric family",
-            "v >= 0 at the collapsed minimum",
+        statement=" ".join(
+            statements(critical=critical, sufficient=sufficient, excluded=excluded, persists=persists).values()
         ),
+        source="new",
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

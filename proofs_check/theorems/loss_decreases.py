@@ -16,11 +16,25 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import BUDGETS, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, holds, identity
 
 ID = "loss-decreases"
 
 x, pi, tau, growth = sp.symbols("x pi tau delta", positive=True)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=BUDGETS, dimension="K - 1"),)
+
+
+def statements(*, radius: sp.Expr = tau + growth, relation: str = "<", **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "loss": f"The minimum of the cross-entropy over |Z|_* ≤ {say(radius)}, δ > 0, lies strictly below its "
+        f"minimum over |Z|_* ≤ τ.",
+    }
 
 
 def prove(*, relation: str = "<", radius: sp.Expr = tau + growth, others: sp.Expr = x) -> Proof:
@@ -40,9 +54,9 @@ def prove(*, relation: str = "<", radius: sp.Expr = tau + growth, others: sp.Exp
     )
     return Proof(
         id=ID,
-        statement=f"min of the cross-entropy over |Z|_* <= {radius} lies strictly below its min over |Z|_* <= tau",
+        statement=" ".join(statements(radius=radius, relation=relation).values()),
         source="standard; Fang et al. 2021",
-        hypotheses=("cross-entropy", "pi_k > 0 for every class", "tau > 0"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

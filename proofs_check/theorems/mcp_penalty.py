@@ -22,6 +22,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import LOSSES, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, at_least, between, holds, identity
 
 ID = "mcp-penalty"
@@ -33,6 +35,21 @@ x, drop = sp.symbols("x y", nonnegative=True)
 COST = lam * (1 - a) * s + lA * a**2 / 2
 CONCAVE = lam * s - lam**2 * s**2 / (2 * lA)
 CAPPED = lam * (1 - rho) * s + lA * rho**2 / 2
+
+
+#: What the theorem covers.
+SCOPE = (Scope(tuple(LOSSES), ("penalised-deq",), dimension="rank"),)
+
+
+def statements(
+    *, concave: sp.Expr = CONCAVE, capped: sp.Expr = CAPPED, joint: sp.Expr = rho * lA / lam, **_: Any
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "price": f"The least penalty of logits with singular values σ_i is Σ g(σ_i), g(s) = {say(concave)} for s ≤ "
+        f"{say(joint)} and "
+        f"{say(capped)} beyond.",
+    }
 
 
 def prove(
@@ -116,13 +133,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"g(s) = {concave} up to s = {joint}, then {capped}" + ("" if cap else " (no cap)"),
+        statement=" ".join(statements(concave=concave, capped=capped, joint=joint).values()),
         source="Zhang 2010 (MCP); equilibrium layer: new",
-        hypotheses=(
-            "lambda_W, lambda_H, lambda_A > 0",
-            "|A|_2 <= rho, 0 < rho < 1" if cap else "no bound on A",
-            "d >= rank Z",
-        ),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

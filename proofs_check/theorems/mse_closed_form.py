@@ -19,6 +19,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, at_least, between, holds, identity, monotone
 
 ID = "mse-closed-form"
@@ -27,6 +29,24 @@ pi, z, y, x, t, mu, lam, n, N, tau, R = sp.symbols("pi z y x t mu lambda n N tau
 K_A, K_B = sp.symbols("K_A K_B", integer=True, positive=True)
 SIZE = 1 - mu / pi
 PENALISED = 1 - N * lam / sp.sqrt(n)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(("mse",), ("layer-peeled", "weight-decay"), dimension="K"),)
+
+
+def statements(
+    *, size: sp.Expr = SIZE, penalised: sp.Expr = PENALISED, ratio: sp.Expr = 1 / (1 - tau / K_A), **_: Any
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "decay": "Under weight decay the optimal logits are Z = diag(z_k), z_k = max(0, "
+        f"{say(penalised.subs(n, sp.Symbol('n_k', positive=True)))}), λ = √(λ_W λ_H).",
+        "budgets": f"Under budgets, τ < K, they are Z = diag(z_k), z_k = max(0, "
+        f"{say(size.subs(pi, sp.Symbol('pi_k', positive=True)))}) "
+        "with Σ z_k = τ.",
+        "threshold": f"Under budgets two groups have the threshold R* = {say(ratio)} for τ < K_A.",
+    }
 
 
 def prove(
@@ -94,9 +114,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"z_k = max(0, {size}); weight decay: {penalised}; threshold R* = {ratio}",
+        statement=" ".join(statements(size=size, penalised=penalised, ratio=ratio).values()),
         source="Dang et al. 2023, linear networks under squared error",
-        hypotheses=("squared error without bias", "budgets: tau < K; two-group threshold: tau < K_A"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

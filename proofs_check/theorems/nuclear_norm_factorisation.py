@@ -17,12 +17,33 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import LOSSES, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, holds, identity
 
 ID = "nuclear-norm-factorisation"
 
 lW, lH, w, h, sigma, K, E_W, E_H, total = sp.symbols("lambda_W lambda_H w h sigma K E_W E_H S", positive=True)
 p, q, c = sp.symbols("p q c", positive=True)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(tuple(LOSSES), ("layer-peeled", "weight-decay"), dimension="rank"),)
+
+
+def statements(
+    *,
+    strength: sp.Expr = sp.sqrt(lW * lH),
+    radius: sp.Expr = K * sp.sqrt(E_W * E_H),
+    trace_weight: sp.Expr = sp.Rational(1, 2),
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "penalty": f"The least (λ_W/2)|W|_F² + (λ_H/2)|H|_F² over W H = Z is {say(strength)} |Z|_*.",
+        "budgets": f"W H = Z with |W|_F² ≤ K E_W, |H|_F² ≤ K E_H is possible if and only if |Z|_* ≤ {say(radius)}.",
+        "sdp": f"|Z|_* is the least {say(trace_weight)} (tr P + tr Q) over [[P, Z], [Zᵀ, Q]] ⪰ 0.",
+    }
 
 
 def prove(
@@ -82,9 +103,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"penalised value {strength} |Z|_*; feasible iff |Z|_* <= {radius}; SDP weight {trace_weight}",
+        statement=" ".join(statements(strength=strength, radius=radius, trace_weight=trace_weight).values()),
         source="Srebro, Rennie, Jaakkola 2004, Lemma 1; Fang et al. 2021, Section 3",
-        hypotheses=("d >= rank Z", "lambda_W, lambda_H, E_W, E_H > 0"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("Horn", "|Z|_* = sum sigma_i(WH) <= sum sigma_i(W) sigma_i(H)"),

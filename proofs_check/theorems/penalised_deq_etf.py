@@ -19,11 +19,30 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, holds, identity
 
 ID = "penalised-deq-etf"
 
 k, s, t, nu, lam, lam_a, p, x = sp.symbols("K s t nu lambda lambda_A p x", positive=True)
+
+
+#: The bound on |A|_2 plays no part at the ETF.
+IDLE = "λ √(N/K) α < ρ λ_A: the bound on |A|₂ is idle at the ETF"
+
+#: What the theorem covers.
+SCOPE = (Scope(models=("penalised-deq",), classes=(4, None), groups=(1, 1), dimension="K - 1", conditions=(IDLE,)),)
+
+
+def statements(*, critical: sp.Expr = k * nu * lam**2 / p, **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "stability": "With λ = √(λ_W λ_H) and N samples an ETF of size α is no local minimum for "
+        f"λ_A < {say(critical.subs(nu, sp.Symbol('N', positive=True) / k))}, p = 1/(e^α + K − 1) the probability of "
+        f"a wrong class; so for "
+        "λ_A < K N λ² none is, whatever α is.",
+    }
 
 
 def prove(
@@ -66,9 +85,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"no ETF below the cap is a local minimum for lambda_A < {critical}",
+        statement=" ".join(statements(critical=critical).values()),
         source="new; linear equilibrium layer with weight decay on A",
-        hypotheses=("K >= 4 balanced classes", "cross-entropy", "the cap is idle at the ETF"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(argue("second-order condition", "along alpha P + t E the objective bends down"),),
         uses=("mcp-penalty", "etf-local-stability"),

@@ -19,6 +19,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import SIGNS, say
+from proofs_check.scope import WEIGHT_DECAY, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, at_least, between, holds, identity, monotone
 
 ID = "penalised-threshold"
@@ -27,6 +29,21 @@ n, N, lW, lH, rho, R, lam = sp.symbols("n_B N lambda_W lambda_H rho R lambda", p
 K_A, K_B = sp.symbols("K_A K_B", integer=True, positive=True)
 THRESHOLD = (1 - rho) ** 2 * N**2 * lW * lH
 RATIO = (1 / ((1 - rho) ** 2 * N * lW * lH) - K_B) / K_A
+
+
+#: What the theorem covers.
+SCOPE = (
+    Scope(models=WEIGHT_DECAY, groups=(2, 2), minority=2, dimension="K - 1"),
+    Scope(("mse",), WEIGHT_DECAY, dimension="K"),
+)
+
+
+def statements(*, threshold: sp.Expr = THRESHOLD, relation: str = "<=", **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "threshold": "A group of classes with n_B samples each, N in all, is collapsed if and only if "
+        f"n_B {SIGNS[relation]} {say(threshold)}, ρ = 0 for the explicit network.",
+    }
 
 
 def prove(
@@ -86,9 +103,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"B collapsed iff n_B {relation} {threshold}, under cross-entropy and squared error",
+        statement=" ".join(statements(threshold=threshold, relation=relation).values()),
         source="Zhu et al. 2021; Dang et al. 2023",
-        hypotheses=("weight decay", "0 < rho < 1 (rho -> 0: explicit network)", "cross-entropy: K_B >= 2"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(argue("convex optimality", "the criteria are those of the theorems used, with mu = (1 - rho) lam"),),
         uses=("collapse-criterion", "mse-closed-form", "spectral-deq-gauge", "nuclear-norm-factorisation"),

@@ -18,12 +18,34 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import LOSSES, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, at_least, holds, identity, limit
 
 ID = "schatten-factors"
 
 M = sp.Symbol("M", integer=True, positive=True)
 sigma, prod_lam, lam_m, total, prod_c, c_m, x, y = sp.symbols("sigma Lambda lambda_m S C c_m x y", positive=True)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(tuple(LOSSES), ("layer-peeled", "weight-decay", "deep-linear", "deep-decay"), dimension="rank"),)
+
+
+def statements(
+    *,
+    exponent: sp.Expr = 2 / M,
+    constant: sp.Expr = M / 2,
+    geometric: sp.Expr = prod_lam ** (1 / M),
+    radius: sp.Expr = sp.sqrt(prod_c),
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "penalty": f"The least weight decay of M factors of Z is {say(constant)} {say(geometric)} Σ "
+        f"σ_i^{{{say(exponent)}}}, Λ = ∏ λ_m.",
+        "budgets": f"Z is attainable under budgets iff |Z|_{{S_p}} ≤ {say(radius)}, p = {say(exponent)}, C = ∏ c_m.",
+    }
 
 
 def prove(
@@ -90,10 +112,11 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"value ({constant}) {geometric} sum sigma^({exponent}); attainable iff "
-        f"|Z|_(S_({exponent})) <= {radius}",
+        statement=" ".join(
+            statements(exponent=exponent, constant=constant, geometric=geometric, radius=radius).values()
+        ),
         source="Dai, Karzand, Srebro 2021; Dang et al. 2023",
-        hypotheses=("M >= 2 factors", "all inner dimensions >= rank Z"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("Horn", "sum sigma_i(W_M ... W_1)^{2/M} <= sum_i prod_m sigma_i(W_m)^{2/M}"),

@@ -19,12 +19,27 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import LOSSES, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity, monotone
 
 ID = "spectral-deq-gauge"
 
 rho, a, s, K, E_W, E_H, tau, total = sp.symbols("rho a s K E_W E_H tau S", positive=True)
 m = sp.Symbol("m", integer=True, positive=True)
+
+
+#: What the theorem covers.
+SCOPE = (Scope(tuple(LOSSES), ("spectral-deq",), dimension="rank"),)
+
+
+def statements(*, shrink: sp.Expr = 1 - rho, radius: sp.Expr = tau / (1 - rho), **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "gauge": f"The logits W (I − A)⁻¹ H of the DEQ are exactly those with ({say(shrink)}) |Z|_* ≤ τ, that is "
+        f"|Z|_* ≤ {say(radius)}, "
+        "τ = K √(E_W E_H).",
+    }
 
 
 def prove(
@@ -70,9 +85,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"attainable iff ({shrink}) |Z|_* <= tau, that is |Z|_* <= {radius}",
+        statement=" ".join(statements(shrink=shrink, radius=radius).values()),
         source="Sun, Shi 2024, setting of the linear equilibrium model; Bai et al. 2019",
-        hypotheses=("0 < rho < 1", "d >= rank Z", "|A|_2 <= rho"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("Neumann series", "|(I - A)^{-1}|_2 <= 1/(1 - rho) as the limit of the partial sums"),

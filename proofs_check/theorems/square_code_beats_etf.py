@@ -23,6 +23,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import SIGNS, say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, Step, argue, compare, exp_bounds, holds, identity, monotone
 
 ID = "square-code-beats-etf"
@@ -62,6 +64,31 @@ def _rational_gap(tau: sp.Rational, e_a: sp.Rational, relation: str) -> Step:
         f"square in [{float(square[0]):.12f}, {float(square[1]):.12f}], ETF in [{float(etf[0]):.12f}, "
         f"{float(etf[1]):.12f}]",
     )
+
+
+#: The budgets of the counterexample.
+SETTING = "E_W = E_H = 1, E_A = ½, ½ ≤ ρ < 1"
+FOUR = sp.Integer(4)
+
+#: What the theorem covers.
+SCOPE = (Scope(models=("frobenius-deq",), classes=(4, 4), groups=(1, 1), dimension="K - 1", conditions=(SETTING,)),)
+
+
+def statements(
+    *,
+    square: sp.Expr = SQUARE,
+    etf: sp.Expr = ETF,
+    relation: str = "<",
+    e_a: sp.Rational = HALF,
+    tau: sp.Rational = FOUR,
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "risks": f"At K = 4, τ = {say(tau)}, E_A = {say(e_a)} the square code has the risk {say(square)}, which is "
+        f"{SIGNS[relation]} "
+        f"{say(etf)}, the least risk of a multiple of the simplex ETF.",
+    }
 
 
 def prove(
@@ -121,9 +148,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"at K = 4, tau = {tau}, E_A = {e_a}: square code {square} {relation} ETF {etf}",
+        statement=" ".join(statements(square=square, etf=etf, relation=relation, e_a=e_a, tau=tau).values()),
         source="counterexample; compare Sun, Shi 2024, balanced classes, and Garrod et al. 2026",
-        hypotheses=("balanced cross-entropy, K = 4", "tau = 4", "E_A = 1/2", "1/2 <= rho < 1"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

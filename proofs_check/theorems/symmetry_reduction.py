@@ -23,6 +23,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import CONVEX, Scope, hypotheses
 from proofs_check.theorems._kernel import GroupMatrix, Proof, argue, at_least, everywhere, identity
 
 ID = "symmetry-reduction"
@@ -46,6 +48,20 @@ def weighted(logits: GroupMatrix) -> GroupMatrix:
     """``Z diag(omega)``."""
     w = (omega_A, omega_B)
     return GroupMatrix.of(logits.sizes, [x * y for x, y in zip(logits.s, w, strict=True)], logits.t * sp.diag(*w))
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=CONVEX, groups=(1, 2), dimension="K - 1"),)
+
+
+def statements(
+    *, trivial_squared: sp.Expr = TRIVIAL_SQUARED, multiplicity: sp.Expr = K_A - 1, **_: Any
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "reduction": "Some optimum treats the classes of a group alike; then |Z diag(ω)|_* = "
+        f"ω_A ({say(multiplicity)}) |s_A| + ω_B (K_B − 1) |s_B| + T, T² = {say(trivial_squared)}.",
+    }
 
 
 def prove(
@@ -108,10 +124,9 @@ def prove(
     ]
     return Proof(
         id=ID,
-        statement=f"|Z diag(omega)|_* = omega_A ({multiplicity}) |s_A| + omega_B (K_B - 1) |s_B| + T, "
-        f"T^2 = {trivial_squared}",
+        statement=" ".join(statements(trivial_squared=trivial_squared, multiplicity=multiplicity).values()),
         source="Fang et al. 2021, Section 4; isotypic decomposition",
-        hypotheses=("K_A, K_B >= 1", "columns of sum zero" if centred else "columns not centred"),
+        hypotheses=hypotheses(SCOPE),
         steps=tuple(steps),
         arguments=(
             argue(

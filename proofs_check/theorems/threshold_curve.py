@@ -26,6 +26,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import BUDGETS, Scope, hypotheses
 from proofs_check.theorems._kernel import (
     Proof,
     above,
@@ -57,6 +59,31 @@ RATIO = 1 + QUOTIENT * (E - 1)
 def along(function: sp.Expr) -> sp.Expr:
     """d/dtheta of a function of s = sin theta and c = cos theta."""
     return sp.diff(function, s) * c - sp.diff(function, c) * s
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=BUDGETS, groups=(2, 2), minority=2, dimension="K - 1"),)
+
+
+def statements(
+    *,
+    size: sp.Expr = SIZE,
+    trivial: sp.Expr = TRIVIAL,
+    ratio: sp.Expr = RATIO,
+    relation: str = "<",
+    deq_radius: sp.Expr = tau / (1 - rho),
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "threshold": "For every τ > 0 there is exactly one R*(τ) > 1 at which π_B = μ; the minority is collapsed if "
+        "and only if R ≥ R*(τ), "
+        f"and R*(τ) {'increases' if relation == '<' else 'decreases'} strictly in τ.",
+        "deq": f"The DEQ with |A|₂ ≤ ρ has R*_DEQ(τ, ρ) = R*({say(deq_radius)}) > R*(τ).",
+        "curve": f"With a = √(K_B/K), b = √(K_A/K), c = cos θ, s = sin θ: s_A = {say(size)}, T = {say(trivial)}, τ = "
+        f"(K_A − 1) s_A + T, "
+        f"R* = {say(ratio)}, E = e^{{s_A}}.",
+    }
 
 
 def prove(
@@ -164,10 +191,11 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"R* = {ratio} with s_A = {size}, T = {trivial}, tau = (K_A - 1) s_A + T; "
-        f"derivatives in theta {relation} 0",
+        statement=" ".join(
+            statements(size=size, trivial=trivial, ratio=ratio, relation=relation, deq_radius=deq_radius).values()
+        ),
         source="Fang et al. 2021, Theorem 5 and Fig. 3",
-        hypotheses=("cross-entropy", "budgets", "K_A >= 1, K_B >= 2", "0 < rho < 1"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

@@ -20,6 +20,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import SIGNS, say
+from proofs_check.scope import BUDGETS, Scope, hypotheses
 from proofs_check.theorems._kernel import (
     Proof,
     Step,
@@ -74,6 +76,18 @@ def _chord(points: Sequence[sp.Rational], k_a: int, k_b: int, relation: str) -> 
             (l3 - l2) * (t2 - t1),
         ),
     )
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=BUDGETS, groups=(2, 2), minority=2, dimension="K - 1"),)
+
+
+def statements(*, limit_slope: sp.Expr = LIMIT_SLOPE, relation: str = ">", **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "slope": "For no K_A ≥ 1, K_B ≥ 2 is log R*(τ) a convex function of τ: its slope tends to "
+        f"{say(limit_slope)}, a = √(K_B/(K_A + K_B)), and is {SIGNS[relation]} that for all large τ.",
+    }
 
 
 def prove(
@@ -177,10 +191,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"dL/dtau tends to {limit_slope}, slopes for large tau {relation} limit; three "
-        f"points at K_A, K_B = {SIZES}",
+        statement=" ".join(statements(limit_slope=limit_slope, relation=relation).values()),
         source="new; against a natural conjecture",
-        hypotheses=("cross-entropy", "budgets", "K_A >= 1, K_B >= 2"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue(

@@ -24,6 +24,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import CONVEX, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity, monotone
 
 ID = "two-group-dual"
@@ -41,6 +43,26 @@ Q_A = beta_A / K_A * (1 - ALPHA * c)
 P_A = 1 - beta_A / K_A * (K_A - 1 + ALPHA * c)
 R_B = beta_B * s / sp.sqrt(K * K_A)
 CONSISTENCY = omega_A * sp.sqrt(K_B) * u * s - omega_B * sp.sqrt(K_A) * v * c
+
+
+#: What the theorem covers.
+SCOPE = (Scope(models=CONVEX, groups=(2, 2), minority=2, dimension="K - 1", conditions=("T > 0", "μ > 0")),)
+
+
+def statements(
+    *,
+    r_a: sp.Expr = R_A,
+    q_a: sp.Expr = Q_A,
+    p_a: sp.Expr = P_A,
+    collapse_margin: sp.Expr = (K_B - 1) * (beta_B - 1) / K_B,
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "dual": f"In a column of A the probabilities are r = {say(r_a)}, q = {say(q_a)}, p = {say(p_a)}, c the "
+        f"cosine of the angle.",
+        "collapse": f"A collapsed group B is stationary iff {say(collapse_margin)} ≥ 0.",
+    }
 
 
 def prove(
@@ -154,9 +176,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"r_A = {r_a}, q_A = {q_a}, p_A = {p_a}; collapsed B stationary iff {collapse_margin} >= 0",
+        statement=" ".join(statements(r_a=r_a, q_a=q_a, p_a=p_a, collapse_margin=collapse_margin).values()),
         source="stationarity of the symmetry-reduced problem; Fang et al. 2021, Section 4",
-        hypotheses=("cross-entropy", "T > 0", "mu > 0", "K_A >= 1, K_B >= 2"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("convex optimality", "the reduced problem is convex, so stationary points are optimal"),

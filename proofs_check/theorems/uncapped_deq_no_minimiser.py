@@ -23,6 +23,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, everywhere, holds, identity, limit, monotone
 
 ID = "uncapped-deq-no-minimiser"
@@ -30,6 +32,28 @@ ID = "uncapped-deq-no-minimiser"
 K = sp.Symbol("K", integer=True, positive=True)
 kappa, lA, s, y, t, rho = sp.symbols("kappa lambda_A s y t rho", positive=True)
 x = sp.Symbol("x", nonnegative=True)
+
+
+#: What the theorem covers.
+SCOPE = (
+    Scope(models=("uncapped-deq",), classes=(3, None), groups=(1, 1), dimension="K", conditions=("I − A invertible",)),
+)
+
+
+def statements(
+    *,
+    curvature: sp.Expr = 1 / (2 * K),
+    small: sp.Expr | None = None,
+    large: sp.Expr = 2 * sp.log(K),
+    **_: Any,
+) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "none": f"With κ = √(λ_W λ_H n), n samples a class: the infimum is not attained if λ_A < "
+        f"{say(sp.log(K) if small is None else small)} "
+        f"and λ_A < {say(kappa**2 / curvature)}.",
+        "one": f"It is attained if λ_A ≥ {say(large)}, and always once |A|₂ ≤ ρ < 1 is demanded.",
+    }
 
 
 def prove(
@@ -139,9 +163,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"no minimiser for lA < {small} and lA < 2 K kappa^2; a minimiser for lA >= {large}",
+        statement=" ".join(statements(curvature=curvature, small=small, large=large).values()),
         source="new",
-        hypotheses=("balanced cross-entropy, K >= 3", "penalty on A, no bound on |A|_2"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("second-order condition", "moving one singular value alone changes F along a line of logits"),

@@ -10,8 +10,10 @@ minimiser of the problem with budgets under cross-entropy.
 
 Source. Zhu et al. 2021, Theorem 3.1; Fang et al. 2021, Theorem 1 (balanced); here for any n_k.
 
+Under budgets MSE is left out: with slack budgets it has minimisers of risk 0 that are not collapsed.
+
 Idea. Jensen for the risk, the parallel axis identity for the norm. With budgets a non-collapsed minimiser would leave
-slack in a budget, so its logits would minimise the risk without constraint, and cross-entropy has no stationary point.
+slack in that of the features, so the gradient of the risk in them would vanish, which cross-entropy does not allow.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
+from proofs_check.scope import LOSSES, Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, everywhere, expectation, holds, identity
 
 ID = "within-class-collapse"
@@ -27,6 +31,26 @@ ID = "within-class-collapse"
 n, sum_sq = sp.symbols("n S_2", positive=True)
 sum_1, h = sp.symbols("S_1 h", real=True)
 spread, slack = sp.symbols("V epsilon", positive=True)
+
+
+#: Models whose features pay a weight decay.
+DECAY = ("weight-decay", "spectral-deq-decay", "penalised-deq", "uncapped-deq", "deep-decay")
+
+#: What the theorem covers.
+SCOPE = (
+    Scope(tuple(LOSSES), DECAY),
+    Scope(models=("layer-peeled", "spectral-deq", "frobenius-deq", "deep-linear")),
+)
+
+
+def statements(*, mean: sp.Expr = sum_1 / n, drop_weight: sp.Expr = sp.Integer(1), **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
+    return {
+        "mean": f"Replacing the n features of a class, of sum S_1, by {say(mean)} does not raise the risk and lowers "
+        f"Σ|h|² by "
+        f"{'' if drop_weight == 1 else say(drop_weight) + ' · '}Σ|h − {say(mean)}|².",
+        "minimisers": "So the features of a class coincide at every minimiser.",
+    }
 
 
 def prove(
@@ -63,16 +87,20 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=f"replacing features by {mean} lowers sum |h|^2 by {drop_weight} * sum |h - mean|^2 and not the risk",
+        statement=" ".join(statements(mean=mean, drop_weight=drop_weight).values()),
         source="Zhu et al. 2021, Theorem 3.1; Fang et al. 2021, Theorem 1",
-        hypotheses=("l convex in the logits", "logits linear in the features", "feature norm penalised or bounded"),
+        hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
             argue("Jensen", "(1/n) sum_i l(W B h_i) >= l(W B mean), coordinates of h summed over"),
             argue(
                 "convex optimality",
-                "budgets: if every constraint on the logits is slack at a minimiser, grad f = 0 there, but entry k of "
-                "the gradient is pi_k (p_k - 1) < 0",
+                "budgets: if that of the features is slack at a minimiser, the gradient in them vanishes: each row "
+                "of W B is "
+                "the mean of all rows under the probabilities p of a column, all positive, so that all rows are one, "
+                "the logits "
+                "of a column are equal and the risk is that of Z = 0, which entry k of the gradient, pi_k (p_k - 1) "
+                "< 0, lowers",
             ),
         ),
         uses=("ce-convex",),

@@ -7,11 +7,13 @@ from functools import cache
 
 from ufm.claims._model import (
     EFFORTS,
+    Citation,
     Claim,
     Context,
     Enclosure,
     Evidence,
     Figure,
+    Scope,
     Status,
     Verdict,
     combine,
@@ -22,11 +24,13 @@ from ufm.claims._model import (
 __all__ = [
     "EFFORTS",
     "MODULES",
+    "Citation",
     "Claim",
     "Context",
     "Enclosure",
     "Evidence",
     "Figure",
+    "Scope",
     "Status",
     "Verdict",
     "all_claims",

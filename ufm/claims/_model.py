@@ -16,24 +16,28 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from proofs_check.scope import Scope, beyond, hypotheses
 from ufm._json import plain
 from ufm._validation import integer, one_of, real
 
 __all__ = [
     "EFFORTS",
+    "Check",
+    "Citation",
     "Claim",
     "Context",
     "Enclosure",
     "Evidence",
     "Figure",
+    "Scope",
     "Status",
     "Verdict",
     "combine",
@@ -85,6 +89,35 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Citation:
+    """A theorem of ``proofs_check`` as a check ran it.
+
+    Attributes:
+        theorem: its name.
+        status: how its proof came out.
+        texts: its statement, or the parts of it that are cited, word for word; the claim must say them.
+        scope: what it covers, one case each; the claim must stay inside.
+        lemma: whether it is only used on the way: the claim need not say it, and it proves nothing by itself.
+        used_for: the part of the claim that a lemma is used for; all of it if empty.
+        lemmas: classical lemmas that it assumes, or a theorem that it uses.
+        uses: other theorems that it uses, directly or not.
+        failing: its steps that were not decided, and the theorems it uses that are not proved.
+        num_steps: its exact steps, those that say 0 = 0 as written left out.
+    """
+
+    theorem: str
+    status: Status
+    texts: tuple[str, ...] = ()
+    scope: tuple[Scope, ...] = ()
+    lemma: bool = False
+    used_for: tuple[Scope, ...] = ()
+    lemmas: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+    num_steps: int = 0
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a check found.
 
@@ -96,6 +129,9 @@ class Evidence:
             status is inconclusive.
         assumptions: what is used without being checked here, e.g. classical lemmas by name.
         figures: data of figures for the report.
+        cites: theorems that it rests on; the claim's statement and scope are compared with theirs.
+        instances: what the numbers show without those theorems, None where there are none: what a statement that says
+            more than its theorems is judged by.
 
     Raises:
         ValueError: NaN among the details of a conclusive judgement, an empty summary, or a conclusive judgement that
@@ -109,6 +145,8 @@ class Evidence:
     established_by: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
+    cites: tuple[Citation, ...] = ()
+    instances: Status | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))
@@ -127,9 +165,15 @@ class Evidence:
         return self.summary
 
 
+Check = Callable[["Context"], Evidence]
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the theory with the check that tries it.
+    """A statement of the theory with the check that tries it and the false variants that try the check.
+
+    ``claim.check(context)`` compares what the check found with what the claim says: evidence that cites theorems counts
+    only where the statement says what they say, word for word, and the scope lies inside theirs.
 
     Attributes:
         id: kebab-case identifier.
@@ -138,20 +182,29 @@ class Claim:
         source: paper and theorem, or where else it comes from.
         check: looks for evidence; what it raises makes the verdict inconclusive.
         group: heading it stands under in the report.
-        hypotheses: what the statement assumes.
+        hypotheses: what the statement assumes, those that the ``scope`` says included.
         region: where it holds, if that is narrower than the hypotheses say; None otherwise.
         effort: ``"full"`` for a check too long for a quick run: it runs at full effort, or when named.
+        scope: losses, models, classes, groups and dimension it is about, one :class:`Scope` or several cases; needed by a
+            claim that cites a theorem.
+        variants: false variants by what is wrong in each; none of them may come out as claimed.
+        off_by: the claim with its quantity multiplied by ``1 + x``, for false variants of any size.
+        resolution: relative error of that quantity, either way, that the check is shown to notice.
     """
 
     id: str
     title: str
     statement: str
     source: str
-    check: Callable[[Context], Evidence] = field(repr=False)
+    check: Check = field(repr=False, compare=False)
     group: str
     hypotheses: tuple[str, ...] = ()
     region: str | None = None
     effort: str = "quick"
+    scope: Scope | tuple[Scope, ...] = ()
+    variants: Mapping[str, Claim] = field(default_factory=dict, repr=False, compare=False)
+    off_by: Callable[[float], Claim] | None = field(default=None, repr=False, compare=False)
+    resolution: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("id", "title", "statement", "source", "group"):
@@ -161,8 +214,90 @@ class Claim:
             raise ValueError(f"claim id must be kebab-case (a-z, 0-9, '-'), got {self.id!r}")
         if not callable(self.check):
             raise TypeError(f"check of claim {self.id!r} must be callable, got {self.check!r}")
-        object.__setattr__(self, "hypotheses", _texts("hypotheses", self.hypotheses))
+        scope = (self.scope,) if isinstance(self.scope, Scope) else tuple(self.scope)
+        if not all(isinstance(case, Scope) for case in scope):
+            raise TypeError(f"scope of claim {self.id!r} must be a Scope or a tuple of them, got {self.scope!r}")
+        object.__setattr__(self, "scope", scope)
+        if (self.resolution is None) != (self.off_by is None):
+            raise ValueError(f"resolution of claim {self.id!r} must come with off_by, which measures it")
+        said = hypotheses(scope) if scope else ()
+        object.__setattr__(self, "hypotheses", tuple(dict.fromkeys((*said, *_texts("hypotheses", self.hypotheses)))))
         one_of("effort", self.effort, EFFORTS)
+        search = self.check.search if isinstance(self.check, _Compared) else self.check
+        object.__setattr__(self, "check", _Compared(self, search))
+
+    @property
+    def false_variants(self) -> dict[str, Claim]:
+        """The ``variants``, and the claim off by its ``resolution`` either way."""
+        found = dict(self.variants)
+        if self.off_by is not None and self.resolution is not None:
+            for size in (self.resolution, -self.resolution):
+                found[f"off by {size:+.0e}"] = self.off_by(size)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """The check of a claim, its evidence compared with what the claim says."""
+
+    claim: Claim
+    search: Check
+
+    def __call__(self, context: Context) -> Evidence:
+        """What the search finds, inconclusive where the claim is not what the cited theorems prove."""
+        found = self.search(context)
+        if not isinstance(found, Evidence):
+            raise TypeError(f"the check of {self.claim.id!r} must return Evidence, got {found!r}")
+        mismatch = _mismatch(self.claim, found) if found.status.as_claimed else None
+        if mismatch is not None:
+            return replace(found, status=Status.inconclusive, summary=f"inconclusive: {mismatch}; {found.summary}")
+        proofs = [c for c in found.cites if not c.lemma]
+        if found.status is Status.proved and proofs and _rest(self.claim.statement, proofs):
+            # what the statement says beyond the theorems is as certain as the instances make it
+            seen = combine([found.status, found.instances or Status.inconclusive])
+            found = replace(found, status=seen)
+        if self.claim.resolution is not None and found.status is Status.supported:
+            sharp = f"would notice a relative error of {self.claim.resolution:.0e} (tried on false variants)"
+            found = replace(found, established_by=(*found.established_by, sharp))
+        return found
+
+
+def _mismatch(claim: Claim, evidence: Evidence) -> str | None:
+    """Why the theorems that the evidence cites do not establish this claim; None where they do."""
+    for cited in evidence.cites:
+        if cited.status is not Status.proved:
+            return f"theorem {cited.theorem} is {cited.status.value}"
+        if not claim.scope:
+            return f"the claim has no scope to compare with that of theorem {cited.theorem}"
+        cases = cited.used_for if cited.lemma and cited.used_for else _cases(claim)
+        wider = next(filter(None, (beyond(case, cited.scope) for case in cases)), None)
+        if wider is not None:
+            return f"wider than theorem {cited.theorem}: {wider}"
+    for cited in evidence.cites:
+        unsaid = [text for text in cited.texts if not cited.lemma and _find(text, claim.statement) < 0]
+        if not cited.lemma and (unsaid or not cited.texts):
+            return f"the statement is not that of theorem {cited.theorem}, which says: {' '.join(unsaid)}"
+    return None
+
+
+def _cases(claim: Claim) -> tuple[Scope, ...]:
+    return (claim.scope,) if isinstance(claim.scope, Scope) else claim.scope
+
+
+def _find(text: str, statement: str) -> int:
+    """Where ``text`` stands in ``statement`` as whole sentences; -1 if it does not."""
+    at = statement.find(text)
+    after = statement[at + len(text) :]
+    whole = text.endswith(".") and (at == 0 or statement[:at].endswith(". ")) and (not after or after.startswith(" "))
+    return at if at >= 0 and whole else -1
+
+
+def _rest(statement: str, proofs: Iterable[Citation]) -> str:
+    """What ``statement`` says beyond the texts of the theorems."""
+    for cited in proofs:
+        for text in cited.texts:
+            statement = statement.replace(text, "")
+    return statement.strip()
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ufm._extras import require
-from ufm.claims._model import Context, Enclosure, Evidence, Status, combine, judge_equal
+from ufm.claims._model import Citation, Context, Enclosure, Evidence, Scope, Status, combine, judge_equal
 from ufm.solution import Solution
 
 if TYPE_CHECKING:
     from ufm.certificates import Certificate
 
-__all__ = ["Comparison", "Symbolic", "compare", "enclose", "evidence", "floating", "keep", "second_kernel", "symbolic"]
+__all__ = ["Comparison", "compare", "enclose", "evidence", "floating", "keep", "second_kernel", "symbolic"]
 
 #: Relative error granted to a float64 solver whose duality gap is closed, beyond the gap itself.
 ROUNDING = 1e-12
@@ -80,38 +80,37 @@ def compare(label: str, claimed: float, computed: Enclosure, method: str, *, rel
     return Comparison(label, claimed, computed, status, method)
 
 
-@dataclass(frozen=True)
-class Symbolic:
-    """Outcome of a theorem of ``proofs_check`` and of those that it uses.
+def symbolic(
+    theorem: str, *parts: str, lemma: bool = False, used_for: tuple[Scope, ...] = (), **variant: Any
+) -> Citation:
+    """Run the symbolic proof of ``theorem``, to cite it.
 
-    Attributes:
+    Args:
         theorem: its name.
-        status: proved only if the theorems that it uses are proved too.
-        lemmas: classical lemmas assumed by it or by a theorem that it uses.
-        failing: its undecided steps, and the theorems that it uses and that are not proved.
-        num_steps: its exact steps, those that say 0 = 0 as written left out.
-    """
-
-    theorem: str
-    status: Status
-    lemmas: tuple[str, ...] = ()
-    failing: tuple[str, ...] = ()
-    num_steps: int = 0
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-def symbolic(theorem: str, **variant: Any) -> Symbolic:
-    """Run the symbolic proof of ``theorem`` and of what it uses; ``variant`` replaces pieces of its statement (for false variants).
-
-    A claim whose numbers were replaced otherwise must not cite it: the theorem proves the true numbers, and a false
-    one inside the tolerance of the instances would pass as proved.
+        *parts: keys of the parts of its statement that are cited (``theorems.statements``); all of it if none.
+        lemma: whether it is used on the way only: then the claim need not say it, and it proves nothing by itself.
+        used_for: what a lemma is used for, where that is less than the whole claim.
+        **variant: pieces of its statement to replace (for false variants). A claim whose numbers were replaced otherwise
+            must not cite it: the theorem proves the true numbers, and a false one inside the tolerance of the instances
+            would pass as proved.
     """
     require("sympy", extra="proofs")
     from proofs_check import theorems
 
     found = theorems.outcome(theorem, **variant)
-    details = {"steps": found.num_exact, "trivial": found.num_trivial, "uses": list(found.uses)}
-    return Symbolic(theorem, Status(found.status), found.lemmas, found.failing, found.num_exact, details)
+    said = theorems.statements(theorem, **variant)
+    return Citation(
+        theorem,
+        Status(found.status),
+        texts=tuple(said[part] for part in parts or said),
+        scope=theorems.scope(theorem),
+        lemma=lemma,
+        used_for=used_for,
+        lemmas=found.lemmas,
+        uses=found.uses,
+        failing=found.failing,
+        num_steps=found.num_exact,
+    )
 
 
 def second_kernel(certificates: Sequence[Certificate], timeout: float = 300.0) -> tuple[Status, str]:
@@ -136,7 +135,7 @@ def second_kernel(certificates: Sequence[Certificate], timeout: float = 300.0) -
 def evidence(
     summary: str,
     *,
-    proofs: Sequence[Symbolic] = (),
+    proofs: Sequence[Citation] = (),
     comparisons: Sequence[Comparison] = (),
     numeric: Status | None = None,
     universal: bool = True,
@@ -149,6 +148,7 @@ def evidence(
 
     * refuted if a proof step or an instance is rigorously contradicted;
     * proved if every theorem is proved and no instance stayed inconclusive;
+    * inconclusive if a theorem that is used as a lemma is not proved;
     * without a proof, instances establish a universal statement only as *supported*, and a statement about just these
       instances (``universal=False``) as strongly as they were judged.
 
@@ -158,16 +158,22 @@ def evidence(
     if numeric is not None:
         instances.append(numeric)
     seen = combine(instances) if instances else None
-    proved = combine([p.status for p in proofs]) if proofs else None
+    proved = combine([p.status for p in proofs if not p.lemma]) if any(not p.lemma for p in proofs) else None
     if Status.refuted in (seen, proved):
         status = Status.refuted
+    elif any(p.status is not Status.proved for p in proofs):
+        status = Status.inconclusive
     elif proved is Status.proved and (seen is None or seen.as_claimed):
         status = Status.proved
     elif proved is not None or seen is None or not seen.as_claimed:
         status = Status.inconclusive
     else:
         status = Status.supported if universal else seen
-    how = [f"symbolic proof of {p.theorem} ({p.num_steps} exact steps)" for p in proofs if p.status is Status.proved]
+    how = [
+        f"{'theorem' if p.lemma else 'symbolic proof of'} {p.theorem} ({p.num_steps} exact steps)"
+        for p in proofs
+        if p.status is Status.proved
+    ]
     how += [f"symbolic contradiction in {p.theorem}" for p in proofs if p.status is Status.refuted]
     by_method: dict[str, int] = {}
     for c in comparisons:
@@ -180,7 +186,9 @@ def evidence(
     if comparisons:
         body["instances"] = [c.plain() for c in comparisons]
     if proofs:
-        body["proofs"] = [{"theorem": p.theorem, "status": p.status.value, **p.details} for p in proofs]
+        body["proofs"] = [
+            {"theorem": p.theorem, "status": p.status.value, "steps": p.num_steps, "uses": list(p.uses)} for p in proofs
+        ]
     undecided = [line for p in proofs for line in p.failing][:5]
     if undecided:
         body["open steps"] = undecided
@@ -194,4 +202,13 @@ def evidence(
     elif status is Status.inconclusive:
         open_at = next((c.label for c in comparisons if not c.status.as_claimed), undecided[0] if undecided else "")
         summary = f"inconclusive{': ' + open_at if open_at else ''}; {summary}"
-    return Evidence(status, summary, body, tuple(how) or ("nothing",), (*lemmas, *assumptions), tuple(figures))
+    return Evidence(
+        status,
+        summary,
+        body,
+        tuple(how) or ("nothing",),
+        (*lemmas, *assumptions),
+        tuple(figures),
+        cites=tuple(proofs),
+        instances=seen,
+    )

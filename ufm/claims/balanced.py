@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ufm.architectures import LayerPeeled, LinearDEQ
-from ufm.claims._model import Claim, Context, Evidence, Status
+from ufm.claims._model import Claim, Context, Evidence, Scope, Status
 from ufm.claims._tools import Comparison, compare, enclose, evidence, floating, symbolic
 from ufm.labels import ClassPrior
 from ufm.solvers import solve
@@ -32,7 +34,7 @@ def etf_value(num_classes: int, radius: float) -> float:
     return math.log1p((num_classes - 1) * math.exp(-radius / (num_classes - 1)))
 
 
-def layer_peeled_claim(value: Callable[[int, float], float] = etf_value, **variant: object) -> Claim:
+def layer_peeled_claim(value: Callable[[int, float], float] = etf_value, **variant: Any) -> Claim:
     """The claim; ``value`` and ``variant`` replace the claimed value in instances and proof (for false variants)."""
 
     def check(ctx: Context) -> Evidence:
@@ -70,11 +72,11 @@ def layer_peeled_claim(value: Callable[[int, float], float] = etf_value, **varia
     return Claim(
         id="lpm-balanced-etf",
         title="Balanced layer-peeled optimum is the simplex ETF",
-        statement="With equal class counts the minimum of the cross-entropy over |Z|_* ≤ τ, τ = K√(E_W E_H), is "
-        "log(1 + (K−1) e^{−τ/(K−1)}), attained at Z = τ/(K−1) · (I − 11ᵀ/K): class means and classifiers form a "
-        "simplex ETF and are self-dual.",
+        statement="The minimum of the cross-entropy over |Z|_* ≤ τ, τ = K √(E_W E_H), is log(1 + (K − 1) e^{−τ/(K − 1)}), "
+        "attained at Z = s (I − 11ᵀ/K) with s = τ/(K − 1), by class means and classifiers that form a simplex ETF and are "
+        "self-dual.",
         source="Fang, He, Long, Su 2021, Theorem 1; Papyan, Han, Donoho 2020 (NC2, NC3)",
-        hypotheses=("K ≥ 2 classes with equal counts", "d ≥ K − 1", "E_W, E_H > 0"),
+        scope=Scope(models=("layer-peeled",), groups=(1, 1), dimension="K - 1"),
         check=check,
         group=GROUP,
     )
@@ -88,7 +90,7 @@ def spectral_radius(tau: float, rho: float) -> float:
 def deq_balanced_claim(
     radius: Callable[[float, float], float] = spectral_radius,
     rhos: Sequence[float] = (0.0, 0.3, 0.5, 0.9),
-    **variant: object,
+    **variant: Any,
 ) -> Claim:
     """The claim; ``radius`` maps (tau, rho) to the claimed radius of the equivalent explicit network."""
 
@@ -124,14 +126,48 @@ def deq_balanced_claim(
     return Claim(
         id="deq-balanced-etf",
         title="P1: the balanced DEQ's optimum is the simplex ETF (spectral bound)",
-        statement="For a linear DEQ with |A|₂ ≤ ρ < 1 and equal class counts the optimal value is "
-        "log(1 + (K−1) e^{−τ/((1−ρ)(K−1))}), attained by equilibrium features and classifiers that form a simplex ETF "
-        "and are self-dual.",
+        statement="The minimum of the cross-entropy over W, A, H is log(1 + (K − 1) e^{−τ/((1 − ρ) (K − 1))}), "
+        "τ = K √(E_W E_H), attained by equilibrium features (I − A)⁻¹ H and classifiers that form a simplex ETF and are "
+        "self-dual.",
         source="Sun & Shi 2024 (claim P1, neural collapse in a DEQ under balance), made precise with a spectral bound",
-        hypotheses=("K ≥ 2 classes with equal counts", "|A|₂ ≤ ρ, 0 ≤ ρ < 1", "no Frobenius budget on A", "d ≥ K − 1"),
+        scope=Scope(models=("spectral-deq",), groups=(1, 1), dimension="K - 1"),
         check=check,
         group=GROUP,
     )
 
 
-CLAIMS = (layer_peeled_claim(), deq_balanced_claim())
+def _log1p_exp(k: float, exponent: float) -> float:
+    return math.log1p(k * math.exp(exponent))
+
+
+CLAIMS = (
+    replace(
+        layer_peeled_claim(),
+        variants={
+            "balanced value: exponent −τ/K": layer_peeled_claim(lambda k, t: _log1p_exp(k - 1, -t / k)),
+            "balanced value: exponent −τ": layer_peeled_claim(lambda k, t: _log1p_exp(k - 1, -t)),
+            "balanced value: exponent +τ/(K−1)": layer_peeled_claim(lambda k, t: _log1p_exp(k - 1, t / (k - 1))),
+            "balanced value: K instead of K−1 wrong classes": layer_peeled_claim(
+                lambda k, t: _log1p_exp(k, -t / (k - 1))
+            ),
+            "balanced value: too small by 10⁻⁶": layer_peeled_claim(lambda k, t: etf_value(k, t) * (1 - 1e-6)),
+            "balanced value: radius of the Frobenius norm": layer_peeled_claim(
+                lambda k, t: etf_value(k, t * math.sqrt(k - 1)) if k > 2 else 1.0
+            ),
+        },
+        off_by=lambda x: layer_peeled_claim(lambda k, t: etf_value(k, t) * (1 + x)),
+        resolution=1e-9,
+    ),
+    replace(
+        deq_balanced_claim(),
+        variants={
+            "balanced DEQ: τ(1−ρ)": deq_balanced_claim(lambda t, rho: t * (1 - rho)),
+            "balanced DEQ: τ/(1+ρ)": deq_balanced_claim(lambda t, rho: t / (1 + rho)),
+            "balanced DEQ: τ/(1−ρ²)": deq_balanced_claim(lambda t, rho: t / (1 - rho * rho)),
+            "balanced DEQ: τ/(1−ρ)²": deq_balanced_claim(lambda t, rho: t / (1 - rho) ** 2),
+            "balanced DEQ: ρ for 1−ρ": deq_balanced_claim(lambda t, rho: t / rho, rhos=(0.3, 0.9)),
+        },
+        off_by=lambda x: deq_balanced_claim(lambda t, rho: t / (1 - rho) * (1 + x)),
+        resolution=1e-9,
+    ),
+)

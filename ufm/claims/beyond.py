@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from ufm.certificates import certify_square_code
-from ufm.claims._model import Claim, Context, Evidence, Status
+from ufm.claims._model import Claim, Context, Evidence, Scope, Status
 from ufm.claims._tools import evidence, keep, second_kernel, symbolic
 from ufm.two_groups.thresholds import threshold_curve
 
 __all__ = ["CLAIMS", "power_claim"]
+
+#: Two groups with budgets, for which the threshold curve is proved.
+TWO_GROUPS = Scope(models=("layer-peeled", "spectral-deq"), groups=(2, 2), minority=2, dimension="K - 1")
 
 GROUP = "Where claims and conjectures fail"
 
@@ -89,10 +93,9 @@ def power_claim(exponent: float = 1.0) -> Claim:
     return Claim(
         id="deq-threshold-power",
         title="Consequence that survives: R*_DEQ ≥ (R*_LPM)^{1/(1−ρ)}",
-        statement="For two groups under CE with budgets, R*_DEQ(τ, ρ) ≥ R*_LPM(τ)^{1/(1−ρ)}: log R*(τ)/τ does not fall, although log R* is "
-        "not convex.",
+        statement="R*_DEQ(τ, ρ) ≥ R*_LPM(τ)^{1/(1−ρ)}: log R*(τ)/τ does not fall, although log R* is not convex.",
         source="Weaker than the conjecture that log R* is convex, which fails; open, searched for counterexamples here",
-        hypotheses=("K_A ≥ 1, K_B ≥ 2", "cross-entropy", "0 ≤ ρ < 1"),
+        scope=TWO_GROUPS,
         check=check,
         group=GROUP,
     )
@@ -102,32 +105,53 @@ CLAIMS = (
     Claim(
         id="deq-frobenius-counterexample",
         title="P1 without a spectral bound is false: the square code beats the ETF",
-        statement="For balanced classes and a linear DEQ with a Frobenius budget |A|_F² ≤ E_A in place of a small spectral bound, the simplex "
-        "ETF need not be optimal: for K = 4, τ = 4, E_A = ½ the square code has risk log(1 + 2e⁻² + e⁻⁴), below the best ETF's "
-        "log(1 + 3 e^{−4/(3−√(3/2))}).",
+        statement="At K = 4, τ = 4, E_A = 1/2 the square code has the risk log(1 + 2 e^{−2} + e^{−4}), which is < "
+        "log(1 + 3 e^{−4/(3 − √(6)/2)}), the least risk of a multiple of the simplex ETF.",
         source="Counterexample to Sun & Shi 2024 (claim P1) read without a bound on |A|₂, derived here",
-        hypotheses=("K = 4 balanced classes", "E_W = E_H = 1", "|A|_F² ≤ ½, |A|₂ ≤ ρ with ρ ≥ ½"),
+        scope=Scope(
+            models=("frobenius-deq",),
+            classes=(4, 4),
+            groups=(1, 1),
+            dimension="K - 1",
+            conditions=("E_W = E_H = 1, E_A = ½, ½ ≤ ρ < 1",),
+        ),
         check=_square_code,
         group=GROUP,
     ),
     Claim(
         id="threshold-not-log-convex",
         title="The conjecture that log R*(τ) is convex is false",
-        statement="For no K_A ≥ 1, K_B ≥ 2 is log R*(τ) a convex function of τ: its slope exceeds its limit 1/(K_A − 1 + √(K_B/K)) for all "
-        "large τ.",
+        statement="For no K_A ≥ 1, K_B ≥ 2 is log R*(τ) a convex function of τ: its slope tends to 1/(a + K_A − 1), "
+        "a = √(K_B/(K_A + K_B)), and is > that for all large τ.",
         source="Refutes a natural conjecture, derived here",
-        hypotheses=("two groups", "cross-entropy with budgets"),
+        scope=TWO_GROUPS,
         check=_not_convex,
         group=GROUP,
     ),
-    power_claim(),
+    replace(
+        power_claim(),
+        variants={
+            "threshold of the DEQ: power 1.1/(1−ρ)": power_claim(exponent=1.1),
+            "threshold of the DEQ: power (1−ρ)⁻²": power_claim(exponent=2.0),
+        },
+        # a smaller power is a weaker statement, and true if this one is
+        off_by=lambda x: power_claim(exponent=1 + abs(x)),
+        resolution=1e-5,
+    ),
     Claim(
         id="uncapped-deq-minimiser",
         title="Without a cap on A the penalised DEQ may have no minimiser, but not always",
-        statement="For K ≥ 3 balanced classes of n samples, cross-entropy and the penalty (λ_A/2)|A|_F² with no bound on |A|₂: if λ_A < log K "
-        "and λ_A < 2Kλ²n, λ = √(λ_W λ_H), the infimum is not attained (a_i → 1); if λ_A ≥ 2 log K it is. With |A|₂ ≤ ρ < 1 it always is.",
+        statement="With κ = √(λ_W λ_H n), n samples a class: the infimum is not attained if λ_A < log(K) and λ_A < 2 K κ². It is "
+        "attained if λ_A ≥ 2 log(K), and always once |A|₂ ≤ ρ < 1 is demanded.",
         source="Derived here; the statement without a condition on λ_A is false",
-        hypotheses=("balanced classes, K ≥ 3", "cross-entropy", "I − A invertible"),
+        scope=Scope(
+            models=("uncapped-deq",),
+            classes=(3, None),
+            groups=(1, 1),
+            dimension="K",
+            conditions=("I − A invertible",),
+        ),
+        region="between log K and 2 log K, and for λ_A between 2 K κ² and log K, it is open",
         check=_uncapped,
         group=GROUP,
     ),

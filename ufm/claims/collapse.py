@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from proofs_check.scope import WEIGHT_DECAY
 from ufm.architectures import LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
 from ufm.certificates import certify_phase, certify_threshold
-from ufm.claims._model import Claim, Context, Enclosure, Evidence, Figure, Status, combine, judge_order
+from ufm.claims._model import (
+    Claim,
+    Context,
+    Enclosure,
+    Evidence,
+    Figure,
+    Scope,
+    Status,
+    combine,
+    judge_equal,
+    judge_order,
+)
 from ufm.claims._tools import Comparison, compare, enclose, evidence, keep, second_kernel, symbolic
 from ufm.geometry import group_scales
 from ufm.labels import ClassPrior
@@ -46,64 +61,86 @@ def threshold_enclosure(
 # the criterion ------------------------------------------------------------------------------------------------------
 
 
-def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, **variant: object) -> Claim:
+def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, **variant: Any) -> Claim:
     """``s_b = 0 iff pi_b <= mu omega_b``; ``rule(pi_b, mu, omega_b)`` replaces the right side (for false variants)."""
     claimed = rule or (lambda pi, mu, omega: pi <= mu * omega)
 
     def check(ctx: Context) -> Evidence:
         rng = np.random.default_rng(ctx.seed)
-        agree = undecided = wrong = 0
+        wrong: list[str] = []
+        undecided: list[str] = []
         phases = {True: 0, False: 0}
-        trials = 60 if ctx.full else 24
+        trials = 24 if ctx.full else 8
         for trial in range(trials):
-            ctx.progress("collapse criterion on random priors", trial, trials)
-            k_a, k_b = int(rng.integers(1, 4)), int(rng.integers(2, 5))
-            # counts away from 1, so that n_b and its root cannot be mistaken for each other or left out
-            prior = ClassPrior.step(
-                k_a, k_b, float(10 ** rng.uniform(0.1, 2.2)), minority_count=float(rng.uniform(4, 40))
-            )
-            architecture: LayerPeeled | UnconstrainedFeatures
-            if trial % 2:
-                architecture = LayerPeeled(1.0, float(10 ** rng.uniform(-1.0, 1.0)))
-            else:
-                lam = float(10 ** rng.uniform(-1.0, 0.6)) * math.sqrt(prior.counts.min()) / prior.num_samples
-                architecture = UnconstrainedFeatures(lam, lam)
-            # the K x K method knows nothing of groups: s_b and mu are read off its logits
-            found = solve(architecture, prior, method="nuclear", tol=1e-8)
-            s_b = group_scales(found.logits, [group.classes for group in prior.groups])[-1]
-            if s_b is None:
-                raise ValueError("the minority must have at least two classes")
-            mu, omega = found.multiplier, float(found.problem.weights[-1])
-            pi = float(prior.probabilities[-1])
-            # s_b grows from 0 with pi - mu omega; between these two sizes the numbers cannot tell
-            seen = True if s_b <= 1e-6 else False if s_b >= 1e-3 else None
-            if found.is_global is not True or seen is None or abs(pi / (mu * omega) - 1) < 1e-4:
-                undecided += 1
-            elif claimed(pi, mu, omega) == seen:
-                agree += 1
-                phases[seen] += 1
-            else:
-                wrong += 1
-        decided = wrong == 0 and min(phases.values()) >= 3
+            ctx.progress("collapse criterion next to its boundary", trial, trials)
+            for distance in NEAR:
+                problem, prior = _next_to_threshold(rng, trial, distance)
+                seen, name = _seen_collapsed(problem, prior, distance), f"{problem!r}, {prior!r}"
+                found = solve(problem, prior)
+                mu, omega = found.multiplier, float(found.problem.weights[-1])
+                if seen is None:
+                    undecided.append(name)
+                elif claimed(float(prior.probabilities[-1]), mu, omega) == seen:
+                    phases[seen] += 1
+                else:
+                    wrong.append(name)
+        agree = sum(phases.values())
+        decided = not wrong and not undecided and min(phases.values()) >= trials
         return evidence(
-            f"criterion and K × K solver agree on {agree} of {agree + wrong} random instances "
-            f"({phases[True]} collapsed, {phases[False]} not; {undecided} too close to call)",
+            f"criterion and phase agree on {agree} of {agree + len(wrong)} random instances at relative distances 10⁻² to 5·10⁻⁷ "
+            f"from the boundary ({phases[True]} collapsed, {phases[False]} not; {len(undecided)} undecided)",
             proofs=[] if rule else [symbolic("collapse-criterion", **variant)],
             numeric=Status.supported if decided else Status.inconclusive,
-            established_by=("K × K solver without symmetry",),
+            established_by=("phase certificates, and the K × K solver without symmetry where it can tell",),
             details={"agree": agree, "disagree": wrong, "undecided": undecided},
         )
 
     return Claim(
         id="collapse-criterion",
         title="A group collapses exactly when π_b ≤ μ",
-        statement="At an optimum with multiplier μ, a group b of K_b ≥ 2 classes of equal counts has coinciding classifiers and "
-        "class means (s_b = 0) if and only if π_b ≤ μ; with weight decay, where μ = λ, if and only if π_b ≤ λ√n_b.",
+        statement="At an optimum with multiplier μ > 0 of |Z diag(ω)|_* the classifiers of a group b of K_b ≥ 2 classes coincide, and "
+        "so do its class means (s_b = 0), if and only if μ ω − π_b ≥ 0, with ω = ω_b; s_b > 0 if and only if μ ω < π_b. Under "
+        "budgets ω = 1; under weight decay ω_b = √n_b and μ = √(λ_W λ_H).",
         source="Fang et al. 2021 (minority collapse); KKT conditions on the group's standard representation",
-        hypotheses=("classes of a group have equal counts", "cross-entropy or MSE", "convex gauge |Z diag(ω)|_*"),
+        scope=Scope(models=("layer-peeled", "weight-decay"), groups=(2, 2), minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
     )
+
+
+#: Relative distances from a boundary, on both of its sides, at which a claim about it is tried.
+NEAR = tuple(sign * size for size in (1e-2, 1e-4, 5e-7) for sign in (1, -1))
+
+
+def _next_to_threshold(
+    rng: np.random.Generator, trial: int, distance: float
+) -> tuple[LayerPeeled | UnconstrainedFeatures, ClassPrior]:
+    """A random problem of two groups whose minority is collapsed iff ``distance > 0``."""
+    k_a, k_b = int(rng.integers(1, 4)), int(rng.integers(2, 5))
+    if trial % 2:
+        architecture = LayerPeeled(1.0, float(10 ** rng.uniform(-0.6, 0.8)))
+        ratio = collapse_threshold(architecture, k_a, k_b).ratio
+        return architecture, ClassPrior.step(k_a, k_b, 1 + (ratio - 1) * (1 + distance))
+    # counts away from 1, so that n_b and its root cannot be mistaken for each other or left out
+    n_b, ratio = float(rng.uniform(4, 40)), float(10 ** rng.uniform(0.1, 2.2))
+    lam = math.sqrt(n_b) * (1 + distance) / (n_b * (k_a * ratio + k_b))
+    return UnconstrainedFeatures(lam, lam), ClassPrior.step(k_a, k_b, ratio, minority_count=n_b)
+
+
+def _seen_collapsed(
+    architecture: LayerPeeled | UnconstrainedFeatures, prior: ClassPrior, distance: float
+) -> bool | None:
+    """Whether the minority is collapsed, certified; None if the K x K solver, which knows no groups, sees otherwise."""
+    certificate = certify_phase(architecture, prior, "ce")
+    if not certificate.check():
+        return None
+    collapsed: bool = certificate.claim["statement"]["phase"] != "none"
+    if abs(distance) >= 1e-2:
+        found = solve(architecture, prior, method="nuclear", tol=1e-12)
+        s_b = group_scales(found.logits, [group.classes for group in prior.groups])[-1]
+        if s_b is None or found.is_global is not True or (s_b <= 1e-9) is not collapsed:
+            return None
+    return collapsed
 
 
 # thresholds ---------------------------------------------------------------------------------------------------------
@@ -111,7 +148,7 @@ def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, *
 
 def fang_claim(values: dict[int, float] | None = None) -> Claim:
     """Thresholds in the setting of Fang et al.'s Fig. 3; ``values`` replaces them by K_A (for false variants)."""
-    claimed = values or FANG
+    claimed = FANG if values is None else values
 
     def check(ctx: Context) -> Evidence:
         architecture = LayerPeeled(1.0, 5.0)
@@ -126,14 +163,15 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
             for k_a, value in claimed.items()
         ]
         kernels: list[str] = []
-        status = Status.certified
-        if ctx.full:  # the second kernel takes a minute
+        status: Status | None = None
+        if ctx.full and claimed:  # the second kernel takes a minute
             status, text = second_kernel([certify_threshold(architecture, k_a, 10 - k_a) for k_a in claimed])
             kernels.append(text)
         return evidence(
             "R* = "
             + ", ".join(f"{c.claimed:.12g} (K_A={k})" for k, c in zip(claimed, rows, strict=True))
             + ", each inside a certified interval",
+            proofs=[symbolic("threshold-curve", lemma=True)],
             comparisons=rows,
             numeric=status,
             established_by=kernels,
@@ -144,10 +182,11 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
     return Claim(
         id="fang-thresholds",
         title="Minority-collapse thresholds of Fang et al.'s Fig. 3",
-        statement="For K = 10, E_W = 1, E_H = 5 the minority collapses exactly for R ≥ R*, with R* = 245.496930598 (K_A = 3), "
-        "12.192447080 (K_A = 5), 4.000466710 (K_A = 7), each to a relative 1e-9.",
+        statement="For K = 10, E_W = 1, E_H = 5 the threshold R* from which on the minority is collapsed is "
+        + ", ".join(f"{value:.9f} (K_A = {k_a})" for k_a, value in claimed.items())
+        + ", each to a relative 1e-9.",
         source="Fang et al. 2021, Fig. 3 (setting); closed parametric form of the threshold curve",
-        hypotheses=("layer-peeled model", "cross-entropy", "two groups of classes"),
+        scope=Scope(classes=(10, 10), groups=(2, 2), minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
     )
@@ -172,8 +211,11 @@ def _curves() -> Figure:
     )
 
 
-def deq_threshold_claim(reverse: bool = False) -> Claim:
-    """The DEQ's threshold is larger; ``reverse`` claims the opposite (for the false variant)."""
+def deq_threshold_claim(reverse: bool = False, factor: float = 1.0) -> Claim:
+    """The DEQ's threshold is that of a larger radius.
+
+    For false variants ``reverse`` claims that it is smaller, and ``factor`` multiplies the radius tau/(1-rho).
+    """
 
     def check(_: Context) -> Evidence:
         statuses: list[Status] = []
@@ -183,31 +225,34 @@ def deq_threshold_claim(reverse: bool = False) -> Claim:
                 explicit = threshold_enclosure(LayerPeeled(1.0, e_h), k_a, k_b)
                 for rho in (0.3, 0.5):
                     deq = threshold_enclosure(LinearDEQ(1.0, e_h, rho), k_a, k_b)
+                    same = threshold_enclosure(LayerPeeled(1.0, e_h * (factor / (1 - rho)) ** 2), k_a, k_b)
+                    statuses.append(judge_equal(same, deq, tolerance=1e-9 * deq.upper))
                     pair = (explicit, deq)
                     statuses.append(judge_order(*(pair[::-1] if reverse else pair), strict=True))
                     rows.append({"K_A": k_a, "E_H": e_h, "rho": rho, "explicit": explicit.lower, "DEQ": deq.lower})
         return evidence(
-            f"R*_DEQ > R*_LPM on {len(statuses)} certified pairs, e.g. K_A=5, E_H=5: "
+            f"R*_DEQ(τ, ρ) = R*(τ/(1−ρ)) > R*(τ) on {len(rows)} certified pairs, e.g. K_A=5, E_H=5: "
             f"{rows[6]['explicit']:.6g} against {rows[6]['DEQ']:.6g} (ρ=0.3), {rows[7]['DEQ']:.6g} (ρ=0.5)",
-            proofs=[] if reverse else [symbolic("threshold-curve")],
+            proofs=[] if reverse or factor != 1 else [symbolic("threshold-curve", "threshold", "deq")],
             numeric=combine(statuses),
-            established_by=(f"certified thresholds on {len(statuses)} pairs",),
+            established_by=(f"certified thresholds on {len(rows)} pairs",),
             details={"thresholds": rows},
         )
 
     return Claim(
         id="deq-threshold-larger",
         title="P2: the DEQ collapses too, but at a larger imbalance",
-        statement="For two groups, K_A, K_B ≥ 2, the spectral DEQ has a finite threshold R*_DEQ(τ, ρ) = R*_LPM(τ/(1−ρ)) > R*_LPM(τ) "
-        "for every 0 < ρ < 1.",
+        statement="For every τ > 0 there is exactly one R*(τ) > 1 at which π_B = μ; the minority is collapsed if and only if "
+        "R ≥ R*(τ), and R*(τ) increases strictly in τ. The DEQ with |A|₂ ≤ ρ has R*_DEQ(τ, ρ) = R*(τ/(1 − ρ)) > R*(τ).",
         source="Sun & Shi 2024 (claim P2, minority collapse in a DEQ), made precise; threshold curve derived here",
-        hypotheses=("|A|₂ ≤ ρ, 0 < ρ < 1", "cross-entropy", "equal budgets (E_W, E_H)"),
+        scope=Scope(models=("layer-peeled", "spectral-deq"), groups=(2, 2), minority=2, dimension="K - 1"),
+        hypotheses=("equal budgets (E_W, E_H)",),
         check=check,
         group=GROUP,
     )
 
 
-def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **variant: object) -> Claim:
+def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **variant: Any) -> Claim:
     """``n_B = (1-rho)^2 N^2 lW lH`` for ``loss``.
 
     For false variants ``power`` replaces the exponent of 1 - rho, and ``factor`` multiplies the right side.
@@ -223,7 +268,7 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
                 n = k_a * n_a + k_b * 20.0
                 lam = math.sqrt(20.0 / factor) / n / (1 - rho) ** (power / 2)
                 architecture = PenalisedDEQ(lam, lam, rho) if rho else UnconstrainedFeatures(lam, lam)
-                for relative, expected in ((1 - 1e-6, True), (1 + 1e-6, False)):
+                for relative, expected in ((1 - 5e-7, True), (1 + 5e-7, False)):
                     n_b = 20.0 * relative
                     # N is held: the majority makes up for what the minority gives
                     prior = ClassPrior([(n - k_b * n_b) / k_a] * k_a + [n_b] * k_b)
@@ -234,20 +279,20 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
                     else:
                         statuses.append(Status.certified if collapsed is expected else Status.refuted)
         return evidence(
-            f"certified collapsed at n_B = (1−10⁻⁶)·N²λ² and not collapsed at (1+10⁻⁶)·N²λ² on {len(statuses)} instances",
+            f"certified collapsed at n_B = (1 − 5·10⁻⁷)(1−ρ)²N²λ² and not at (1 + 5·10⁻⁷) times it, on {len(statuses)} instances",
             proofs=[symbolic("penalised-threshold", **variant)] if power == 2 and factor == 1 else [],
             numeric=combine(statuses),
             established_by=(f"phase certificates on {len(statuses)} instances",),
             details={"instances": tried},
         )
 
-    name = {"ce": "cross-entropy", "mse": "MSE without bias"}[loss]
     return Claim(
         id=f"penalised-threshold-{loss}",
         title=f"With weight decay the minority collapses iff n_B ≤ N² λ_W λ_H ({'CE' if loss == 'ce' else 'MSE'})",
-        statement=f"Under {name} with weight decay a group of K_B ≥ 2 classes is collapsed if and only if n_B ≤ N² λ_W λ_H, and with "
-        "a spectral DEQ if and only if n_B ≤ (1−ρ)² N² λ_W λ_H.",
+        statement="A group of classes with n_B samples each, N in all, is collapsed if and only if n_B ≤ λ_H λ_W N² (1 − ρ)², ρ = 0 for "
+        "the explicit network.",
         source="Dang et al. 2023 (MSE, explicit); CE and the DEQ derived here",
+        scope=Scope((loss,), WEIGHT_DECAY, groups=(2, 2), minority=2, dimension="K - 1" if loss == "ce" else "K"),
         hypotheses=("penalty (λ_W/2)|W|² + (λ_H/2) Σ|h_ki|²", "risk averaged over N samples"),
         check=check,
         group=GROUP,
@@ -265,8 +310,8 @@ def _certified_collapse(
 # MSE ----------------------------------------------------------------------------------------------------------------
 
 
-def mse_claim(exponent: float = 0.5, **variant: object) -> Claim:
-    """``z_k = max(0, 1 - N lam / n_k^exponent)``; an exponent other than 1/2 is a false variant."""
+def mse_claim(exponent: float = 0.5, factor: float = 1.0, **variant: Any) -> Claim:
+    """``z_k = max(0, 1 - factor N lam / n_k^exponent)``; another factor or exponent is a false variant."""
 
     def check(_: Context) -> Evidence:
         rows: list[Comparison] = []
@@ -276,28 +321,27 @@ def mse_claim(exponent: float = 0.5, **variant: object) -> Claim:
             n = prior.num_samples
             for strength in (0.3, 1.5):
                 lam = strength / n
-                z = np.maximum(0.0, 1 - n * lam / prior.counts**exponent)
+                z = np.maximum(0.0, 1 - factor * n * lam / prior.counts**exponent)
                 value = 0.5 * float(prior.probabilities @ (z - 1) ** 2) + lam * float(np.sqrt(prior.counts) @ z)
                 architecture = UnconstrainedFeatures(lam, lam)
                 certified = enclose(solve(architecture, prior, "mse"))
                 rows.append(compare(f"counts {counts}, Nλ={strength}", value, certified, "certificate"))
-                numeric = solve(architecture, prior, "mse", method="nuclear")
+                numeric = solve(architecture, prior, "mse", method="nuclear", tol=1e-13)
                 off = max(off, float(np.abs(numeric.logits - np.diag(z)).max()))
         return evidence(
             f"closed form inside certified enclosures on {len(rows)} instances; K × K solver's logits differ by ≤ {off:.1e}",
-            proofs=[symbolic("mse-closed-form", **variant)] if exponent == 0.5 else [],
+            proofs=[symbolic("mse-closed-form", "decay", **variant)] if exponent == 0.5 and factor == 1 else [],
             comparisons=rows,
-            numeric=Status.supported if off <= 1e-6 else Status.inconclusive,
+            numeric=Status.supported if off <= 1e-7 else Status.inconclusive,
             details={"largest difference of logits": off},
         )
 
     return Claim(
         id="mse-closed-form",
         title="MSE: a general orthogonal frame in closed form",
-        statement="Under MSE without bias and with weight decay the optimal logits are Z = diag(z), z_k = max(0, 1 − Nλ/√n_k) with "
-        "λ = √(λ_W λ_H): orthogonal directions of unequal lengths, and classes vanish one by one as λ grows.",
+        statement="Under weight decay the optimal logits are Z = diag(z_k), z_k = max(0, 1 − N λ/√n_k), λ = √(λ_W λ_H).",
         source="Dang et al. 2023; Zhou et al. 2022 (MSE landscape)",
-        hypotheses=("MSE without bias", "weight decay on W and H"),
+        scope=Scope(("mse",), ("weight-decay",), dimension="K"),
         check=check,
         group=GROUP,
     )
@@ -306,29 +350,38 @@ def mse_claim(exponent: float = 0.5, **variant: object) -> Claim:
 # phases -------------------------------------------------------------------------------------------------------------
 
 
-def phases_claim(**variant: object) -> Claim:
-    """At the threshold the collapse is partial, never total."""
+def _total_ratio(k_a: int, k_b: int, tau: float) -> float:
+    """R_total in closed form, inf where there is none."""
+    k, s = k_a + k_b, tau / (k_a - 1)
+    y = math.exp(s / k_a)
+    q = 1 / (math.exp(s) + k_a - 1 + k_b * y)
+    rest = (k_a + k_b * y) ** 2 - k * k_b * y**2
+    return math.sqrt(k_a / (k * rest)) / q if k_a + k_b * y > math.sqrt(k * k_b) * y else math.inf
+
+
+def phases_claim(factor: float = 1.0, **variant: Any) -> Claim:
+    """Partial at the threshold, total from R_total on; ``factor`` multiplies R - 1 of both (for false variants)."""
 
     def check(ctx: Context) -> Evidence:
         found: list[dict[str, object]] = []
         statuses: list[Status] = []
         for k_a, k_b, e_h in ((7, 3, 5.0), (5, 5, 1.0), (3, 7, 1.0), (2, 2, 0.25)):
             architecture = LayerPeeled(1.0, e_h)
-            ratio = collapse_threshold(architecture, k_a, k_b).ratio
-            total = total_collapse_threshold(architecture, k_a, k_b)
-            probes = {"none": 1 + 0.99 * (ratio - 1), "partial": min(1.01 * ratio, 0.5 * (ratio + total))}
-            if math.isfinite(total):
-                probes["total"] = 1.01 * total
-            for expected, at in probes.items():
-                phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at), ctx)
-                found.append({"K_A": k_a, "K_B": k_b, "E_H": e_h, "R": at, "expected": expected, "phase": phase})
-                certain = phase is not None
-                statuses.append(
-                    Status.inconclusive if not certain else Status.certified if phase == expected else Status.refuted
-                )
+            first = collapse_threshold(architecture, k_a, k_b).ratio
+            last = _total_ratio(k_a, k_b, (k_a + k_b) * math.sqrt(e_h))
+            probes = [(first, -1, "none"), (first, 1, "partial")]
+            probes += [(last, -1, "partial"), (last, 1, "total")] if math.isfinite(last) else []
+            for edge, side, expected in probes:
+                for distance in (1e-2, 5e-7):
+                    at = 1 + factor * (edge - 1) * (1 + side * distance)
+                    phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at), ctx)
+                    found.append({"K_A": k_a, "K_B": k_b, "E_H": e_h, "R": at, "expected": expected, "phase": phase})
+                    agrees = Status.certified if phase == expected else Status.refuted
+                    statuses.append(Status.inconclusive if phase is None else agrees)
         return evidence(
-            f"{len(found)} certified phases around the thresholds, in the order none, partial, total",
-            proofs=[symbolic("collapse-phases", **variant)],
+            f"{len(found)} certified phases at relative distances 10⁻² and 5·10⁻⁷ from both thresholds, in the order none, partial, "
+            "total",
+            proofs=[symbolic("collapse-phases", "total", "threshold", **variant)] if factor == 1 else [],
             numeric=combine(statuses),
             established_by=(f"phase certificates on {len(found)} instances",),
             details={"phases": found},
@@ -336,11 +389,13 @@ def phases_claim(**variant: object) -> Claim:
 
     return Claim(
         id="three-phases",
-        title="Collapse comes in three phases, and is partial at its threshold",
-        statement="For two groups under CE with budgets there are three phases: none, partial (s_B = 0, the minority shares one "
-        "direction) and total (minority features are 0, rank K_A − 1). At R = R* the phase is partial, never total.",
+        title="Collapse is partial at its threshold, and total from a larger R on",
+        statement="A collapsed minority vanishes altogether (T = 0: total collapse, rank K_A − 1) if and only if R ≥ R_total, "
+        "R_total² = K_A/((K_A + K_B) ((q K_A + q y K_B)² − K_B q² y² (K_A + K_B))) with y = e^{s/K_A}, "
+        "q = 1/(e^s + K_A − 1 + K_B y), s = τ/(K_A − 1). Where π_B = μ, at the threshold of collapse, T > 0: the collapse is partial "
+        "there, the minority keeps one common direction, and total collapse needs a larger R.",
         source="Derived here from the KKT system; Fang et al. 2021 for the collapse",
-        hypotheses=("layer-peeled model or spectral DEQ", "cross-entropy", "K_A, K_B ≥ 2"),
+        scope=Scope(models=("layer-peeled",), groups=(2, 2), majority=2, minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
     )
@@ -356,7 +411,7 @@ def _certified_phase(
     return certificate.claim["statement"]["phase"] if certificate.check() else None
 
 
-def total_claim(critical_factor: float = 1.0, **variant: object) -> Claim:
+def total_claim(critical_factor: float = 1.0, **variant: Any) -> Claim:
     """Total collapse exists only below a critical radius; ``critical_factor`` scales it (for false variants)."""
 
     def check(_: Context) -> Evidence:
@@ -380,7 +435,7 @@ def total_claim(critical_factor: float = 1.0, **variant: object) -> Claim:
                     statuses.append(Status.certified if (phase == "total") is exists else Status.refuted)
         return evidence(
             f"phase certified total just below the critical τ and partial at R = 10⁶ just above it, {len(rows)} instances",
-            proofs=[symbolic("collapse-phases", **variant)] if critical_factor == 1 else [],
+            proofs=[symbolic("collapse-phases", "total", "window", **variant)] if critical_factor == 1 else [],
             numeric=combine(statuses),
             established_by=(f"phase certificates on {len(rows)} instances",),
             details={"instances": rows},
@@ -389,22 +444,75 @@ def total_claim(critical_factor: float = 1.0, **variant: object) -> Claim:
     return Claim(
         id="total-collapse-window",
         title="Beyond a critical τ no imbalance makes the minority vanish",
-        statement="For two groups under CE with budgets and K_A ≥ 2 the minority's features vanish altogether for some finite R if "
-        "and only if τ < K_A(K_A−1) log(K_A/(√(K K_B) − K_B)); then R_total = √((K_A/K)/(m² − K K_B r²)) in closed form.",
+        statement="A collapsed minority vanishes altogether (T = 0: total collapse, rank K_A − 1) if and only if R ≥ R_total, "
+        "R_total² = K_A/((K_A + K_B) ((q K_A + q y K_B)² − K_B q² y² (K_A + K_B))) with y = e^{s/K_A}, "
+        "q = 1/(e^s + K_A − 1 + K_B y), s = τ/(K_A − 1). R_total exists if and only if "
+        "e^{s/K_A} < K_A/(√K_B √(K_A + K_B) − K_B), s = τ/(K_A − 1).",
         source="Derived here from the KKT system",
-        hypotheses=("layer-peeled model (spectral DEQ: τ/(1−ρ))", "cross-entropy", "K_A, K_B ≥ 2"),
+        scope=Scope(models=("layer-peeled",), groups=(2, 2), majority=2, minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
     )
 
 
 CLAIMS = (
-    criterion_claim(),
-    fang_claim(),
-    deq_threshold_claim(),
-    penalised_claim("ce"),
-    penalised_claim("mse"),
-    mse_claim(),
-    phases_claim(),
-    total_claim(),
+    replace(
+        criterion_claim(),
+        variants={
+            "criterion: π_b ≥ μ": criterion_claim(lambda pi, mu, omega: pi >= mu * omega),
+            "criterion: π_b ≤ 2μ": criterion_claim(lambda pi, mu, omega: pi <= 2 * mu * omega),
+            "criterion: π_b ≤ μ/2": criterion_claim(lambda pi, mu, omega: pi <= mu * omega / 2),
+            "criterion: π_b ≤ 1.01 μ": criterion_claim(lambda pi, mu, omega: pi <= 1.01 * mu * omega),
+            "criterion: π_b ≤ 0.9 μ": criterion_claim(lambda pi, mu, omega: pi <= 0.9 * mu * omega),
+            "criterion: weight n_b^0.45": criterion_claim(lambda pi, mu, omega: pi <= mu * omega**0.9),
+            "criterion: π_b ≤ μ, weight √n_b dropped": criterion_claim(lambda pi, mu, omega: pi <= mu),
+            "criterion: always collapsed": criterion_claim(lambda pi, mu, omega: True),
+        },
+        off_by=lambda x: criterion_claim(lambda pi, mu, omega: pi <= (1 + x) * mu * omega),
+        resolution=1e-6,
+    ),
+    replace(
+        fang_claim(),
+        variants={
+            "Fang: K_A and K_B swapped": fang_claim({3: FANG[7], 7: FANG[3]}),
+            "Fang: threshold of the square root of τ": fang_claim({3: math.sqrt(FANG[3])}),
+            "no setting of Fang's at all": fang_claim({}),
+        },
+        off_by=lambda x: fang_claim({k_a: value * (1 + x) for k_a, value in FANG.items()}),
+        resolution=1e-8,
+    ),
+    replace(
+        deq_threshold_claim(),
+        variants={"threshold: DEQ smaller": deq_threshold_claim(reverse=True)},
+        off_by=lambda x: deq_threshold_claim(factor=1 + x),
+        resolution=1e-8,
+    ),
+    *(
+        replace(
+            penalised_claim(loss),
+            variants={
+                f"weight decay, {loss.upper()}: exponent {power:g} of 1−ρ": penalised_claim(loss, power=power)
+                for power in (0.0, 1.0, 3.0)
+            },
+            off_by=partial(lambda loss, x: penalised_claim(loss, factor=1 + x), loss),
+            resolution=1e-6,
+        )
+        for loss in ("ce", "mse")
+    ),
+    replace(
+        mse_claim(),
+        variants={"MSE: Nλ/n_k": mse_claim(exponent=1.0), "MSE: Nλ/n_k^0.45": mse_claim(exponent=0.45)},
+        off_by=lambda x: mse_claim(factor=1 + x),
+        resolution=1e-6,
+    ),
+    replace(phases_claim(), off_by=lambda x: phases_claim(factor=1 + x), resolution=1e-6),
+    replace(
+        total_claim(),
+        variants={
+            "total collapse: critical τ 10 % higher": total_claim(critical_factor=1.1),
+            "total collapse: critical τ 10 % lower": total_claim(critical_factor=0.9),
+        },
+        off_by=lambda x: total_claim(critical_factor=1 + x),
+        resolution=1e-5,
+    ),
 )

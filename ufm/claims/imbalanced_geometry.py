@@ -7,11 +7,11 @@ as squares; the factors of the reduced solver must give the same numbers.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ufm.architectures import LayerPeeled, LinearDEQ
 from ufm.certificates import enclose_geometry
-from ufm.claims._model import Claim, Context, Enclosure, Evidence, Status, combine, judge_equal, judge_order
+from ufm.claims._model import Claim, Context, Enclosure, Evidence, Scope, Status, combine, judge_equal, judge_order
 from ufm.claims._tools import evidence
 from ufm.labels import ClassPrior
 from ufm.solvers import solve
@@ -28,6 +28,25 @@ GRID = tuple(
     for e_h in (1, 5, 9)
     for rho in (0.3, 0.5)
 )
+
+
+#: What the claims on the grid are about.
+ON_GRID = Scope(
+    models=("layer-peeled", "spectral-deq"),
+    classes=(10, 10),
+    groups=(2, 2),
+    majority=3,
+    minority=3,
+    dimension="K - 1",
+    conditions=(
+        "grid: E_W = 1, (K_A, K_B) in {(3,7), (5,5), (7,3)}, R in {10, 50, 100}, E_H in {1, 5, 9}, ρ in {0.3, 0.5}",
+    ),
+)
+
+#: How many points of the grid have both networks in total collapse, and how many the explicit one alone.
+TIES, LEFT = 11, 11
+
+ENCLOSED = "enclosures of both optima in ball arithmetic, confirmed by the solver's factors; no certificate file"
 
 
 @dataclass(frozen=True)
@@ -110,7 +129,8 @@ def ordering_claim(
         for p in points:
             explicit, deq = p.error(measure)
             status = judge_order(explicit, deq, strict=True) if reverse else judge_order(deq, explicit, strict=True)
-            statuses.append(status if p.confirmed else Status.inconclusive)
+            status = status if p.confirmed else Status.inconclusive
+            statuses.append(status)
             if not status.as_claimed:
                 failing.append(p.label())
             shrink.append(math.sqrt(max(0.0, deq.upper) / explicit.upper) if explicit.upper > 0 else math.inf)
@@ -123,7 +143,7 @@ def ordering_claim(
         return evidence(
             summary,
             numeric=combine(statuses),
-            established_by=("enclosures of both optima in ball arithmetic, confirmed by the solver's factors",),
+            established_by=(ENCLOSED,),
             universal=False,
             details={"points": len(points), "outside the region": len(GRID) - len(points), "failing": failing},
         )
@@ -133,10 +153,8 @@ def ordering_claim(
         title=title,
         statement=statement,
         source="Sun & Shi 2024 (claim P3), made precise at finite τ; formulas derived here",
-        hypotheses=(
-            "equal budgets, E_W = 1",
-            "(K_A, K_B) in {(3,7), (5,5), (7,3)}, R in {10, 50, 100}, E_H in {1, 5, 9}, ρ in {0.3, 0.5}",
-        ),
+        scope=ON_GRID,
+        hypotheses=("equal budgets",),
         check=check,
         group=GROUP,
         region=region,
@@ -147,21 +165,25 @@ TOTAL = frozenset({("total", "total")})
 EXPLICIT_TOTAL = frozenset(("total", other) for other in ("none", "partial", "total"))
 
 
-def _frozen_geometry_claim() -> Claim:
-    """In total collapse of both, the ETF error does not depend on the architecture: a closed number."""
+def tie_claim(factor: float = 1.0) -> Claim:
+    """In total collapse of both, the squared ETF error is a closed number; a multiple of it is a false variant."""
 
     def check(ctx: Context) -> Evidence:
         points = [p for p in grid_points(ctx) if p.phases == ("total", "total")]
-        statuses, off = [], 0.0
+        statuses = [Status.certified if len(points) == TIES else Status.inconclusive]
+        off = 0.0
         for p in points:
             k_a, k_b = p.setting[:2]
             closed = 2 - 2 * math.sqrt((k_a - 1) / (k_a + k_b - 1))
-            statuses += [judge_equal(closed, e, tolerance=1e-12) if p.confirmed else Status.inconclusive for e in p.etf]
+            claimed = factor * closed
+            statuses += [
+                judge_equal(claimed, e, tolerance=1e-12) if p.confirmed else Status.inconclusive for e in p.etf
+            ]
             off = max(off, *(max(abs(e.lower - closed), abs(e.upper - closed)) for e in p.etf))
         return evidence(
             f"{len(points)} of {len(GRID)} grid points: both squared errors are 2 − 2√((K_A−1)/(K−1)) within {off:.0e}",
             numeric=combine(statuses),
-            established_by=("enclosures of both optima in ball arithmetic, confirmed by the solver's factors",),
+            established_by=(ENCLOSED,),
             universal=False,
             details={"settings": [p.label() for p in points], "largest difference": off},
         )
@@ -169,10 +191,11 @@ def _frozen_geometry_claim() -> Claim:
     return Claim(
         id="deq-etf-error-tie",
         title="Counterexample to P3: in total collapse the DEQ is no closer to the ETF",
-        statement="Where explicit network and DEQ are both in total collapse, e.g. (K_A, K_B) = (7, 3), R = 10, E_H = 1, ρ = 0.5, "
-        "their ETF errors are equal: √(2 − 2√((K_A−1)/(K−1))), the distance of a K_A-class ETF, whatever τ, R and ρ are.",
+        statement=f"At the {TIES} grid points where explicit network and DEQ are both in total collapse, e.g. (K_A, K_B) = (7, 3), R = 10, "
+        "E_H = 1, ρ = 0.5, their squared ETF errors are both 2 − 2√((K_A−1)/(K−1)), the square of the distance of a K_A-class ETF, to "
+        "10⁻¹².",
         source="Counterexample found here",
-        hypotheses=("grid of the P3 claims",),
+        scope=ON_GRID,
         check=check,
         group=GROUP,
     )
@@ -183,47 +206,78 @@ def _duality_counterexample() -> Claim:
 
     def check(ctx: Context) -> Evidence:
         points = [p for p in grid_points(ctx) if p.phases[0] == "total" and p.phases[1] != "total"]
-        statuses = [judge_order(p.duality[0], p.duality[1], strict=True) for p in points if p.confirmed]
-        worst = math.sqrt(max((p.duality[1].lower for p in points), default=0.0))
+        statuses = [Status.certified if len(points) == LEFT else Status.inconclusive]
+        for p in points:
+            larger = judge_order(p.duality[0], p.duality[1], strict=True)
+            zero = judge_equal(0.0, p.duality[0], tolerance=1e-12)
+            statuses.append(combine([larger, zero]) if p.confirmed else Status.inconclusive)
+        confirmed = sum(p.confirmed for p in points)
+        worst = math.sqrt(max((p.duality[1].lower for p in points if p.confirmed), default=0.0))
         return evidence(
-            f"at all {len(points)} such grid points the DEQ's self-duality error (up to {worst:.3f}) exceeds the explicit network's 0",
+            f"at {confirmed} of {len(points)} such grid points, confirmed by the solver, the DEQ's self-duality error (up to {worst:.3f}) "
+            "exceeds the explicit network's 0",
             numeric=combine(statuses),
-            established_by=("enclosures of both optima in ball arithmetic, confirmed by the solver's factors",),
+            established_by=(ENCLOSED,),
             universal=False,
-            details={"settings": [p.label() for p in points]},
+            details={
+                "settings": [p.label() for p in points],
+                "not confirmed": [p.label() for p in points if not p.confirmed],
+            },
         )
 
     return Claim(
         id="deq-self-duality-counterexample",
         title="Counterexample to P3: the DEQ can be less self-dual",
-        statement="Where the explicit network is in total collapse it is exactly self-dual on the majority, and a DEQ that has left "
-        "total collapse is not: its self-duality error is larger, e.g. at (K_A, K_B) = (5, 5), R = 10, E_H = 1, ρ = 0.5.",
+        statement=f"At the {LEFT} grid points where the explicit network is in total collapse and the DEQ is not, the explicit network's squared "
+        "self-duality error is 0 to 10⁻¹² and the DEQ's is larger, e.g. at (K_A, K_B) = (5, 5), R = 10, E_H = 1, ρ = 0.5.",
         source="Counterexample found here",
-        hypotheses=("grid of the P3 claims",),
+        scope=ON_GRID,
         check=check,
         group=GROUP,
     )
 
 
+def _false_orders(measure: str) -> dict[str, Claim]:
+    """The order on the whole grid, and the opposite one."""
+    return {
+        f"P3, {measure}: {'explicit network smaller' if reverse else 'on the whole grid'}": ordering_claim(
+            measure,
+            id="false-variant",
+            title="false variant",
+            statement="A false variant.",
+            excluded=frozenset(),
+            region=None,
+            reverse=reverse,
+        )
+        for reverse in (False, True)
+    }
+
+
 CLAIMS = (
-    ordering_claim(
-        "etf",
-        id="deq-etf-error-smaller",
-        title="P3, first half: the DEQ is closer to the simplex ETF",
-        statement="On the grid, the ETF error of the spectral DEQ's features is strictly below the explicit network's wherever the two "
-        "are not both in total collapse.",
-        excluded=TOTAL,
-        region="not both in total collapse",
+    replace(
+        ordering_claim(
+            "etf",
+            id="deq-etf-error-smaller",
+            title="P3, first half: the DEQ is closer to the simplex ETF",
+            statement="On the grid, the ETF error of the spectral DEQ's features is strictly below the explicit network's wherever the two "
+            "are not both in total collapse.",
+            excluded=TOTAL,
+            region="not both in total collapse",
+        ),
+        variants=_false_orders("etf"),
     ),
-    _frozen_geometry_claim(),
-    ordering_claim(
-        "duality",
-        id="deq-self-duality-smaller",
-        title="P3, second half: the DEQ is closer to self-duality",
-        statement="On the grid, the self-duality error of the spectral DEQ is strictly below the explicit network's wherever the "
-        "explicit network is not in total collapse.",
-        excluded=EXPLICIT_TOTAL,
-        region="explicit network not in total collapse",
+    replace(tie_claim(), off_by=lambda x: tie_claim(1 + x), resolution=1e-9),
+    replace(
+        ordering_claim(
+            "duality",
+            id="deq-self-duality-smaller",
+            title="P3, second half: the DEQ is closer to self-duality",
+            statement="On the grid, the self-duality error of the spectral DEQ is strictly below the explicit network's wherever the "
+            "explicit network is not in total collapse.",
+            excluded=EXPLICIT_TOTAL,
+            region="explicit network not in total collapse",
+        ),
+        variants=_false_orders("duality"),
     ),
     _duality_counterexample(),
 )

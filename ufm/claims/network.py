@@ -136,8 +136,8 @@ def prediction_claim(branch: str, tolerance: float = 0.01, scale: float = 1.0) -
         id="network-deq-predicted" if deq else "network-explicit-predicted",
         title=f"Trained {'DEQ' if deq else 'explicit network'}: s_B and phase as predicted",
         statement=f"{'A linear DEQ started at A = ρI' if deq else 'An explicit network'} trained on digits with the modelled objective "
-        "has, at every n_B at least 15% from the predicted threshold, the predicted phase, and s_B within 1% of the prediction, which "
-        "has no free parameter.",
+        "has, at every n_B that was trained at least 15% from the predicted threshold, the predicted phase, and s_B within 1% of the "
+        "prediction, which has no free parameter.",
         source="Sun & Shi 2024 (claims P2, P4), quantitatively; prediction derived here",
         hypotheses=HYPOTHESES if deq else HYPOTHESES[:2],
         check=check,

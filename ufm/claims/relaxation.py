@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from ufm.architectures import Architecture, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
-from ufm.claims._model import Claim, Context, Enclosure, Evidence, Status, combine, judge_order
+from ufm.claims._model import Claim, Context, Enclosure, Evidence, Scope, Status, combine, judge_order
 from ufm.claims._tools import Comparison, compare, enclose, evidence, floating, symbolic
 from ufm.labels import ClassPrior
 from ufm.solvers import solve
 
-__all__ = ["CLAIMS", "per_sample_optimum", "relaxation_claim", "within_class_claim"]
+__all__ = ["CLAIMS", "per_sample_optimum", "relaxation_claim", "slack_claim", "within_class_claim"]
 
 GROUP = "From the network to a convex problem"
 
@@ -53,7 +56,7 @@ def per_sample_optimum(
     return float(found.fun), within / between
 
 
-def within_class_claim(**variant: object) -> Claim:
+def within_class_claim(**variant: Any) -> Claim:
     """Within-class collapse is optimal."""
 
     def check(ctx: Context) -> Evidence:
@@ -85,17 +88,56 @@ def within_class_claim(**variant: object) -> Claim:
 
     return Claim(
         id="within-class-collapse",
-        title="Features of a class coincide at an optimum (NC1)",
-        statement="For CE and MSE, any class counts and any architecture here, replacing the features of a class by their "
-        "mean does not raise the risk and strictly lowers Σ|h|² unless they coincide: at an optimum they do.",
+        title="Features of a class coincide at an optimum (NC1): weight decay, and budgets under cross-entropy",
+        statement="Replacing the n features of a class, of sum S_1, by S_1/n does not raise the risk and lowers Σ|h|² by "
+        "Σ|h − S_1/n|². So the features of a class coincide at every minimiser.",
         source="Jensen's inequality; Papyan, Han, Donoho 2020 (NC1); Zhu et al. 2021",
-        hypotheses=("features are free variables", "squared-norm budget or penalty on the features"),
+        scope=(
+            Scope(("ce", "mse"), ("weight-decay", "spectral-deq-decay", "penalised-deq", "deep-decay")),
+            Scope(("ce",), ("layer-peeled", "spectral-deq", "frobenius-deq", "deep-linear")),
+        ),
+        hypotheses=("features are free variables",),
         check=check,
         group=GROUP,
     )
 
 
-def relaxation_claim(radius_factor: float = 1.0, **variant: object) -> Claim:
+def slack_claim(budget: Fraction = Fraction(2), apart: Fraction = Fraction(1)) -> Claim:
+    """MSE with slack budgets: exact factors of risk 0 whose features differ by ``2 apart`` within a class."""
+
+    def check(_: Context) -> Evidence:
+        # w_k = e_k and h_{k, +-} = e_k +- apart e_3, so that W h = e_k exactly; averages over classes as in the budgets
+        one, zero = Fraction(1), Fraction(0)
+        w = ((one, zero, zero), (zero, one, zero))
+        features = [[(*row[:2], sign * apart) for sign in (1, -1)] for row in w]
+        logits = [[[sum(a * b for a, b in zip(row, h, strict=True)) for row in w] for h in pair] for pair in features]
+        risk = sum((z[i] - int(i == k)) ** 2 for k, pair in enumerate(logits) for z in pair for i in range(2))
+        spent_w = sum(x * x for row in w for x in row) / 2
+        spent_h = sum(x * x for pair in features for h in pair for x in h) / 4
+        optimal = risk == 0 and spent_w <= budget and spent_h <= budget and apart != 0
+        return evidence(
+            f"risk {risk}, |W|² per class {spent_w} and mean |h|² {spent_h}, both at most {budget}; features of a class differ by "
+            f"{2 * apart}: exact",
+            numeric=Status.certified if optimal else Status.refuted,
+            universal=False,
+            established_by=("exact rational factors",),
+        )
+
+    return Claim(
+        id="within-class-collapse-slack",
+        title="NC1 can fail: MSE with slack budgets has optima that are not collapsed",
+        statement="For MSE, K = 2 classes of 2 samples, d = 3 and E_W = E_H = 2 there is an optimum, of risk 0, at which the features of "
+        "each class differ: w_k = e_k, h_k = e_k ± e_3.",
+        source="Counterexample to NC1 for MSE under budgets, found here",
+        scope=Scope(
+            ("mse",), ("layer-peeled",), (2, 2), (1, 1), dimension="K", conditions=("budgets that are not active",)
+        ),
+        check=check,
+        group=GROUP,
+    )
+
+
+def relaxation_claim(radius_factor: float = 1.0, **variant: Any) -> Claim:
     """The convex relaxation is tight; ``radius_factor`` != 1 relaxes to a wrong ball (for false variants)."""
     prior = ClassPrior([6, 6, 2, 1])
     cases: tuple[tuple[str, Architecture, Architecture], ...] = (
@@ -127,10 +169,11 @@ def relaxation_claim(radius_factor: float = 1.0, **variant: object) -> Claim:
     return Claim(
         id="relaxation-tight",
         title="The convex relaxation is tight",
-        statement="Minimising over the factors (W, H), or (W, A, H) of a DEQ with |A|₂ ≤ ρ, equals minimising over logits with "
-        "a nuclear-norm ball or penalty, because |Z|_* = min ½(|W|_F² + |H|_F²) over W H = Z whenever d ≥ rank Z.",
+        statement="The least (λ_W/2)|W|_F² + (λ_H/2)|H|_F² over W H = Z is √λ_H √λ_W |Z|_*. W H = Z with |W|_F² ≤ K E_W, "
+        "|H|_F² ≤ K E_H is possible if and only if |Z|_* ≤ K √E_H √E_W. |Z|_* is the least 1/2 (tr P + tr Q) over "
+        "[[P, Z], [Zᵀ, Q]] ⪰ 0.",
         source="Fang et al. 2021 (SDP relaxation); Hong & Ling 2023 (nuclear norm)",
-        hypotheses=("d ≥ K", "convex risk of the logits"),
+        scope=Scope(("ce", "mse", "convex"), ("layer-peeled", "weight-decay"), dimension="rank"),
         check=check,
         group=GROUP,
     )
@@ -141,7 +184,7 @@ def spectral_shrink(rho: float) -> float:
     return 1 - rho
 
 
-def deq_is_rescaled_claim(shrink: Callable[[float], float] = spectral_shrink, **variant: object) -> Claim:
+def deq_is_rescaled_claim(shrink: Callable[[float], float] = spectral_shrink, **variant: Any) -> Claim:
     """The spectral DEQ is the layer-peeled model of radius tau/(1-rho); ``shrink`` replaces rho -> 1 - rho."""
 
     def check(ctx: Context) -> Evidence:
@@ -169,10 +212,10 @@ def deq_is_rescaled_claim(shrink: Callable[[float], float] = spectral_shrink, **
     return Claim(
         id="deq-is-rescaled-lpm",
         title="A spectral DEQ is a layer-peeled model at τ/(1−ρ)",
-        statement="Over z* = A z* + h with |A|₂ ≤ ρ < 1 the logits W (I−A)⁻¹ H reach exactly |Z|_* ≤ τ/(1−ρ): same optimal "
-        "logits, value and thresholds as an explicit network with the radius τ/(1−ρ).",
-        source="Derived here (Gelfand-Naimark, Mirsky); Sun & Shi 2024 for the setting",
-        hypotheses=("|A|₂ ≤ ρ, 0 ≤ ρ < 1", "no Frobenius budget or penalty on A", "d ≥ K"),
+        statement="The logits W (I − A)⁻¹ H of the DEQ are exactly those with (1 − ρ) |Z|_* ≤ τ, that is |Z|_* ≤ τ/(1 − ρ), "
+        "τ = K √(E_W E_H).",
+        source="Derived here (Neumann series); Sun & Shi 2024 for the setting",
+        scope=Scope(("ce", "mse", "convex"), ("spectral-deq",), dimension="rank"),
         check=check,
         group=GROUP,
     )
@@ -204,13 +247,43 @@ def deq_loss_lower_claim(reverse: bool = False) -> Claim:
     return Claim(
         id="deq-loss-lower",
         title="At equal budgets the DEQ's optimal loss is lower",
-        statement="For 0 < ρ < 1 and equal (E_W, E_H, prior) the optimal cross-entropy of the spectral DEQ is strictly below that "
-        "of the explicit network: its ball of logits is larger by 1/(1−ρ), and the constraint is active under CE.",
+        statement="The logits W (I − A)⁻¹ H of the DEQ are exactly those with (1 − ρ) |Z|_* ≤ τ, that is |Z|_* ≤ τ/(1 − ρ), "
+        "τ = K √(E_W E_H). The minimum of the cross-entropy over |Z|_* ≤ δ + τ, δ > 0, lies strictly below its minimum over "
+        "|Z|_* ≤ τ.",
         source="Corollary of the rescaling, derived here",
-        hypotheses=("|A|₂ ≤ ρ, 0 < ρ < 1", "cross-entropy"),
+        scope=Scope(("ce",), ("spectral-deq",), dimension="K - 1"),
         check=check,
         group=GROUP,
     )
 
 
-CLAIMS = (within_class_claim(), relaxation_claim(), deq_is_rescaled_claim(), deq_loss_lower_claim())
+CLAIMS = (
+    within_class_claim(),
+    replace(
+        slack_claim(),
+        variants={
+            "slack budgets: E_H = 2 − 10⁻⁶": slack_claim(Fraction(2) - Fraction(1, 10**6)),
+            "slack budgets: features that coincide": slack_claim(apart=Fraction(0)),
+        },
+    ),
+    replace(
+        relaxation_claim(),
+        variants={
+            "relaxation: radius larger by 10⁻³": relaxation_claim(1.001),
+            "relaxation: radius smaller by 10⁻³": relaxation_claim(0.999),
+        },
+        off_by=lambda x: relaxation_claim(1 + x),
+        resolution=1e-9,
+    ),
+    replace(
+        deq_is_rescaled_claim(),
+        variants={
+            "rescaled DEQ: factor 1+ρ": deq_is_rescaled_claim(shrink=lambda rho: 1 + rho),
+            "rescaled DEQ: factor (1−ρ)²": deq_is_rescaled_claim(shrink=lambda rho: (1 - rho) ** 2),
+            "rescaled DEQ: factor ρ": deq_is_rescaled_claim(shrink=lambda rho: rho * 1.01),
+        },
+        off_by=lambda x: deq_is_rescaled_claim(shrink=lambda rho: (1 - rho) * (1 + x)),
+        resolution=1e-9,
+    ),
+    replace(deq_loss_lower_claim(), variants={"loss: DEQ higher": deq_loss_lower_claim(reverse=True)}),
+)

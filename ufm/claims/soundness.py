@@ -1,16 +1,16 @@
 """The verifier tried on itself: false variants of the claims, none of which may come out as claimed.
 
 A variant changes a sign, a constant, an exponent, a class count or a hypothesis of a true claim and runs through the very
-check of that claim; the false variants of the symbolic theorems (``MUTANTS`` of each) run through their proofs.
+check of that claim, beside which it stands (``Claim.variants``); claims with a ``resolution`` are tried off by it, either
+way. The false variants of the symbolic theorems (``MUTANTS`` of each) run through their proofs.
 """
 
 from __future__ import annotations
 
-import math
+import importlib
 from collections import Counter
 
 from ufm._extras import require
-from ufm.claims import balanced, beyond, collapse, imbalanced_geometry, landscape, nonconvex, relaxation
 from ufm.claims._model import Claim, Context, Evidence, Status
 from ufm.claims._tools import evidence
 
@@ -19,86 +19,19 @@ __all__ = ["CLAIMS", "false_claims", "false_theorems"]
 
 def false_claims() -> dict[str, Claim]:
     """False variants of the claims, by a description of what is wrong in each."""
-    etf = balanced.etf_value
+    from ufm.claims import MODULES
 
-    def log1p_exp(k: float, exponent: float) -> float:
-        return math.log1p(k * math.exp(exponent))
-
-    variants: dict[str, Claim] = {
-        "balanced value: exponent −τ/K": balanced.layer_peeled_claim(lambda k, t: log1p_exp(k - 1, -t / k)),
-        "balanced value: exponent −τ": balanced.layer_peeled_claim(lambda k, t: log1p_exp(k - 1, -t)),
-        "balanced value: exponent +τ/(K−1)": balanced.layer_peeled_claim(lambda k, t: log1p_exp(k - 1, t / (k - 1))),
-        "balanced value: K instead of K−1 wrong classes": balanced.layer_peeled_claim(
-            lambda k, t: log1p_exp(k, -t / (k - 1))
-        ),
-        "balanced value: too small by 10⁻⁶": balanced.layer_peeled_claim(lambda k, t: etf(k, t) * (1 - 1e-6)),
-        "balanced value: radius of the Frobenius norm": balanced.layer_peeled_claim(
-            lambda k, t: etf(k, t * math.sqrt(k - 1)) if k > 2 else 1.0
-        ),
-        "balanced DEQ: τ(1−ρ)": balanced.deq_balanced_claim(lambda t, rho: t * (1 - rho)),
-        "balanced DEQ: τ/(1+ρ)": balanced.deq_balanced_claim(lambda t, rho: t / (1 + rho)),
-        "balanced DEQ: τ/(1−ρ²)": balanced.deq_balanced_claim(lambda t, rho: t / (1 - rho * rho)),
-        "balanced DEQ: τ/(1−ρ)²": balanced.deq_balanced_claim(lambda t, rho: t / (1 - rho) ** 2),
-        "balanced DEQ: ρ for 1−ρ": balanced.deq_balanced_claim(lambda t, rho: t / rho, rhos=(0.3, 0.9)),
-        "relaxation: radius larger by 10⁻³": relaxation.relaxation_claim(1.001),
-        "relaxation: radius smaller by 10⁻³": relaxation.relaxation_claim(0.999),
-        "rescaled DEQ: factor 1+ρ": relaxation.deq_is_rescaled_claim(shrink=lambda rho: 1 + rho),
-        "rescaled DEQ: factor (1−ρ)²": relaxation.deq_is_rescaled_claim(shrink=lambda rho: (1 - rho) ** 2),
-        "rescaled DEQ: factor ρ": relaxation.deq_is_rescaled_claim(shrink=lambda rho: rho * 1.01),
-        "loss: DEQ higher": relaxation.deq_loss_lower_claim(reverse=True),
-        "threshold: DEQ smaller": collapse.deq_threshold_claim(reverse=True),
-        "criterion: π_b ≥ μ": collapse.criterion_claim(lambda pi, mu, omega: pi >= mu * omega),
-        "criterion: π_b ≤ 2μ": collapse.criterion_claim(lambda pi, mu, omega: pi <= 2 * mu * omega),
-        "criterion: π_b ≤ μ/2": collapse.criterion_claim(lambda pi, mu, omega: pi <= mu * omega / 2),
-        "criterion: π_b ≤ μ, weight √n_b dropped": collapse.criterion_claim(lambda pi, mu, omega: pi <= mu),
-        "criterion: always collapsed": collapse.criterion_claim(lambda pi, mu, omega: True),
-        "Fang: K_A and K_B swapped": collapse.fang_claim({3: collapse.FANG[7], 7: collapse.FANG[3]}),
-        "Fang: last digits off by 10⁻⁸": collapse.fang_claim({5: collapse.FANG[5] * (1 + 1e-8)}),
-        "Fang: threshold of the square root of τ": collapse.fang_claim({3: math.sqrt(collapse.FANG[3])}),
-        "weight decay, CE: exponent 1 of 1−ρ": collapse.penalised_claim("ce", power=1.0),
-        "weight decay, CE: ρ plays no role": collapse.penalised_claim("ce", power=0.0),
-        "weight decay, MSE: exponent 3 of 1−ρ": collapse.penalised_claim("mse", power=3.0),
-        "weight decay, CE: n_B ≤ 1.01 N²λ²": collapse.penalised_claim("ce", factor=1.01),
-        "weight decay, MSE: n_B ≤ 0.99 N²λ²": collapse.penalised_claim("mse", factor=0.99),
-        "MSE: Nλ/n_k": collapse.mse_claim(exponent=1.0),
-        "MSE: Nλ/n_k^¼": collapse.mse_claim(exponent=0.25),
-        "total collapse: critical τ 10 % higher": collapse.total_claim(critical_factor=1.1),
-        "threshold of the DEQ: power 1.1/(1−ρ)": beyond.power_claim(exponent=1.1),
-        "threshold of the DEQ: power (1−ρ)⁻²": beyond.power_claim(exponent=2.0),
-        "ETF optimal: at a budget where a code beats it": nonconvex.optimal_claim({4: "31/100"}),
-        "ETF optimal: at E_W E_H/(K−1)": nonconvex.optimal_claim({10: "1/9"}),
-        "ETF beaten: at a budget where it is optimal": nonconvex.suboptimal_claim({4: "1/8"}),
-        "ETF beaten while stable: beyond E_W E_H/(K−1)": nonconvex.suboptimal_claim({6: "21/100"}),
-        "ETF stable: up to E_W E_H/K": nonconvex.local_claim(factor=0.8),
-        "deep linear: two factors suffice": nonconvex.deep_claim(depth=2),
-        "deep linear: unstable up to n^{0.45 M}": nonconvex.deep_claim(exponent=0.45),
-        "penalty on A: unstable 10 % further": nonconvex.penalised_claim(factor=1.1),
-        "ETF stable: 10 % further": nonconvex.local_claim(factor=1.1),
-        "total collapse: critical τ 10 % lower": collapse.total_claim(critical_factor=0.9),
-    }
-    variants |= {
-        "first-order collapse: λ_A ≤ 3 K_B N λ²": landscape.first_order_claim(3.0),
-        "mixing: R 5 % larger": landscape.mixing_claim(1.05),
-        "mixing: R 5 % smaller": landscape.mixing_claim(1 / 1.05),
-        "explicit landscape: curvature doubled": landscape.benign_claim(2.0),
-        "trapped minima: A = 0.3 beside": landscape.trapped_claim(0.3),
-        "depth: two factors too": landscape.depth_claim((2, 3)),
-        "self-duality: monotone for K_A = 1": landscape.monotone_claim("duality", phases=(0,)),
-        "self-duality: monotone in every phase": landscape.monotone_claim("duality", smallest_majority=2),
-    }
-    for measure in ("etf", "duality"):
-        for reverse in (False, True):
-            name = f"P3, {measure}: {'explicit network smaller' if reverse else 'on the whole grid'}"
-            variants[name] = imbalanced_geometry.ordering_claim(
-                measure,
-                id="false-variant",
-                title=name,
-                statement=name,
-                excluded=frozenset(),
-                region=None,
-                reverse=reverse,
-            )
-    return variants
+    found: dict[str, Claim] = {}
+    for module in MODULES:
+        if module == __name__.rsplit(".", 1)[-1]:
+            continue
+        for claim in importlib.import_module(f"ufm.claims.{module}").CLAIMS:
+            for name, variant in claim.false_variants.items():
+                key = f"{claim.id}: {name}" if name.startswith("off by") else name
+                if key in found:
+                    raise ValueError(f"two false variants are called {key!r} (second one of {claim.id})")
+                found[key] = variant
+    return found
 
 
 def false_theorems() -> list[tuple[str, str]]:
