@@ -1,0 +1,112 @@
+"""The application, and how a command becomes part of it: errors end in a message and a status, never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+import ufm
+from ufm._extras import MissingExtraError
+from ufm._interrupts import (
+    check_interrupt,
+    exit_status,
+    interrupt_answered,
+    interruptible,
+    interrupts_allowed,
+    interrupts_held,
+)
+
+__all__ = ["app", "command", "deq_app", "main"]
+
+app = typer.Typer(
+    name="ufm",
+    help="Verify the theory of neural collapse, minority collapse and deep equilibrium models.",
+    epilog="Example: ufm threshold --majority 5 --minority 5 --E-W 1 --E-H 5",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+deq_app = typer.Typer(
+    help="Train real deep equilibrium models and set prediction beside measurement.",
+    epilog="Example: ufm deq train --minority-count 10",
+    no_args_is_help=True,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ufm {ufm.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the ``ufm`` script."""
+    try:
+        with interruptible(), interrupts_held():  # a command says from where on it can be interrupted
+            app(prog_name="ufm")
+    except KeyboardInterrupt:  # after the command's end
+        sys.exit(exit_status())
+
+
+def command(
+    group: typer.Typer, name: str, example: str, *, held: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator: register a function as the command ``name`` of ``group``.
+
+    Wrong values end in a message and status 2, a computation that the package gives up in a message and status 1, an
+    interrupt in its status. Any other exception is a fault of the package, and keeps its traceback.
+
+    Args:
+        group: the application, or the group of ``ufm deq``.
+        name: on the command line; the function's docstring is the help.
+        example: ends the help.
+        held: the command itself says from where on it can be interrupted.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> None:
+            try:
+                with contextlib.nullcontext() if held else interrupts_allowed():
+                    function(*args, **kwargs)
+                check_interrupt()
+            except KeyboardInterrupt:
+                interrupt_answered()
+                typer.echo("ufm: interrupted", err=True)
+                raise typer.Exit(exit_status()) from None
+            except Exception as exc:
+                status = _status_of(exc)
+                if status is None:
+                    raise
+                typer.echo(f"ufm: {exc}", err=True)
+                raise typer.Exit(status) from None
+
+        group.command(name, help=inspect.getdoc(function), epilog=f"Example: {example}")(wrapper)
+        return function
+
+    return register
+
+
+def _status_of(error: Exception) -> int | None:
+    """Exit status of a command that raised ``error``; None where its traceback is wanted, or it is click's own."""
+    if isinstance(error, BrokenPipeError):
+        return None
+    if isinstance(error, ValueError | TypeError | OSError | MissingExtraError):
+        return 2
+    # Errors that the package defines, such as a solver's that did not converge, say all there is to say.
+    return 1 if type(error).__module__.partition(".")[0] in ("ufm", "proofs_check") else None

@@ -1,0 +1,58 @@
+"""``ufm verify``: the main job, a live table of verdicts and a report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ufm._interrupts import exit_status, interrupts_allowed
+from ufm.cli._app import app, command
+from ufm.cli.options import JsonOption, SeedOption
+from ufm.cli.output import console, print_json
+
+__all__ = ["verify"]
+
+
+@command(app, "verify", "ufm verify --effort quick --out report", held=True)
+def verify(
+    claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Claims by id; all if none.")] = None,
+    effort: Annotated[str, typer.Option("--effort", help="quick (a minute or two) or full.")] = "quick",
+    out: Annotated[Path, typer.Option("--out", help="Directory for report.html and report.json.")] = Path("out"),
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Check claims of the theory and write a report.
+
+    Shows a table of verdicts as they come, then writes report.html and report.json. Exit status 0 if every claim came
+    out proved, certified or supported, 1 if one did not, 130 if interrupted by Ctrl-C, 143 by SIGTERM: then finished
+    verdicts are kept in a report that says it is partial.
+    """
+    from ufm._live import LiveView, summary_text
+    from ufm.report import build_report
+    from ufm.verification import verify as run_checks
+
+    view = LiveView(console(stderr=as_json))
+    command = shlex.join(["ufm", *sys.argv[1:]])
+    run = run_checks(claims or None, effort, out=out, seed=seed, progress=view.progress, command=command)
+    stopped = False
+    try:
+        with interrupts_allowed(), view.running(run):
+            view.start(run.current)
+            for verdict in run:
+                view.verdict(verdict)
+                view.start(run.current)
+    except KeyboardInterrupt:
+        run.stop()
+        stopped = True
+    with interrupts_allowed():
+        if as_json:
+            print_json(build_report(run))
+        view.console.print()
+        view.console.print(summary_text(run))
+        partial = " (partial: interrupted)" if run.interrupted else ""
+        view.console.print(f"report{partial}: {out / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+    raise typer.Exit(exit_status() if stopped else 0 if run.all_as_claimed else 1)
