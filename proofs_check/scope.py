@@ -156,12 +156,14 @@ def beyond(claim: Scope, cases: Sequence[Scope]) -> str | None:
 
     Each pair of a loss and a model of the claim must lie in one of the theorem's ``cases``.
     """
+    if not cases:
+        return "the theorem covers nothing"
     for atom in claim.atoms():
         reasons = [_outside(atom, case) for case in cases]
         if all(reasons):
             nearest = min(reasons, key=lambda lines: len(lines))
             return f"{LOSSES[atom.losses[0]]}, {MODELS[atom.models[0]].text}: {'; '.join(nearest)}"
-    return None if cases else "the theorem has no scope"
+    return None
 
 
 def _outside(atom: Scope, case: Scope) -> list[str]:

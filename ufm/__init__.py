@@ -41,6 +41,11 @@ _EXPORTS: dict[str, str] = {
     "EtfBoundary": "ufm.landscape.etf_boundary",
     "etf_boundary": "ufm.landscape.etf_boundary",
     "certify_etf_optimal": "ufm.certificates",
+    "Claim": "ufm.claims",
+    "Scope": "ufm.claims",
+    "Evidence": "ufm.claims",
+    "Status": "ufm.claims",
+    "claim": "ufm.claims",
     "verify": "ufm.verification",
 }
 
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
         certify_phase,
         certify_threshold,
     )
+    from ufm.claims import Claim, Evidence, Scope, Status, claim
     from ufm.labels import ClassPrior
     from ufm.landscape.etf_boundary import EtfBoundary, etf_boundary
     from ufm.measures import measure
@@ -68,14 +74,18 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchSolution",
     "Certificate",
+    "Claim",
     "ClassPrior",
     "DeepLinear",
     "EtfBoundary",
+    "Evidence",
     "Hysteresis",
     "LayerPeeled",
     "LinearDEQ",
     "PenalisedDEQ",
+    "Scope",
     "Solution",
+    "Status",
     "Threshold",
     "UnconstrainedFeatures",
     "certify",
@@ -83,6 +93,7 @@ __all__ = [
     "certify_etf_optimal",
     "certify_phase",
     "certify_threshold",
+    "claim",
     "collapse_threshold",
     "etf_boundary",
     "hysteresis",

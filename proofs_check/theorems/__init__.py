@@ -16,6 +16,7 @@ Nothing here imports the package ``ufm``. Modules load on first use.
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,6 +59,13 @@ _MODULES: dict[str, str] = {
     "landau-collapse": "landau_collapse",
     "factor-landscape": "factor_landscape",
     "deep-collapse-stable": "deep_collapse_stable",
+}
+
+# a theorem that none of these uses is one new file, named after it
+_MODULES |= {
+    info.name.replace("_", "-"): info.name
+    for info in pkgutil.iter_modules(__path__)
+    if not info.name.startswith("_") and info.name not in _MODULES.values()
 }
 
 

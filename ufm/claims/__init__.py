@@ -16,6 +16,7 @@ from ufm.claims._model import (
     Scope,
     Status,
     Verdict,
+    claim,
     combine,
     judge_equal,
     judge_order,
@@ -34,6 +35,7 @@ __all__ = [
     "Status",
     "Verdict",
     "all_claims",
+    "claim",
     "combine",
     "judge_equal",
     "judge_order",
@@ -62,8 +64,8 @@ def all_claims() -> dict[str, Claim]:
 def _collect() -> dict[str, Claim]:
     claims: dict[str, Claim] = {}
     for module in MODULES:
-        for claim in importlib.import_module(f"ufm.claims.{module}").CLAIMS:
-            if claim.id in claims:
-                raise ValueError(f"two claims share the id {claim.id!r} (second one in ufm.claims.{module})")
-            claims[claim.id] = claim
+        for found in importlib.import_module(f"ufm.claims.{module}").CLAIMS:
+            if found.id in claims:
+                raise ValueError(f"two claims share the id {found.id!r} (second one in ufm.claims.{module})")
+            claims[found.id] = found
     return claims

@@ -40,6 +40,7 @@ __all__ = [
     "Scope",
     "Status",
     "Verdict",
+    "claim",
     "combine",
     "judge_equal",
     "judge_order",
@@ -226,6 +227,10 @@ class Claim:
         search = self.check.search if isinstance(self.check, _Compared) else self.check
         object.__setattr__(self, "check", _Compared(self, search))
 
+    def __call__(self, context: Context) -> Evidence:
+        """The same as ``check``: a claim made with :func:`claim` is called like the function under it."""
+        return self.check(context)
+
     @property
     def false_variants(self) -> dict[str, Claim]:
         """The ``variants``, and the claim off by its ``resolution`` either way."""
@@ -234,6 +239,46 @@ class Claim:
             for size in (self.resolution, -self.resolution):
                 found[f"off by {size:+.0e}"] = self.off_by(size)
         return found
+
+
+def claim(
+    *,
+    id: str,
+    title: str,
+    statement: str,
+    source: str,
+    hypotheses: tuple[str, ...] = (),
+    group: str = "Claims of your own",
+    **fields: Any,
+) -> Callable[[Check], Claim]:
+    """Make a :class:`Claim` of the function below, which is its check: it takes a :class:`Context` and returns :class:`Evidence`.
+
+    The arguments are the fields of :class:`Claim`, ``scope``, ``variants`` and the others included. The claim goes where ids
+    of claims go: ``ufm.verify([check, "fang-thresholds"])``.
+
+    Raises:
+        ValueError, TypeError: a field that no claim can have, or something below that cannot be called.
+
+    >>> @claim(id="two-and-two", title="Sum", statement="2 + 2 = 4.", source="Euclid")
+    ... def check(context):
+    ...     return Evidence("certified", f"2 + 2 is {2 + 2}", established_by=("integer arithmetic",))
+    >>> check.id, check(Context()).status.value
+    ('two-and-two', 'certified')
+    """
+
+    def made(check: Check) -> Claim:
+        return Claim(
+            id=id,
+            title=title,
+            statement=statement,
+            source=source,
+            check=check,
+            group=group,
+            hypotheses=hypotheses,
+            **fields,
+        )
+
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,6 +293,9 @@ class _Compared:
         found = self.search(context)
         if not isinstance(found, Evidence):
             raise TypeError(f"the check of {self.claim.id!r} must return Evidence, got {found!r}")
+        files = context.records.get("certificates")
+        if files and "certificates" not in found.details:
+            found = replace(found, details={**found.details, "certificates": list(dict.fromkeys(files))})
         mismatch = _mismatch(self.claim, found) if found.status.as_claimed else None
         if mismatch is not None:
             return replace(found, status=Status.inconclusive, summary=f"inconclusive: {mismatch}; {found.summary}")

@@ -103,7 +103,14 @@ def deq_balanced_claim(
                 tau = k * math.sqrt(e_w * e_h)
                 solution = solve(LinearDEQ(e_w, e_h, rho), ClassPrior.balanced(k))
                 claimed = etf_value(k, radius(tau, rho))
-                rows.append(compare(f"K={k}, τ={tau:.4g}, ρ={rho}", claimed, enclose(solution), "certificate"))
+                rows.append(
+                    compare(
+                        f"K={k}, τ={tau:.4g}, ρ={rho}",
+                        claimed,
+                        enclose(solution, ctx, f"deq-balanced-K{k}-rho{rho:.3g}"),
+                        "certificate",
+                    )
+                )
         direct = solve(LinearDEQ(1.0, 1.0, 0.5), ClassPrior.balanced(3), method="direct", seed=ctx.seed)
         rows.append(
             compare(

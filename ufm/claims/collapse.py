@@ -49,12 +49,10 @@ FANG = {3: 245.496930598261985, 5: 12.192447080325935, 7: 4.000466710142019}
 
 
 def threshold_enclosure(
-    architecture: LayerPeeled | LinearDEQ, num_majority: int, num_minority: int, ctx: Context | None = None
+    architecture: LayerPeeled | LinearDEQ, num_majority: int, num_minority: int, ctx: Context, name: str
 ) -> Enclosure:
-    """Rigorous enclosure of R*, with existence and uniqueness proved inside it."""
-    certificate = certify_threshold(architecture, num_majority, num_minority)
-    if ctx is not None:
-        keep(ctx, f"threshold-fang-KA{num_majority}", certificate)
+    """Rigorous enclosure of R*, with existence and uniqueness proved inside it; its certificate is kept as ``name``."""
+    certificate = keep(ctx, name, certify_threshold(architecture, num_majority, num_minority))
     return Enclosure(certificate.lower, certificate.upper, rigorous=True)
 
 
@@ -156,7 +154,7 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
             compare(
                 f"K_A={k_a}",
                 value,
-                threshold_enclosure(architecture, k_a, 10 - k_a, ctx),
+                threshold_enclosure(architecture, k_a, 10 - k_a, ctx, f"threshold-fang-KA{k_a}"),
                 "interval certificate with uniqueness",
                 relative=1e-9,
             )
@@ -217,15 +215,17 @@ def deq_threshold_claim(reverse: bool = False, factor: float = 1.0) -> Claim:
     For false variants ``reverse`` claims that it is smaller, and ``factor`` multiplies the radius tau/(1-rho).
     """
 
-    def check(_: Context) -> Evidence:
+    def check(ctx: Context) -> Evidence:
         statuses: list[Status] = []
         rows = []
         for k_a, k_b in ((3, 7), (5, 5), (7, 3)):
             for e_h in (1.0, 5.0):
-                explicit = threshold_enclosure(LayerPeeled(1.0, e_h), k_a, k_b)
+                name = f"threshold-KA{k_a}-KB{k_b}-EH{e_h:g}"
+                explicit = threshold_enclosure(LayerPeeled(1.0, e_h), k_a, k_b, ctx, name)
                 for rho in (0.3, 0.5):
-                    deq = threshold_enclosure(LinearDEQ(1.0, e_h, rho), k_a, k_b)
-                    same = threshold_enclosure(LayerPeeled(1.0, e_h * (factor / (1 - rho)) ** 2), k_a, k_b)
+                    deq = threshold_enclosure(LinearDEQ(1.0, e_h, rho), k_a, k_b, ctx, f"{name}-rho{rho:g}")
+                    larger = LayerPeeled(1.0, e_h * (factor / (1 - rho)) ** 2)
+                    same = threshold_enclosure(larger, k_a, k_b, ctx, f"{name}-rescaled{rho:g}")
                     statuses.append(judge_equal(same, deq, tolerance=1e-9 * deq.upper))
                     pair = (explicit, deq)
                     statuses.append(judge_order(*(pair[::-1] if reverse else pair), strict=True))
@@ -258,7 +258,7 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
     For false variants ``power`` replaces the exponent of 1 - rho, and ``factor`` multiplies the right side.
     """
 
-    def check(_: Context) -> Evidence:
+    def check(ctx: Context) -> Evidence:
         statuses: list[Status] = []
         tried = []
         for k_a, k_b in ((5, 5), (3, 7), (1, 4)):
@@ -272,7 +272,8 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
                     n_b = 20.0 * relative
                     # N is held: the majority makes up for what the minority gives
                     prior = ClassPrior([(n - k_b * n_b) / k_a] * k_a + [n_b] * k_b)
-                    collapsed = _certified_collapse(architecture, prior, loss)
+                    name = f"{loss}-KA{k_a}-KB{k_b}-rho{rho:g}-{'below' if expected else 'above'}"
+                    collapsed = _certified_collapse(architecture, prior, loss, ctx, name)
                     tried.append({"K_A": k_a, "K_B": k_b, "rho": rho, "n_B": n_b, "collapsed": collapsed})
                     if collapsed is None:
                         statuses.append(Status.inconclusive)
@@ -300,10 +301,10 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
 
 
 def _certified_collapse(
-    architecture: UnconstrainedFeatures | PenalisedDEQ, prior: ClassPrior, loss: str
+    architecture: UnconstrainedFeatures | PenalisedDEQ, prior: ClassPrior, loss: str, ctx: Context, name: str
 ) -> bool | None:
     """Whether the minority is collapsed, by a rigorous phase certificate that an independent checker accepts."""
-    certificate = certify_phase(architecture, prior, loss)
+    certificate = keep(ctx, f"phase-penalised-{name}", certify_phase(architecture, prior, loss))
     return certificate.claim["statement"]["phase"] != "none" if certificate.check() else None
 
 
@@ -313,7 +314,7 @@ def _certified_collapse(
 def mse_claim(exponent: float = 0.5, factor: float = 1.0, **variant: Any) -> Claim:
     """``z_k = max(0, 1 - factor N lam / n_k^exponent)``; another factor or exponent is a false variant."""
 
-    def check(_: Context) -> Evidence:
+    def check(ctx: Context) -> Evidence:
         rows: list[Comparison] = []
         off = 0.0
         for counts in ((50, 50, 5, 5), (40, 20, 10, 5, 1)):
@@ -324,7 +325,7 @@ def mse_claim(exponent: float = 0.5, factor: float = 1.0, **variant: Any) -> Cla
                 z = np.maximum(0.0, 1 - factor * n * lam / prior.counts**exponent)
                 value = 0.5 * float(prior.probabilities @ (z - 1) ** 2) + lam * float(np.sqrt(prior.counts) @ z)
                 architecture = UnconstrainedFeatures(lam, lam)
-                certified = enclose(solve(architecture, prior, "mse"))
+                certified = enclose(solve(architecture, prior, "mse"), ctx, f"mse-closed-form-{len(rows)}")
                 rows.append(compare(f"counts {counts}, Nλ={strength}", value, certified, "certificate"))
                 numeric = solve(architecture, prior, "mse", method="nuclear", tol=1e-13)
                 off = max(off, float(np.abs(numeric.logits - np.diag(z)).max()))
@@ -374,7 +375,8 @@ def phases_claim(factor: float = 1.0, **variant: Any) -> Claim:
             for edge, side, expected in probes:
                 for distance in (1e-2, 5e-7):
                     at = 1 + factor * (edge - 1) * (1 + side * distance)
-                    phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at), ctx)
+                    name = f"KA{k_a}-KB{k_b}-{len(found)}-{expected}"
+                    phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at), ctx, name)
                     found.append({"K_A": k_a, "K_B": k_b, "E_H": e_h, "R": at, "expected": expected, "phase": phase})
                     agrees = Status.certified if phase == expected else Status.refuted
                     statuses.append(Status.inconclusive if phase is None else agrees)
@@ -401,20 +403,15 @@ def phases_claim(factor: float = 1.0, **variant: Any) -> Claim:
     )
 
 
-def _certified_phase(
-    architecture: LayerPeeled | LinearDEQ, prior: ClassPrior, ctx: Context | None = None
-) -> str | None:
-    certificate = certify_phase(architecture, prior, "ce")
-    if ctx is not None:
-        majority, minority = prior.groups
-        keep(ctx, f"phase-KA{majority.size}-KB{minority.size}-R{prior.ratio:.4g}", certificate)
+def _certified_phase(architecture: LayerPeeled | LinearDEQ, prior: ClassPrior, ctx: Context, name: str) -> str | None:
+    certificate = keep(ctx, f"phase-{name}", certify_phase(architecture, prior, "ce"))
     return certificate.claim["statement"]["phase"] if certificate.check() else None
 
 
 def total_claim(critical_factor: float = 1.0, **variant: Any) -> Claim:
     """Total collapse exists only below a critical radius; ``critical_factor`` scales it (for false variants)."""
 
-    def check(_: Context) -> Evidence:
+    def check(ctx: Context) -> Evidence:
         statuses: list[Status] = []
         rows = []
         for k_a, k_b in ((5, 5), (7, 3), (3, 7)):
@@ -427,7 +424,8 @@ def total_claim(critical_factor: float = 1.0, **variant: Any) -> Claim:
                 if not math.isfinite(at):
                     statuses.append(Status.inconclusive)
                     continue
-                phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at))
+                name = f"window-KA{k_a}-KB{k_b}-{'below' if exists else 'above'}"
+                phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at), ctx, name)
                 rows.append({"K_A": k_a, "tau": relative * critical, "R": at, "phase": phase, "exists": exists})
                 if phase is None:
                     statuses.append(Status.inconclusive)

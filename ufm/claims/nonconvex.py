@@ -241,6 +241,7 @@ def deep_claim(depth: int = 3, exponent: float = 0.5) -> Claim:
                     certificate = certify_counterexample(
                         {"name": "deep_linear", "budgets": budgets}, k, [code, *[middle] * (factors - 2), columns]
                     )
+                    keep(ctx, f"cross-polytope-K{k}-M{factors}-{size}", certificate)
                     row["margin"] = float(Fraction(certificate.claim["statement"]["margin"]))
                     statuses.append(Status.certified)
                 except CertificationError as reason:

@@ -152,7 +152,14 @@ def relaxation_claim(radius_factor: float = 1.0, **variant: Any) -> Claim:
         for label, true, relaxed in cases:
             convex = solve(relaxed, prior)
             # The certificate's upper end is the value at exact rational factors, feasible for the original problem.
-            rows.append(compare(f"{label}: certificate", convex.value, enclose(solve(true, prior)), "certificate"))
+            rows.append(
+                compare(
+                    f"{label}: certificate",
+                    convex.value,
+                    enclose(solve(true, prior), ctx, f"relaxation-{len(rows)}"),
+                    "certificate",
+                )
+            )
             factors = solve(true, prior, method="direct", seed=ctx.seed)
             value = Enclosure.around(factors.value, 1e-9 * factors.value)
             rows.append(compare(f"{label}: factors", convex.value, value, "direct solver", relative=1e-6))
@@ -194,7 +201,11 @@ def deq_is_rescaled_claim(shrink: Callable[[float], float] = spectral_shrink, **
                 factor = shrink(rho)
                 explicit = solve(LayerPeeled(1.0, 1.0 / factor**2), prior)
                 deq = solve(LinearDEQ(1.0, 1.0, rho), prior)
-                rows.append(compare(f"{prior!r}, ρ={rho}", explicit.value, enclose(deq), "certificate"))
+                rows.append(
+                    compare(
+                        f"{prior!r}, ρ={rho}", explicit.value, enclose(deq, ctx, f"rescaled-{len(rows)}"), "certificate"
+                    )
+                )
         prior = ClassPrior.step(2, 2, 5.0)
         factor = shrink(0.5)
         direct = solve(LinearDEQ(1.0, 1.0, 0.5), prior, method="direct", seed=ctx.seed)
@@ -224,7 +235,7 @@ def deq_is_rescaled_claim(shrink: Callable[[float], float] = spectral_shrink, **
 def deq_loss_lower_claim(reverse: bool = False) -> Claim:
     """The DEQ reaches a strictly lower loss; ``reverse`` claims the opposite (for the false variant)."""
 
-    def check(_: Context) -> Evidence:
+    def check(ctx: Context) -> Evidence:
         statuses: list[Status] = []
         gains: list[float] = []
         for k_a, k_b in ((3, 7), (5, 5), (7, 3)):
@@ -233,7 +244,8 @@ def deq_loss_lower_claim(reverse: bool = False) -> Claim:
                 explicit = solve(LayerPeeled(1.0, 5.0), prior)
                 for rho in (0.3, 0.5):
                     deq = solve(LinearDEQ(1.0, 5.0, rho), prior)
-                    pair = (enclose(deq), enclose(explicit))
+                    name = f"loss-KA{k_a}-R{ratio:g}"
+                    pair = (enclose(deq, ctx, f"{name}-rho{rho:g}"), enclose(explicit, ctx, name))
                     statuses.append(judge_order(*(pair[::-1] if reverse else pair), strict=True))
                     gains.append(1 - deq.value / explicit.value)
         return evidence(
