@@ -28,6 +28,16 @@ class Certificate:
     Attributes:
         claim: architecture, class prior, loss and statement.
         witness: what proves the statement.
+
+    >>> import ufm
+    >>> certificate = ufm.certify(ufm.solve(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.balanced(3)))
+    >>> certificate.check().accepted
+    True
+    >>> Certificate.from_json(certificate.to_json()) == certificate
+    True
+    >>> forged = {**certificate.claim, "statement": {"lower": "0", "upper": "1/100"}}
+    >>> Certificate(forged, certificate.witness).check().accepted
+    False
     """
 
     claim: dict[str, Any]

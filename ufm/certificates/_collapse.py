@@ -70,6 +70,11 @@ def certify_threshold(
         TypeError, ValueError: a bad argument, by name.
 
     Source: Fang et al. 2021 (minority collapse); theory section 3.
+
+    >>> import ufm
+    >>> certificate = certify_threshold(ufm.LayerPeeled(1.0, 1.0), 2, 3)
+    >>> round(certificate.lower, 6), round(certificate.upper, 6), certificate.relative_width < 1e-20
+    (4.064289, 4.064289, True)
     """
     check_architecture(architecture)
     sizes = (
@@ -115,6 +120,11 @@ def certify_phase(architecture: Any, prior: ClassPrior, loss: str | Loss = "ce")
         CertificationError: the prior lies on the boundary between two phases, to all digits that were tried.
 
     Source: theory section 3 (collapse criterion and phases).
+
+    >>> import ufm
+    >>> certificate = certify_phase(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.step(2, 3, 100.0))
+    >>> certificate.claim["statement"]
+    {'phase': 'partial'}
     """
     check_architecture(architecture)
     if not isinstance(prior, ClassPrior):

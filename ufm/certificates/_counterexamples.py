@@ -48,6 +48,13 @@ def certify_counterexample(
         CertificationError: the factors exceed a budget or do not beat the ETF; the message says which.
 
     Source: theory section 4 (softmax codes); Sukenik & Mondelli 2023, Garrod et al. 2026 for depth.
+
+    >>> points = [[1, 0], [-1, 0], [0, 1], [0, -1]]
+    >>> square = {"W": points, "A": [[0.5, 0], [0, 0.5]], "H": [[1, -1, 0, 0], [0, 0, 1, -1]]}
+    >>> layer = {"name": "linear_deq", "E_W": 1, "E_H": 1, "rho": 0.9, "E_A": 0.5}
+    >>> margin = certify_counterexample(layer, 4, square).claim["statement"]["margin"]
+    >>> round(float(Fraction(margin)), 6)
+    0.020124
     """
     k = integer("num_classes", num_classes, minimum=2, maximum=checker.MAX_FACTOR_SIZE)
     if not isinstance(architecture, Mapping) or "name" not in architecture:
@@ -93,6 +100,10 @@ def certify_code(logits: ArrayLike, tau: Any, E_A: Any, rho: Any) -> Certificate
     Raises:
         ValueError: as :func:`certify_counterexample`, or logits that are not square or not finite.
         CertificationError: the rounded factors do not beat the ETF.
+
+    >>> square = np.kron(np.eye(2), [[1, -1], [-1, 1]])  # four points at right angles
+    >>> certify_code(2 * square, tau=4, E_A=Fraction(1, 2), rho=Fraction(9, 10)).check().accepted
+    True
     """
     z = np.asarray(logits, dtype=float)
     if z.ndim != 2 or z.shape[0] != z.shape[1] or not np.isfinite(z).all():
@@ -124,6 +135,9 @@ def certify_square_code() -> Certificate:
 
     Four unit vectors in the plane at right angles, A = I/2: risk log(1 + 2e^{-2} + e^{-4}) against the best ETF's
     log(1 + 3 exp(-4/(3 - sqrt(3/2)))). Source: theory section 4.
+
+    >>> certify_square_code().check().statement
+    'linear_deq(E_A=1/2, E_H=1, E_W=1, rho=9/10), ...: a feasible point beats every simplex ETF by ~0.0201238427...'
     """
     code = [[1, 0], [0, 1], [-1, 0], [0, -1]]
     return certify_counterexample(

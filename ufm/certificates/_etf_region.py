@@ -96,6 +96,10 @@ def certify_etf_optimal(num_classes: int, tau: Any, E_A: Any) -> EtfOptimality:
         CertificationError: no proof was found, which says nothing about the statement.
 
     Source: derived here; see the module's docstring.
+
+    >>> proof = certify_etf_optimal(4, 2, Fraction(1, 20))
+    >>> round(proof.lower, 9), round(proof.upper, 9)
+    (0.873515296, 0.873515296)
     """
     k, radius, budget = _arguments(num_classes, tau, E_A)
     with ctx.workprec(PRECISION):
@@ -109,6 +113,9 @@ def bound_balanced_risk(num_classes: int, tau: Any, E_A: Any) -> float:
 
     The bound of the boxes of :func:`certify_etf_optimal` where they do not reach the ETF; arguments as there. 0 where
     the boxes give nothing.
+
+    >>> bound_balanced_risk(4, 2, 0) <= math.log1p(3 * math.exp(-2 / 3)) < bound_balanced_risk(4, 2, 0) + 1e-12
+    True
     """
     k, radius, budget = _arguments(num_classes, tau, E_A)
     with ctx.workprec(PRECISION):

@@ -121,6 +121,11 @@ def enclose_geometry(architecture: Constrained, prior: ClassPrior) -> GeometryEn
     Raises:
         ValueError: a penalised architecture, or a prior without two groups.
         CertificationError: the optimum lies too close to a boundary between phases.
+
+    >>> import ufm
+    >>> enclosure = enclose_geometry(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.step(2, 3, 4.0))
+    >>> enclosure.phase, round(float(enclosure.s_minority), 6), float(enclosure.s_minority.rad()) < 1e-15
+    ('none', 0.013399, True)
     """
     if not isinstance(architecture, Constrained):
         raise ValueError(f"architecture must have budgets, got {architecture!r}")

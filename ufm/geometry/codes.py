@@ -53,6 +53,14 @@ def name_structure(points: ArrayLike, tolerance: float = TOLERANCE) -> str:
 
     Raises:
         TypeError, ValueError: not a real finite matrix, or a tolerance that is not positive.
+
+    >>> from ufm.geometry import simplex_etf
+    >>> name_structure(simplex_etf(4, seed=0))
+    'simplex ETF'
+    >>> name_structure([[1, -1, 0, 0], [0, 0, 1, -1]])
+    'square'
+    >>> name_structure([[1, -1, -1, 0]])
+    'digon with repeated points (2, 1) and 1 at the origin'
     """
     x = array("points", points, ndim=2, shape="(d, K)")
     tolerance = positive("tolerance", tolerance)

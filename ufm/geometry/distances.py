@@ -46,6 +46,12 @@ def gram_distance(matrix: Any, frame: Any) -> float:
         TypeError, ValueError: not real finite matrices with the same number of columns.
 
     Source: the NC2 measure of Zhu et al. 2021, for any frame.
+
+    >>> from ufm.geometry import orthogonal_frame, simplex_etf
+    >>> gram_distance(5 * simplex_etf(3, dim=2, seed=0), simplex_etf(3)) < 1e-12
+    True
+    >>> round(gram_distance(orthogonal_frame(3), simplex_etf(3)), 3)
+    0.606
     """
     m, f = _pair(matrix, frame)
     return _norm(_unit(_gram(m)) - _unit(_gram(f)))
@@ -69,6 +75,12 @@ def procrustes_distance(matrix: Any, frame: Any) -> float:
         TypeError, ValueError: not real finite matrices with the same number of columns.
 
     Source: Schonemann 1966; Gower and Dijksterhuis 2004.
+
+    >>> from ufm.geometry import orthogonal_frame, simplex_etf
+    >>> procrustes_distance(5 * simplex_etf(3, dim=2, seed=0), simplex_etf(3)) < 1e-12
+    True
+    >>> round(procrustes_distance(orthogonal_frame(3), simplex_etf(3)), 3)
+    0.577
     """
     m, f = (_unit(_compressed(x)) for x in _pair(matrix, frame))
     if not m.any() or not f.any():
@@ -95,6 +107,12 @@ def gof_error(matrix: Any) -> float:
         TypeError, ValueError: not a real finite matrix.
 
     Source: Dang et al. 2023 for the frame.
+
+    >>> from ufm.geometry import general_orthogonal_frame, simplex_etf
+    >>> gof_error(general_orthogonal_frame([3, 2, 1], seed=0)) < 1e-12
+    True
+    >>> round(gof_error(simplex_etf(3)), 3)
+    0.606
     """
     gram = _unit(_gram(_matrix("matrix", matrix)))
     if not gram.any():
@@ -120,6 +138,11 @@ def etf_error(matrix: Any, *, centre: bool = True) -> float:
         TypeError, ValueError: not a real finite matrix with at least two columns.
 
     Source: Zhu et al. 2021; Papyan, Han, Donoho 2020 for centring.
+
+    >>> from ufm.geometry import simplex_etf
+    >>> means = simplex_etf(3) + np.ones((3, 1))  # a common shift is taken out
+    >>> etf_error(means) < 1e-12, round(etf_error(means, centre=False), 3)
+    (True, 1.241)
     """
     m = _matrix("matrix", matrix, min_columns=2)
     gram = _unit(_gram(centred(m) if centre else m))
@@ -140,6 +163,12 @@ def self_duality_error(classifier: Any, means: Any) -> float:
         TypeError, ValueError: not real finite matrices of transposed shapes.
 
     Source: Papyan, Han, Donoho 2020 (NC3); Zhu et al. 2021.
+
+    >>> means = np.array([[1.0, -1.0], [2.0, -2.0]])
+    >>> self_duality_error(3 * means.T, means)
+    0.0
+    >>> self_duality_error(-means.T, means)
+    2.0
     """
     w, m = _matrix("classifier", classifier), _matrix("means", means)
     if w.shape != m.T.shape:
@@ -152,6 +181,9 @@ def centred(matrix: Any) -> Array:
 
     Raises:
         TypeError, ValueError: not a real finite matrix.
+
+    >>> centred([[1.0, 2.0, 6.0]])
+    array([[-2., -1.,  3.]])
     """
     m = _matrix("matrix", matrix)
     c = m - m.mean(axis=1, keepdims=True)
@@ -169,6 +201,11 @@ def cosine_matrix(matrix: Any, *, zero: float = 1e-12) -> Array:
 
     Raises:
         TypeError, ValueError: not a real finite matrix.
+
+    >>> cosine_matrix([[3.0, 0.0, -2.0], [0.0, 5.0, 0.0]])
+    array([[ 1.,  0., -1.],
+           [ 0.,  1.,  0.],
+           [-1.,  0.,  1.]])
     """
     m = _matrix("matrix", matrix)
     # Each column by its own largest entry first: neither tiny nor huge columns may under- or overflow when squared.
@@ -193,6 +230,11 @@ def mean_pairwise_cosine(cosines: Array, members: tuple[int, ...]) -> float | No
         members: column indices, for instance the classes of a group.
 
     Source: Fang et al. 2021 (minority collapse).
+
+    >>> from ufm.geometry import simplex_etf
+    >>> cosines = cosine_matrix(simplex_etf(5))
+    >>> round(mean_pairwise_cosine(cosines, (2, 3, 4)), 3)
+    -0.25
     """
     size = len(members)
     if size < 2:

@@ -50,13 +50,26 @@ def simplex_etf(num_classes: int, *, dim: int | None = None, seed: Seed = None) 
         TypeError, ValueError: K < 2, d < K - 1, or an invalid seed.
 
     Source: Papyan, Han, Donoho 2020.
+
+    >>> frame = simplex_etf(3)
+    >>> (frame.T @ frame).round(3)
+    array([[ 1. , -0.5, -0.5],
+           [-0.5,  1. , -0.5],
+           [-0.5, -0.5,  1. ]])
+    >>> simplex_etf(3, dim=2, seed=0).shape
+    (2, 3)
     """
     k = integer("num_classes", num_classes, minimum=2)
     return _embed_centred(math.sqrt(k / (k - 1)) * _helmert(k), k, dim, seed)
 
 
 def simplex_etf_gram(num_classes: int) -> Array:
-    """Gram matrix of the simplex ETF, ``K/(K-1) (I - 11^T/K)``, shape (K, K). Source: Papyan, Han, Donoho 2020."""
+    """Gram matrix of the simplex ETF, ``K/(K-1) (I - 11^T/K)``, shape (K, K). Source: Papyan, Han, Donoho 2020.
+
+    >>> simplex_etf_gram(2)
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
     k = integer("num_classes", num_classes, minimum=2)
     return k / (k - 1) * _centring(k)
 
@@ -76,6 +89,11 @@ def orthogonal_frame(num_classes: int, *, dim: int | None = None, seed: Seed = N
         TypeError, ValueError: K < 2, d < K, or an invalid seed.
 
     Source: Dang et al. 2024 (features after a ReLU).
+
+    >>> orthogonal_frame(2, dim=3)
+    array([[1., 0.],
+           [0., 1.],
+           [0., 0.]])
     """
     k = integer("num_classes", num_classes, minimum=2)
     return general_orthogonal_frame(np.ones(k), dim=dim, seed=seed)
@@ -96,6 +114,10 @@ def general_orthogonal_frame(lengths: Iterable[float], *, dim: int | None = None
         TypeError, ValueError: fewer than two lengths, a negative or non-finite one, d too small, or an invalid seed.
 
     Source: Dang et al. 2023 (deep linear networks, MSE, imbalanced classes).
+
+    >>> general_orthogonal_frame([3, 2, 0], dim=2)
+    array([[3., 0., 0.],
+           [0., 2., 0.]])
     """
     if isinstance(lengths, str | bytes) or not isinstance(lengths, Iterable):
         raise TypeError(f"lengths must be a sequence of numbers >= 0, got {lengths!r}")
@@ -180,6 +202,14 @@ def seli(prior: ClassPrior, *, dim: int | None = None, seed: Seed = None) -> SEL
         TypeError, ValueError: not a prior, d < K - 1, or an invalid seed.
 
     Source: Thrampoulidis, Kini, Vakilian, Behnia 2022.
+
+    >>> frame = seli(ClassPrior([100, 100, 1]))
+    >>> frame.logits.round(3)  # whatever the imbalance
+    array([[ 0.667, -0.333, -0.333],
+           [-0.333,  0.667, -0.333],
+           [-0.333, -0.333,  0.667]])
+    >>> np.linalg.norm(frame.features, axis=0).round(2)  # the minority's features are the long ones
+    array([0.28, 0.28, 0.34])
     """
     if not isinstance(prior, ClassPrior):
         raise TypeError(f"prior must be a ufm.ClassPrior, got {prior!r}")
@@ -200,6 +230,10 @@ def random_isometry(dim: int, rank: int, seed: int | np.random.Generator) -> Arr
 
     Raises:
         TypeError, ValueError: r > d, or a seed that is neither an integer >= 0 nor a Generator.
+
+    >>> q = random_isometry(4, 2, seed=0)
+    >>> q.shape, np.allclose(q.T @ q, np.eye(2))
+    ((4, 2), True)
     """
     d = integer("dim", dim, minimum=1)
     r = integer("rank", rank, minimum=0, maximum=d)

@@ -107,6 +107,14 @@ def classify(problem: Problem, factors: Factors, *, tol: float = 1e-8) -> Critic
 
     Raises:
         TypeError, ValueError: factors that do not fit the problem or violate its constraints.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.UnconstrainedFeatures(0.05, 0.05), ufm.ClassPrior.balanced(3))
+    >>> classify(problem, Factors(np.zeros((3, 2)), np.zeros((2, 3)))).kind
+    'strict saddle'
+    >>> optimum = ufm.solve(problem.architecture, problem.prior)
+    >>> classify(problem, Factors(optimum.classifier, optimum.features)).kind
+    'global minimum'
     """
     tol = positive("tol", tol)
     return _Analysis(problem, factors).conclude(tol)
@@ -363,6 +371,14 @@ class TrappedMinimum:
         lam: ``sqrt(lambda_W lambda_H)``.
         rho: spectral bound.
         left, right: P and Q, shape (K, r).
+
+    >>> minimum = find_trapped([1, 1, 1, 1], lam=0.04, rho=0.5, rank=2, starts=3)[0]
+    >>> minimum.factors(3).equilibrium
+    array([[0.5, 0. , 0. ],
+           [0. , 0.5, 0. ],
+           [0. , 0. , 0. ]])
+    >>> TrappedMinimum.from_json(minimum.to_json()).counts
+    (1.0, 1.0, 1.0, 1.0)
     """
 
     counts: tuple[float, ...]
@@ -428,6 +444,14 @@ def find_trapped(
         rank: r >= 1.
         starts: number of starts >= 1.
         seed: seed of the starts >= 0.
+
+    >>> minimum = find_trapped([1, 1, 1, 1], lam=0.04, rho=0.5, rank=2, starts=3)[0]
+    >>> points = minimum.left / np.linalg.norm(minimum.left, axis=1)[:, None]
+    >>> np.sort(points @ points.T, axis=1).round(2) + 0.0  # a square, where four classes want three dimensions
+    array([[-1.,  0.,  0.,  1.],
+           [-1.,  0.,  0.,  1.],
+           [-1.,  0.,  0.,  1.],
+           [-1.,  0.,  0.,  1.]])
     """
     prior = ClassPrior(counts)
     lam, rho, rank = positive("lam", lam), fraction("rho", rho), integer("rank", rank, minimum=1)
@@ -490,6 +514,11 @@ def certify_trapped(minimum: TrappedMinimum, *, width: float = 1e-9, precision: 
 
     Raises:
         ufm.certificates.CertificationError: one of the three could not be shown.
+
+    >>> minimum = find_trapped([1, 1, 1, 1], lam=0.04, rho=0.5, rank=2, starts=3)[0]
+    >>> numbers = certify_trapped(minimum)
+    >>> 0.02 < numbers["dual_norm_lower"] <= numbers["dual_norm_upper"] < 0.04
+    True
     """
     from ufm.landscape.trapped import prove_trapped
 

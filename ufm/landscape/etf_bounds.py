@@ -25,13 +25,21 @@ PROVABLE = 0.5
 
 
 def etf_risk(num_classes: int, tau: float, E_A: float, rho: float) -> float:
-    """Risk ``log(1 + (K-1) e^{-alpha})`` of the largest feasible simplex ETF; arguments: :func:`ufm.etf_boundary`."""
+    """Risk ``log(1 + (K-1) e^{-alpha})`` of the largest feasible simplex ETF; arguments: :func:`ufm.etf_boundary`.
+
+    >>> round(etf_risk(4, 1.0, 0.01, 0.9), 6)
+    1.133379
+    """
     n = num_classes - 1
     return math.log1p(n * math.exp(-tau / (n - min(n * rho, math.sqrt(n * E_A)))))
 
 
 def etf_local_bound(num_classes: int, tau: float, rho: float = 0.99) -> float:
-    """E_A up to which the ETF is a local minimum, inf if for every E_A < (K-1) rho^2."""
+    """E_A up to which the ETF is a local minimum, inf if for every E_A < (K-1) rho^2.
+
+    >>> round(etf_local_bound(4, 1.0) * 48, 12)
+    1.0
+    """
     k, tau, rho = check_boundary(num_classes, tau, rho)
     n, top = k - 1, math.sqrt(k - 1) * rho
     if k > 3:
@@ -55,6 +63,11 @@ def balanced_lower_bound(problem: Problem, upper: float = math.inf) -> float:
     Args:
         problem: any problem.
         upper: an upper bound of its optimal value; where it is below the ETF's risk there is nothing to prove.
+
+    >>> import ufm
+    >>> layer, prior = ufm.LinearDEQ(0.25, 0.25, rho=0.9, E_A=0.01), ufm.ClassPrior.balanced(4)
+    >>> round(balanced_lower_bound(Problem.of(layer, prior)), 6)
+    1.133379
     """
     architecture, prior = problem.architecture, problem.prior
     k = prior.num_classes
@@ -78,7 +91,11 @@ def balanced_lower_bound(problem: Problem, upper: float = math.inf) -> float:
 
 
 def check_boundary(num_classes: int, tau: float, rho: float) -> tuple[int, float, float]:
-    """The arguments of a boundary, checked: K from 3 to 16, tau > 0 and rho in (0, 1); else a ValueError."""
+    """The arguments of a boundary, checked: K from 3 to 16, tau > 0 and rho in (0, 1); else a ValueError.
+
+    >>> check_boundary(4, 1, 0.9)
+    (4, 1.0, 0.9)
+    """
     k, tau, rho = integer("num_classes", num_classes, minimum=3, maximum=16), positive("tau", tau), fraction("rho", rho)
     if rho == 0:
         raise ValueError("rho must lie in (0, 1), got 0: without A there is no boundary")

@@ -103,6 +103,11 @@ def processes(max_workers: int | None = None) -> WorkerPool:
 
     Returns:
         A :class:`concurrent.futures.ProcessPoolExecutor`, to be used in a ``with`` statement.
+
+    >>> import math
+    >>> with processes(1) as executor:
+    ...     print(executor.submit(math.sqrt, 4.0).result())
+    2.0
     """
     if max_workers is None:
         affinity = getattr(os, "sched_getaffinity", None)

@@ -83,6 +83,12 @@ def versioned(version: int | str, *, name: str | None = None) -> Callable[[F], F
         version: part of what a point is known by; without the decorator it is 0.
         name: what stored points know the function by; None for ``module.name``, so that points stored before a
             function moved are lost unless its old path stands here.
+
+    >>> @versioned(2, name="first.home.margin")
+    ... def margin(*, rho):
+    ...     return 1 / (1 - rho)
+    >>> margin(rho=0.5)
+    2.0
     """
     if isinstance(version, bool) or not isinstance(version, int | str):
         raise TypeError(f"version must be an int or a str, got {version!r}")

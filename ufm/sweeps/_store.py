@@ -300,6 +300,16 @@ def load(store: str | os.PathLike[str]) -> Table:
 
     Raises:
         ValueError: there is no such file, or it is damaged or something else.
+
+    >>> import pathlib, tempfile
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from ufm import sweeps
+    >>> point = {"architecture": {"type": "LayerPeeled", "E_W": 1.0, "E_H": 5.0}, "counts": [3.0, 3.0, 1.0]}
+    >>> with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as executor:
+    ...     store = pathlib.Path(folder) / "lpm.sqlite"
+    ...     _ = sweeps.run(sweeps.solve_point, [point], store=store, executor=executor)
+    ...     len(load(store).finished)
+    1
     """
     with Store(store, create=False) as opened:
         return Table(opened.records())
