@@ -130,9 +130,9 @@ def test_unknown_options_are_a_type_error_that_names_option_and_method(method):
 
 
 def test_too_small_a_dimension_is_refused_when_factors_are_asked_for():
-    solution = ufm.solve(ufm.LayerPeeled(1.0, 5.0), PRIOR, dim=2)
-    with pytest.raises(ValueError, match=r"dim must be at least the rank of the optimal logits, 4, got 2"):
-        _ = solution.classifier
+    for method in ("reduced", "nuclear"):
+        with pytest.raises(ValueError, match=r"dim must be at least the rank of the optimal logits, 4, .*got 2"):
+            ufm.solve(ufm.LayerPeeled(1.0, 5.0), PRIOR, dim=2, method=method)
     wide = ufm.solve(ufm.LayerPeeled(1.0, 5.0), PRIOR, dim=9)
     assert wide.classifier.shape == (K, 9)
     np.testing.assert_allclose(wide.classifier @ wide.features, wide.logits, atol=1e-12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -168,3 +168,24 @@ def _check_finite(name: str, found: NDArray[Any], largest: float) -> None:
 def _kind(value: Any, found: NDArray[Any]) -> str:
     """What was given in place of numbers: its dtype, or the class of an object that is no array."""
     return type(value).__name__ if found.dtype == object and found.ndim == 0 else f"dtype {found.dtype}"
+
+
+def reals(name: str, values: Any) -> tuple[float, ...]:
+    """Return ``values`` as a tuple of finite floats, at least one."""
+    return _each(real, name, values)
+
+
+def positives(name: str, values: Any) -> tuple[float, ...]:
+    """Return ``values`` as a tuple of finite floats > 0, at least one."""
+    return _each(positive, name, values)
+
+
+def _each(check: Callable[[str, Any], float], name: str, values: Any) -> tuple[float, ...]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a sequence of real numbers, got {values!r}")
+    if getattr(values, "ndim", 1) != 1:
+        raise ValueError(f"{name} must be one-dimensional, got shape {getattr(values, 'shape', None)}")
+    found = tuple(check(f"{name}[{i}]", value) for i, value in enumerate(values))
+    if not found:
+        raise ValueError(f"{name} must have at least one entry, got none")
+    return found

@@ -20,6 +20,12 @@ __all__ = ["ClassGroup", "ClassPrior"]
 LONGEST = 40
 
 
+#: Least ratio of two counts: a probability below it is subnormal, or underflows.
+SMALLEST_SHARE = 1e-290
+#: Most classes of a prior; logits are K x K, and symmetry alone lets K be large.
+MAX_CLASSES = 10**6
+
+
 @dataclass(frozen=True)
 class ClassGroup:
     """Classes with equal counts: they can be permuted without changing any objective of this package.
@@ -73,6 +79,12 @@ class ClassPrior:
             raise ValueError(f"counts must hold at least 2 classes, got {len(values)}: {list(values)}")
         if not math.isfinite(sum(values)):
             raise ValueError("counts must have a finite sum")
+        least, largest = min(values), max(values)
+        if least / largest < SMALLEST_SHARE:
+            raise ValueError(
+                f"counts must not differ by more than {1 / SMALLEST_SHARE:.0e} between classes, got {least!r} beside "
+                f"{largest!r}: probabilities so small have no digits in float64"
+            )
         object.__setattr__(self, "_counts", values)
 
     @classmethod
@@ -82,7 +94,7 @@ class ClassPrior:
         >>> ClassPrior.balanced(3)
         ClassPrior([1, 1, 1])
         """
-        k = integer("num_classes", num_classes, minimum=2)
+        k = integer("num_classes", num_classes, minimum=2, maximum=MAX_CLASSES)
         return cls([positive("count", count)] * k)
 
     @classmethod
@@ -98,8 +110,8 @@ class ClassPrior:
         >>> ClassPrior.step(2, 3, 10.0)
         ClassPrior([10, 10, 1, 1, 1])
         """
-        k_a = integer("num_majority", num_majority, minimum=1)
-        k_b = integer("num_minority", num_minority, minimum=1)
+        k_a = integer("num_majority", num_majority, minimum=1, maximum=MAX_CLASSES)
+        k_b = integer("num_minority", num_minority, minimum=1, maximum=MAX_CLASSES)
         r = real("ratio", ratio)
         if r < 1:
             raise ValueError(f"ratio must be >= 1 (majority over minority count), got {ratio!r}")
@@ -113,7 +125,7 @@ class ClassPrior:
         >>> ClassPrior.long_tailed(3, 100.0)
         ClassPrior([100, 10, 1])
         """
-        k = integer("num_classes", num_classes, minimum=2)
+        k = integer("num_classes", num_classes, minimum=2, maximum=MAX_CLASSES)
         r = real("ratio", ratio)
         if r < 1:
             raise ValueError(f"ratio must be >= 1 (largest over smallest count), got {ratio!r}")
@@ -129,6 +141,11 @@ class ClassPrior:
     def probabilities(self) -> NDArray[np.float64]:
         """Probabilities pi_k = n_k / N, shape (K,), read-only."""
         return _frozen(self.counts / self.num_samples)
+
+    @cached_property
+    def targets(self) -> NDArray[np.float64]:
+        """T, shape (K, K), read-only: column k is the target of class k, one-hot."""
+        return _frozen(np.eye(self.num_classes))
 
     @property
     def num_classes(self) -> int:

@@ -1,4 +1,4 @@
-"""The problem an architecture, a class prior and a loss define on the logits; where convex, with its duality gap."""
+"""The problem that an architecture, a class prior and a loss define on the logits, and bounds of its optimal value."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.architectures import Architecture, Constrained, Penalised, check_architecture
+from ufm.architectures import (
+    Architecture,
+    Constrained,
+    Penalised,
+    Spectral,
+    attack,
+    check_architecture,
+    is_known,
+    known_architecture,
+)
 from ufm.labels import ClassPrior
-from ufm.losses import Loss, get_loss
+from ufm.losses import Loss, check_loss
 
 __all__ = ["Problem"]
 
@@ -24,17 +33,18 @@ ROUNDING = 1e-13
 
 @dataclass(frozen=True)
 class Problem:
-    """Minimise ``f(Z)`` over ``|Z|_* <= radius``, or ``f(Z) + strength |Z diag(omega)|_*`` over all Z (K, K).
+    """Minimise ``f(Z)`` over ``Omega(Z) <= tau``, or ``f(Z) + Omega(Z diag(omega))`` over all Z (K, m).
 
-    Where the architecture's gauge is no multiple of the nuclear norm (``is_convex`` False) it stands in its place, and
-    radius, strength and the duality gap raise ValueError.
+    For the architectures of this package Omega is a function of singular values. Where it is a multiple of the nuclear
+    norm (``has_nuclear_norm``) the problem reads ``|Z|_* <= radius`` or ``f(Z) + strength |Z diag(omega)|_*``; where it
+    is not, radius and strength raise ValueError.
 
-    Build it with :meth:`of`, which checks its arguments. Source: theory sections 2 and 3.
+    Build it with :meth:`of`, which checks its arguments. Source: theory sections 2, 3, 7 and 8.
 
     Attributes:
         architecture: where the gauge comes from.
         prior: the class prior.
-        loss: cross-entropy or mean squared error.
+        loss: what the columns of logits are judged by.
     """
 
     architecture: Architecture
@@ -43,92 +53,156 @@ class Problem:
 
     @classmethod
     def of(cls, architecture: Any, prior: Any, loss: str | Loss = "ce") -> Problem:
-        """Check the arguments and build the problem; raises TypeError or ValueError naming the bad one."""
+        """Check the arguments and build the problem; raises TypeError or ValueError naming the bad one.
+
+        A loss or an architecture of one's own is attacked with random points before it is believed.
+
+        >>> import ufm
+        >>> Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.balanced(3)).radius
+        3.0
+        """
         check_architecture(architecture)
         if not isinstance(prior, ClassPrior):
             raise TypeError(f"prior must be a ufm.ClassPrior, got {prior!r}")
-        return cls(architecture, prior, get_loss(loss))
+        problem = cls(architecture, prior, check_loss(loss, prior.targets))
+        if not problem.is_known:
+            attack(architecture, prior.targets.shape)
+        return problem
+
+    @property
+    def targets(self) -> Array:
+        """T, shape (K, m): one-hot columns for a class prior."""
+        return self.prior.targets
+
+    @cached_property
+    def is_known(self) -> bool:
+        """Whether the architecture is one of this package's, see :func:`ufm.architectures.is_known`."""
+        return is_known(self.architecture)
+
+    @cached_property
+    def spectral(self) -> Spectral:
+        """The architecture where it is one of this package's; else a ValueError."""
+        return known_architecture(self.architecture)
 
     @property
     def is_constrained(self) -> bool:
         """True for budgets, False for weight decay."""
-        return isinstance(self.architecture, Constrained)
+        return self.architecture.is_constrained
+
+    @cached_property
+    def constant_direction(self) -> Array | None:
+        """The direction c (K,) along which the loss of a column is constant, of length 1; None where there is none."""
+        c = self.loss.constant_direction(self.prior.num_classes)
+        return None if c is None else np.asarray(c, dtype=float) / np.linalg.norm(c)
+
+    def centred(self, logits: Array) -> Array:
+        """Logits less their part along :attr:`constant_direction`: the same risk, and no larger spectral gauge."""
+        c = self.constant_direction
+        if c is None:
+            return logits
+        if np.all(c == c[0]):
+            return np.asarray(logits - logits.mean(axis=0), dtype=float)
+        return np.asarray(logits - np.outer(c, c @ logits), dtype=float)
 
     @property
     def max_rank(self) -> int:
-        """Bound on the rank of an optimum: K - 1 under CE, where centring columns lowers the gauge, K under MSE."""
-        return self.prior.num_classes - (self.loss.name == "ce")
+        """Bound on the rank of an optimum: K - 1 where the loss is constant along a direction, else K."""
+        return self.prior.num_classes - (self.constant_direction is not None)
 
     @cached_property
+    def has_nuclear_norm(self) -> bool:
+        """Whether the gauge is a multiple of the nuclear norm on logits of an optimum's rank."""
+        return self.is_known and self.spectral.convex_form(self.max_rank) is not None
+
+    @property
     def is_convex(self) -> bool:
-        """Whether the gauge is a multiple of the nuclear norm on the logits of an optimum's rank."""
-        return self.architecture.convex_form(self.max_rank) is not None
+        """Whether the loss is convex and the gauge too."""
+        return self.loss.is_convex and (self.has_nuclear_norm or not self.is_known)
 
     @cached_property
     def radius(self) -> float:
         """Radius of the nuclear-norm ball; only for architectures with budgets and a convex gauge."""
-        if not isinstance(self.architecture, Constrained):
+        if not isinstance(self.spectral, Constrained):
             raise ValueError(f"{self.architecture!r} has no radius: it is penalised")
-        form = self.architecture.convex(self.max_rank)
-        return cast(Constrained, form).radius(self.prior.num_classes)
+        form = cast(Constrained, self.spectral.convex(self.max_rank))
+        return form.radius(self.prior.num_classes)
 
     @cached_property
     def strength(self) -> float:
         """Strength of the nuclear-norm penalty; only for architectures with weight decay and a convex gauge."""
-        if not isinstance(self.architecture, Penalised):
+        if not isinstance(self.spectral, Penalised):
             raise ValueError(f"{self.architecture!r} has no strength: it has budgets")
-        return cast(Penalised, self.architecture.convex(self.max_rank)).strength
+        return cast(Penalised, self.spectral.convex(self.max_rank)).strength
 
     @cached_property
     def bound(self) -> float:
-        """What the gauge may be at most: the radius where the problem is convex, else tau."""
-        if self.is_convex:
+        """What the gauge may be at most: the radius where it is a nuclear norm, else tau."""
+        if self.has_nuclear_norm:
             return self.radius
-        if not isinstance(self.architecture, Constrained):
+        tau = self.architecture.bound(self.prior.num_classes) if self.is_constrained else None
+        if tau is None:
             raise ValueError(f"{self.architecture!r} has no bound: it is penalised")
-        return self.architecture.bound(self.prior.num_classes)
+        return tau
 
     @cached_property
     def weights(self) -> Array:
-        """Column weights omega (K,) of the gauge: ones for budgets, sqrt(n_k) for weight decay."""
+        """Column weights omega (m,) of the gauge: ones for budgets, sqrt(n_k) for weight decay."""
         return self.architecture.column_weights(self.prior)
 
     def risk(self, logits: Array) -> float:
         """``f(Z)``."""
-        return self.loss.value(logits, self.prior.probabilities)
+        return self.loss.value(logits, self.prior.probabilities, self.targets)
 
     def gradient(self, logits: Array) -> Array:
-        """``grad f(Z)``, shape (K, K)."""
-        return self.loss.gradient(logits, self.prior.probabilities)
+        """``grad f(Z)``, shape (K, m)."""
+        return self.loss.gradient(logits, self.prior.probabilities, self.targets)
 
     def gauge(self, logits: Array) -> float:
-        """``|Z diag(omega)|_*``; the architecture's gauge of these singular values where that is not convex."""
+        """``|Z diag(omega)|_*``; the architecture's own gauge or price where that is no nuclear norm."""
         y = logits * self.weights
-        if self.is_convex:
+        if self.has_nuclear_norm:
             return float(np.linalg.norm(y, "nuc"))
+        if not self.is_known:
+            return float(self.architecture.gauge(y))
         sigma = np.asarray(np.linalg.svd(y, compute_uv=False), dtype=float)
         sigma[sigma <= ROUNDING * sigma[0]] = 0.0  # a root of rounding would count
-        return self.architecture.gauge(sigma)
+        return self.spectral.spectral_gauge(sigma)
 
     def dual_norm(self, gradient: Array) -> float:
-        """``|G diag(1/omega)|_2``, the norm dual to the gauge."""
-        return float(np.linalg.norm(gradient / self.weights, 2))
+        """``Omega^o(-G diag(1/omega))``: for a nuclear norm the spectral norm of ``G diag(1/omega)``."""
+        g = gradient / self.weights
+        return float(np.linalg.norm(g, 2)) if self.is_known else float(self.architecture.polar(-g))
 
     def objective(self, logits: Array) -> float:
         """Optimal value candidate at Z: the risk, plus the penalty where there is one."""
         if self.is_constrained:
             return self.risk(logits)
-        return self.risk(logits) + (self.strength if self.is_convex else 1.0) * self.gauge(logits)
+        return self.risk(logits) + (self.strength if self.has_nuclear_norm else 1.0) * self.gauge(logits)
 
     def lower_bound(self, logits: Array) -> float:
-        """Lower bound on the optimal value by weak duality at ``G = grad f(Z)``, in floating point.
+        """Lower bound on the optimal value of a convex problem by weak duality at ``G = grad f(Z)``, in floating point.
 
-        Budgets: ``-f*(G) - radius |G|_2 = f(Z) - <G, Z> - radius |G|_2`` (the Frank-Wolfe bound, theory section 3).
-        Weight decay: ``-f*(c G)`` with ``c = min(1, strength / |G diag(1/omega)|_2)``.
+        Budgets: ``-f*(G) - radius |G|_2`` with ``-f*(G) = f(Z) - <G, Z>`` (the Frank-Wolfe bound, theory section 3).
+        Weight decay: ``-f*(c G)`` with ``c = min(1, strength / |G diag(1/omega)|_2)`` where the conjugate is known,
+        else ``f(Z) - <G, Z> - max(0, |G diag(1/omega)|_2 / strength - 1) (f(0) - inf f)``, for an optimum costs at most
+        ``f(0) - inf f`` in penalty (theory section 7).
+
+        Raises:
+            ValueError: the gauge of an architecture of this package is no nuclear norm.
         """
         pi = self.prior.probabilities
-        norm = self.dual_norm(self.gradient(logits))
+        gradient = self.gradient(logits)
+        norm = self.dual_norm(gradient)
+        least = self.loss.infimum * float(pi.sum())
         if self.is_constrained:
-            return self.loss.dual_value(logits, pi) - self.radius * norm
-        scale = 1.0 if norm <= self.strength else self.strength / norm
-        return self.loss.dual_value(logits, pi, scale)
+            base = self.loss.dual_value(logits, pi, 1.0, self.targets)
+            if base is None:
+                base = self.risk(logits) - float(np.vdot(gradient, logits))
+            return base - (self.radius if self.is_known else self.bound) * norm
+        strength = self.strength if self.is_known else 1.0
+        scale = 1.0 if norm <= strength else strength / norm
+        found = self.loss.dual_value(logits, pi, scale, self.targets)
+        if found is None:
+            spare = self.risk(np.zeros_like(logits)) - least
+            found = self.risk(logits) - float(np.vdot(gradient, logits)) - max(0.0, norm / strength - 1) * spare
+        return found

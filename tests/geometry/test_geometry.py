@@ -247,10 +247,12 @@ def test_invariant_under_rotation_and_relabelling(counts, seed):
             assert other[name] == value, name
 
 
-def test_distinct_counts_have_no_group_to_collapse():
+def test_classes_of_distinct_counts_coincide_where_all_logits_vanish():
     z = np.zeros((3, 3))
     g = Geometry.of(factors_of(z), ufm.ClassPrior([3, 2, 1]))
-    assert g.phase == "none"
+    assert g.phase == "total"
+    assert g.collapsed_classes == ((0, 1, 2),)
+    assert g.collapsed == (False, False, False)
     assert g.group_scales == (None, None, None)
     assert g.minority_cosine is g.majority_cosine is g.minority_feature_cosine is None
 

@@ -14,7 +14,7 @@ from flint import arb, ctx, fmpq
 
 from proofs_check import checker
 from ufm._validation import integer
-from ufm.architectures import check_architecture
+from ufm.architectures import known_architecture
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import (
     describe_architecture,
@@ -26,7 +26,7 @@ from ufm.certificates._exact import (
     upper_end,
 )
 from ufm.labels import ClassPrior
-from ufm.losses import Loss, get_loss
+from ufm.losses import Loss, closed_form
 from ufm.two_groups.counts import count_rule
 
 __all__ = ["certify_phase", "certify_threshold"]
@@ -76,7 +76,7 @@ def certify_threshold(
     >>> round(certificate.lower, 6), round(certificate.upper, 6), certificate.relative_width < 1e-20
     (4.064289, 4.064289, True)
     """
-    check_architecture(architecture)
+    known_architecture(architecture, where="in a certificate")
     sizes = (
         integer("num_majority", num_majority, minimum=1, maximum=checker.MAX_CLASSES),
         integer("num_minority", num_minority, minimum=2, maximum=checker.MAX_CLASSES),
@@ -90,7 +90,7 @@ def certify_threshold(
             "minority_classes": sizes[1],
             "fixed": {rule.held: text(rule.value)} if rule else None,
         },
-        "loss": get_loss(loss).name,
+        "loss": closed_form(loss, where="in a certificate"),
         "statement": {},
     }
     with ctx.workprec(checker.PRECISION):
@@ -126,7 +126,7 @@ def certify_phase(architecture: Any, prior: ClassPrior, loss: str | Loss = "ce")
     >>> certificate.claim["statement"]
     {'phase': 'partial'}
     """
-    check_architecture(architecture)
+    known_architecture(architecture, where="in a certificate")
     if not isinstance(prior, ClassPrior):
         raise TypeError(f"prior must be a ufm.ClassPrior, got {prior!r}")
     if len(prior.groups) != 2 or prior.groups[1].size < 2:
@@ -135,7 +135,7 @@ def certify_phase(architecture: Any, prior: ClassPrior, loss: str | Loss = "ce")
         "kind": "phase",
         "architecture": describe_architecture(architecture),
         "prior": describe_prior(prior),
-        "loss": get_loss(loss).name,
+        "loss": closed_form(loss, where="in a certificate"),
         "statement": {},
     }
     attempts: list[tuple[str, dict[str, Any]]] = [(phase, {}) for phase in ("none", "partial", "total")]

@@ -17,6 +17,7 @@ from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 
 from proofs_check import checker
+from ufm.architectures import known_architecture
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import (
     describe_architecture,
@@ -27,6 +28,7 @@ from ufm.certificates._exact import (
     text,
     upper_end,
 )
+from ufm.losses import ClosedForm, closed_form
 from ufm.problem import Problem
 from ufm.reduction import ReducedLogits
 from ufm.solution import Solution
@@ -72,6 +74,7 @@ def certify(solution: Solution) -> Certificate:
     if not isinstance(solution, Solution):
         raise TypeError(f"solution must be a ufm.Solution, got {solution!r}")
     problem = solution.problem
+    known_architecture(problem.architecture, "solution.problem.architecture", "in a certificate")
     groups = problem.prior.groups
     if len(groups) > checker.MAX_GROUPS:
         raise ValueError(f"prior must have at most {checker.MAX_GROUPS} groups of classes, got {len(groups)}")
@@ -79,13 +82,13 @@ def certify(solution: Solution) -> Certificate:
         "kind": "value",
         "architecture": describe_architecture(problem.architecture),
         "prior": describe_prior(problem.prior),
-        "loss": problem.loss.name,
+        "loss": closed_form(problem.loss, "solution.problem.loss", "in a certificate"),
         "statement": {},
     }
     if _is_zero(problem):
         statement = {"lower": "0", "upper": "0"}
         return Certificate.proving({**claim, "statement": statement}, {})
-    for point in [_diagonal_point(claim)] if problem.loss.name == "mse" else _points_near(problem, solution.logits):
+    for point in [_diagonal_point(claim)] if claim["loss"] == "mse" else _points_near(problem, solution.logits):
         certificate = _certificate(claim, point)
         if certificate is not None:
             return certificate
@@ -151,7 +154,7 @@ def _diagonal(entries: list[Fraction]) -> list[list[str]]:
 
 def _is_zero(problem: Problem) -> bool:
     """Whether Z = I fits the budgets, so that the MSE risk is 0."""
-    if problem.loss.name != "mse" or not problem.is_constrained:
+    if problem.loss.closed_form is not ClosedForm.MEAN_SQUARED_ERROR or not problem.is_constrained:
         return False
     claim = {"kind": "value", "architecture": describe_architecture(problem.architecture), "loss": "mse"}
     parsed = checker.read_claim(

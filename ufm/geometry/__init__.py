@@ -1,6 +1,6 @@
 """Geometry: frames, distances to them, and the geometry of a solution."""
 
-from ufm.geometry._solution_geometry import PHASES, Geometry, collapse, group_scales
+from ufm.geometry._solution_geometry import ZERO_LOGITS, Geometry, coinciding, collapse, group_scales
 from ufm.geometry.codes import name_structure
 from ufm.geometry.distances import (
     centred,
@@ -21,12 +21,15 @@ from ufm.geometry.frames import (
     simplex_etf,
     simplex_etf_gram,
 )
+from ufm.phases import PHASES
 
 __all__ = [
     "PHASES",
     "SELI",
+    "ZERO_LOGITS",
     "Geometry",
     "centred",
+    "coinciding",
     "collapse",
     "cosine_matrix",
     "etf_error",

@@ -15,13 +15,12 @@ from ufm.architectures import Factors
 from ufm.geometry.codes import name_structure
 from ufm.geometry.distances import centred, cosine_matrix, etf_error, mean_pairwise_cosine, self_duality_error
 from ufm.labels import ClassPrior
+from ufm.phases import PHASES, Phase
 
 __all__ = ["PHASES", "Geometry", "collapse", "group_scales"]
 
 Array = NDArray[np.float64]
 Groups = Sequence[tuple[int, ...]]
-
-PHASES = ("none", "partial", "total")
 
 #: Singular values and logits of a solution count as zero up to this fraction of the largest singular value: a hundred
 #: times the 1e-9 that a solver may leave behind, and far below what a solution shows that is not at a threshold.
@@ -54,8 +53,10 @@ class Geometry:
             the other members j; None for a group of one class.
         collapsed: for every group, whether its classes coincide (s_b = 0). A group of one class never does, even where
             its logits vanish; there only the rank tells.
-        phase: ``"none"``; ``"partial"`` if a group is collapsed; ``"total"`` if moreover the centred logits of such a
-            group vanish, so that its features carry nothing.
+        collapsed_classes: sets of two or more classes whose centred logit columns coincide, largest first: a collapsed
+            group, groups that have merged, the tail of a long-tailed prior.
+        phase: ``"none"``; ``"partial"`` if classes coincide; ``"total"`` if moreover the centred logits of such classes
+            vanish, so that their features carry nothing. See :class:`ufm.phases.Phase`.
         structure: name of the configuration of H, not centred: ``"simplex ETF"``, ``"square"``, ``"octahedron"``, ...,
             ``"softmax code of rank r"``; see :func:`ufm.geometry.name_structure`.
     """
@@ -71,7 +72,8 @@ class Geometry:
     singular_values: Array
     group_scales: tuple[float | None, ...]
     collapsed: tuple[bool, ...]
-    phase: str
+    collapsed_classes: tuple[tuple[int, ...], ...]
+    phase: Phase
     structure: str
 
     @classmethod
@@ -106,12 +108,18 @@ class Geometry:
         singular_values = np.asarray(np.linalg.svd(z, compute_uv=False), dtype=np.float64)
         singular_values.setflags(write=False)
         scale = float(singular_values[0])
-        flags, found = collapse(z, groups, max(TOLERANCE * scale, ZERO_LOGITS))
+        tolerance = max(TOLERANCE * scale, ZERO_LOGITS)
         if collapsed is not None:
-            flags = _checked_flags(collapsed, groups)
-            found = _phase_given(flags, z, groups, max(TOLERANCE * scale, ZERO_LOGITS))
+            flags: tuple[bool, ...] | None = _checked_flags(collapsed, groups)
+        elif phase is not None:
+            flags = _flags_of_phase(one_of("phase", phase, PHASES), collapse(z, groups, tolerance)[0], groups)
+        else:
+            flags = None
+        sets = coinciding(z, groups, tolerance, flags)
+        found = _phase_of(z, sets, tolerance)
         if phase is not None:
-            flags, found = _override(one_of("phase", phase, PHASES), flags, groups, known=collapsed is not None)
+            found = _checked_phase(one_of("phase", phase, PHASES), sets)
+        flags = flags or tuple(len(g) > 1 and any(set(g) <= set(s) for s in sets) for g in groups)
         means = centred(h)
         # A logit is a product of two factors: noise of 1e-7 in it is a row of length sqrt(1e-7).
         cosines = [cosine_matrix(x, zero=TOLERANCE**0.5) for x in (w.T, means)]
@@ -130,6 +138,7 @@ class Geometry:
             singular_values=singular_values,
             group_scales=group_scales(z, groups),
             collapsed=flags,
+            collapsed_classes=sets,
             phase=found,
             structure=name_structure(h),
         )
@@ -170,7 +179,9 @@ def group_scales(logits: Array, groups: Groups) -> tuple[float | None, ...]:
     return tuple(scales)
 
 
-def collapse(logits: Array, groups: Groups, tolerance: float) -> tuple[tuple[bool, ...], str]:
+def collapse(
+    logits: Array, groups: Groups, tolerance: float, flags: Sequence[bool] | None = None
+) -> tuple[tuple[bool, ...], Phase]:
     """Which groups are collapsed, and the phase.
 
     A group of two or more classes is collapsed when its centred logit columns coincide: ``|Z[:, k] - mean over the
@@ -181,43 +192,83 @@ def collapse(logits: Array, groups: Groups, tolerance: float) -> tuple[tuple[boo
         logits: Z, shape (K, K), column k = logits of class k.
         groups: class indices, a tuple a group.
         tolerance: absolute tolerance on the Euclidean norm of a column.
+        flags: for every group whether it is collapsed, where that is known exactly.
 
     Returns:
-        A flag for every group, and ``"none"``, ``"partial"`` or ``"total"`` (see :class:`Geometry`).
+        A flag for every group, and the phase of all classes (see :class:`Geometry`).
     """
     columns = logits - logits.mean(axis=0)
-    flags = tuple(
-        len(members) > 1
-        and _longest(columns[:, list(members)] - columns[:, list(members)].mean(axis=1, keepdims=True)) <= tolerance
-        for members in groups
-    )
-    return flags, _phase_given(flags, logits, groups, tolerance)
+    if flags is None:
+        flags = tuple(
+            len(members) > 1
+            and _longest(columns[:, list(members)] - columns[:, list(members)].mean(axis=1, keepdims=True)) <= tolerance
+            for members in groups
+        )
+    flags = tuple(flags)
+    return flags, _phase_of(logits, coinciding(logits, groups, tolerance, flags), tolerance)
 
 
-def _phase_given(flags: Sequence[bool], logits: Array, groups: Groups, tolerance: float) -> str:
+def coinciding(
+    logits: Array, groups: Groups, tolerance: float, flags: Sequence[bool] | None = None
+) -> tuple[tuple[int, ...], ...]:
+    """Sets of two or more classes whose centred logit columns coincide within ``tolerance``, largest first.
+
+    Args:
+        logits: Z, shape (K, K), column k = logits of class k.
+        groups: class indices, a tuple a group.
+        tolerance: absolute tolerance on the Euclidean distance of two columns.
+        flags: for every group whether its classes coincide, where that is known exactly: those of a group that has not
+            collapsed are distinct, however close they are, and those of one that has are together.
+    """
     columns = logits - logits.mean(axis=0)
-    if any(
-        flag and _longest(columns[:, list(members)]) <= tolerance for flag, members in zip(flags, groups, strict=True)
-    ):
-        return "total"
-    return "partial" if any(flags) else "none"
+    together = [g for a, g in enumerate(groups) if flags is None or flags[a] or len(g) == 1]
+    apart = {k for a, g in enumerate(groups) if flags is not None and not flags[a] and len(g) > 1 for k in g}
+    # classes that may coincide have close projections: sorted, only neighbours need be compared
+    direction = np.random.default_rng(0).normal(size=len(columns))
+    direction /= np.linalg.norm(direction)
+    known = [(g[0], g) for g in together] if flags is not None else [(k, (k,)) for g in together for k in g]
+    known = [(k, g) for k, g in known if k not in apart]
+    projection = {k: float(direction @ columns[:, k]) for k, _ in known}
+    sets: list[list[int]] = []
+    open_sets: list[tuple[float, int, list[int]]] = []
+    for k, members in sorted(known, key=lambda item: projection[item[0]]):
+        open_sets = [item for item in open_sets if projection[k] - item[0] <= tolerance]
+        for _, first, found in open_sets:
+            if np.linalg.norm(columns[:, k] - columns[:, first]) <= tolerance:
+                found.extend(members)
+                break
+        else:
+            found = list(members)
+            sets.append(found)
+            open_sets.append((projection[k], k, found))
+    several = [tuple(sorted(found)) for found in sets if len(found) > 1]
+    return tuple(sorted(several, key=lambda found: (-len(found), found)))
+
+
+def _phase_of(logits: Array, sets: Sequence[tuple[int, ...]], tolerance: float) -> Phase:
+    columns = logits - logits.mean(axis=0)
+    if any(_longest(columns[:, list(members)]) <= tolerance for members in sets):
+        return Phase.TOTAL
+    return Phase.PARTIAL if sets else Phase.NONE
 
 
 def _longest(columns: Array) -> float:
     return float(np.linalg.norm(columns, axis=0).max())
 
 
-def _override(phase: str, flags: tuple[bool, ...], groups: Groups, *, known: bool) -> tuple[tuple[bool, ...], str]:
-    if known:
-        if (phase == "none") == any(flags):
-            raise ValueError(f"phase {phase!r} contradicts collapsed, got {list(flags)}")
-        return flags, phase
-    if phase == "none":
-        return tuple(False for _ in groups), phase
+def _checked_phase(phase: str, sets: Sequence[tuple[int, ...]]) -> Phase:
+    if (phase == Phase.NONE) != (not sets):
+        raise ValueError(f"phase {phase!r} contradicts collapsed: the sets of classes that coincide are {list(sets)}")
+    return Phase(phase)
+
+
+def _flags_of_phase(phase: str, flags: tuple[bool, ...], groups: Groups) -> tuple[bool, ...]:
+    if phase == Phase.NONE:
+        return tuple(False for _ in groups)
     candidates = [b for b, members in enumerate(groups) if len(members) > 1]
     if not candidates:
         raise ValueError(f"phase must be 'none' where every group has one class, got {phase!r}")
-    return tuple(flag or b == candidates[-1] for b, flag in enumerate(flags)), phase
+    return tuple(flag or b == candidates[-1] for b, flag in enumerate(flags))
 
 
 def _checked_flags(collapsed: Any, groups: Groups) -> tuple[bool, ...]:

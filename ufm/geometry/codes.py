@@ -111,7 +111,7 @@ def _name_block(x: Array, tolerance: float) -> str:
 
     if is_gram((n * np.eye(n) - 1) / (n - 1)):
         return "digon" if n == 2 else "simplex ETF"
-    if n > 3 and s[2:].max(initial=0.0) <= tolerance * s[0]:
+    if n > 3 and len(s) > 1 and s[2:].max(initial=0.0) <= tolerance * s[0]:
         plane = u[:, :2].T @ x
         gram = gram[np.ix_(*(np.argsort(np.arctan2(plane[1], plane[0])),) * 2)]
         if is_gram(np.cos(2 * np.pi / n * np.subtract.outer(np.arange(n), np.arange(n)))):

@@ -40,7 +40,6 @@ from scipy.optimize import minimize
 from ufm._validation import fraction, integer, positive
 from ufm.architectures import Constrained, DeepLinear, Factors, Penalised, PenalisedDEQ, UnconstrainedFeatures
 from ufm.labels import ClassPrior
-from ufm.losses import CrossEntropy
 from ufm.problem import Problem
 
 __all__ = ["CriticalPoint", "TrappedMinimum", "certify_trapped", "classify", "find_trapped"]
@@ -126,7 +125,7 @@ class _Analysis:
     def __init__(self, problem: Problem, factors: Factors) -> None:
         if not isinstance(problem, Problem):
             raise TypeError(f"problem must be a ufm.problem.Problem, got {problem!r}")
-        architecture = problem.architecture
+        architecture = problem.spectral
         if isinstance(architecture, DeepLinear) and len(architecture.budgets) != 2:
             raise ValueError(f"problem must have two factors or an equilibrium layer, got {architecture!r}")
         self.problem, self.architecture = problem, architecture
@@ -135,7 +134,7 @@ class _Analysis:
         if w.ndim != 2 or w.shape[0] != k or h.shape != w.shape[::-1]:
             raise ValueError(f"factors must have shapes ({k}, d) and (d, {k}), got {w.shape} and {h.shape}")
         self.d = d = w.shape[1]
-        self.is_deq = architecture._is_equilibrium
+        self.is_deq = architecture.is_equilibrium
         if self.is_deq != (factors.equilibrium is not None):
             raise ValueError(
                 f"factors must {'' if self.is_deq else 'not '}have an equilibrium map for {architecture!r}"
@@ -263,11 +262,8 @@ class _Analysis:
         return np.concatenate([h_w.ravel(), h_h.ravel(), h_a.ravel()])
 
     def _risk_hessian(self, dz: Array) -> Array:
-        pi = self.problem.prior.probabilities
-        if self.problem.loss.name == "mse":
-            return dz * pi
-        p = CrossEntropy.probabilities(self.logits)[0]
-        return pi * (p * dz - p * (p * dz).sum(axis=0))
+        problem = self.problem
+        return problem.loss.curvatures(self.logits, problem.targets, dz) * problem.prior.probabilities
 
     def _orbit(self) -> Array:
         """Tangent vectors of the orbit under rotations of the features, as columns."""

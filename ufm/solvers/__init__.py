@@ -1,17 +1,24 @@
-"""Solvers behind one function: four independent ones for the convex problem on the logits, a search for the others."""
+"""Solvers behind one function: each says which problems it solves, the others refuse by name."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ufm._validation import integer, one_of
+from ufm.architectures.base import numerical_rank
 from ufm.losses import Loss
 from ufm.problem import Problem
 from ufm.solution import Solution
+from ufm.solvers.auto import first_closed, ranked
+from ufm.solvers.methods import METHODS as _METHODS
+from ufm.solvers.methods import Method, Support, method_of, supported
 
-__all__ = ["METHODS", "solve"]
+__all__ = ["METHODS", "Method", "Support", "solve", "supported"]
 
-METHODS = ("auto", "reduced", "nuclear", "sdp", "direct", "search")
+#: What ``method=`` may be.
+METHODS = ("auto", *_METHODS)
 
 
 def solve(
@@ -21,55 +28,63 @@ def solve(
     *,
     method: str = "auto",
     dim: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     **options: Any,
 ) -> Solution:
     """Solve the problem of an architecture, a prior and a loss: to global optimality where it is convex.
 
     Args:
         architecture: one of ``LayerPeeled``, ``UnconstrainedFeatures``, ``DeepLinear``, ``LinearDEQ``,
-            ``PenalisedDEQ``.
+            ``PenalisedDEQ``, or an object of a subclass of ``ufm.Architecture``.
         prior: the class prior.
-        loss: ``"ce"`` or ``"mse"``.
+        loss: ``"ce"``, ``"mse"``, or an object of a subclass of ``ufm.Loss``.
         method: ``"reduced"`` (symmetry reduction; exact for equal counts), ``"nuclear"`` (K x K logits, any prior),
             ``"sdp"`` (Fang et al.'s 2K x 2K relaxation with CVXPY), ``"direct"`` (the factors themselves from random
             starts), ``"search"`` (local minima from many starts, with a lower bound: the one for architectures whose
-            gauge is not convex), or ``"auto"``.
-        dim: feature dimension d of the returned factors (default K); at least the rank of the optimum.
-        seed: seed of the random starts of ``"direct"`` and ``"search"``; the other methods are deterministic.
+            gauge is not convex), or ``"auto"``: the one that does most for the problem at the least cost.
+        dim: feature dimension d of the factors (default K). Below the rank of the optimum it is a constraint:
+            ``"auto"`` then searches factors of that width, the methods for the convex problem refuse.
+        seed: seed >= 0 of the random starts of ``"direct"`` and ``"search"`` (default 0); the others have none.
         **options: passed to the chosen method, see the functions of this package.
 
     Returns:
-        A :class:`~ufm.solution.Solution` with the value, its enclosure, logits, factors and geometry.
+        A :class:`~ufm.solution.Solution` with the value, its enclosure, logits, factors and geometry. On its way out it
+        is checked: the value is the objective at its logits, these are feasible, and no lower bound exceeds it.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be; the message names it.
+        TypeError, ValueError: an argument is not what it should be, or no method solves the problem; the message names
+            the argument, and the methods that would do.
+
+    >>> import ufm
+    >>> s = ufm.solve(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.balanced(3))
+    >>> f"{s.value:.6f}", s.is_global
+    ('0.368914', True)
     """
     problem = Problem.of(architecture, prior, loss)
     one_of("method", method, METHODS)
     if dim is not None:
         dim = integer("dim", dim, minimum=1)
-    integer("seed", seed, minimum=0)
-    if method == "auto" and problem.is_convex:
-        from ufm.solvers._auto import solve_convex
+    if seed is not None:
+        seed = integer("seed", seed, minimum=0)
+    chosen, *others = ranked(problem) if method == "auto" else [method_of(method, problem)]
+    if seed is not None and "seed" in chosen.options:
+        options["seed"] = seed
+    chosen.check_options(options)
+    found = first_closed(problem, [chosen, *others], dim=dim, **options)
+    if dim is not None and dim < problem.max_rank and chosen.name in ("reduced", "nuclear", "sdp"):
+        return _within(found, dim, search=method == "auto", seed=seed or 0)
+    return found
 
-        return solve_convex(problem, dim=dim, **options)
-    if method == "reduced":
-        from ufm.solvers.reduced import solve_reduced
 
-        return solve_reduced(problem, dim=dim, **options)
-    if method == "nuclear":
-        from ufm.solvers.nuclear import solve_nuclear
-
-        return solve_nuclear(problem, dim=dim, **options)
-    if method == "sdp":
-        from ufm.solvers.sdp import solve_sdp
-
-        return solve_sdp(problem, dim=dim, **options)
-    if method in ("auto", "search"):
-        from ufm.solvers.search import solve_search
-
-        return solve_search(problem, dim=dim, seed=seed, **options)
-    from ufm.solvers.direct import solve_direct
-
-    return solve_direct(problem, dim=dim, seed=seed, **options)
+def _within(found: Solution, dim: int, *, search: bool, seed: int) -> Solution:
+    """``found`` if its logits have factors in ``dim`` dimensions; else a search among those that do, or ValueError."""
+    sigma = np.asarray(np.linalg.svd(found.logits * found.problem.weights, compute_uv=False), dtype=float)
+    rank = numerical_rank(sigma)
+    if rank <= dim:
+        return found
+    if not search:
+        raise ValueError(
+            f"dim must be at least the rank of the optimal logits, {rank}, for method {found.method!r}, got {dim}; "
+            "methods that take it as a constraint: 'search', 'direct'"
+        )
+    return _METHODS["search"].solve(found.problem, dim=dim, seed=seed)

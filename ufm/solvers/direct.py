@@ -27,12 +27,20 @@ from ufm._validation import integer, positive
 from ufm.architectures import Constrained, Factors, LinearDEQ, Penalised, PenalisedDEQ
 from ufm.problem import Problem
 from ufm.solution import Solution
-from ufm.solvers._conclude import conclude
+from ufm.solvers.conclude import conclude
+from ufm.solvers.methods import Support
 from ufm.solvers.search import relaxed_lower_bound
 
-__all__ = ["solve_direct"]
+__all__ = ["solve_direct", "supports"]
 
 Array = NDArray[np.float64]
+
+
+def supports(problem: Problem) -> Support:
+    """Bounded for every loss and every architecture of this package: descent in the factors, no gauge enters."""
+    if not problem.is_known:
+        return Support.refused(f"architecture {problem.architecture!r} states no factors")
+    return Support("bounded", "a descent from random starts; global only where the duality gap closes")
 
 
 def solve_direct(
@@ -90,11 +98,11 @@ def solve_direct(
             values.append(value)
             iterations.append(int(found.nit))
     factors = landscape.factors(cast(Array, best))
-    if problem.loss.name == "ce":
-        # shifting a column of logits changes no probability, and centring shortens W
-        classifier = factors.classifier - factors.classifier.mean(axis=0)
+    if problem.constant_direction is not None:
+        # a shift of a column of logits along it changes no loss, and centring shortens W
+        classifier = problem.centred(factors.classifier)
         factors = Factors(classifier, factors.features, factors.equilibrium, factors.layers)
-    lower = 0.0 if problem.is_convex else relaxed_lower_bound(problem, landscape.value(factors))[1]
+    lower = -math.inf if problem.is_convex else relaxed_lower_bound(problem, landscape.value(factors))[1]
     info: dict[str, Any] = {
         "values": values,
         "spread": (max(values) - min(values)) / max(min(values), 1e-300),
@@ -121,7 +129,7 @@ class _Landscape:
     def __init__(self, problem: Problem, dim: int) -> None:
         self.problem = problem
         self.dim = dim
-        self._is_equilibrium = isinstance(problem.architecture, LinearDEQ | PenalisedDEQ)
+        self._is_equilibrium = problem.spectral.is_equilibrium
         self._upper = np.triu_indices(2 * dim, 1)
         k = problem.prior.num_classes
         self._budgets: tuple[float, ...] = ()
@@ -202,7 +210,7 @@ class _Landscape:
         return self.objective(factors, factors.logits)
 
     def __call__(self, x: Array) -> tuple[float, Array]:
-        """``log`` of the objective and its gradient; under MSE, whose optimum can be 0, the objective itself."""
+        """``log`` of the objective and its gradient; the objective itself for a loss whose optimum can be 0."""
         d = self.dim
         *raw, s = self._split(x)
         layers = self._layers(raw)
@@ -245,7 +253,7 @@ class _Landscape:
         else:
             parts = [_on_sphere(*args) for args in zip(raw, gradients, self._budgets, strict=True)]
         gradient = np.concatenate([*parts, g_s])
-        if self.problem.loss.name == "mse":
+        if self.problem.loss.floor > 0:
             return value, gradient
         value = max(value, 1e-300)
         return math.log(value), gradient / value

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
 from ufm._validation import integer, positive
-from ufm.losses import CrossEntropy
 from ufm.problem import Problem
 from ufm.solution import Solution
-from ufm.solvers._conclude import MSE_FLOOR, conclude, is_closed, lower_bound
+from ufm.solvers.conclude import conclude, is_closed, zero_risk
+from ufm.solvers.methods import Support
 
-__all__ = ["solve_nuclear"]
+__all__ = ["solve_nuclear", "supports"]
 
 Array = NDArray[np.float64]
 
@@ -57,6 +58,15 @@ _MAX_HALVINGS = 12
 _LARGEST_START = 1e100  # sums of squares stay finite
 #: Outer iterations without progress in value or gap after which float64 has given what it can.
 _PATIENCE = 4
+
+
+def supports(problem: Problem) -> Support:
+    """Exact for every convex loss under a nuclear norm, whatever the prior."""
+    if not problem.loss.is_convex:
+        return Support.refused(f"loss {problem.loss.name} is not convex")
+    if not problem.has_nuclear_norm:
+        return Support.refused(f"architecture {problem.architecture!r} has no nuclear-norm gauge")
+    return Support("exact")
 
 
 def solve_nuclear(
@@ -119,10 +129,10 @@ def _check_start(start: ArrayLike, k: int) -> Array:
 
 
 def _without_iterating(problem: Problem) -> Array | None:
-    """The optima at which the gauge is not differentiable or idle: Z = 0, and Z = I under MSE."""
+    """The optima at which the gauge is not differentiable or idle: Z = 0, and Z = T under MSE."""
     k = problem.prior.num_classes
     if problem.is_constrained:
-        return np.eye(k) if problem.loss.name == "mse" and problem.radius >= k else None
+        return zero_risk(problem)
     zero = np.zeros((k, k))
     return zero if problem.dual_norm(problem.gradient(zero)) <= problem.strength else None
 
@@ -132,52 +142,36 @@ class _SecondOrder:
 
     def __init__(self, problem: Problem, y: Array) -> None:
         omega, pi = problem.weights, problem.prior.probabilities
-        logits = y / omega
+        self._loss, self._targets = problem.loss, problem.targets
+        self._logits = y / omega
         self._scale = pi / omega**2
-        self._off: Array | None = None
-        if problem.loss.name == "ce":
-            off, miss = CrossEntropy.probabilities(logits)
-            np.fill_diagonal(off, 0.0)
-            self._off, self._miss = off, miss
-            self.gradient = off * (pi / omega)
-            np.fill_diagonal(self.gradient, -miss * (pi / omega))
-        else:
-            self.gradient = problem.gradient(logits) / omega
+        self.gradient = problem.loss.gradients(self._logits, self._targets) * (pi / omega)
 
     @property
     def bound(self) -> float:
-        """An upper bound of the local curvature, for the first step length."""
-        if self._off is None:
-            return float(self._scale.max())
-        return float((self._scale * np.minimum(self._miss, 0.5)).max())
+        """About the largest local curvature, for the first step length."""
+        return float((self._scale * self._diagonals.max(axis=0)).max())
 
     def hessian(self, d: Array) -> Array:
-        """``f''[D]``; column k of CE is ``(diag p - p p^T) d``, in margins to keep small p's relative accuracy."""
-        if self._off is None:
-            return d * self._scale
-        margins = d - np.diagonal(d)
-        out = self._off * (margins - (self._off * margins).sum(axis=0))
-        np.fill_diagonal(out, 0.0)
-        np.fill_diagonal(out, -out.sum(axis=0))
-        return out * self._scale
+        """``f''[D]``, column by column."""
+        return self._loss.curvatures(self._logits, self._targets, d) * self._scale
+
+    @cached_property
+    def _diagonals(self) -> Array:
+        return self._loss.curvature_diagonals(self._logits, self._targets)
 
     @property
     def entries(self) -> Array:
-        """Diagonal of ``f''`` in the entries of Y, shape (K, K)."""
-        if self._off is None:
-            return np.broadcast_to(self._scale, (len(self._scale), len(self._scale)))
-        out = self._off * (1 - self._off)
-        np.fill_diagonal(out, self._miss * (1 - self._miss))
-        return out * self._scale
+        """Diagonal of ``f''`` in the entries of Y, shape (K, m)."""
+        return self._diagonals * self._scale
 
     def diagonal(self, u: Array, v: Array) -> Array:
-        """Diagonal ``f''[u_a v_b^T, u_a v_b^T]`` in the basis of the columns of u and v, shape (K, K)."""
-        if self._off is None:
-            return np.broadcast_to(self._scale @ v**2, u.shape).copy()
-        ut = u.T
-        mean = ut @ self._off - ut * self._miss
-        second = ut**2 @ self._off - 2 * ut * (ut @ self._off) + ut**2 * self._miss
-        return (np.maximum(second - mean**2, 0.0) * self._scale) @ v**2
+        """Diagonal ``f''[u_a v_b^T, u_a v_b^T]`` in the basis of the columns of u and v, shape (K, m).
+
+        ``sum_j v_jb^2 scale_j u_a^T H_j u_a``. With the Hessians' entries in the place of ``u_a^T H_j u_a`` it is exact
+        for diagonal Hessians; a softmax's ``diag p - p p^T`` is nearly one.
+        """
+        return (u.T**2 @ self._diagonals * self._scale) @ v**2
 
 
 @dataclass
@@ -220,10 +214,7 @@ class _Search:
         """``start`` scaled to the radius; by default the (centred) identity, under weight decay at its best length."""
         problem = self.problem
         k = problem.prior.num_classes
-        centred = problem.loss.name == "ce"
-        logits = np.eye(k) if start is None else start
-        if centred:
-            logits = logits - logits.mean(axis=0)
+        logits = problem.centred(np.eye(k) if start is None else start)
         y = logits * problem.weights
         norm = float(np.linalg.norm(y, "nuc"))
         if norm == 0:
@@ -247,7 +238,7 @@ class _Search:
         burst = 5
         best_gap, best_value, idle = math.inf, math.inf, 0
         while True:
-            self.lower = max(self.lower, lower_bound(self.problem, self._y / self.problem.weights))
+            self.lower = max(self.lower, self.problem.lower_bound(self._y / self.problem.weights))
             gap = self._value - self.lower
             if is_closed(self.problem, self._value, self.lower, tol) and self._is_stationary(tol):
                 return ""
@@ -276,7 +267,7 @@ class _Search:
         gradient, gauge = problem.gradient(logits), problem.gauge(logits)
         complementarity = abs(problem.strength * gauge + float(np.vdot(gradient, logits)))
         excess = max(0.0, problem.dual_norm(gradient) - problem.strength) * gauge
-        return complementarity + excess <= max(tol * self._value, MSE_FLOOR if problem.loss.name == "mse" else 0.0)
+        return complementarity + excess <= max(tol * self._value, problem.loss.floor)
 
     def _proximal_burst(self, steps: int) -> _Point:
         """Take accelerated proximal gradient steps, none of which raises the objective."""

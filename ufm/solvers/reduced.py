@@ -7,22 +7,40 @@ the factored reduction. MSE without bias: closed form for any prior.
 from __future__ import annotations
 
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm.geometry import ZERO_LOGITS, collapse
+from ufm.losses import ClosedForm
+from ufm.phases import Phase
 from ufm.problem import Problem
 from ufm.reduction import ReducedLogits, ReducedRisk
 from ufm.solution import Solution
 from ufm.solvers._many_groups import ManyGroups
+from ufm.solvers.conclude import checked, is_closed
+from ufm.solvers.methods import Support
 from ufm.two_groups.scalar import TwoGroups
 
-__all__ = ["solve_reduced"]
+__all__ = ["solve_reduced", "supports"]
 
 Array = NDArray[np.float64]
 
+#: Distance of two columns, over the size of all logits, up to which the classes of different groups have merged.
+MERGED = 1e-8
 #: Relative duality gap up to which a point counts as the global optimum.
 GAP_TOLERANCE = 1e-9
+
+
+def supports(problem: Problem) -> Support:
+    """Exact for plain cross-entropy and mean squared error under a nuclear norm, whatever the prior."""
+    if problem.loss.closed_form is None:
+        return Support.refused(f"loss {problem.loss.name} has no symmetry reduction here, only 'ce' and 'mse' have")
+    if not problem.has_nuclear_norm:
+        return Support.refused(f"architecture {problem.architecture!r} has no nuclear-norm gauge")
+    return Support("exact")
 
 
 def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
@@ -35,7 +53,7 @@ def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
     Returns:
         The optimum; ``lower`` is the weak-duality bound at the reduced gradient.
     """
-    if problem.loss.name == "mse":
+    if problem.loss.closed_form is ClosedForm.MEAN_SQUARED_ERROR:
         return _mean_squared_error(problem, dim)
     groups = problem.prior.groups
     if len(groups) == 2:
@@ -43,10 +61,12 @@ def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
     weights = problem.weights[[group.classes[0] for group in groups]]
     if len(groups) == 1:
         logits, mu, collapsed, steps = _one_group(problem, float(weights[0]))
+        phase = Phase.TOTAL if collapsed[0] else Phase.NONE
     else:
         many = ManyGroups(problem.prior, weights)
         found = many.constrained(problem.radius) if problem.is_constrained else many.penalised(problem.strength)
         logits, mu, collapsed, steps = found.logits, found.multiplier, found.collapsed, found.steps
+        phase = _phase(problem, logits, collapsed)
     risk = ReducedRisk(problem.prior)
     norm = risk.dual_norm(risk.gradient(logits), weights)
     value = risk.value(logits)
@@ -55,7 +75,7 @@ def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
     else:
         value += problem.strength * logits.gauge(problem.prior, weights)
         lower = risk.entropy(logits, min(1.0, problem.strength / norm) if norm > 0 else 1.0)
-    return _solution(problem, dim, value, lower, logits, mu, collapsed, steps)
+    return _solution(problem, dim, value, lower, logits, mu, collapsed, steps, phase)
 
 
 def _solution(
@@ -67,13 +87,18 @@ def _solution(
     mu: float,
     collapsed: tuple[bool, ...],
     steps: int,
-    phase: str | None = None,
+    phase: Phase,
 ) -> Solution:
-    # under MSE the risk may be zero, and then only an absolute gap makes sense
-    floor = 1e-15 if problem.loss.name == "mse" else 1e-300
-    # a bound above the value would mean logits outside of the ball
-    closed = abs(value - lower) <= GAP_TOLERANCE * value + floor
-    return Solution(
+    info: dict[str, Any] = {"reduced": logits}
+    # a bound above the value by more than rounding would mean logits outside of the ball
+    closed = is_closed(problem, value, lower, GAP_TOLERANCE) and is_closed(problem, lower, value, GAP_TOLERANCE)
+    if not closed:
+        info["warning"] = (
+            f"method 'reduced' ended with a value of {value:.6g} and a lower bound of {lower:.6g}, which do not meet "
+            f"to {GAP_TOLERANCE:g} in float64: the value is an upper bound, not a proven optimum"
+        )
+        warnings.warn(info["warning"], RuntimeWarning, stacklevel=4)
+    found = Solution(
         problem,
         "reduced",
         value,
@@ -83,21 +108,20 @@ def _solution(
         True if closed else None,
         steps,
         lambda: logits.expand(problem.prior),
-        {"reduced": logits},
+        info,
         dim,
         collapsed=collapsed,
-        phase=phase or _phase(logits, collapsed),
+        phase=phase,
     )
+    return checked(found, logits)
 
 
-def _phase(logits: ReducedLogits, collapsed: tuple[bool, ...]) -> str:
-    """``"none"``, ``"partial"`` (a group collapsed), ``"total"`` (its column of the trivial block vanishes too)."""
-    if not any(collapsed):
-        return "none"
-    columns = np.abs(logits.trivial).max(axis=0)
-    # the closed forms give exact zeros, the factored Newton method for more groups leaves rounding
-    zero = 0.0 if len(collapsed) <= 2 else 1e-12 * columns.max()
-    return "total" if any(c and columns[a] <= zero for a, c in enumerate(collapsed)) else "partial"
+def _phase(problem: Problem, logits: ReducedLogits, collapsed: tuple[bool, ...]) -> Phase:
+    """The phase of all classes: exact within groups; those of different counts have merged where columns coincide."""
+    z = logits.expand(problem.prior)
+    groups = [group.classes for group in problem.prior.groups]
+    # between |Z|_F / sqrt(K) and |Z|_F lies the largest singular value, which sets the scale
+    return collapse(z, groups, max(MERGED * float(np.linalg.norm(z)), ZERO_LOGITS), collapsed)[1]
 
 
 def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, tuple[bool, ...], int]:
@@ -141,7 +165,8 @@ def _two_groups(problem: Problem, dim: int | None) -> Solution:
     logits = ReducedLogits(np.array([found.s_a, found.s_b]), trivial)
     nothing = found.total and found.s_a == 0 and k_a > 1
     mu = math.exp(found.log_multiplier)
-    phase = ("total" if found.total else "partial") if nothing or found.collapsed else "none"
+    empty = found.total and found.s_a == 0  # Z = 0, where all classes coincide
+    phase = (Phase.TOTAL if found.total else Phase.PARTIAL) if empty or found.collapsed else Phase.NONE
     return _solution(problem, dim, value, lower, logits, mu, (nothing, found.collapsed), found.steps, phase)
 
 
@@ -161,8 +186,14 @@ def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
         order = np.argsort(-pi, kind="stable")
         price = 1 / pi[order]
         j = int(((np.arange(1, k + 1) - problem.radius) / np.cumsum(price)).argmax()) + 1
-        mu = (j - problem.radius) / math.fsum(price[:j])
-    z = np.maximum(0.0, 1 - mu * omega / pi)
+        total = math.fsum(price[:j])
+        mu = (j - problem.radius) / total
+        # 1 - mu/pi_k, with the sum of differences of prices in the place of a difference of sums: z may be tiny
+        z = np.zeros(k)
+        excess = (price[:j] - price[:j, None]).sum(axis=1) + problem.radius * price[:j]
+        z[order[:j]] = np.maximum(0.0, excess / total)
+    if not problem.is_constrained or mu == 0:
+        z = np.maximum(0.0, 1 - mu * omega / pi)
     # sums over K classes are made exactly, here and in mu: both bounds would otherwise miss the optimum by K roundings
     miss = 1 - z
     value = 0.5 * math.fsum(pi * miss**2)
@@ -177,4 +208,4 @@ def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
     s = np.array([z[group.classes[0]] for group in groups])
     logits = ReducedLogits(s, np.diag(s))
     collapsed = tuple(bool(group.size > 1 and s[a] == 0) for a, group in enumerate(groups))
-    return _solution(problem, dim, value, lower, logits, mu, collapsed, 0)
+    return _solution(problem, dim, value, lower, logits, mu, collapsed, 0, _phase(problem, logits, collapsed))

@@ -27,12 +27,14 @@ from numpy.typing import NDArray
 from ufm._extras import require
 from ufm._validation import one_of, positive
 from ufm.architectures import Constrained, Penalised
+from ufm.losses import Loss
 from ufm.problem import Problem
 from ufm.reduction import ReducedLogits
 from ufm.solution import Solution
-from ufm.solvers._conclude import conclude
+from ufm.solvers.conclude import conclude
+from ufm.solvers.methods import Support
 
-__all__ = ["solve_sdp"]
+__all__ = ["solve_sdp", "supports"]
 
 Array = NDArray[np.float64]
 
@@ -43,6 +45,17 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "CLARABEL": {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11},
     "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 200_000},
 }
+
+
+def supports(problem: Problem) -> Support:
+    """Exact for convex losses that state a CVXPY expression, under a nuclear norm."""
+    if not problem.loss.is_convex:
+        return Support.refused(f"loss {problem.loss.name} is not convex")
+    if not problem.has_nuclear_norm:
+        return Support.refused(f"architecture {problem.architecture!r} has no nuclear-norm gauge")
+    if type(problem.loss).expression is Loss.expression:
+        return Support.refused(f"loss {problem.loss.name} states no CVXPY expression")
+    return Support("exact")
 
 
 def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = None, tol: float = 1e-5) -> Solution:
@@ -81,9 +94,9 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
     x = cp.Variable((2 * k, 2 * k), PSD=True)
     x_ww, x_wh, x_hh = x[:k, :k], x[:k, k:], x[k:, k:]
     z = scale_w * scale_h * x_wh
-    objective = _risk(problem, z)
+    objective = problem.loss.expression(z, problem.targets, problem.prior.probabilities)
     budgets: list[Any] = []
-    architecture = problem.architecture.convex(problem.max_rank)
+    architecture = problem.spectral.convex(problem.max_rank)
     if isinstance(architecture, Penalised):
         decay_h = architecture.lambda_H * (1 - architecture.spectral_bound) ** 2
         objective += architecture.lambda_W / 2 * scale_w**2 * cp.trace(x_ww)
@@ -122,7 +135,7 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
 
 def _scales(problem: Problem) -> tuple[float, float]:
     """Units of W and of z*: the roots of the budgets, or those in which both weight decays are equal."""
-    architecture = problem.architecture.convex(problem.max_rank)
+    architecture = problem.spectral.convex(problem.max_rank)
     if isinstance(architecture, Penalised):
         decay_h = architecture.lambda_H * (1 - architecture.spectral_bound) ** 2
         scale = (decay_h / architecture.lambda_W) ** 0.25
@@ -131,20 +144,9 @@ def _scales(problem: Problem) -> tuple[float, float]:
     return math.sqrt(budget_w), math.sqrt(budget_h) / (1 - architecture.spectral_bound)
 
 
-def _risk(problem: Problem, z: Any) -> Any:
-    """``f(z)`` as a CVXPY expression."""
-    import cvxpy as cp
-
-    pi = problem.prior.probabilities
-    if problem.loss.name == "ce":
-        return sum(p * (cp.log_sum_exp(z[:, k]) - z[k, k]) for k, p in enumerate(pi))
-    return sum(p / 2 * cp.sum_squares(z[:, k] - np.eye(len(pi))[k]) for k, p in enumerate(pi))
-
-
 def _feasible(problem: Problem, logits: Array) -> Array:
-    """Centre the columns under CE (no probability changes) and scale back into the ball what rounding put outside."""
-    if problem.loss.name == "ce":
-        logits = logits - logits.mean(axis=0)
+    """Centre the columns where no loss changes, and scale back into the ball what rounding put outside."""
+    logits = problem.centred(logits)
     if problem.is_constrained:
         logits = logits * min(1.0, problem.radius / max(problem.gauge(logits), 1e-300))
     return logits

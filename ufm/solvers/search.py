@@ -33,14 +33,16 @@ from scipy.optimize import minimize, minimize_scalar
 
 from ufm._threads import blas_threads
 from ufm._validation import integer, positive
-from ufm.architectures import Constrained, DeepLinear, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures, water_filling
+from ufm.architectures import Constrained, Penalised
 from ufm.geometry import Geometry
+from ufm.losses import ClosedForm
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
-from ufm.solvers._auto import solve_convex
-from ufm.solvers._conclude import is_closed, multiplier
+from ufm.solvers.auto import solve_convex
+from ufm.solvers.conclude import checked, is_closed, multiplier, zero_risk
+from ufm.solvers.methods import Support
 
-__all__ = ["RELAXATIONS", "relaxed_lower_bound", "solve_search"]
+__all__ = ["RELAXATIONS", "relaxed_lower_bound", "solve_search", "supports"]
 
 Array = NDArray[np.float64]
 
@@ -57,6 +59,15 @@ _MAX_ESCAPES = 6
 _RESTARTS = 4
 
 
+def supports(problem: Problem) -> Support:
+    """Bounded for every loss with an infimum and every architecture of this package."""
+    if not problem.is_known:
+        return Support.refused(f"architecture {problem.architecture!r} states no price of singular values")
+    if not math.isfinite(problem.loss.infimum):
+        return Support.refused(f"loss {problem.loss.name} has no finite infimum")
+    return Support("bounded", "local minima from many starts; global only where the lower bound meets the value")
+
+
 def solve_search(
     problem: Problem,
     *,
@@ -71,7 +82,7 @@ def solve_search(
 
     Args:
         problem: what to solve, convex or not.
-        dim: feature dimension of the returned factors, default K.
+        dim: feature dimension of the factors, default K; the rank of the logits is at most that.
         seed: seed >= 0 of the starts.
         starts: number of starts >= 1: codes of every kind, then random ones; see the module's docstring.
         rank: number r >= 1 of terms, default the bound K - 1 (CE) or K (MSE) of the optimal rank.
@@ -89,15 +100,15 @@ def solve_search(
     seed = integer("seed", seed, minimum=0)
     starts = integer("starts", starts, minimum=1)
     r = problem.max_rank if rank is None else integer("rank", rank, minimum=1)
+    r = r if dim is None else min(r, dim)
     tol = positive("tol", tol)
     max_iter = integer("max_iter", max_iter, minimum=1)
     landscape = Landscape(problem, r)
     found = _Catalogue(landscape, max_iter)
-    identity = np.eye(problem.prior.num_classes)
     # threads cost matrices of this size ten times what they bring
     with blas_threads(1):
-        if _is_zero(problem, identity):
-            minima: tuple[LocalMinimum, ...] = (_minimum(problem, identity, 0.0, 1.0, 0.0, True),)
+        if (fitted := zero_risk(problem, r)) is not None:
+            minima: tuple[LocalMinimum, ...] = (_minimum(problem, fitted, 0.0, 1.0, 0.0, True),)
         else:
             for y in _starts(problem, r, starts, np.random.default_rng(seed)):
                 found.descend(landscape.at(y))
@@ -115,7 +126,7 @@ def solve_search(
     if best.stationarity > STATIONARY:
         info["warning"] = f"the best point is stationary to {best.stationarity:.2g} only, not {STATIONARY:g}"
         warnings.warn(f"method 'search': {info['warning']}", RuntimeWarning, stacklevel=3)
-    return Solution(
+    found_best = Solution(
         problem,
         "search",
         best.value,
@@ -129,17 +140,13 @@ def solve_search(
         dim,
         local_minima=minima,
     )
-
-
-def _is_zero(problem: Problem, identity: Array) -> bool:
-    """Whether Z = I is feasible: its MSE is 0."""
-    return problem.loss.name == "mse" and problem.is_constrained and problem.gauge(identity) <= problem.bound
+    return checked(found_best)
 
 
 def _minimum(
     problem: Problem, logits: Array, value: float, share: float, stationarity: float, is_minimum: bool | None
 ) -> LocalMinimum:
-    geometry = Geometry.of(problem.architecture.factorise(logits, problem.prior), problem.prior)
+    geometry = Geometry.of(problem.spectral.factorise(logits, problem.prior), problem.prior)
     return LocalMinimum(value, share, stationarity, is_minimum, logits, geometry)
 
 
@@ -151,34 +158,16 @@ Relaxation = Callable[[Problem, float], float]
 def _convex_problem(problem: Problem, upper: float) -> float:
     """The problem itself where it is convex, else one whose gauge is a nuclear norm and at most the architecture's.
 
-    * E_A: ``Omega(sigma) >= (1 - min(rho, sqrt(E_A))) sum sigma``.
-    * M factors: ``(sum sigma^{2/M})^{M/2} >= sum sigma``.
-    * lambda_A: at an optimum ``g(sigma_i) <= upper``, so that ``sigma_i <= s_max`` with ``g(s_max) = upper``; g is
-      concave and lies above its chord: ``g(s) >= g(s_max)/s_max s`` there.
+    See :meth:`ufm.architectures.Spectral.relaxation`; for a loss that is not convex no bound comes from here.
     """
-    architecture = problem.architecture
-    k = problem.prior.num_classes
-    form = architecture.convex_form(problem.max_rank)
-    if form is None and isinstance(architecture, LinearDEQ):
-        form = LinearDEQ(architecture.E_W, architecture.E_H, architecture.spectral_bound)
-    elif form is None and isinstance(architecture, DeepLinear):
-        form = DeepLinear((architecture.bound(k),) * 2)
-    elif form is None:
-        slope = _chord_slope(cast(PenalisedDEQ, architecture), upper)
-        form = UnconstrainedFeatures(slope, slope)
+    if not problem.loss.is_convex:
+        return -math.inf
+    form = problem.spectral.convex_form(problem.max_rank)
+    if form is None:
+        form = problem.spectral.relaxation(problem.prior.num_classes, upper)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a gap that stays open makes the bound lower, not wrong
         return solve_convex(Problem.of(form, problem.prior, problem.loss)).lower
-
-
-def _chord_slope(architecture: PenalisedDEQ, upper: float) -> float:
-    """``g(s_max) / s_max`` with ``g(s_max) = upper``."""
-    lam, rho, penalty = architecture.slope, architecture.rho, cast(float, architecture.lambda_A)
-    upper *= 1 + 1e-12
-    if upper < penalty * rho * (1 - rho / 2):  # g at the cap, lam s = rho lambda_A
-        a = 1 - math.sqrt(1 - 2 * upper / penalty)  # g(s) = lambda_A (a - a^2/2) with a = lam s / lambda_A
-        return lam * (1 - a / 2)
-    return lam * (1 - rho) * upper / (upper - penalty * rho**2 / 2)
 
 
 def _etf_proof(problem: Problem, upper: float) -> float:
@@ -194,7 +183,7 @@ RELAXATIONS: dict[str, Relaxation] = {"nuclear norm": _convex_problem, "proof th
 
 
 def relaxed_lower_bound(problem: Problem, upper: float) -> tuple[str, float]:
-    """The best of :data:`RELAXATIONS` and its value, never below 0, because both losses are nonnegative.
+    """The best of :data:`RELAXATIONS` and its value, never below the infimum of the loss.
 
     In floating point, as the bounds of the convex solvers are.
 
@@ -203,7 +192,8 @@ def relaxed_lower_bound(problem: Problem, upper: float) -> tuple[str, float]:
         upper: an upper bound of its optimal value: the value at some feasible point.
     """
     name, lower = max(((name, bound(problem, upper)) for name, bound in RELAXATIONS.items()), key=lambda item: item[1])
-    return (name, lower) if lower > 0 else ("nonnegative loss", 0.0)
+    least = problem.loss.infimum
+    return (name, lower) if lower > least else ("infimum of the loss", least)
 
 
 # The parametrisation ------------------------------------------------------------------------------------------------
@@ -217,21 +207,29 @@ class Landscape:
         self.rank = rank
         k = self._k = problem.prior.num_classes
         self._pi, self._omega = problem.prior.probabilities, problem.weights
-        self._ce = problem.loss.name == "ce"
-        architecture = problem.architecture
-        self._architecture = architecture
-        self._depth = architecture.depth if isinstance(architecture, DeepLinear) else 2
+        self._ce = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY
+        architecture = self._architecture = problem.spectral
+        self._depth = architecture.num_factors
         self._tau = cast(Constrained, architecture).bound(k) if problem.is_constrained else 0.0
-        self._price = architecture.slope if isinstance(architecture, PenalisedDEQ) else 0.0
-        if isinstance(architecture, UnconstrainedFeatures):
-            self._price = architecture.strength
+        self._price = architecture.slope if isinstance(architecture, Penalised) else 0.0
         self._slack = problem.is_constrained
-        # the most that log f can vary to first order within a small ball, the unit of stationarity there
         zero = np.zeros((k, k))
-        self.origin = math.log(problem.risk(zero))
-        reach = self._tau * problem.dual_norm(problem.gradient(zero)) / problem.risk(zero)
+        # what is descended is log(value - shift), the shift below every value where that may be 0
+        self._shift = problem.loss.infimum - (0.0 if self._is_positive else 1e-3 * self._excess(zero))
+        # the most that it can vary to first order within a small ball, the unit of stationarity there
+        start = problem.risk(zero) - self._shift
+        self.origin = math.log(start)
+        reach = self._tau * problem.dual_norm(problem.gradient(zero)) / start
         self.unit = min(1.0, reach) if problem.is_constrained else 1.0
         self._sizes = (k * rank, k * rank, rank if self._depth > 2 else 0, int(self._slack))
+
+    @property
+    def _is_positive(self) -> bool:
+        """Whether values stay far enough above the infimum for their logarithm to be descended."""
+        return self.problem.loss.closed_form is not None
+
+    def _excess(self, logits: Array) -> float:
+        return max(self.problem.risk(logits) - self.problem.loss.infimum, 1e-300)
 
     @property
     def size(self) -> int:
@@ -261,16 +259,9 @@ class Landscape:
         n, k, r = self._k * self.rank, self._k, self.rank
         return x[:n].reshape(k, r), x[n : 2 * n].reshape(r, k), x[2 * n : 2 * n + self._sizes[2]]
 
-    def _spectrum(self, p: Array) -> Array:
-        architecture = self._architecture
-        if isinstance(architecture, LinearDEQ) and architecture.E_A is not None:
-            return water_filling(p, architecture.rho, architecture.E_A)
-        return architecture.equilibrium_spectrum(p)
-
     def logits(self, x: Array) -> Array:
-        """Z (K, K), feasible; centred under CE."""
-        z = self._evaluate(x)[0] / self._omega
-        return z - z.mean(axis=0) if self._ce else z
+        """Z (K, K), feasible; centred where the loss does not change."""
+        return self.problem.centred(self._evaluate(x)[0] / self._omega)
 
     def _evaluate(self, x: Array) -> tuple[Array, float, Callable[[Array], Array]]:
         """Y, the penalty, and what turns df/dY into the gradient of objective and penalty."""
@@ -285,11 +276,11 @@ class Landscape:
             slopes = np.full(self.rank, 2 / m)
         else:
             p = squares / 2
-            a = self._spectrum(p)
+            a = self._architecture.equilibrium_spectrum(p)
             slopes = 1 - a
             gauge = float(slopes @ p)
         if not self.problem.is_constrained:
-            penalty = self._architecture.gauge(squares / 2)
+            penalty = self._architecture.spectral_gauge(squares / 2)
             slopes = slopes * self._price
             scale = 1.0
         else:
@@ -318,14 +309,14 @@ class Landscape:
         return scale * product, penalty, gradient
 
     def __call__(self, x: Array) -> tuple[float, Array]:
-        """``log`` of the objective and its gradient."""
+        """``log(objective - shift)`` and its gradient; the shift is 0 for cross-entropy and mean squared error."""
         y, value, gradient = self._evaluate(x)
         z = y / self._omega
         if self._ce:
             risk, g = _cross_entropy(z, self._pi)
         else:
             risk, g = self.problem.risk(z), self.problem.gradient(z)
-        value = max(value + risk, 1e-300)
+        value = max(value + risk - self._shift, 1e-300)
         return math.log(value), gradient(g / self._omega) / value
 
     def pruned(self, x: Array) -> Array:
@@ -452,7 +443,7 @@ class _Catalogue:
     def _point(self, x: Array) -> _Point:
         problem = self.landscape.problem
         z = self.landscape.logits(x)
-        if problem.loss.name == "ce":
+        if problem.loss.closed_form is not ClosedForm.MEAN_SQUARED_ERROR:
             invariants: list[Any] = [np.sort(z[block], axis=None) for block in self._blocks]
             invariants += [np.sort(z[members, members]) for members in self._groups]
         else:  # without a bias the problem is invariant under rotations of a group, not under permutations alone
@@ -565,15 +556,14 @@ def _starts(problem: Problem, rank: int, count: int, rng: np.random.Generator) -
             y += rng.choice([0.0, 1.0, 5.0]) * np.eye(k)
         else:
             y = _random_factors(problem, rng)
-        yield (y - y.mean(axis=0) if problem.loss.name == "ce" else y) * omega
+        yield problem.centred(y) * omega
 
 
 def _random_factors(problem: Problem, rng: np.random.Generator) -> Array:
     """The logits of normal factors, all M of them, or W, A and H with ``|A|_2`` up to the bound."""
     k = problem.prior.num_classes
-    architecture = problem.architecture
-    depth = architecture.depth if isinstance(architecture, DeepLinear) else 2
-    layers = list(rng.normal(size=(depth, k, k)))
+    architecture = problem.spectral
+    layers = list(rng.normal(size=(architecture.num_factors, k, k)))
     a = rng.normal(size=(k, k))
     a *= architecture.spectral_bound * rng.uniform() / np.linalg.norm(a, 2)
     return np.asarray(np.linalg.multi_dot([layers[0], np.linalg.inv(np.eye(k) - a), *layers[1:]]))

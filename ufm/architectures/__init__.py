@@ -1,0 +1,66 @@
+"""Architectures as gauges on the logits: one contract (:class:`Architecture`), one file an architecture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ufm.architectures.attack import attack
+from ufm.architectures.base import Architecture, Constrained, Factors, Penalised, Spectral
+from ufm.architectures.deep_linear import DeepLinear
+from ufm.architectures.layer_peeled import LayerPeeled
+from ufm.architectures.linear_deq import LinearDEQ, water_filling
+from ufm.architectures.penalised_deq import PenalisedDEQ
+from ufm.architectures.registry import ARCHITECTURES, command_word, file_word, is_known
+from ufm.architectures.unconstrained_features import UnconstrainedFeatures
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Constrained",
+    "DeepLinear",
+    "Factors",
+    "LayerPeeled",
+    "LinearDEQ",
+    "Penalised",
+    "PenalisedDEQ",
+    "Spectral",
+    "UnconstrainedFeatures",
+    "attack",
+    "check_architecture",
+    "command_word",
+    "file_word",
+    "is_known",
+    "known_architecture",
+    "water_filling",
+]
+
+
+def check_architecture(architecture: Any, argument: str = "architecture") -> Architecture:
+    """Return ``architecture`` if it is one, else raise ``TypeError``."""
+    if not isinstance(architecture, Architecture):
+        raise TypeError(
+            f"{argument} must be one of {', '.join(ARCHITECTURES)}, or an object of a subclass of ufm.Architecture, "
+            f"got {architecture!r}"
+        )
+    return architecture
+
+
+def known_architecture(architecture: Any, argument: str = "architecture", where: str = "here") -> Spectral:
+    """Return ``architecture`` if the formulas of this package hold for it, see :func:`is_known`.
+
+    Args:
+        architecture: what was given.
+        argument: what the message calls it.
+        where: what asks, for the message.
+
+    Raises:
+        TypeError: it is no architecture.
+        ValueError: it is one of one's own, of which only gauge, polar and atom are known.
+    """
+    check_architecture(architecture, argument)
+    if not isinstance(architecture, Spectral) or not is_known(architecture):
+        raise ValueError(
+            f"{argument} must be one of {', '.join(ARCHITECTURES)} {where}, whose formulas hold for no other, got "
+            f"{architecture!r} of class {type(architecture).__name__}"
+        )
+    return architecture

@@ -1,0 +1,290 @@
+"""The contract of an architecture: a gauge on the logits, and factors that attain it (theory sections 2 and 8).
+
+After within-class collapse every architecture is one of the problems
+
+    minimise f(Z)  subject to  Omega(Z) <= tau                                (budgets: ``Constrained``)
+    minimise f(Z) + Omega(Y), Y = Z diag(omega), omega_k = sqrt(n_k)          (weight decay: ``Penalised``)
+
+over the logits Z (K, m). In general Omega is the gauge of a set of atoms ``u v^T``; its polar is
+``Omega^o(G) = max <G, atom>``, and for every convex f ``f(Z) - f* <= <G, Z> + tau Omega^o(-G)`` at ``G = grad f(Z)``.
+An architecture of one's own states the three, :meth:`Architecture.gauge`, :meth:`~Architecture.polar` and
+:meth:`~Architecture.atom`, in one class.
+
+The architectures of this package are *spectral*: Omega is a function of the singular values sigma alone, stated with
+the inner minimiser that attains it (the spectrum of A, or of the factors). Where it is ``(1 - rho)`` times the nuclear
+norm the problem is convex, with ``radius = tau / (1 - rho)`` or a ``strength``; a Frobenius budget or penalty on A, or
+a third factor, makes it a price that is not convex, and neither exists.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm.labels import ClassPrior
+
+__all__ = [
+    "Architecture",
+    "Array",
+    "Constrained",
+    "Factors",
+    "Penalised",
+    "Spectral",
+    "geometric_mean",
+    "numerical_rank",
+]
+
+Array = NDArray[np.float64]
+
+#: Singular values below this fraction of the largest count as zero when logits are factorised.
+RANK_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Factors with ``classifier @ inv(I - equilibrium) @ features == logits`` (no equilibrium: ``W @ H``).
+
+    Attributes:
+        classifier: W, shape (K, d).
+        features: H, shape (d, K); for a DEQ the injection h, whose equilibrium is ``z* = inv(I - A) h``; for a deep
+            linear network the product of ``layers``, what the classifier sees.
+        equilibrium: A, shape (d, d), or None for an explicit network.
+        layers: of a deep linear network of M >= 3 factors the M - 1 below the classifier, ``W_2, ..., W_M``, the last
+            of shape (d, K); else empty.
+    """
+
+    classifier: Array
+    features: Array
+    equilibrium: Array | None = None
+    layers: tuple[Array, ...] = ()
+
+    @property
+    def equilibrium_features(self) -> Array:
+        """``z* = inv(I - A) H``, shape (d, K): what the classifier sees. Equals ``features`` when A is None."""
+        if self.equilibrium is None:
+            return self.features
+        return np.asarray(np.linalg.solve(np.eye(len(self.equilibrium)) - self.equilibrium, self.features), dtype=float)
+
+    @property
+    def logits(self) -> Array:
+        """The product of the factors, shape (K, K)."""
+        return self.classifier @ self.equilibrium_features
+
+
+class Architecture(abc.ABC):
+    """What a network family can do with its weights: the gauge of a set of atoms on the logits.
+
+    A subclass states :meth:`gauge`, :meth:`polar` and :meth:`atom`, which belong together: none of them is taken from a
+    base class once another is overridden. With :meth:`bound` it is a constraint ``gauge(Z) <= bound``, without it a
+    penalty ``gauge(Z diag(omega))`` that is added to the risk.
+    """
+
+    #: Whether the gauge is a function of singular values.
+    is_spectral: bool = False
+
+    @abc.abstractmethod
+    def gauge(self, y: Array) -> float:
+        """``Omega(Y)``, positively homogeneous and convex, of a matrix Y (K, m)."""
+
+    def polar(self, gradient: Array) -> float:
+        """``Omega^o(G) = max <G, atom>`` of a matrix G (K, m)."""
+        raise NotImplementedError(f"{type(self).__name__} states no polar")
+
+    def atom(self, gradient: Array) -> Array:
+        """A matrix of gauge at most 1 that attains the polar: ``<G, atom> = Omega^o(G)``, shape (K, m)."""
+        raise NotImplementedError(f"{type(self).__name__} states no atom")
+
+    def bound(self, num_classes: int) -> float | None:
+        """tau where the gauge is at most tau; None for a penalty."""
+        return None
+
+    def column_weights(self, prior: ClassPrior) -> Array:
+        """Weights omega_k > 0, shape (K,): the gauge is a function of ``Y = Z diag(omega)``."""
+        return np.ones(prior.num_classes)
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether the gauge is bounded; False where it is added to the risk."""
+        return type(self).bound is not Architecture.bound
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The fields of the class and what they are here, without those that are None."""
+        if not dataclasses.is_dataclass(self):
+            return {}
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def convex_form(self, rank: int) -> Spectral | None:
+        """The architecture with a nuclear-norm gauge that equals this one's on logits of rank at most ``rank``.
+
+        Itself where the gauge is a multiple of the nuclear norm; None where it is not.
+        """
+        return None
+
+    def __repr__(self) -> str:
+        if not dataclasses.is_dataclass(self):
+            return f"<{type(self).__name__}>"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.parameters.items())})"
+
+
+class Spectral(Architecture):
+    """Architectures whose gauge, or price where it is not convex, is a function of the singular values."""
+
+    is_spectral = True
+
+    @property
+    def spectral_bound(self) -> float:
+        """Bound rho on |A|_2; 0 for an explicit network."""
+        return 0.0
+
+    @property
+    def is_equilibrium(self) -> bool:
+        """Whether there is an equilibrium map A, ``Z = W (I - A)^{-1} H``."""
+        return False
+
+    @property
+    def num_factors(self) -> int:
+        """Number M of factors beside A: 2 but for deep linear networks."""
+        return 2
+
+    @property
+    @abc.abstractmethod
+    def balance(self) -> float:
+        """``alpha`` with ``|W|_F^2 = alpha sum_i (1 - a_i) sigma_i(Y)``, the optimal split between W and H."""
+
+    @abc.abstractmethod
+    def spectral_gauge(self, sigma: Array) -> float:
+        """``Omega(sigma)``: what singular values sigma (r,) of ``Y = Z diag(omega)`` cost, in budget or in penalty."""
+
+    def gauge(self, y: Array) -> float:
+        """``Omega`` of a matrix Y (K, m), or of the singular values (r,) of one."""
+        y = np.asarray(y, dtype=float)
+        return self.spectral_gauge(y if y.ndim == 1 else np.asarray(np.linalg.svd(y, compute_uv=False), dtype=float))
+
+    def relaxation(self, num_classes: int, upper: float) -> Spectral:
+        """A convex architecture whose gauge is at most this one's wherever the objective is at most ``upper``."""
+        form = self.convex_form(num_classes)
+        if form is None:
+            raise NotImplementedError(f"{type(self).__name__} states no convex relaxation")
+        return form
+
+    def convex(self, rank: int) -> Spectral:
+        """:meth:`convex_form`, or a ValueError that says that there is none."""
+        form = self.convex_form(rank)
+        if form is None:
+            raise ValueError(
+                f"architecture must have a nuclear-norm gauge here, got {self!r}, whose gauge is not convex: "
+                "it has no radius or strength; solve it with ufm.solve(..., method='search')"
+            )
+        return form
+
+    def equilibrium_spectrum(self, sigma: Array) -> Array:
+        """The spectrum a (r,) of the A that attains the gauge at ``sigma``: rho throughout, 0 for explicit networks."""
+        return np.full(len(sigma), self.spectral_bound)
+
+    def factorise(self, logits: Array, prior: ClassPrior, dim: int | None = None) -> Factors:
+        """Optimal factors of ``logits`` (K, K) in feature dimension ``dim`` (default K).
+
+        With the singular value decomposition ``Y = Z diag(omega) = U S V^T`` of rank r, the spectrum a of
+        :meth:`equilibrium_spectrum` and an orthonormal d x r matrix Q:
+        ``W = sqrt(alpha) U [(I - diag a) S]^{1/2} Q^T``,
+        ``H diag(omega) = sqrt(1/alpha) Q [(I - diag a) S]^{1/2} V^T``, ``A = Q diag(a) Q^T``.
+        Source: theory section 2, (iii).
+
+        Raises:
+            ValueError: ``dim`` is smaller than the rank of the logits.
+        """
+        omega, u, s, vt, q = self._aligned(logits, prior, dim)
+        a = self.equilibrium_spectrum(s)
+        root = np.sqrt((1 - a) * s)
+        w = math.sqrt(self.balance) * (u * root) @ q.T
+        h = math.sqrt(1 / self.balance) * q @ (root[:, None] * vt) / omega
+        return Factors(w, h, (q * a) @ q.T if self.is_equilibrium else None)
+
+    def _aligned(self, logits: Array, prior: ClassPrior, dim: int | None) -> tuple[Array, Array, Array, Array, Array]:
+        """``omega, U, s, V^T`` of the truncated decomposition of ``Z diag(omega)``, and the d x r basis Q."""
+        omega = self.column_weights(prior)
+        u, s, vt = np.linalg.svd(logits * omega)
+        k = prior.num_classes
+        rank = numerical_rank(s)
+        d = k if dim is None else dim
+        if d < rank:
+            raise ValueError(f"dim must be at least the rank of the optimal logits, {rank}, got {dim}")
+        u = u[:, :rank]
+        # In d = K dimensions Q = U makes W symmetric for symmetric logits; any other Q is a rotation of it.
+        return omega, u, s[:rank], vt[:rank], u if d == k else np.eye(d)[:, :rank]
+
+
+class Constrained(Spectral):
+    """Architectures with budgets: ``Omega(sigma(Z)) <= tau``, Omega homogeneous of degree one."""
+
+    is_constrained = True
+
+    @abc.abstractmethod
+    def factor_budgets(self, num_classes: int) -> tuple[float, ...]:
+        """Budgets ``(c_1, ..., c_M)`` of the squared Frobenius norms of the factors, W first and H last.
+
+        M = 2 but for deep linear networks; H has a column a class.
+        """
+
+    def bound(self, num_classes: int) -> float:
+        """``tau = prod_j sqrt(c_j)``, the bound on the gauge."""
+        return geometric_mean(*self.factor_budgets(num_classes))
+
+    def radius(self, num_classes: int) -> float:
+        """Radius of the nuclear-norm ball of logits, ``tau / (1 - rho)``.
+
+        Raises:
+            ValueError: the gauge is not a multiple of the nuclear norm (on K x K matrices).
+        """
+        form = self.convex(num_classes)
+        return self.bound(num_classes) / (1 - form.spectral_bound)
+
+    def spectral_gauge(self, sigma: Array) -> float:
+        """``sum_i (1 - a_i) sigma_i``, a the :meth:`equilibrium_spectrum`; to be at most :meth:`bound`."""
+        return float((1 - self.equilibrium_spectrum(sigma)) @ sigma)
+
+
+class Penalised(Spectral):
+    """Architectures with weight decay: ``f(Z) + Omega(sigma(Z D^{1/2}))``, ``D = diag(n_k)``."""
+
+    lambda_W: float
+    lambda_H: float
+
+    is_constrained = False
+
+    @property
+    def slope(self) -> float:
+        """``lam = sqrt(lambda_W lambda_H)``, the price's slope at 0."""
+        return geometric_mean(self.lambda_W, self.lambda_H)
+
+    @property
+    @abc.abstractmethod
+    def strength(self) -> float:
+        """Strength of the nuclear-norm penalty; a ValueError where the penalty is none."""
+
+    def spectral_gauge(self, sigma: Array) -> float:
+        """The penalty ``strength * sum_i sigma_i``."""
+        return self.strength * float(sigma.sum())
+
+    def column_weights(self, prior: ClassPrior) -> Array:
+        """``omega_k = sqrt(n_k)``."""
+        return np.sqrt(prior.counts)
+
+
+def numerical_rank(sigma: Array) -> int:
+    """Number of singular values (r,), descending, that count when logits are factorised."""
+    return int((sigma > RANK_TOLERANCE * sigma[0]).sum()) if len(sigma) and sigma[0] > 1e-300 else 0
+
+
+def geometric_mean(*values: float) -> float:
+    """``prod sqrt(x_j)``: two equal factors give themselves back, which two rounded roots do not."""
+    product = math.prod(values)
+    return math.sqrt(product) if 1e-280 < product < 1e280 else math.prod(map(math.sqrt, values))

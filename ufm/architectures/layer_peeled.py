@@ -1,0 +1,49 @@
+"""The layer-peeled model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ufm._validation import positive
+from ufm.architectures.base import Constrained, geometric_mean
+from ufm.architectures.registry import register
+
+__all__ = ["LayerPeeled"]
+
+
+@register
+@dataclass(frozen=True)
+class LayerPeeled(Constrained):
+    """Layer-peeled model: ``(1/K)|W|_F^2 <= E_W``, ``(1/K) sum_k (1/n_k) sum_i |h_ki|^2 <= E_H``.
+
+    Gauge: ``|Z|_* <= tau = K sqrt(E_W E_H)``. Source: Fang, He, Long, Su 2021; theory section 2.
+
+    Args:
+        E_W: classifier budget > 0.
+        E_H: feature budget > 0.
+    """
+
+    E_W: float
+    E_H: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "E_W", positive("E_W", self.E_W))
+        object.__setattr__(self, "E_H", positive("E_H", self.E_H))
+
+    def convex_form(self, rank: int) -> LayerPeeled:
+        """Itself."""
+        return self
+
+    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
+        """``(K E_W, K E_H)``."""
+        return num_classes * self.E_W, num_classes * self.E_H
+
+    def bound(self, num_classes: int) -> float:
+        """``tau = K sqrt(E_W E_H)``."""
+        return num_classes * geometric_mean(self.E_W, self.E_H)
+
+    @property
+    def balance(self) -> float:
+        """Ratio alpha of ``|W|_F^2`` to what the gauge charges, the optimal split between W and H."""
+        return math.sqrt(self.E_W) / math.sqrt(self.E_H)

@@ -1,0 +1,118 @@
+"""The linear deep equilibrium model with budgets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ufm._validation import fraction, positive, real
+from ufm.architectures.base import Array, Constrained, geometric_mean
+from ufm.architectures.registry import register
+
+__all__ = ["LinearDEQ", "water_filling"]
+
+
+@register
+@dataclass(frozen=True, repr=False)
+class LinearDEQ(Constrained):
+    """Linear deep equilibrium model ``z* = A z* + h``: layer-peeled budgets, ``|A|_2 <= rho`` and ``|A|_F^2 <= E_A``.
+
+    Gauge: ``|Z|_* - max{<a, sigma(Z)> : 0 <= a_i <= rho, |a|^2 <= E_A} <= tau = K sqrt(E_W E_H)``. Without E_A, or with
+    one that does not bind (E_A >= rank(Z) rho^2), that is ``(1 - rho) |Z|_* <= tau``, the layer-peeled model of radius
+    ``tau/(1-rho)``; with an idle cap (E_A <= rho^2) it is ``|Z|_* - sqrt(E_A) |Z|_F <= tau``. Source: theory section 2
+    (Gelfand-Naimark and Mirsky).
+
+    Args:
+        E_W: classifier budget > 0.
+        E_H: budget > 0 of the injected features h.
+        rho: spectral bound in [0, 1).
+        E_A: budget >= 0 of |A|_F^2; None for none.
+    """
+
+    E_W: float
+    E_H: float
+    rho: float
+    E_A: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "E_W", positive("E_W", self.E_W))
+        object.__setattr__(self, "E_H", positive("E_H", self.E_H))
+        object.__setattr__(self, "rho", fraction("rho", self.rho))
+        if self.E_A is not None:
+            if (budget := real("E_A", self.E_A)) < 0:
+                raise ValueError(f"E_A must be >= 0 and finite, or None, got {self.E_A!r}")
+            object.__setattr__(self, "E_A", budget)
+
+    @property
+    def spectral_bound(self) -> float:
+        """``min(rho, sqrt(E_A))``."""
+        return self.rho if self.E_A is None else min(self.rho, math.sqrt(self.E_A))
+
+    def convex_form(self, rank: int) -> LinearDEQ | None:
+        """Without E_A where it does not bind or the rank is 1, with rho = 0 where nothing is left of A; else None."""
+        if self.E_A is None:
+            return self
+        if self.spectral_bound == 0:
+            return LinearDEQ(self.E_W, self.E_H, 0.0)
+        if rank <= 1:
+            return LinearDEQ(self.E_W, self.E_H, self.spectral_bound)
+        return LinearDEQ(self.E_W, self.E_H, self.rho) if rank * self.rho**2 <= self.E_A else None
+
+    def relaxation(self, num_classes: int, upper: float) -> LinearDEQ:
+        """Without E_A, under the bound that it leaves: ``Omega(sigma) >= (1 - min(rho, sqrt(E_A))) sum sigma``."""
+        return LinearDEQ(self.E_W, self.E_H, self.spectral_bound)
+
+    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
+        """``(K E_W, K E_H)``, the latter for the injection h."""
+        return num_classes * self.E_W, num_classes * self.E_H
+
+    def bound(self, num_classes: int) -> float:
+        """``tau = K sqrt(E_W E_H)``."""
+        return num_classes * geometric_mean(self.E_W, self.E_H)
+
+    def equilibrium_spectrum(self, sigma: Array) -> Array:
+        """Water-filling: ``a_i = min(rho, sigma_i / nu)``, ``|a|^2 = E_A``; rho throughout where E_A allows it."""
+        return np.full(len(sigma), self.rho) if self.E_A is None else water_filling(sigma, self.rho, self.E_A)
+
+    @property
+    def balance(self) -> float:
+        """Ratio alpha of ``|W|_F^2`` to what the gauge charges, the optimal split between W and H."""
+        return math.sqrt(self.E_W) / math.sqrt(self.E_H)
+
+    @property
+    def is_equilibrium(self) -> bool:
+        """True."""
+        return True
+
+
+def water_filling(sigma: Array, cap: float, budget: float) -> Array:
+    """The a that maximises ``<a, sigma>`` over ``0 <= a_i <= cap``, ``|a|^2 <= budget``, for sigma (r,) >= 0.
+
+    ``a_i = min(cap, sigma_i / nu)``: with m at the cap, ``nu^2 = sum_{i>m} sigma_i^2 / (budget - m cap^2)``,
+    for the least m at which the next entry stays below the cap. Where the budget does not bind (fewer positive entries
+    than ``budget / cap^2``) the positive ones are at the cap, and the zeros, whose a changes nothing, get what one of
+    them could.
+    """
+    sigma = np.asarray(sigma, dtype=float)
+    if len(sigma) == 0 or cap == 0:
+        return np.zeros(len(sigma))
+    order = (-sigma).argsort(kind="stable")
+    s = sigma[order] / max(float(sigma[order[0]]), 1e-300)
+    s[s < 1e-150] = 0.0  # their squares underflow
+    positive_entries = int(np.count_nonzero(s))
+    a = np.empty(len(s))
+    if budget >= positive_entries * cap**2:
+        a[order] = np.where(s > 0, cap, min(cap, math.sqrt(budget - positive_entries * cap**2)))
+        return a
+    rest = (s[::-1] ** 2).cumsum()[::-1]  # sum over i >= m
+    for m in range(positive_entries):
+        left = budget - m * cap**2
+        level = math.sqrt(left / rest[m])
+        if s[m] * level <= cap:
+            break
+    filled = s * level
+    filled[:m] = cap
+    a[order] = filled
+    return a

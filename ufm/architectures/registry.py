@@ -1,0 +1,60 @@
+"""The architectures of this package by name; what lists them elsewhere is derived from here."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+from ufm.architectures.base import Spectral
+
+__all__ = ["ARCHITECTURES", "command_word", "file_word", "is_known", "register"]
+
+#: Classes by their name, in the order in which they are listed.
+ARCHITECTURES: dict[str, type[Spectral]] = {}
+
+C = TypeVar("C", bound=type[Spectral])
+
+
+def register(cls: C) -> C:
+    """Class decorator: list the architecture under its class's name."""
+    ARCHITECTURES[cls.__name__] = cls
+    return cls
+
+
+def is_known(architecture: Any) -> bool:
+    """Whether the formulas of this package hold for ``architecture``.
+
+    They do for the registered classes and for subclasses that override nothing of them; a class that overrides the
+    gauge, a bound or anything else that they use is another architecture, whatever it inherits from.
+
+    >>> from ufm.architectures import LayerPeeled
+    >>> class Twice(LayerPeeled):
+    ...     def gauge(self, y):
+    ...         return 2 * super().gauge(y)
+    >>> is_known(LayerPeeled(1.0, 1.0)), is_known(Twice(1.0, 1.0))
+    (True, False)
+    """
+    known = set(ARCHITECTURES.values())
+    for cls in type(architecture).__mro__:
+        if cls in known:
+            return True
+        if any(_overrides(cls, name) for name in vars(cls)):
+            return False
+    return False
+
+
+def _overrides(cls: type, name: str) -> bool:
+    """Whether ``name``, stated by ``cls``, is stated by a base of it too; what Python itself adds to classes is not."""
+    if name.startswith("__") and name not in ("__getattr__", "__getattribute__"):
+        return False
+    return name != "_abc_impl" and any(hasattr(base, name) for base in cls.__mro__[1:])
+
+
+def command_word(cls: type) -> str:
+    """The class's name as the command line spells it: ``"layer-peeled"``."""
+    return file_word(cls).replace("_", "-")
+
+
+def file_word(cls: type) -> str:
+    """The class's name as certificates spell it: ``"layer_peeled"``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()

@@ -1,0 +1,103 @@
+"""Losses: one contract (:class:`Loss`), one file a loss, and the names by which they are called."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from ufm._validation import one_of
+from ufm.losses.attack import attack
+from ufm.losses.base import ClosedForm, Loss
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.mean_squared_error import MeanSquaredError
+
+__all__ = [
+    "LOSSES",
+    "ClosedForm",
+    "CrossEntropy",
+    "Loss",
+    "MeanSquaredError",
+    "attack",
+    "check_loss",
+    "closed_form",
+    "get_loss",
+]
+
+#: The losses that have a name.
+LOSSES: dict[str, Loss] = {"ce": CrossEntropy(), "mse": MeanSquaredError()}
+
+#: Functions that weigh columns into a risk; a loss states its columns instead.
+_RISKS = ("value", "gradient", "dual_value")
+
+#: Losses of one's own that have stood the attack, with the shapes of the targets for which they did.
+_stood: weakref.WeakKeyDictionary[Loss, set[tuple[int, int]]] = weakref.WeakKeyDictionary()
+
+
+def get_loss(loss: str | Loss, argument: str = "loss") -> Loss:
+    """Return the loss that ``loss`` is or names.
+
+    Args:
+        loss: a name in :data:`LOSSES`, or an object of a subclass of :class:`Loss`.
+        argument: what the message calls it.
+
+    Raises:
+        TypeError: neither; or a class that overrides the risk (``value``, ``gradient``, ``dual_value``), which is made
+            of its columns, instead of ``values``, ``gradients`` and ``dual_values``.
+        ValueError: an unknown name.
+
+    >>> get_loss("mse").name
+    'mse'
+    """
+    if not isinstance(loss, Loss):
+        return LOSSES[one_of(argument, loss, LOSSES)]
+    for name in _RISKS:
+        if getattr(type(loss), name) is not getattr(Loss, name):
+            raise TypeError(
+                f"{argument} {type(loss).__name__} overrides {name}, which weighs the columns of the contract: state "
+                "values(logits, targets) and gradients(logits, targets) for every column instead, see ufm.losses.base"
+            )
+    return loss
+
+
+def check_loss(loss: str | Loss, targets: np.ndarray[Any, np.dtype[np.float64]], argument: str = "loss") -> Loss:
+    """:func:`get_loss`, and :func:`attack` for a loss that is not of this package, once for every shape of targets."""
+    found = get_loss(loss, argument)
+    if type(found) in _OURS:
+        return found
+    try:
+        shapes = _stood.setdefault(found, set())
+    except TypeError:  # unhashable
+        shapes = set()
+    if targets.shape not in shapes:
+        attack(found, targets)
+        shapes.add(targets.shape)
+    return found
+
+
+def closed_form(loss: str | Loss, argument: str = "loss", where: str = "here") -> str:
+    """``"ce"`` or ``"mse"``, whichever closed forms hold for ``loss``.
+
+    Args:
+        loss: a loss or its name.
+        argument: what the message calls it.
+        where: what asks, for the message.
+
+    Raises:
+        ValueError: no closed form of this package holds for it.
+        TypeError: it is no loss.
+
+    >>> closed_form("ce")
+    'ce'
+    """
+    found = get_loss(loss, argument)
+    if found.closed_form is None:
+        raise ValueError(
+            f"{argument} must be plain cross-entropy ('ce') or mean squared error ('mse') {where}, whose formulas hold "
+            f"for no other, got {found!r}; ufm.solve(..., loss=...) takes any"
+        )
+    return found.closed_form.value
+
+
+_OURS = frozenset(type(loss) for loss in LOSSES.values())

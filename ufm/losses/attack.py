@@ -1,0 +1,146 @@
+"""Attacks on what a loss says of itself: gradient, curvature, convexity, dual values, constant direction, infimum.
+
+A loss of one's own is believed only where random points do not contradict it; the classes of this package are tested
+instead. Finding nothing proves nothing: a loss that is wrong on a set that random points miss passes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ufm.losses.base import Array, Loss
+
+__all__ = ["attack", "contradiction"]
+
+#: Sizes of the random logits that are tried.
+SIZES = (0.1, 1.0, 10.0)
+#: Relative errors beyond which a derivative, or an inequality, counts as contradicted.
+DERIVATIVE_TOLERANCE, CONVEXITY_TOLERANCE = 1e-4, 1e-9
+#: Random points for each size.
+ROUNDS = 4
+
+
+def attack(loss: Loss, targets: Array) -> None:
+    """Raise a ValueError that names what is wrong where a random point contradicts what ``loss`` says of itself.
+
+    Args:
+        loss: the loss.
+        targets: T, shape (K, m), the targets of the problem that it is wanted for.
+
+    Raises:
+        TypeError: ``is_convex`` is no boolean, or a function does not return numbers of the right shape.
+        ValueError: a contradiction, with the numbers that show it.
+    """
+    found = contradiction(loss, targets)
+    if found:
+        raise ValueError(f"loss {type(loss).__name__} contradicts itself: {found}")
+
+
+def contradiction(loss: Loss, targets: Array) -> str:
+    """What random points contradict, in words; empty where nothing was found."""
+    if not isinstance(getattr(loss, "is_convex", None), bool | np.bool_):
+        raise TypeError(f"loss {type(loss).__name__} must say is_convex = True or False")
+    rng = np.random.default_rng(20241205)
+    for size in SIZES:
+        for _ in range(ROUNDS):
+            z, other, d = (size * rng.normal(size=targets.shape) for _ in range(3))
+            checks = (_shapes, _derivatives, _infimum, _constancy, _convexity, _duality)
+            for check in checks:
+                if found := check(loss, targets, z, other, d / size):
+                    return found
+    return ""
+
+
+def _shapes(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
+    for name, found, shape in (
+        ("values", loss.values(z, t), t.shape[1:]),
+        ("gradients", loss.gradients(z, t), t.shape),
+        ("curvatures", loss.curvatures(z, t, d), t.shape),
+    ):
+        array = np.asarray(found)
+        if array.shape != shape or array.dtype.kind != "f":
+            raise TypeError(
+                f"loss {type(loss).__name__}.{name} must return floats of shape {shape} for logits of shape {t.shape}, "
+                f"got shape {array.shape} of {array.dtype}"
+            )
+        if not np.isfinite(array).all():
+            return f"{name} are not finite at logits of size {np.abs(z).max():.3g}"
+    return ""
+
+
+def _derivatives(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
+    step = 1e-5 * max(1.0, float(np.abs(z).max()))
+    values = [loss.values(z + x * d, t) for x in (step, -step)]
+    noise = 1e-14 * np.abs(values).max() / step
+    slope, stated = (values[0] - values[1]) / (2 * step), (loss.gradients(z, t) * d).sum(axis=0)
+    scale = np.abs(loss.gradients(z, t) * d).sum(axis=0)
+    if found := _differs("gradients", stated, slope, scale, noise):
+        return found
+    slopes = (loss.gradients(z + step * d, t) - loss.gradients(z - step * d, t)) / (2 * step)
+    curved = loss.curvatures(z, t, d)
+    # a kink between the two points is no contradiction where the loss is only once differentiable
+    noise = 1e-14 * float(np.abs(loss.gradients(z, t)).max()) / step
+    shorter = (loss.gradients(z + step / 7 * d, t) - loss.gradients(z - step / 7 * d, t)) / (2 * step / 7)
+    smooth = np.abs(slopes - shorter).max(axis=0) <= 1e-3 * np.abs(slopes).max(axis=0) + 10 * noise
+    size = np.abs(slopes).max(axis=0)
+    return _differs("curvatures", curved[:, smooth], slopes[:, smooth], size[smooth], noise)
+
+
+def _differs(name: str, stated: Array, measured: Array, scale: Array, noise: float) -> str:
+    wrong = np.abs(stated - measured) > DERIVATIVE_TOLERANCE * scale + 100 * noise + 1e-12
+    if not wrong.any():
+        return ""
+    at = np.unravel_index(int(np.argmax(np.abs(stated - measured) * wrong)), wrong.shape)
+    return f"{name} give {stated[at]:.10g} in a direction along which differences give {measured[at]:.10g}"
+
+
+def _infimum(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
+    least = float(loss.values(z, t).min())
+    return f"a value of {least:.6g} is below its infimum {loss.infimum:g}" if least < loss.infimum - 1e-12 else ""
+
+
+def _constancy(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
+    c = loss.constant_direction(len(t))
+    if c is None:
+        return ""
+    c = np.asarray(c, dtype=float)
+    if c.shape != (len(t),) or not np.isfinite(c).all() or not c.any():
+        return f"constant_direction must be a finite vector of {len(t)} entries that is not 0, got {c!r}"
+    moved = loss.values(z + c[:, None] * d[:1], t)
+    before = loss.values(z, t)
+    if np.abs(moved - before).max() > 1e-9 * (1 + np.abs(z).max() + np.abs(before).max()):
+        return f"values change along its constant_direction, from {before[0]:.10g} to {moved[0]:.10g}"
+    return ""
+
+
+def _convexity(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
+    if not loss.is_convex:
+        return ""
+    for y in (other, z + 0.1 * d):  # far and near
+        ends = loss.values(z, t), loss.values(y, t)
+        middle, chord = loss.values((z + y) / 2, t), (ends[0] + ends[1]) / 2
+        size = np.abs(ends[0]) + np.abs(ends[1]) + np.abs(middle)
+        if (middle > chord + CONVEXITY_TOLERANCE * size + 1e-12).any():
+            j = int(np.argmax(middle - chord))
+            return (
+                f"is_convex is True, but half way between two points the value is {middle[j]:.10g}, above the mean "
+                f"{chord[j]:.10g} of their values"
+            )
+    return ""
+
+
+def _duality(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
+    for scale in (1.0, 0.6):
+        found: Any = loss.dual_values(z, t, scale)
+        if found is None:
+            return ""
+        g = scale * loss.gradients(z, t)
+        # -l*(g) <= l(y) - <g, y> for every y, with equality at z for scale 1
+        for y in (z, other, z + d, np.zeros_like(z)):
+            above = loss.values(y, t) - (g * y).sum(axis=0)
+            room = 1e-9 * (1 + np.abs(g * y).sum(axis=0) + np.abs(found))
+            if (found > above + room).any():
+                return f"dual_values at scale {scale} exceed l(y) - <g, y> = {above.min():.10g}: {np.max(found):.10g}"
+    return ""

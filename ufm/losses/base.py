@@ -1,0 +1,161 @@
+"""The contract of a loss: per-column value, gradient and curvature, and what is known of them beyond that.
+
+Every function of the contract takes logits ``Z`` (K, m), column j = logits of the j-th kind of sample, and targets
+``T`` (K, m); the risk of a problem is ``f(Z) = sum_j pi_j l(z_j; t_j)``. A loss of one's own is one class::
+
+    @dataclass(frozen=True)
+    class Quartic(ufm.Loss):
+        is_convex = True
+
+        def values(self, logits, targets):
+            return ((logits - targets) ** 4).sum(axis=0)
+
+        def gradients(self, logits, targets):
+            return 4 * (logits - targets) ** 3
+
+What it does not state is not assumed: curvature comes from differences of the gradient, bounds of the optimal value
+from convexity alone, and methods that need a closed form refuse it by name. What it does state is attacked before it is
+believed, see :func:`ufm.losses.attack`.
+"""
+
+from __future__ import annotations
+
+import abc
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ClosedForm", "Loss"]
+
+Array = NDArray[np.float64]
+
+#: Directions in which the diagonal of an unknown curvature is probed.
+_PROBES = 4
+
+
+#: What a loss may state beyond its values and gradients.
+_KNOWLEDGE = (
+    "name",
+    "curvatures",
+    "curvature_diagonals",
+    "dual_values",
+    "constant_direction",
+    "expression",
+)
+
+
+class ClosedForm(Enum):
+    """Losses for which formulas are derived in this package: closed forms, thresholds, phases, certificates.
+
+    A value is the word that files and the command line use.
+    """
+
+    CROSS_ENTROPY = "ce"
+    MEAN_SQUARED_ERROR = "mse"
+
+
+class Loss(abc.ABC):
+    """A loss ``l(z; t)`` of logits z (K,) and a target t (K,); a risk is a weighted sum of it over columns.
+
+    Attributes:
+        is_convex: whether ``l(.; t)`` is convex for every target. It has to be said; it is attacked by random segments.
+        infimum: a number that no value is below, ``-inf`` if none is known.
+        floor: absolute gap between upper and lower bound of a risk that counts as closed, beside the relative one.
+        closed_form: which of the package's formulas hold for it, or None. Never inherited: a subclass is another loss.
+
+    A class that overrides ``values`` or ``gradients`` inherits nothing that its base knew of its own: no curvature, no
+    conjugate, no direction along which it is constant. It may state them anew.
+    """
+
+    is_convex: bool
+    infimum: float = 0.0
+    floor: float = 1e-15
+    closed_form: ClosedForm | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "closed_form" not in vars(cls):
+            cls.closed_form = None
+        if "values" in vars(cls) or "gradients" in vars(cls):
+            # what it inherits beyond the two describes the loss of its base, not its own
+            for name in _KNOWLEDGE:
+                if name not in vars(cls):
+                    setattr(cls, name, vars(Loss)[name])
+
+    @property
+    def name(self) -> str:
+        """What messages and reports call it; the class's name unless the class says otherwise."""
+        return type(self).__name__
+
+    @abc.abstractmethod
+    def values(self, logits: Array, targets: Array) -> Array:
+        """``l(z_j; t_j)`` for every column, shape (m,)."""
+
+    @abc.abstractmethod
+    def gradients(self, logits: Array, targets: Array) -> Array:
+        """``dl/dz`` at every column, shape (K, m)."""
+
+    def curvatures(self, logits: Array, targets: Array, directions: Array) -> Array:
+        """The second derivative of every column applied to its direction, shape (K, m).
+
+        Unless a loss states its own: central differences of the gradient, accurate to about 1e-9 relative.
+        """
+        length = np.linalg.norm(directions, axis=0)
+        unit = directions / np.where(length > 0, length, 1.0)
+        step = 6e-6 * np.maximum(1.0, np.abs(logits).max(axis=0))
+        ahead = self.gradients(logits + step * unit, targets)
+        behind = self.gradients(logits - step * unit, targets)
+        return np.asarray((ahead - behind) / (2 * step) * length, dtype=float)
+
+    def curvature_diagonals(self, logits: Array, targets: Array) -> Array:
+        """About the diagonal of every column's second derivative, (K, m): for preconditioning, not for bounds.
+
+        Unless a loss states its own: the mean of ``v * H v`` over random signs v (Hutchinson 1990).
+        """
+        rng = np.random.default_rng(0)
+        total = np.zeros_like(logits)
+        for _ in range(_PROBES):
+            v = rng.choice([-1.0, 1.0], size=logits.shape)
+            total += v * self.curvatures(logits, targets, v)
+        return np.maximum(total / _PROBES, 0.0)
+
+    def dual_values(self, logits: Array, targets: Array, scale: float = 1.0) -> Array | None:
+        """``-l*(scale g; t)`` at ``g = dl/dz`` for every column, (m,), l* the Fenchel conjugate, scale in [0, 1].
+
+        None, unless a loss states it: bounds then rest on convexity, ``-l*(g) = l(z) - <g, z>``, and on the infimum.
+        """
+        return None
+
+    def constant_direction(self, num_classes: int) -> Array | None:
+        """A vector c (K,) with ``l(z + x c; t) = l(z; t)`` for every x, or None."""
+        return None
+
+    def expression(self, logits: Any, targets: Array, weights: Array) -> Any:
+        """The risk ``sum_j weights_j l(z_j; t_j)`` as a CVXPY expression of a variable (K, m), or None."""
+        return None
+
+    # -- risks: what the loss gives by weighting its columns ----------------------------------------------------------
+
+    def value(self, logits: Array, pi: Array, targets: Array | None = None) -> float:
+        """The risk ``f(Z) = sum_j pi_j l(z_j; t_j)``.
+
+        Args:
+            logits: Z, shape (K, m).
+            pi: weights of the columns, shape (m,).
+            targets: T, shape (K, m); None for one-hot targets of m = K classes.
+        """
+        return float(pi @ self.values(logits, np.eye(len(pi)) if targets is None else targets))
+
+    def gradient(self, logits: Array, pi: Array, targets: Array | None = None) -> Array:
+        """``grad f(Z)``, shape (K, m); arguments as in :meth:`value`."""
+        return self.gradients(logits, np.eye(len(pi)) if targets is None else targets) * pi
+
+    def dual_value(self, logits: Array, pi: Array, scale: float = 1.0, targets: Array | None = None) -> float | None:
+        """``-f*(scale grad f(Z))``, or None where the conjugate is not known; arguments as in :meth:`value`.
+
+        By weak duality ``min f + penalty >= -f*(scale G)`` whenever ``scale G`` is dual feasible.
+        """
+        found = self.dual_values(logits, np.eye(len(pi)) if targets is None else targets, scale)
+        return None if found is None else float(pi @ found)
