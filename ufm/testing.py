@@ -423,8 +423,8 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
     if (a is None) == isinstance(architecture, LinearDEQ | PenalisedDEQ):
         wrong.append("an explicit network has an equilibrium matrix" if a is not None else "a DEQ lacks its matrix A")
     # Below the least normal number nothing is rounded relatively.
-    elif a is not None and np.linalg.norm(a, 2) > architecture.spectral_bound * (1 + 1e-12) + np.finfo(float).tiny:
-        wrong.append(f"|A|_2 = {np.linalg.norm(a, 2):.12g} exceeds rho = {architecture.spectral_bound:.12g}")
+    elif a is not None and np.linalg.norm(a, 2) > problem.spectral.spectral_bound * (1 + 1e-12) + np.finfo(float).tiny:
+        wrong.append(f"|A|_2 = {np.linalg.norm(a, 2):.12g} exceeds rho = {problem.spectral.spectral_bound:.12g}")
     allowed = getattr(architecture, "E_A", None)
     if a is not None and allowed is not None and (size := float((a**2).sum())) > allowed * (1 + tol):
         wrong.append(f"|A|_F^2 = {size:.12g} exceeds its budget {allowed:.12g} (tol {tol:g})")
@@ -439,7 +439,7 @@ def assert_optimal(solution: Solution, *, rtol: float = 1e-8) -> None:
     :func:`assert_feasible`.
     """
     problem, z = solution.problem, solution.logits
-    floor = 1e-15 if problem.loss.name == "mse" else 1e-290
+    floor = max(problem.loss.floor, 1e-290)
     allowed = rtol * solution.value + floor
     headline = f"not optimal (rtol {rtol:g}): {problem.architecture!r}, {problem.prior!r}, {problem.loss.name}"
     wrong = []
@@ -466,7 +466,7 @@ def assert_same_optimum(solution: Solution, reference: Solution, *, rtol: float 
     """Assert that two solutions of one problem agree in value, and each value in the other's enclosure."""
     if solution.problem != reference.problem:
         raise ValueError(f"solutions must be of one problem, got {solution.problem!r} and {reference.problem!r}")
-    floor = 1e-15 if solution.problem.loss.name == "mse" else 1e-290
+    floor = max(solution.problem.loss.floor, 1e-290)
     allowed = rtol * reference.value + floor
     wrong = []
     if abs(solution.value - reference.value) > allowed:

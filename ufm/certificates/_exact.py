@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from fractions import Fraction
 from typing import Any
 
 from flint import arb
 
-from ufm.architectures import Architecture, DeepLinear, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
+from ufm.architectures import ARCHITECTURES, Architecture, file_word, is_known
 from ufm.certificates._certificate import CertificationError
 from ufm.labels import ClassPrior
 
@@ -26,14 +25,6 @@ __all__ = [
 
 #: Binary exponents beyond this, in size, belong to numbers that certificates (400 digits) cannot hold.
 MAX_EXPONENT = 1 << 16
-
-_NAMES: dict[type, str] = {
-    LayerPeeled: "layer_peeled",
-    LinearDEQ: "linear_deq",
-    DeepLinear: "deep_linear",
-    UnconstrainedFeatures: "unconstrained_features",
-    PenalisedDEQ: "penalised_deq",
-}
 
 
 def exact(value: Any) -> Fraction:
@@ -52,14 +43,13 @@ def describe_architecture(architecture: Architecture) -> dict[str, Any]:
     Raises:
         ValueError: the architecture's gauge is not a norm, so that no bound from below is known.
     """
-    name = _NAMES.get(type(architecture))
-    given = {f.name: getattr(architecture, f.name) for f in fields(architecture)}  # type: ignore[arg-type]
-    given = {key: value for key, value in given.items() if value is not None}
-    if name is None or set(given) - {"E_W", "E_H", "rho", "budgets", "lambda_W", "lambda_H"}:
+    given = architecture.parameters
+    if not is_known(architecture) or set(given) - {"E_W", "E_H", "rho", "budgets", "lambda_W", "lambda_H"}:
         raise ValueError(f"architecture must have a nuclear-norm gauge to be certified, got {architecture!r}")
     if "budgets" in given and len(given["budgets"]) != 2:
         raise ValueError(f"architecture must have 2 factors to be certified, got {architecture!r}")
-    return {"name": name} | {
+    known = next(cls for cls in type(architecture).__mro__ if cls in ARCHITECTURES.values())
+    return {"name": file_word(known)} | {
         key: [text(c) for c in value] if isinstance(value, tuple) else text(value) for key, value in given.items()
     }
 

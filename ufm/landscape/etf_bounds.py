@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 from ufm._extras import MissingExtraError
 from ufm._validation import fraction, integer, positive
 from ufm.architectures import LinearDEQ
+from ufm.losses import ClosedForm
 from ufm.problem import Problem
 
 __all__ = ["MARGIN", "balanced_lower_bound", "check_boundary", "etf_local_bound", "etf_risk"]
@@ -71,7 +72,12 @@ def balanced_lower_bound(problem: Problem, upper: float = math.inf) -> float:
     """
     architecture, prior = problem.architecture, problem.prior
     k = prior.num_classes
-    if not isinstance(architecture, LinearDEQ) or architecture.E_A is None or problem.loss.name != "ce":
+    if (
+        not isinstance(architecture, LinearDEQ)
+        or not problem.is_known
+        or architecture.E_A is None
+        or problem.loss.closed_form is not ClosedForm.CROSS_ENTROPY
+    ):
         return -math.inf
     tau, budget = architecture.bound(k), architecture.E_A
     if not 3 <= k <= 16 or len(prior.groups) > 1 or budget >= min(1.0, (k - 1) * architecture.rho**2):

@@ -215,7 +215,7 @@ class Landscape:
         self._slack = problem.is_constrained
         zero = np.zeros((k, k))
         # what is descended is log(value - shift), the shift below every value where that may be 0
-        self._shift = problem.loss.infimum - (0.0 if self._is_positive else 1e-3 * self._excess(zero))
+        self._shift = problem.loss.infimum - (0.0 if self._is_positive else 1e-15 * self._excess(zero))
         # the most that it can vary to first order within a small ball, the unit of stationarity there
         start = problem.risk(zero) - self._shift
         self.origin = math.log(start)

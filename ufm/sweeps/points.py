@@ -9,8 +9,6 @@ from ufm.sweeps._run import versioned
 
 __all__ = ["solve_point", "train_point"]
 
-_ARCHITECTURES = ("LayerPeeled", "UnconstrainedFeatures", "DeepLinear", "LinearDEQ", "PenalisedDEQ")
-
 
 @versioned(1)
 def solve_point(
@@ -43,15 +41,15 @@ def solve_point(
     >>> solve_point(**point)["geometry"]["phase"]
     'partial'
     """
-    from ufm import architectures
     from ufm._validation import one_of
+    from ufm.architectures import ARCHITECTURES
     from ufm.labels import ClassPrior
     from ufm.solvers import solve
 
     if not isinstance(architecture, Mapping) or "type" not in architecture:
         raise TypeError(f"architecture must be a dictionary with the key 'type', got {architecture!r}")
     parameters = {key: value for key, value in architecture.items() if key != "type"}
-    kind = getattr(architectures, one_of("architecture['type']", architecture["type"], _ARCHITECTURES))
+    kind = ARCHITECTURES[one_of("architecture['type']", architecture["type"], ARCHITECTURES)]
     solution = solve(kind(**parameters), ClassPrior(counts), loss, method=method, dim=dim, seed=seed, **(options or {}))
     return {
         "value": solution.value,
