@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 import ufm
 from ufm.architectures import Architecture, LayerPeeled, Penalised, is_known
-from ufm.landscape import classify, find_trapped
+from ufm.landscape import classify
 from ufm.losses import LOSSES, CrossEntropy, Loss, MeanSquaredError, attack
 from ufm.problem import Problem
 from ufm.solvers import METHODS, supported
@@ -188,7 +188,7 @@ def test_what_rests_on_formulas_refuses_by_name(loss):
     calls = {
         "certify": lambda: ufm.certify(solution),
         "certify_phase": lambda: ufm.certify_phase(PEELED, PRIOR, loss),
-        "certify_threshold": lambda: ufm.certify_threshold(PEELED, 3, 3, loss),
+        "certify_threshold": lambda: ufm.certify_threshold(PEELED, 3, 3, loss=loss),
         "collapse_threshold": lambda: ufm.collapse_threshold(PEELED, 3, 3, loss=loss),
         "solve_batch": lambda: ufm.solve_batch(3, 3, 5.0, E_W=1.0, E_H=1.0, loss=loss),
         "phase_diagram": lambda: ufm.phase_diagram(R=[2.0, 3.0], E_W=[1.0], E_H=1.0, K_A=3, K_B=3, loss=loss),
@@ -201,8 +201,6 @@ def test_what_rests_on_formulas_refuses_by_name(loss):
 def test_critical_points_use_the_curvature_of_the_loss():
     solution = ufm.solve(DECAY, PRIOR, Hot())
     assert classify(solution.problem, solution.factors).kind == "global minimum"
-    with pytest.raises((ValueError, TypeError), match=r"loss|architecture"):
-        find_trapped(Problem.of(DECAY, PRIOR, Hot()), factors=solution.factors)
 
 
 def test_deep_factors_under_a_loss_of_ones_own_are_no_global_optimum():

@@ -198,7 +198,10 @@ class _Search:
         self.iterations = 0
         self.counts: dict[str, Any] = {"proximal_steps": 0, "newton_steps": 0, "cg_steps": 0}
         self._y, self._value = self._feasible_start(start)
-        self._step = 1 / max(_SecondOrder(problem, self._y).bound, 1e-300)
+        model = _SecondOrder(problem, self._y)
+        # a loss that is all but linear has no curvature to go by: a step then moves Y by what it is
+        flat = 1e-3 * float(np.linalg.norm(model.gradient)) / max(float(np.linalg.norm(self._y)), 1e-300)
+        self._step = 1 / max(model.bound, flat, 1e-300)
 
     @property
     def logits(self) -> Array:
@@ -244,7 +247,7 @@ class _Search:
                 return ""
             if self.iterations >= max_iter:
                 return f"max_iter = {max_iter} reached"
-            progress = gap < 0.9 * best_gap or self._value < best_value * (1 - 100 * _ROUNDING)
+            progress = gap < 0.9 * best_gap or self._value < best_value - 100 * _ROUNDING * abs(self._value)
             idle = 0 if progress else idle + 1
             if idle >= _PATIENCE:
                 return "no further progress in float64"
@@ -279,7 +282,7 @@ class _Search:
             if candidate.value > self._value and momentum > 1:
                 momentum = 1.0
                 candidate = self._proximal(self._y)
-            if candidate.value > self._value * (1 + _ROUNDING):
+            if candidate.value > self._value + _ROUNDING * abs(self._value):
                 break
             following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
             # momentum that points uphill is dropped (gradient restart)
@@ -302,7 +305,7 @@ class _Search:
             d = new - y
             new_risk = self.problem.risk(new / self.problem.weights)
             model = risk + np.vdot(gradient, d) + np.vdot(d, d) / (2 * self._step)
-            if new_risk <= model + 10 * _ROUNDING * risk:
+            if new_risk <= model + 10 * _ROUNDING * abs(risk):
                 value = new_risk if self.problem.is_constrained else new_risk + self.problem.strength * s.sum()
                 return _Point(new, u, s, vt, float(value))
             self._step /= 2
@@ -332,7 +335,7 @@ class _Search:
         length = 1.0
         for _ in range(_MAX_HALVINGS):
             new = self._retract(point.y + length * d, point.rank)
-            if new.value <= point.value + 1e-4 * length * slope + _ROUNDING * point.value:
+            if new.value <= point.value + 1e-4 * length * slope + _ROUNDING * abs(point.value):
                 self._y, self._value = new.y, new.value
                 self.counts["newton_steps"] += 1
                 return length == 1.0
