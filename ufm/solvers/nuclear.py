@@ -65,7 +65,7 @@ def supports(problem: Problem) -> Support:
     if not problem.loss.is_convex:
         return Support.refused(f"loss {problem.loss.name} is not convex")
     if not problem.has_nuclear_norm:
-        return Support.refused(f"architecture {problem.architecture!r} has no nuclear-norm gauge")
+        return Support.refused(f"architecture {problem.architecture!r} has no nuclear-norm gauge, the problem is not convex in it")
     return Support("exact")
 
 
@@ -194,7 +194,7 @@ class _Search:
 
     def __init__(self, problem: Problem, start: Array | None) -> None:
         self.problem = problem
-        self.lower = 0.0
+        self.lower = problem.loss.infimum
         self.iterations = 0
         self.counts: dict[str, Any] = {"proximal_steps": 0, "newton_steps": 0, "cg_steps": 0}
         self._y, self._value = self._feasible_start(start)

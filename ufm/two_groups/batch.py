@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ufm._validation import as_array, integer
-from ufm.losses import Loss, get_loss
+from ufm.losses import Loss, closed_form
 from ufm.two_groups import arrays as core
 
 __all__ = ["PHASES", "BatchSolution", "solve_batch"]
@@ -124,7 +124,7 @@ def solve_batch(
         "minority_count": minority_count,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    name = get_loss(loss).name
+    name = closed_form(loss, where="in batches")
     _check_choice(given)
     xp, arrays = _arrays({"minority_count": 1.0} | given)
     if "majority_count" in arrays:

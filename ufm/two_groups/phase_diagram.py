@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 import ufm
 from ufm._extras import require
 from ufm._validation import as_array, one_of
-from ufm.losses import Loss, get_loss
+from ufm.losses import Loss, closed_form
 from ufm.two_groups import arrays as core
 from ufm.two_groups.batch import PHASES, check_values, solve_batch
 
@@ -107,7 +107,7 @@ def phase_diagram(
     require("xarray", extra="grids")
     import xarray as xr
 
-    risk = get_loss(loss).name
+    risk = closed_form(loss, where="in phase diagrams")
     values = _parameters(parameters)
     axes = [name for name, value in values.items() if value.ndim]
     grid = {

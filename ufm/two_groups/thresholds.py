@@ -28,8 +28,8 @@ from typing import Any
 from scipy.optimize import brentq
 
 from ufm._validation import integer
-from ufm.architectures import Constrained, check_architecture
-from ufm.losses import Loss, get_loss
+from ufm.architectures import Constrained, Penalised, known_architecture
+from ufm.losses import Loss, closed_form
 from ufm.two_groups.counts import count_rule
 
 __all__ = ["Threshold", "collapse_threshold", "threshold_curve", "total_collapse_threshold"]
@@ -91,10 +91,10 @@ def collapse_threshold(
 
     Source: Fang et al. 2021 (their Fig. 3 has K = 10, E_W = 1, E_H = 5); theory section 3.
     """
-    check_architecture(architecture)
+    architecture = known_architecture(architecture, where="for thresholds")
     k_a = integer("num_majority", num_majority, minimum=1)
     k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
-    risk = get_loss(loss)
+    risk = closed_form(loss, where="for thresholds")
     rule = count_rule(architecture, num_samples, majority_count, minority_count)
     if rule is not None:
         n_a, n_b = rule.at_collapse(architecture.strength, k_a, k_b)
@@ -102,7 +102,7 @@ def collapse_threshold(
         ratio = n_a / n_b
         return Threshold(ratio, max(1.0, ratio * (1 - slack)), ratio * (1 + slack), n_a, n_b)
     tau = architecture.radius(k_a + k_b)
-    return _mse_budget(tau, k_a) if risk.name == "mse" else _ce_budget(tau, k_a, k_b)
+    return _mse_budget(tau, k_a) if risk == "mse" else _ce_budget(tau, k_a, k_b)
 
 
 def threshold_curve(angle: float, num_majority: int, num_minority: int) -> tuple[float, float]:
@@ -178,7 +178,7 @@ def total_collapse_threshold(architecture: Any, num_majority: int, num_minority:
 
     Source: theory section 3 (phases); derived here.
     """
-    check_architecture(architecture)
+    architecture = known_architecture(architecture, where="for thresholds")
     if not isinstance(architecture, Constrained):
         raise ValueError(f"architecture must have budgets (LayerPeeled, DeepLinear, LinearDEQ), got {architecture!r}")
     k_a = integer("num_majority", num_majority, minimum=1)
