@@ -65,7 +65,9 @@ def supports(problem: Problem) -> Support:
     if not problem.loss.is_convex:
         return Support.refused(f"loss {problem.loss.name} is not convex")
     if not problem.has_nuclear_norm:
-        return Support.refused(f"architecture {problem.architecture!r} has no nuclear-norm gauge, the problem is not convex in it")
+        return Support.refused(
+            f"architecture {problem.architecture!r} has no nuclear-norm gauge, the problem is not convex in it"
+        )
     return Support("exact")
 
 

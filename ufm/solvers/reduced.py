@@ -39,7 +39,9 @@ def supports(problem: Problem) -> Support:
     if problem.loss.closed_form is None:
         return Support.refused(f"loss {problem.loss.name} has no symmetry reduction here, only 'ce' and 'mse' have")
     if not problem.has_nuclear_norm:
-        return Support.refused(f"architecture {problem.architecture!r} has no nuclear-norm gauge, the problem is not convex in it")
+        return Support.refused(
+            f"architecture {problem.architecture!r} has no nuclear-norm gauge, the problem is not convex in it"
+        )
     return Support("exact")
 
 

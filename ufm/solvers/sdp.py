@@ -52,7 +52,9 @@ def supports(problem: Problem) -> Support:
     if not problem.loss.is_convex:
         return Support.refused(f"loss {problem.loss.name} is not convex")
     if not problem.has_nuclear_norm:
-        return Support.refused(f"architecture {problem.architecture!r} has no nuclear-norm gauge, the problem is not convex in it")
+        return Support.refused(
+            f"architecture {problem.architecture!r} has no nuclear-norm gauge, the problem is not convex in it"
+        )
     if type(problem.loss).expression is Loss.expression:
         return Support.refused(f"loss {problem.loss.name} states no CVXPY expression")
     return Support("exact")

@@ -28,7 +28,7 @@ from typing import Any
 from scipy.optimize import brentq
 
 from ufm._validation import integer
-from ufm.architectures import Constrained, Penalised, known_architecture
+from ufm.architectures import Constrained, known_architecture
 from ufm.losses import Loss, closed_form
 from ufm.two_groups.counts import count_rule
 
