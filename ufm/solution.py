@@ -124,7 +124,7 @@ class Solution:
         """Optimal factors, see :meth:`ufm.architectures.Architecture.factorise`."""
         if self._factors is not None:
             return self._factors
-        return self.problem.spectral.factorise(self.logits, self.problem.prior, self.dim)
+        return self.problem.architecture.factorise(self.logits, self.problem.prior, self.dim)
 
     @property
     def factors_are_own(self) -> bool:

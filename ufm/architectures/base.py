@@ -100,6 +100,10 @@ class Architecture(abc.ABC):
         """A matrix of gauge at most 1 that attains the polar: ``<G, atom> = Omega^o(G)``, shape (K, m)."""
         raise NotImplementedError(f"{type(self).__name__} states no atom")
 
+    def factorise(self, logits: Array, prior: ClassPrior, dim: int | None = None) -> Factors:
+        """Factors of ``logits`` that attain the gauge; a ValueError unless an architecture states them."""
+        raise ValueError(f"architecture {self!r} states no factors of its logits: it has gauge, polar and atom alone")
+
     def bound(self, num_classes: int) -> float | None:
         """tau where the gauge is at most tau; None for a penalty."""
         return None

@@ -41,7 +41,8 @@ def solve(
         method: ``"reduced"`` (symmetry reduction; exact for equal counts), ``"nuclear"`` (K x K logits, any prior),
             ``"sdp"`` (Fang et al.'s 2K x 2K relaxation with CVXPY), ``"direct"`` (the factors themselves from random
             starts), ``"search"`` (local minima from many starts, with a lower bound: the one for architectures whose
-            gauge is not convex), or ``"auto"``: the one that does most for the problem at the least cost.
+            gauge is not convex), ``"atoms"`` (conditional gradients, for a gauge of one's own), or ``"auto"``: the one
+            that does most for the problem at the least cost.
         dim: feature dimension d of the factors (default K). Below the rank of the optimum it is a constraint:
             ``"auto"`` then searches factors of that width, the methods for the convex problem refuse.
         seed: seed >= 0 of the random starts of ``"direct"`` and ``"search"`` (default 0); the others have none.

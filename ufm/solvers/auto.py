@@ -49,7 +49,7 @@ def solve_convex(problem: Problem) -> Solution:
 def ranked(problem: Problem) -> list[Method]:
     """The method that does most, and the other exact ones by their cost; without an exact one the search."""
     answers = supported(problem)
-    exact = [name for name in ("reduced", "nuclear") if answers[name].answer == "exact"]
+    exact = [name for name in ("reduced", "nuclear", "atoms") if answers[name].answer == "exact"]
     if exact:
         return [METHODS[name] for name in sorted(exact, key=lambda name: _cost(name, problem))]
     for name in ("search", *answers):

@@ -53,7 +53,7 @@ def multiplier(problem: Problem, logits: Array) -> float:
         return problem.dual_norm(problem.gradient(logits)) if problem.is_constrained else problem.strength
     if isinstance(architecture, Penalised):
         return architecture.slope
-    if not problem.is_known:
+    if not problem.is_known:  # the polar at an optimum, as for a nuclear norm
         return problem.dual_norm(problem.gradient(logits)) if problem.is_constrained else 1.0
     return max(0.0, -float(np.vdot(problem.gradient(logits), logits))) / problem.bound
 
