@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[1]
 #: Public functions that have no example yet, one a line, sorted. Names are only ever taken from it.
 WAITING = Path(__file__).with_name("without_doctest.txt")
 
+#: Rooms whose functions are reached by the names of claims and commands.
+BY_NAME = ("ufm.claims", "ufm.cli")
+
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / "ufm").rglob("*.py"))
@@ -37,12 +40,15 @@ def test_examples_run(name):
 def public_functions(tree: ast.Module, module: str) -> Iterator[tuple[str, str]]:
     """(name, docstring) of the functions and methods that a module shows: in ``__all__`` where there is one.
 
-    Of a private module, and of the claims' topics, whose functions are reached through the claims, what the package
-    shows. A name is that of the room and of the function, ``ufm.deq.DEQ.forward``: it stays when a function moves to
-    another file of its room.
+    Of a private module, and of claims and commands, which are reached by their names, what the package shows. A name is
+    that of the room and of the function, ``ufm.deq.DEQ.forward``: it stays when a function moves to another file of its
+    room.
     """
     shown = exported(tree)
-    package, _, inner = ("ufm.claims", "", "topic") if module.startswith("ufm.claims.") else module.partition("._")
+    package, _, inner = module.partition("._")
+    for room in BY_NAME:
+        if module.startswith(f"{room}."):
+            package, inner = room, module
     if inner:
         shown = (exported(parse(MODULES[package])) or set()) if package != "ufm" else set()
     module = ".".join(module.split(".")[:2])
