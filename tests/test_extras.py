@@ -71,6 +71,7 @@ USES = [
     ("ufm.verify()", "torch", "verify"),
     ("ufm.verify()", "flint", "verify"),
     ("ufm.verify(['lpm-balanced-etf'])", "flint", "certify"),
+    ("ufm.verify(['lpm-balanced-etf'], out='no/such/folder')", "jinja2", "report"),
     ("ufm.phase_diagram(K_A=5, K_B=5, R=[2.0, 3.0], E_W=1.0, E_H=1.0)", "xarray", "grids"),
     ("ufm.plot_phase_diagram(None)", "matplotlib", "plot"),
     ("import ufm.deq; ufm.deq.DEQ", "torch", "deq"),
@@ -124,6 +125,7 @@ def test_a_claim_that_lacks_a_package_comes_out_inconclusive_and_names_the_extra
 @pytest.mark.parametrize(
     ("package", "arguments", "message"),
     [
+        ("sympy", ["verify"], "ufm: this needs sympy: pip install 'ufm[verify]'"),
         ("typer", ["--help"], "ufm: this needs typer: pip install 'ufm[cli]'"),
         ("flint", ["certify", "x.json"], "ufm: this needs python-flint: pip install 'ufm[certify]'"),
         (
@@ -180,10 +182,11 @@ def test_guards_name_extras_that_bring_what_they_guard():
 
 
 def test_the_extra_verify_brings_what_verification_looks_for():
-    from ufm.verification import NEEDED
+    from ufm.verification import NEEDED, REPORTING
 
     brought = {"flint": "python-flint", "sklearn": "scikit-learn"}
     assert {brought.get(name, name) for name in NEEDED} <= distributions("verify")
+    assert set(REPORTING) <= distributions("report") <= distributions("verify")
 
 
 def test_the_suite_installs_everything():

@@ -20,6 +20,8 @@ __all__ = ["Verification", "prepare_directory", "verify"]
 
 #: Optional packages without which some claim of this package cannot be checked.
 NEEDED = ("cvxpy", "flint", "sklearn", "sympy", "torch")
+#: And those without which no report is written.
+REPORTING = ("jinja2", "matplotlib")
 
 
 def verify(
@@ -53,12 +55,15 @@ def verify(
             that cannot be written.
         TypeError: ids that are neither strings nor claims.
         MissingExtraError: a package that some claim needs is missing, when all are to be checked. Named claims go ahead
-            with what there is and ball arithmetic; one that lacks more comes out inconclusive, naming the extra.
+            with what there is and ball arithmetic; one that lacks more comes out inconclusive, naming the extra. And
+            one that the report needs is missing, when ``out`` is given.
     """
     one_of("effort", effort, EFFORTS)
     seed = integer("seed", seed, minimum=0)
     if ids is None:
         require_installed(*NEEDED, extra="verify")
+    if out is not None:
+        require_installed(*REPORTING, extra="report")
     claims = _select(ids, effort)
     directory = None if out is None else prepare_directory(out)
     context = Context(effort=effort, seed=seed, out=directory, on_progress=progress)

@@ -32,7 +32,6 @@ def verify(
     verdicts are kept in a report that says it is partial.
     """
     from ufm._live import LiveView, summary_text
-    from ufm.report import build_report
     from ufm.verification import verify as run_checks
 
     view = LiveView(console(stderr=as_json))
@@ -50,6 +49,8 @@ def verify(
         stopped = True
     with interrupts_allowed():
         if as_json:
+            from ufm.report import build_report
+
             print_json(build_report(run))
         view.console.print()
         view.console.print(summary_text(run))
