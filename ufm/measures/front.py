@@ -63,7 +63,7 @@ def measure(
         >>> from ufm.geometry import simplex_etf
         >>> etf = simplex_etf(3)
         >>> m = measure(np.repeat(etf.T, 5, axis=0), np.repeat([0, 1, 2], 5), classifier=etf.T)
-        >>> m.nc1, m.nc4, m.phase
+        >>> m.nc1, m.nc4, str(m.phase)
         (0.0, 1.0, 'none')
     """
     batches = _batches(features, labels, predictions)

@@ -59,7 +59,7 @@ def solve(
     >>> import ufm
     >>> s = ufm.solve(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.balanced(3))
     >>> f"{s.value:.6f}", s.is_global
-    ('0.368914', True)
+    ('0.368981', True)
     """
     problem = Problem.of(architecture, prior, loss)
     one_of("method", method, METHODS)

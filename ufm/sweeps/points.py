@@ -38,7 +38,7 @@ def solve_point(
         TypeError, ValueError: an argument is not what it should be; the message names it.
 
     >>> point = {"architecture": {"type": "LayerPeeled", "E_W": 1.0, "E_H": 5.0}, "counts": [100.0] * 5 + [1.0] * 5}
-    >>> solve_point(**point)["geometry"]["phase"]
+    >>> str(solve_point(**point)["geometry"]["phase"])
     'partial'
     """
     from ufm._validation import one_of
