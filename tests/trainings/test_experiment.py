@@ -325,6 +325,55 @@ class TestInterruption:
             assert_same_bits(tmp_path / "run", finished[1])
 
 
+def hide_matplotlib(monkeypatch) -> None:
+    for module in [m for m in sys.modules if m.startswith(("matplotlib", "ufm.trainings.plotting"))]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
+
+
+class TestWithoutMatplotlib:
+    """What a run needs at its end is looked for at its start."""
+
+    CONFIG = dataclasses.replace(SMALL, model="explicit", options={}, epochs=2, evaluate_every=1)
+
+    @pytest.fixture
+    def no_matplotlib(self, monkeypatch):
+        hide_matplotlib(monkeypatch)
+
+    def test_is_said_before_the_training_and_the_run_is_whole(self, tmp_path, no_matplotlib):
+        trained: list[float] = []
+
+        def progress(text: str, done: float, total: float | None) -> None:
+            assert [str(w.message) for w in caught]  # before the first step
+            trained.append(done)
+
+        with pytest.warns(UserWarning, match=r"curves\.svg will not be drawn.*pip install 'ufm\[plot\]'") as caught:
+            found = run_experiment(self.CONFIG, tmp_path, progress=progress)
+        assert trained
+        assert found.stopped == load_run(tmp_path).stopped == "epochs"
+        assert sorted(p.name for p in tmp_path.iterdir()) == [
+            "checkpoint.pt",
+            "config.json",
+            "metrics.jsonl",
+            "result.json",
+        ]
+
+    def test_the_figure_is_drawn_once_it_can_be(self, tmp_path, monkeypatch):
+        with monkeypatch.context() as missing:
+            hide_matplotlib(missing)
+            with pytest.warns(UserWarning, match="will not be drawn"):
+                run_experiment(self.CONFIG, tmp_path)
+        run_experiment(self.CONFIG, tmp_path)
+        assert (tmp_path / "curves.svg").exists()
+
+    @pytest.mark.usefixtures("no_matplotlib")
+    def test_nothing_is_said_where_nothing_is_kept(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            run_experiment(dataclasses.replace(self.CONFIG, epochs=1))
+
+
 class TestForeignFiles:
     def test_another_config(self, finished):
         with pytest.raises(ValueError, match=r"holds one with learning_rate 0.05 \(asked for: 0.1\)"):

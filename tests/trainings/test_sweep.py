@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import signal
+from pathlib import Path
 
 import pytest
 from deq_samples import LAMBDA, SMALL, TINY, write_fashion
@@ -127,6 +128,17 @@ class TestNonlinear:
         found = run_sweep(dataclasses.replace(bent.config, explicit=(), identity=(3,), zero=()))
         assert [p.status for p in found.deviations] == ["failed"]
 
+    def test_points_that_are_above_the_optimum_load_as_trapped(self):
+        """Two points of the kept sweep have s_B within 1% of the optimum's, and a rank below it."""
+        path = Path(__file__).parents[2] / "results" / "digits-sweep" / "sweep.jsonl"
+        kept = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+        changed = [
+            (old["branch"], old["minority_count"], old["seed"])
+            for old, new in zip(kept, Sweep.load(path).points, strict=True)
+            if old["status"] != new.status
+        ]
+        assert changed == [("zero", 32, 1), ("zero", 32, 2)]
+
     def test_sweeps_that_were_judged_load(self, bent, tmp_path):
         old = dataclasses.replace(
             bent,
@@ -149,6 +161,36 @@ class TestNonlinear:
         ]
         assert data["thresholds"][0]["label"] == "threshold, linear DEQ"
         assert "theory" not in sweep.order_parameter(10)["series"][1]["label"]
+
+
+@pytest.fixture(scope="module")
+def nothing() -> Sweep:
+    training = dataclasses.replace(SMALL, lambda_W=1.0, lambda_H=1.0)
+    return run_sweep(SweepConfig((4, 30), (4, 30), (30,), training=training))
+
+
+class TestEverythingCollapsed:
+    """Weight decay so strong that zero features are optimal at every n_B up to n_A: no threshold is near."""
+
+    def test_agrees(self, nothing):
+        assert [p.status for p in nothing.points] == ["agrees"] * 5
+        assert [(p.phase, p.predicted_phase, p.rank, p.predicted_rank) for p in nothing.points] == [
+            ("total", "total", 0, 0)
+        ] * 5
+        assert all(p.is_judged for p in nothing.points)
+        assert nothing.deviations == ()
+
+    def test_a_network_that_is_not_zero_disagrees(self, nothing, sweep):
+        point = nothing.points[1]
+        other = sweep.branch("explicit")[1]
+        fields = {name: getattr(other, name) for name in ("scale", "phase", "objective", "rank")}
+        moved = dataclasses.replace(point, **fields)
+        found = Sweep.from_dict(dataclasses.replace(nothing, points=(moved,)).to_dict())
+        assert found.points[0].status != "agrees"
+        assert found.deviations == found.points
+
+    def test_loads_with_the_status_it_was_kept_with(self, nothing):
+        assert Sweep.from_dict(nothing.to_dict()) == nothing
 
 
 class TestRoot:
@@ -393,6 +435,26 @@ class TestJudge:
             ({"predicted_phase": "partial", "predicted_scale": 0.0}, "disagrees"),
             ({"predicted_phase": "partial", "predicted_scale": 0.0, "phase": "partial", "scale": 1e-7}, "agrees"),
             ({"predicted_phase": "total", "phase": "partial"}, "disagrees"),
+            ({"predicted_phase": "total", "phase": "partial", "predicted_scale": 0.0, "scale": 0.0}, "disagrees"),
+            # what cannot be seen at the resolution of logits is no disagreement, and what can be is one
+            ({"predicted_scale": 4e-4, "phase": "partial", "scale": 0.0}, "agrees"),
+            ({"predicted_scale": 0.0, "predicted_phase": "total", "scale": 2e-6}, "agrees"),
+            ({"predicted_scale": 0.02, "phase": "partial", "scale": 0.0}, "disagrees"),
+            # s_B and phase are right, and the objective is above the optimum: a code of lower rank
+            ({"scale": 0.5610, "objective": 1.7635}, "trapped"),
+            ({"scale": 0.5610, "objective": 1.7635, "converged": False}, "disagrees"),
+            ({"scale": 0.5610, "objective": 1.75 * (1 + 5e-5)}, "agrees"),
+            ({"phase": "partial", "predicted_phase": "partial", "scale": 0.0, "objective": 1.7635}, "trapped"),
+            ({"minority_count": 22, "scale": 0.5610, "objective": 1.7635}, "trapped"),
+            # nothing is below a global optimum
+            ({"objective": 1.75 * (1 - 1e-5)}, "disagrees"),
+            ({"objective": 1.75 * (1 - 1e-5), "minority_count": 22}, "disagrees"),
+            ({"objective": 1.75 * (1 - 1e-7)}, "agrees"),
+            # an objective is compared relative to its own size
+            ({"objective": 1.75e-6, "predicted_objective": 1.74e-6}, "trapped"),
+            ({"objective": 1.75e9, "predicted_objective": 1.75e9 + 1}, "agrees"),
+            ({"distance": 0.1}, "near-threshold"),
+            ({"minority_count": 22, "distance": 0.2}, "agrees"),
             ({"minority_count": 22}, "near-threshold"),
             ({"minority_count": 22, "scale": 0.9}, "near-threshold"),
             ({"minority_count": 18}, "near-threshold"),

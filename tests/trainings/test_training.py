@@ -15,6 +15,7 @@ import ufm
 from ufm.architectures import PenalisedDEQ, UnconstrainedFeatures
 from ufm.data import digit_counts
 from ufm.deq import DatasetNotFoundError, ExplicitNetwork, LinearDEQNetwork, TrainingConfig, digits, predict, train
+from ufm.trainings.errors import TrainingError
 from ufm.trainings.optimisation import Coordinates
 from ufm.trainings.prediction import minority_gain, minority_threshold, model_of
 from ufm.trainings.sweep import judge
@@ -29,6 +30,13 @@ def small(architecture: str = "deq", minority_count: int = 4, **fields) -> Train
     return TrainingConfig(
         **{**settings, "architecture": architecture, "minority_count": minority_count, "device": "cpu", **fields}
     )
+
+
+def tight(rho: float, **fields) -> TrainingConfig:
+    """K = 10, N = 60, and weight decay at which codes of lower rank are local minima where the gain is 10."""
+    decay = 4.1 / 60
+    settings = {"majority_count": 10, "minority_count": 2, "lambda_W": decay, "lambda_H": decay, "dim": 9}
+    return TrainingConfig(**settings, rho=rho, solver="anderson", device="cpu", **fields)
 
 
 def status(result, prediction=None) -> str:
@@ -372,6 +380,52 @@ class TestTrained:
         assert found["from_objective"]["gram_features"] is None
         assert found["from_objective"]["scale"]["relative_error"] is None
 
+    @pytest.mark.parametrize(("rho", "seed"), [(0.9, 0), (0.9, 1), (0.95, 0)])
+    def test_a_bound_near_1_is_reached_at_full_rank(self, rho, seed):
+        """In the free parameter of A itself the optimiser ended at rank 5, 5% above the optimum."""
+        r = train(tight(rho, seed=seed))
+        assert r.fit.converged
+        assert r.rank == r.prediction.solution.geometry.rank == 9
+        assert abs(r.fit.objective / r.prediction.objective - 1) < 1e-7
+        assert r.scale == pytest.approx(r.prediction.scale, rel=1e-4)
+        assert r.status == r.to_dict()["status"] == "agrees"
+
+    def test_the_default_number_of_steps_grows_with_the_bound(self):
+        assert TrainingConfig().max_steps == TrainingConfig(rho=0.98).max_steps == 2000
+        assert TrainingConfig(rho=0.0).max_steps == TrainingConfig(tol=2.0).max_steps == 2000
+        for rho in (0.99, 0.995):
+            steps = TrainingConfig(rho=rho).max_steps
+            assert rho**steps < 1e-11 * (1 - rho)
+            assert steps < 2 * math.log(1e-11) / math.log(rho)
+        assert TrainingConfig(rho=0.999999).max_steps == 100_000
+        assert TrainingConfig(rho=0.99, max_steps=7).max_steps == 7
+        assert TrainingConfig.from_dict(TrainingConfig(rho=0.99).to_dict()) == TrainingConfig(rho=0.99)
+
+    @pytest.mark.parametrize("architecture", ["explicit", "deq"])
+    @pytest.mark.parametrize("n_b", [4, 30])
+    @pytest.mark.parametrize("decay", [0.3, 3.0])
+    def test_a_network_that_is_rightly_zero_agrees(self, architecture, n_b, decay):
+        """Rank and phase of rounding errors are those of nothing."""
+        r = train(small(architecture, n_b, lambda_W=decay, lambda_H=decay))
+        assert r.prediction.phase == r.measures.phase == r.from_objective()["measured_phase"] == "total"
+        assert (r.rank, r.prediction.solution.geometry.rank) == (0, 0)
+        assert r.status == "agrees"
+        if architecture == "deq":  # no direction is used, each has the gain 1/(1 - rho)
+            assert r.local_threshold == r.prediction.threshold == 30
+
+    def test_balanced_classes(self):
+        r = train(small("explicit", 30))
+        assert r.status == "agrees"
+        assert r.prediction.solution.geometry.etf_error == pytest.approx(0, abs=1e-6)
+        assert r.measures.etf_error < 1e-4
+
+    def test_distance_from_the_threshold(self):
+        prediction = predict(small("explicit", 9))
+        assert prediction.distance == pytest.approx(0.5)
+        collapsed = predict(small("explicit", 30, lambda_W=0.5, lambda_H=0.02))
+        assert collapsed.threshold == 30
+        assert collapsed.distance == pytest.approx(1 - 30 / (0.01 * 180**2))
+
     def test_progress(self):
         seen: list[float] = []
         train(small("explicit", max_iterations=5), progress=lambda text, done, total: seen.append(done))
@@ -511,6 +565,9 @@ def test_unsolved_fixed_point_is_an_error():
 
     with pytest.raises(ConvergenceError, match="did not converge"):
         train(small(max_steps=3))
+    wanted = r"rho = 0\.99, solver = 'fixed_point', .* max_steps = 500: take a smaller rho, solver 'anderson' or more"
+    with pytest.raises(TrainingError, match=wanted):
+        train(small(rho=0.99, max_steps=500))
 
 
 def test_available_digits():

@@ -63,7 +63,7 @@ def solve_point(
     }
 
 
-@versioned(3)
+@versioned(4)
 def train_point(**fields: Any) -> dict[str, Any]:
     """Train one network on digits, :func:`ufm.deq.train` as a point function.
 

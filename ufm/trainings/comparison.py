@@ -7,13 +7,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.geometry import centred
+from ufm.geometry import centred, collapse
+from ufm.labels import ClassPrior
 from ufm.measures import measure
 from ufm.solution import Solution
 
-__all__ = ["PURE", "beside", "compare", "gram_matrices", "gram_of"]
+__all__ = [
+    "PURE",
+    "RESOLUTION",
+    "beside",
+    "compare",
+    "gram_matrices",
+    "gram_of",
+    "phase_of",
+    "rank_of",
+    "resolution_of",
+]
 
 Array = NDArray[np.float64]
+
+#: Fraction of the largest singular value of logits up to which they count as those of unused directions; and what is
+#: below it is none at all, for the unit of logits is that of log-probabilities, 1.
+RESOLUTION = 1e-3
 
 #: Numbers of a comparison that have no scale of their own; their ``error`` is a difference.
 PURE = (
@@ -25,6 +40,36 @@ PURE = (
     "classifier_etf_error",
     "self_duality_error",
 )
+
+
+def resolution_of(logits: Array) -> float:
+    """What counts as zero in logits (K, K): :data:`RESOLUTION` times the larger of 1 and their largest singular value.
+
+    Relative to the largest alone, the rounding of a network that is zero would have ranks and phases.
+
+    >>> resolution_of(np.diag([5.0, 0.0])), resolution_of(1e-9 * np.eye(2))
+    (0.005, 0.001)
+    """
+    return RESOLUTION * max(float(np.linalg.norm(logits, 2)), 1.0)
+
+
+def rank_of(logits: Array) -> int:
+    """Singular values of logits (K, K) above :func:`resolution_of` them.
+
+    >>> rank_of(np.diag([5.0, 1.0, 1e-4])), rank_of(1e-9 * np.eye(3))
+    (2, 0)
+    """
+    return int((np.linalg.svd(logits, compute_uv=False) > resolution_of(logits)).sum())
+
+
+def phase_of(logits: Array, prior: ClassPrior) -> str:
+    """``"none"``, ``"partial"`` or ``"total"``: of logits (K, K) at :func:`resolution_of` them.
+
+    >>> phase_of(1e-9 * np.random.default_rng(0).normal(size=(4, 4)), ClassPrior([9, 9, 2, 2]))
+    'total'
+    """
+    centred_logits = logits - logits.mean(axis=0)
+    return str(collapse(centred_logits, [group.classes for group in prior.groups], resolution_of(centred_logits))[1])
 
 
 def gram_matrices(classifier: Array, means: Array) -> dict[str, Array]:
@@ -79,7 +124,8 @@ def compare(solution: Solution, threshold: float, classifier: Array, means: Arra
     found["scale"] = beside(geometry.group_scales[-1], None if scales is None else scales[-1], relative=True)
     for name in PURE:
         found[name] = beside(getattr(geometry, name), getattr(measured, name), relative=False)
-    return found | {"phase": geometry.phase, "measured_phase": measured.phase, "threshold": threshold}
+    phase = phase_of(np.asarray(classifier) @ np.asarray(means), prior)
+    return found | {"phase": geometry.phase, "measured_phase": phase, "threshold": threshold}
 
 
 def beside(predicted: float | None, measured: float | None, *, relative: bool) -> dict[str, float | None]:

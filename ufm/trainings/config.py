@@ -21,6 +21,8 @@ ARCHITECTURES = ("explicit", "deq")
 
 #: lambda_W = lambda_H of the default setting: with 600 samples the explicit threshold is at n_B = 20.
 DEFAULT_LAMBDA = math.sqrt(20) / 600
+#: Steps of a fixed point that are allowed by default, and the most that are where rho is near 1.
+DEFAULT_STEPS, MOST_STEPS = 2000, 100_000
 
 
 def fitted_datasets() -> dict[str, str]:
@@ -30,6 +32,12 @@ def fitted_datasets() -> dict[str, str]:
     {'digits': 'all', 'fashion-mnist': 'train', 'mnist1d': 'train'}
     """
     return {name: source.fitted_split for name, source in DATASETS.items() if source.fitted_split is not None}
+
+
+def _enough_steps(rho: float, tol: float) -> int:
+    """Steps in which an iteration with the factor ``rho`` gets from order 1 to ``tol``, and half as many more."""
+    steps = 1.5 * math.log(tol) / math.log(rho) if rho > 0 and tol < 1 else 0
+    return int(min(max(DEFAULT_STEPS, math.ceil(steps)), MOST_STEPS))
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,9 @@ class TrainingConfig:
         start: where A starts, ``"identity"`` or ``"zero"``.
         activation, gamma: phi of the DEQ, :class:`ufm.deq.cells.Activation`: the identity at gamma = 0, ``"tanh"`` or
             ``"relu"`` at gamma = 1.
-        solver, tol, max_steps: of the fixed point and of its adjoint, see :class:`ufm.deq.DEQ`.
+        solver, tol, max_steps: of the fixed point and of its adjoint, see :class:`ufm.deq.DEQ`. ``max_steps`` None
+            stands for 2000, or where iterating with the factor rho takes longer to tol for half as many more, up to
+            100000.
         dim: feature dimension d >= K - 1, which the rank of the optimum may need.
         width: hidden units; None for 1.2 N, enough to give every image any features.
         seed: of the subsample and of the initial weights.
@@ -72,7 +82,7 @@ class TrainingConfig:
     start: str = "identity"
     solver: str = "fixed_point"
     tol: float = 1e-11
-    max_steps: int = 2000
+    max_steps: int | None = None
     dim: int = 16
     width: int | None = None
     seed: int = 0
@@ -107,6 +117,8 @@ class TrainingConfig:
         else:  # what they offer shows when they are loaded: a config can be read where their files are missing
             self._integer("majority_count", 1)
         object.__setattr__(self, "minority_count", self.checked_minority_count("minority_count", self.minority_count))
+        if self.max_steps is None:
+            object.__setattr__(self, "max_steps", _enough_steps(self.rho, self.tol))
         self._integer("max_steps", 1)
         self._integer("dim", k - 1)
         if self.width is not None:

@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from ufm._extras import optional
+from ufm._extras import MissingExtraError, optional
 from ufm._files import remove_unfinished, replacing, write_atomically, write_figure
 from ufm.data import Dataset
 from ufm.deq.jacobian import jacobian_penalty
 from ufm.deq.layer import ConvergenceWarning
 from ufm.measures import measure
 from ufm.networks.models import build_model
+from ufm.trainings.errors import DivergedError
 from ufm.trainings.experiment_config import ExperimentConfig
 from ufm.trainings.experiment_data import experiment_data
 from ufm.trainings.experiment_record import FORMAT, VERSION, Experiment, is_terminal, load_run
@@ -52,10 +53,6 @@ __all__ = [
 EVALUATION_BATCH = 512
 
 
-class DivergedError(RuntimeError):
-    """The loss of a training is no longer finite."""
-
-
 def run_experiment(
     config: ExperimentConfig,
     directory: str | os.PathLike[str] | None = None,
@@ -74,6 +71,10 @@ def run_experiment(
     Returns:
         The finished run.
 
+    Warns:
+        UserWarning: before the training, where matplotlib is missing: the run has no ``curves.svg`` then, and calling
+            again once it is there draws it.
+
     Raises:
         DivergedError: the loss became infinite or no number.
         KeyboardInterrupt: Ctrl-C; the run is at its last checkpoint.
@@ -82,6 +83,7 @@ def run_experiment(
     if not isinstance(config, ExperimentConfig):
         raise TypeError(f"config must be a ufm.deq.ExperimentConfig, got {config!r}")
     folder = None if directory is None else Path(directory)
+    draws = folder is not None and _can_draw()
     device = device_named(config.device)
     with threads(config.threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
@@ -100,10 +102,11 @@ def run_experiment(
                     run.publish(folder)
     experiment = Experiment(config, tuple(run.records), run.stopped, run.model)
     if folder is not None:
-        from ufm.trainings.plotting import plot_curves
-
         write_atomically(folder / "result.json", json.dumps(experiment.to_dict(), indent=1, allow_nan=False) + "\n")
-        write_figure(plot_curves(experiment), folder / "curves.svg")
+        if draws:
+            from ufm.trainings.plotting import plot_curves
+
+            write_figure(plot_curves(experiment), folder / "curves.svg")
     if progress is not None:
         progress("done", config.epochs, config.epochs)
     return experiment
@@ -292,6 +295,16 @@ class _Run:
         """``metrics.jsonl``, from what the checkpoint holds."""
         lines = [json.dumps(record, allow_nan=False) + "\n" for record in self.records]
         write_atomically(folder / "metrics.jsonl", "".join(lines))
+
+
+def _can_draw() -> bool:
+    """Whether figures can be drawn at the end; a warning that names the extra where not."""
+    try:
+        import ufm.trainings.plotting  # noqa: F401 - what is broken shows before the training, not after it
+    except MissingExtraError as error:
+        warnings.warn(f"curves.svg will not be drawn: {error}", stacklevel=3)
+        return False
+    return True
 
 
 def _claim(folder: Path, config: ExperimentConfig) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ufm._extras import optional
+from ufm.deq.wellposed import SpectralBound
 from ufm.networks.models import DEQNetwork, Encoder, ExplicitNetwork, LinearDEQNetwork, Output
 from ufm.trainings.running import Progress
 
@@ -135,11 +136,28 @@ def fit(
     )
 
 
+def equilibrium_of(network: Network) -> SpectralBound | None:
+    """What holds A of a network with an equilibrium layer; None for an explicit one."""
+    layer = network.cell if isinstance(network, DEQNetwork) else network
+    return cast(SpectralBound | None, getattr(layer, "equilibrium", None))
+
+
+def _equilibrium_step(bound: SpectralBound) -> float:
+    with torch.no_grad():
+        a = bound()
+        resolvent = torch.linalg.inv(torch.eye(len(a), dtype=a.dtype, device=a.device) - a)
+        gain = float(torch.linalg.matrix_norm(resolvent, 2))
+    return 1.0 if gain <= 2 * (1 + 1e-9) else 2 / gain
+
+
 class Coordinates:
     """Linear coordinates of a network's weights, flattened into one float64 vector for the optimiser.
 
     Output layer of the encoder: ``[V, c] = X P`` with ``P = (Phi^T Phi + ridge)^{-1/2}`` and Phi the activations at the
-    start with a column of ones. Hidden layer: weights over :data:`HIDDEN_STEP`. Everything else: itself.
+    start with a column of ones. Hidden layer: weights over :data:`HIDDEN_STEP`. Free parameter M of the equilibrium
+    matrix A: over ``min(1, 2/|(I-A)^{-1}|_2)`` at the start, for the logits ``W (I-A)^{-1} h`` move with A so much more
+    than with W and h. In M itself the optimiser's first steps throw directions out of A where the gain is 10 and more,
+    and it ends in low-rank codes. Everything else: itself.
     """
 
     def __init__(self, network: Network, inputs: Tensor) -> None:
@@ -147,6 +165,10 @@ class Coordinates:
         self.output, self.hidden = encoder.output, encoder.hidden
         own = set(encoder.parameters())
         self.others = [p for p in network.parameters() if p not in own]
+        bound = equilibrium_of(network)
+        step = 1.0 if bound is None else _equilibrium_step(bound)
+        free = None if bound is None else bound.weight
+        self.steps = [HIDDEN_STEP, HIDDEN_STEP, *(step if p is free else 1.0 for p in self.others)]
         with torch.no_grad():
             phi = encoder.activations(inputs)
             phi = torch.cat([phi, torch.ones(len(phi), 1, dtype=phi.dtype, device=phi.device)], dim=1)
@@ -163,8 +185,8 @@ class Coordinates:
         """Coordinates of the present weights."""
         with torch.no_grad():
             output = torch.cat([self.output.weight, self.output.bias[:, None]], dim=1) @ self.colour
-            hidden = [self.hidden.weight / HIDDEN_STEP, self.hidden.bias / HIDDEN_STEP]
-            return self._flat([output, *hidden, *self.others])
+            others = [weight / step for weight, step in zip(self._weights[2:], self.steps, strict=True)]
+            return self._flat([output, *others])
 
     def assign(self, vector: Array) -> None:
         """Set the weights to those with these coordinates."""
@@ -175,16 +197,15 @@ class Coordinates:
             output = flat[:size].view(rows, columns + 1) @ self.whiten
             self.output.weight.copy_(output[:, :-1])
             self.output.bias.copy_(output[:, -1])
-            for weight in self._weights[2:]:
-                part = flat[size : size + weight.numel()].view(weight.shape)
-                weight.copy_(HIDDEN_STEP * part if weight is self.hidden.weight or weight is self.hidden.bias else part)
+            for weight, step in zip(self._weights[2:], self.steps, strict=True):
+                weight.copy_(step * flat[size : size + weight.numel()].view(weight.shape))
                 size += weight.numel()
 
     def gradient(self, value: Tensor) -> Array:
         """Gradient of ``value`` in these coordinates."""
-        weight, bias, hidden_weight, hidden_bias, *others = torch.autograd.grad(value, self._weights)
+        weight, bias, *others = torch.autograd.grad(value, self._weights)
         output = torch.cat([weight, bias[:, None]], dim=1) @ self.whiten
-        return self._flat([output, HIDDEN_STEP * hidden_weight, HIDDEN_STEP * hidden_bias, *others])
+        return self._flat([output, *(step * g for g, step in zip(others, self.steps, strict=True))])
 
     @staticmethod
     def _flat(parts: list[Tensor]) -> Array:

@@ -7,7 +7,7 @@ what the trained network has spent, its own norms: it knows no objective, so it 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,21 @@ class Prediction:
     def phase(self) -> str:
         """``"none"``, ``"partial"`` or ``"total"``."""
         return self.solution.geometry.phase
+
+    @property
+    def distance(self) -> float:
+        """Relative distance of n_B from where the minority's collapse ends.
+
+        ``|n_B/n_B* - 1|``; where every ``n_B <= n_A`` is collapsed, and ``threshold`` is n_A for want of one,
+        ``|n_B/(c N^2) - 1|`` with ``c = (1-rho)^2 lambda_W lambda_H``: collapse is ``n_B <= c N^2``.
+        """
+        counts = self.solution.problem.prior.counts
+        model = cast(UnconstrainedFeatures | PenalisedDEQ, self.solution.problem.architecture)
+        n_b = float(counts.min())
+        if self.threshold < counts.max():
+            return abs(n_b / self.threshold - 1)
+        strength = (1 - getattr(model, "rho", 0.0)) * counts.sum()
+        return abs(n_b / (strength**2 * model.lambda_W * model.lambda_H) - 1)
 
     @property
     def gram(self) -> dict[str, Array]:

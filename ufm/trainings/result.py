@@ -15,6 +15,7 @@ from ufm.measures import Measures
 from ufm.trainings.budgets import Budgets, predict_from_budgets
 from ufm.trainings.comparison import beside, gram_matrices
 from ufm.trainings.config import TrainingConfig
+from ufm.trainings.judgement import judge
 from ufm.trainings.optimisation import Fit, Network
 from ufm.trainings.prediction import Prediction
 
@@ -32,11 +33,12 @@ class TrainingResult:
         network: the trained network.
         fit: how the optimisation ended.
         measures: neural-collapse measures of the features that the classifier sees, :func:`ufm.measure`. Their
-            ``phase`` takes class logits as collapsed when they coincide to 1e-3 of the largest singular value.
+            ``phase`` takes class logits as collapsed when they coincide to 1e-3 of the largest singular value, or to
+            1e-3 where that is below 1, :func:`ufm.trainings.comparison.phase_of`.
         prediction: the global optimum of the same objective; where ``config.is_modelled`` is False that of the linear
             DEQ, beside which the measured shows how far a nonlinear one departs.
         spectral_norm: ``|A|_2`` of a DEQ, else None.
-        rank: singular values of the class-mean logits above 1e-3 of the largest. A low-rank code that uses fewer
+        rank: of the class-mean logits, at the same resolution. A low-rank code that uses fewer
             directions than ``prediction.solution.geometry.rank`` is a typical trap of a DEQ started at A = 0.
         residual: largest relative fixed-point residual of a sample in a fresh solve, else None.
         steps: evaluations of the fixed-point map that the slowest sample took in that solve, else None.
@@ -69,6 +71,24 @@ class TrainingResult:
         if scales is None or scales[-1] is None:
             raise ValueError("the minority must have at least two classes")
         return scales[-1]
+
+    @property
+    def status(self) -> str:
+        """Whether it is where the theory says: :func:`ufm.trainings.judge`."""
+        prediction = self.prediction
+        return judge(
+            minority_count=self.config.minority_count,
+            threshold=prediction.threshold,
+            predicted_scale=prediction.scale,
+            predicted_phase=prediction.phase,
+            predicted_objective=prediction.objective,
+            scale=self.scale,
+            phase=str(self.measures.phase),
+            objective=self.fit.objective,
+            converged=self.fit.converged,
+            is_modelled=self.config.is_modelled,
+            distance=prediction.distance,
+        )
 
     @property
     def means(self) -> Array:
@@ -137,6 +157,7 @@ class TrainingResult:
                 "rank": geometry.rank,
             },
             "is_modelled": self.config.is_modelled,
+            "status": self.status,
             "rank": self.rank,
             "spectral_norm": self.spectral_norm,
             "residual": self.residual,

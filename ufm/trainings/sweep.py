@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ufm._files import write_atomically
 from ufm._interrupts import interrupts_held
@@ -86,13 +86,15 @@ class Sweep:
     def from_dict(cls, fields: Mapping[str, Any]) -> Sweep:
         """The sweep that :meth:`to_dict` wrote; ValueError for anything else.
 
-        Points of nonlinear DEQs that were kept when these were still judged get the status ``"nonlinear"``.
+        Points get the status that :func:`judge` gives them now: those of nonlinear DEQs that were kept when these were
+        still judged ``"nonlinear"``, and those whose s_B is right, though their objective is above the optimum,
+        ``"trapped"``.
         """
         try:
             if fields["format"] != FORMAT or fields["version"] != VERSION:
                 raise ValueError(f"format {fields['format']!r}, version {fields['version']!r}")
             config = SweepConfig.from_dict(fields["config"])
-            return cls(config, tuple(_unjudged(config, SweepPoint(**point)) for point in fields["points"]))
+            return cls(config, tuple(_rejudged(config, SweepPoint(**point)) for point in fields["points"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a sweep of format {FORMAT!r}, version {VERSION}: {error}") from error
 
@@ -276,20 +278,8 @@ def _measurements(result: TrainingResult) -> dict[str, Any]:
     predicted, measures, fit = result.prediction, result.measures, result.fit
     if measures.phase is None:
         raise ValueError("measures must include the classifier")
-    status = judge(
-        minority_count=result.config.minority_count,
-        threshold=predicted.threshold,
-        predicted_scale=predicted.scale,
-        predicted_phase=predicted.phase,
-        predicted_objective=predicted.objective,
-        scale=result.scale,
-        phase=measures.phase,
-        objective=fit.objective,
-        converged=fit.converged,
-        is_modelled=result.config.is_modelled,
-    )
     return {
-        "status": status,
+        "status": result.status,
         "scale": result.scale,
         "scale_error": result.scale / predicted.scale - 1 if predicted.phase == "none" else None,
         "phase": measures.phase,
@@ -312,11 +302,28 @@ def _measurements(result: TrainingResult) -> dict[str, Any]:
     }
 
 
-def _unjudged(config: SweepConfig, point: SweepPoint) -> SweepPoint:
-    training = dataclasses.replace(config.training, architecture=point.architecture)
-    if training.is_modelled or point.status == "failed":
+def _rejudged(config: SweepConfig, point: SweepPoint) -> SweepPoint:
+    """The point with the status that it has by :func:`judge`, whatever it was kept with."""
+    if point.status == "failed" or None in (point.scale, point.phase, point.objective, point.converged):
         return point
-    return dataclasses.replace(point, status="nonlinear")
+    training = dataclasses.replace(config.training, architecture=point.architecture)
+    distance = None
+    if point.threshold >= (1 - 1e-9) * training.majority_count:  # there is none: the status says what is near
+        distance = 0.0 if point.status == "near-threshold" else math.inf
+    status = judge(
+        minority_count=point.minority_count,
+        threshold=point.threshold,
+        predicted_scale=point.predicted_scale,
+        predicted_phase=point.predicted_phase,
+        predicted_objective=point.predicted_objective,
+        scale=cast(float, point.scale),
+        phase=cast(str, point.phase),
+        objective=cast(float, point.objective),
+        converged=cast(bool, point.converged),
+        is_modelled=training.is_modelled,
+        distance=distance,
+    )
+    return dataclasses.replace(point, status=status)
 
 
 def _resumed(config: SweepConfig, path: Path) -> Sweep:

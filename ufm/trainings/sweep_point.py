@@ -87,5 +87,11 @@ class SweepPoint:
 
     @property
     def is_judged(self) -> bool:
-        """Whether the theory is for it and it is at least 15% away from the threshold."""
-        return self.status != "nonlinear" and abs(self.minority_count / self.threshold - 1) >= MARGIN
+        """Whether the theory is for it and it is at least 15% away from the threshold.
+
+        Where every n_B up to n_A is collapsed ``threshold`` is n_A for want of one, and the status says what is near.
+        """
+        has_threshold = self.threshold < (1 - 1e-9) * self.ratio * self.minority_count
+        if self.status in ("nonlinear", "near-threshold"):
+            return False
+        return not has_threshold or abs(self.minority_count / self.threshold - 1) >= MARGIN

@@ -20,15 +20,17 @@ from ufm._extras import optional
 from ufm.architectures import UnconstrainedFeatures
 from ufm.data import Dataset, load_dataset
 from ufm.deq.cells import DenseCell
-from ufm.deq.layer import DEQ
-from ufm.deq.wellposed import SpectralBound, spectral_norm
+from ufm.deq.layer import DEQ, ConvergenceError
+from ufm.deq.wellposed import spectral_norm
 from ufm.labels import ClassPrior
 from ufm.measures import measure
 from ufm.networks.models import DEQNetwork, ExplicitNetwork, LinearDEQNetwork
 from ufm.trainings.budgets import Budgets
+from ufm.trainings.comparison import phase_of, rank_of
 from ufm.trainings.config import ARCHITECTURES, TrainingConfig
-from ufm.trainings.gain import USED, minority_gain
-from ufm.trainings.optimisation import Fit, Network, fit, objective
+from ufm.trainings.errors import TrainingError
+from ufm.trainings.gain import minority_gain
+from ufm.trainings.optimisation import Fit, Network, equilibrium_of, fit, objective
 from ufm.trainings.prediction import minority_threshold, predict
 from ufm.trainings.result import TrainingResult
 from ufm.trainings.running import DEVICES, Progress, device_named, threads
@@ -44,10 +46,15 @@ __all__ = [
     "Progress",
     "TrainingConfig",
     "TrainingResult",
+    "UnsolvedError",
     "fit",
     "objective",
     "train",
 ]
+
+
+class UnsolvedError(TrainingError, ConvergenceError):
+    """A fixed point was not found to the tolerance during a training, whose gradients would have been wrong."""
 
 
 def train(
@@ -72,7 +79,8 @@ def train(
         The network with its measures and the prediction.
 
     Raises:
-        ConvergenceError: a fixed point was not found to ``config.tol`` within ``config.max_steps``.
+        UnsolvedError: a fixed point was not found to ``config.tol`` within ``config.max_steps``; it is a
+            :class:`ufm.deq.ConvergenceError`.
         DatasetNotFoundError: the files of the data set are not there; the message says what to put where.
         TypeError, ValueError: an argument is not what it should be, ``config.device`` is ``"cuda"`` and there is none,
             ``initial`` does not fit, or the data set has fewer images than asked for.
@@ -98,18 +106,24 @@ def train(
     network.to(device)
     inputs = torch.from_numpy(data.inputs).to(device)
     labels = torch.from_numpy(data.labels).to(device)
-    with threads(1):
-        fitted = fit(
-            network,
-            inputs,
-            labels,
-            lambda_W=config.lambda_W,
-            lambda_H=config.lambda_H,
-            max_iterations=config.max_iterations,
-            gradient_tol=config.gradient_tol,
-            progress=progress,
-        )
-        return _measured(config, network, data, inputs, fitted)
+    try:
+        with threads(1):
+            fitted = fit(
+                network,
+                inputs,
+                labels,
+                lambda_W=config.lambda_W,
+                lambda_H=config.lambda_H,
+                max_iterations=config.max_iterations,
+                gradient_tol=config.gradient_tol,
+                progress=progress,
+            )
+            return _measured(config, network, data, inputs, fitted)
+    except ConvergenceError as error:
+        raise UnsolvedError(
+            f"{error}; the training had rho = {config.rho:g}, solver = {config.solver!r}, tol = {config.tol:g} and "
+            f"max_steps = {config.max_steps}: take a smaller rho, solver 'anderson' or more max_steps"
+        ) from error
 
 
 def _check_weights(initial: Any) -> None:
@@ -127,7 +141,7 @@ def _build(config: TrainingConfig, data: Dataset) -> Network:
     if config.architecture == "explicit":
         return ExplicitNetwork(p, k, dim=config.dim, width=config.hidden_units, seed=config.seed)
     # A training on gradients of unsolved fixed points would be wrong silently.
-    deq = DEQ(config.solver, tol=config.tol, max_steps=config.max_steps, on_failure="raise")
+    deq = DEQ(config.solver, tol=config.tol, max_steps=cast(int, config.max_steps), on_failure="raise")
     network = LinearDEQNetwork(
         p, k, dim=config.dim, width=config.hidden_units, rho=config.rho, start=config.start, deq=deq, seed=config.seed
     )
@@ -142,20 +156,24 @@ def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: T
         output = network(inputs)
     features = output.features.cpu().numpy()
     classifier = network.classifier.weight.detach().cpu().numpy()
-    measures = measure(features, data.labels, classifier=classifier, prior=ClassPrior(config.counts))
     means = np.stack([features[data.labels == c].mean(axis=0) for c in range(data.num_classes)], axis=1)
-    values = np.linalg.svd(classifier @ means, compute_uv=False)
+    prior = ClassPrior(config.counts)
+    measures = measure(features, data.labels, classifier=classifier, prior=prior)
+    measures = dataclasses.replace(measures, phase=phase_of(classifier @ means, prior))
+    rank = rank_of(classifier @ means)
     norm, residual, steps, local, equilibrium = None, None, None, None, None
     if output.info is not None:
-        layer = network.cell if isinstance(network, DEQNetwork) else network
-        bound = cast(SpectralBound, layer.equilibrium)
+        bound = equilibrium_of(network)
+        assert bound is not None  # it has a fixed point
         with torch.no_grad():
             a = bound()
         equilibrium = a.cpu().numpy()
         norm = float(spectral_norm(a))
         residual = float(output.info.residuals.max())
         steps = int(output.info.steps.max())
-        gain = minority_gain(equilibrium, classifier, means)
+        # A network that is zero but for rounding uses no direction.
+        used = 1.0 if rank else 0.0
+        gain = minority_gain(equilibrium, used * classifier, used * means)
         if gain > 0 and config.is_modelled:
             # A gain c acts like weaker weight decay: strength lam / c.
             weaker = UnconstrainedFeatures(config.lambda_W / gain, config.lambda_H / gain)
@@ -167,7 +185,7 @@ def _measured(config: TrainingConfig, network: Network, data: Dataset, inputs: T
         measures=measures,
         prediction=predict(config),
         spectral_norm=norm,
-        rank=int((values > USED * values[0]).sum()),
+        rank=rank,
         residual=residual,
         steps=steps,
         local_threshold=local,
