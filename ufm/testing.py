@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ufm._extras import optional
+from ufm._validation import fraction, integer, one_of
 from ufm.architectures import (
     Architecture,
     DeepLinear,
@@ -42,6 +43,7 @@ with optional("testing"):
     from hypothesis.strategies import SearchStrategy
 
 __all__ = [
+    "ACTIVATIONS",
     "ARCHITECTURES",
     "EquilibriumMap",
     "LabelledFeatures",
@@ -68,6 +70,13 @@ Array = NDArray[np.float64]
 
 #: Families an architecture is drawn from, by class name.
 ARCHITECTURES = ("LayerPeeled", "LinearDEQ", "DeepLinear", "UnconstrainedFeatures", "PenalisedDEQ")
+
+#: phi of an equilibrium map by name, and its slope; each is 1-Lipschitz.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "identity": (lambda y: y, np.ones_like),
+    "relu": (lambda y: np.maximum(y, 0.0), lambda y: (y > 0).astype(float)),
+    "tanh": (np.tanh, lambda y: 1 - np.tanh(y) ** 2),
+}
 
 _SEEDS = st.integers(0, 2**32 - 1)
 
@@ -251,8 +260,15 @@ class EquilibriumMap:
     Attributes:
         matrix: A, shape (d, d).
         injection: h, shape (n, d).
-        activation: ``"identity"``, ``"relu"`` or ``"tanh"``.
+        activation: a name in :data:`ACTIVATIONS`.
         rho: contraction factor in [0, 1).
+
+    Raises:
+        TypeError, ValueError: a field is not what it should be, or ``|A|_2 > rho``; the message names it.
+
+    >>> f = EquilibriumMap(np.array([[0.5]]), np.array([[1.0], [-1.0]]), "relu", 0.5)
+    >>> f.equilibrium.ravel().tolist()
+    [2.0, 0.0]
     """
 
     matrix: Array
@@ -260,33 +276,83 @@ class EquilibriumMap:
     activation: str
     rho: float
 
+    def __post_init__(self) -> None:
+        one_of("activation", self.activation, ACTIVATIONS)
+        for name in ("matrix", "injection"):
+            value = np.asarray(getattr(self, name), dtype=np.float64)
+            if value.ndim != 2 or not value.size or not np.isfinite(value).all():
+                raise ValueError(f"{name} must be a finite matrix with rows and columns, got {value!r}")
+            object.__setattr__(self, name, value)
+        rho, a, h = fraction("rho", self.rho), self.matrix, self.injection
+        if a.shape[0] != a.shape[1] or h.shape[1] != len(a):
+            raise ValueError(f"matrix (d, d) and injection (n, d) must fit together, got {a.shape} and {h.shape}")
+        if np.linalg.norm(a, 2) > rho * (1 + 1e-9):
+            raise ValueError(f"matrix must have |A|_2 <= rho = {rho:g}, got {np.linalg.norm(a, 2):g}")
+
     def __call__(self, z: Array) -> Array:
         """``f(z)``, shape (n, d)."""
-        y = z @ self.matrix.T + self.injection
-        if self.activation == "identity":
-            return y
-        return np.maximum(y, 0.0) if self.activation == "relu" else np.tanh(y)
+        return ACTIVATIONS[self.activation][0](z @ self.matrix.T + self.injection)
 
     @property
     def equilibrium(self) -> Array:
-        """The fixed point z*, by iterating until rounding stops it (the error is at most rho^steps of the first)."""
-        z = np.zeros_like(self.injection)
-        steps = 1 if self.rho == 0 else math.ceil(math.log(1e-17) / math.log(self.rho))
-        for _ in range(steps):
-            z = self(z)
-        return z
+        """The fixed point z*, to rounding.
+
+        By Newton steps ``z + (I - D A)^{-1} (f(z) - z)``, D the slopes of phi, where they bring the residual down as
+        iterating does, by the factor rho, and by iterating where they do not.
+        """
+        return np.stack([self._row(h) for h in self.injection])
+
+    def _row(self, h: Array) -> Array:
+        phi, slope = ACTIVATIONS[self.activation]
+        z, size = np.zeros_like(h), math.inf
+        while True:
+            image = phi(self.matrix @ z + h)
+            residual = image - z
+            if not np.linalg.norm(residual) < size:
+                return image  # rounding
+            size = float(np.linalg.norm(residual))
+            jacobian = slope(self.matrix @ z + h)[:, None] * self.matrix
+            newton = z + np.linalg.solve(np.eye(len(h)) - jacobian, residual)
+            left = np.linalg.norm(phi(self.matrix @ newton + h) - newton)
+            z = newton if left <= self.rho * size else image
 
 
-@st.composite
 def equilibrium_maps(
-    draw: st.DrawFn,
     *,
     max_dim: int = 5,
     max_samples: int = 4,
     max_rho: float = 0.9,
-    activations: Sequence[str] = ("identity", "relu", "tanh"),
+    activations: Sequence[str] = tuple(ACTIVATIONS),
+) -> SearchStrategy[EquilibriumMap]:
+    """Well-posed equilibrium maps: A = 0, rho I, symmetric, rotated, nilpotent and general, at the bound or inside.
+
+    Args:
+        max_dim, max_samples: largest d and n, >= 1.
+        max_rho: largest contraction factor, in [0, 1).
+        activations: names in :data:`ACTIVATIONS`, at least one.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    >>> equilibrium_maps(activations=("ReLU",))
+    Traceback (most recent call last):
+    ValueError: activations[0] must be one of 'identity', 'relu', 'tanh', got 'ReLU'
+    """
+    integer("max_dim", max_dim, minimum=1)
+    integer("max_samples", max_samples, minimum=1)
+    fraction("max_rho", max_rho)
+    if isinstance(activations, str | bytes) or not isinstance(activations, Sequence):
+        raise TypeError(f"activations must be a sequence of names, got {activations!r}")
+    if not activations:
+        raise ValueError(f"activations must hold at least one of {', '.join(map(repr, ACTIVATIONS))}, got none")
+    names = [one_of(f"activations[{i}]", name, ACTIVATIONS) for i, name in enumerate(activations)]
+    return _equilibrium_maps(max_dim, max_samples, max_rho, names)
+
+
+@st.composite
+def _equilibrium_maps(
+    draw: st.DrawFn, max_dim: int, max_samples: int, max_rho: float, activations: list[str]
 ) -> EquilibriumMap:
-    """Well-posed equilibrium maps: A = 0, rho I, symmetric, rotated, nilpotent and general, at the bound or inside."""
     d, n = draw(st.integers(1, max_dim)), draw(st.integers(1, max_samples))
     rho = draw(st.floats(0, max_rho))
     rng = np.random.default_rng(draw(_SEEDS))
@@ -305,7 +371,7 @@ def equilibrium_maps(
     # a little inside: rounding must not carry the norm beyond the bound
     a = a * (rho * (1 - 1e-12) / size) if size > 0 else a
     h = draw(log_uniform(1e-2, 1e2)) * rng.standard_normal((n, d))
-    return EquilibriumMap(a, h, draw(st.sampled_from(list(activations))), rho)
+    return EquilibriumMap(a, h, draw(st.sampled_from(activations)), rho)
 
 
 # Assertions ---------------------------------------------------------------------------------------------------------

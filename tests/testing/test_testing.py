@@ -19,6 +19,7 @@ from ufm.geometry import simplex_etf
 from ufm.problem import Problem
 from ufm.testing import (
     ARCHITECTURES,
+    EquilibriumMap,
     architectures,
     assert_collapsed,
     assert_etf,
@@ -147,6 +148,54 @@ class TestStrategies:
     def test_equilibrium_maps(self, f):
         assert_well_posed(f.matrix, f.rho)
         assert_fixed_point(f, f.equilibrium, tol=1e-12)
+
+    @SETTINGS
+    @given(equilibrium_maps(max_rho=1 - 1e-9))
+    def test_equilibrium_maps_near_the_bound(self, f):
+        """Where iterating would take 10^10 steps."""
+        assert_fixed_point(f, f.equilibrium, tol=1e-12)
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "message"),
+        [
+            (
+                {"activations": ("ReLU",)},
+                ValueError,
+                r"activations\[0\] must be one of 'identity', 'relu', 'tanh', got 'ReLU'",
+            ),
+            ({"activations": ("tanh", "gelu")}, ValueError, r"activations\[1\] must be one of .*, got 'gelu'"),
+            ({"activations": ("TANH",)}, ValueError, r"activations\[0\] must be one of"),
+            ({"activations": (None,)}, TypeError, r"activations\[0\] must be one of .*, got None"),
+            ({"activations": "relu"}, TypeError, "activations must be a sequence of names, got 'relu'"),
+            ({"activations": ()}, ValueError, "activations must hold at least one of 'identity', 'relu', 'tanh'"),
+            ({"max_rho": 1.5}, ValueError, r"max_rho must lie in \[0, 1\), got 1.5"),
+            ({"max_rho": 1.0}, ValueError, r"max_rho must lie in \[0, 1\), got 1.0"),
+            ({"max_rho": -0.1}, ValueError, "max_rho must lie in"),
+            ({"max_rho": math.nan}, ValueError, "max_rho must be finite"),
+            ({"max_dim": 0}, ValueError, "max_dim must be an integer >= 1"),
+            ({"max_samples": 0.5}, ValueError, "max_samples must be an integer >= 1"),
+        ],
+    )
+    def test_bad_equilibrium_maps(self, arguments, error, message):
+        with pytest.raises(error, match=message):
+            equilibrium_maps(**arguments)
+
+    @pytest.mark.parametrize(
+        ("changes", "error", "message"),
+        [
+            ({"activation": "ReLU"}, ValueError, "activation must be one of 'identity', 'relu', 'tanh', got 'ReLU'"),
+            ({"rho": 1.0}, ValueError, r"rho must lie in \[0, 1\)"),
+            ({"rho": 0.4}, ValueError, r"matrix must have \|A\|_2 <= rho = 0.4, got 0.5"),
+            ({"matrix": np.array([[math.nan]])}, ValueError, "matrix must be a finite matrix"),
+            ({"injection": np.zeros((2, 3))}, ValueError, r"must fit together, got \(1, 1\) and \(2, 3\)"),
+            ({"matrix": np.zeros((1, 2))}, ValueError, "must fit together"),
+        ],
+    )
+    def test_bad_equilibrium_map(self, changes, error, message):
+        good = {"matrix": np.array([[0.5]]), "injection": np.array([[1.0]]), "activation": "relu", "rho": 0.5}
+        assert EquilibriumMap(**good).equilibrium == pytest.approx(2)
+        with pytest.raises(error, match=message):
+            EquilibriumMap(**{**good, **changes})
 
     def test_equilibrium_maps_are_diverse(self):
         exists(equilibrium_maps(), lambda f: not f.matrix.any())
