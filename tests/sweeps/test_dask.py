@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -131,3 +137,145 @@ def test_a_closed_cluster_breaks_the_sweep_and_keeps_what_is_finished(store: Pat
             sweeps.run(samples.sleeps, points, store=store, executor=client.get_executor(), progress=progress)
     assert 1 <= len(caught.value.table) < 20
     assert len(sweeps.load(store)) == len(caught.value.table)
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_at_random_never_hang_a_sweep(tmp_path: Path) -> None:
+    rng = random.Random(20261128)
+    points = [{"x": i, "seconds": 0.05} for i in range(60)]
+    with LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        for trial in range(4):
+            store = tmp_path / f"{trial}.sqlite"
+            done = threading.Event()
+
+            def kill(done: threading.Event = done, kills: int = 1 + trial) -> None:
+                for _ in range(kills):
+                    if done.wait(rng.uniform(0.1, 1.0)):
+                        return
+                    alive = [w.pid for w in cluster.workers.values() if w.pid is not None]
+                    with contextlib.suppress(ProcessLookupError, IndexError):
+                        os.kill(rng.choice(alive), signal.SIGKILL)
+
+            killer = threading.Thread(target=kill)
+            with Client(cluster) as connected:
+                connected.wait_for_workers(2, timeout=60)
+                killer.start()
+                begin = time.monotonic()
+                try:
+                    found = sweeps.run(samples.sleeps, points, store=store, executor=connected.get_executor())
+                except sweeps.SweepBroken as broken:
+                    found, left = broken.table, len(broken.in_flight) + len(broken.waiting)
+                else:
+                    left = 0
+                finally:
+                    done.set()
+                    killer.join()
+                assert len(found) + left == len(points)
+                # A minute after the last point that ended at the most, on a machine that has other things to do too.
+                assert time.monotonic() - begin < 150
+            assert [r.result for r in found.finished] == [r.point["x"] for r in found.finished]
+            assert list(sweeps.load(store)) == sorted(found, key=lambda r: r.key)
+
+
+class FakeClient:
+    """A Dask client whose cluster is in the state that a test gives it."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        self.futures = {"mine": None}
+
+    def processing(self) -> dict[str, tuple[str, ...]]:
+        if self.state == "gone":
+            raise OSError("timed out")
+        return {"no workers": {}, "lost": {"tcp://a": ("another's",)}}.get(self.state, {"tcp://a": ("mine",)})
+
+    def scheduler_info(self) -> dict[str, Any]:
+        seen = time.monotonic() if self.state == "working" else 1.0
+        return {"workers": {"tcp://a": {"last_seen": seen}}}
+
+
+class Losing(Executor):
+    """Never answers its first calls; a ``client`` says what the cluster looks like."""
+
+    def __init__(self, state: str, lost: int) -> None:
+        self._client = FakeClient(state)
+        self.lost, self.calls = lost, 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.calls += 1
+        future: Future[Any] = Future()
+        if self.calls > self.lost:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class TestWatch:
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("ufm.sweeps._run.LOOK", 0.01)
+
+    def test_lost_calls_are_handed_out_again(self, store: Path) -> None:
+        executor = Losing("lost", 2)
+        said: list[str] = []
+        points = [{"x": float(i)} for i in range(3)]
+        table = sweeps.run(
+            samples.square, points, store=store, executor=executor, progress=lambda text, *_: said.append(text)
+        )
+        assert [r.result for r in table] == [0.0, 1.0, 4.0]
+        assert executor.calls == 5
+        assert "sweep_samples.square: no worker has any of the calls" in said
+
+    @pytest.mark.parametrize(
+        ("state", "message"),
+        [
+            ("no workers", "no worker is left, for"),
+            ("gone", "the scheduler does not answer: OSError: timed out"),
+            ("lost", "no worker has any of the calls"),
+        ],
+    )
+    def test_a_cluster_that_does_nothing_is_broken_and_what_is_finished_kept(
+        self, state: str, message: str, store: Path
+    ) -> None:
+        sweeps.run(samples.square, [{"x": 5.0}], store=store, executor=Losing(state, 0))
+        points = [{"x": float(i)} for i in range(6)]
+        with pytest.raises(sweeps.SweepBroken, match=message) as caught:
+            sweeps.run(samples.square, points, store=store, executor=Losing(state, 99), max_in_flight=2, patience=0.2)
+        assert [r.result for r in caught.value.table] == [25.0]
+        assert [p["x"] for p in caught.value.in_flight] == [0.0, 1.0]
+        assert [p["x"] for p in caught.value.waiting] == [2.0, 3.0, 4.0]
+
+    def test_silent_workers_are_told_of(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        executor = Losing("silent", 1)
+
+        def tell(message: str, *_: object, **__: object) -> None:
+            assert "workers that have the calls are silent: tcp://a, for" in message
+            executor._client.state = "lost"  # as Dask does later
+
+        monkeypatch.setattr("ufm.sweeps._run.warnings.warn", tell)
+        (record,) = sweeps.run(samples.square, [{"x": 3.0}], store=store, executor=executor, patience=0.1)
+        assert record.result == 9.0
+
+    def test_long_calls_on_a_cluster_that_works_are_waited_for(self, store: Path) -> None:
+        executor = Losing("working", 1)
+
+        def progress(_: str, completed: float, __: float | None) -> None:
+            assert completed in (0, 1)
+
+        future: list[Future[Any]] = []
+        real = executor.submit
+
+        def submit(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future.append(real(fn, *args, **kwargs))
+            threading.Timer(0.5, lambda: future[0].set_result(fn(*args, **kwargs))).start()
+            return future[0]
+
+        executor.submit = submit  # type: ignore[method-assign]
+        (record,) = sweeps.run(
+            samples.square, [{"x": 3.0}], store=store, executor=executor, patience=0.05, progress=progress
+        )
+        assert record.result == 9.0
+        assert executor.calls == 1
+
+    def test_bad_patience(self, store: Path) -> None:
+        with pytest.raises(ValueError, match="patience must be"):
+            sweeps.run(samples.square, [{"x": 1.0}], store=store, patience=0)

@@ -521,7 +521,7 @@ def test_the_file_is_in_wal_mode_with_one_row_a_point_and_no_pickle(store: Path)
     sweeps.run(samples.square, xs(1.0, 2.0), store=store, executor=Counting())
     with contextlib.closing(sqlite3.connect(store)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert db.execute("SELECT format, version FROM sweep_schema").fetchall() == [("ufm.sweeps", 1)]
+        assert db.execute("SELECT format, version FROM sweep_schema").fetchall() == [("ufm.sweeps", 2)]
         rows = db.execute("SELECT point, result, typeof(result) FROM points ORDER BY point").fetchall()
     assert rows == [('{"x":1.0}', "1.0", "text"), ('{"x":2.0}', "4.0", "text")]
 
@@ -564,7 +564,8 @@ def _overwritten(path: Path) -> None:
         (_text_file, "not a database"),
         (_foreign, "another database, with the tables accounts, points"),
         (partial(_of_format, name="other", version=1), "be a file of ufm.sweeps.* whose format is"),
-        (partial(_of_format, name="ufm.sweeps", version=2), "have version 1.* of version 2"),
+        (partial(_of_format, name="ufm.sweeps", version=3), "have version 2.* of version 3"),
+        (partial(_of_format, name="ufm.sweeps", version=1), "of version 1 and has the columns .* checksum"),
         (_truncated, "malformed|undamaged"),
         (_overwritten, "malformed|undamaged"),
         (Path.mkdir, "unable to open database file"),

@@ -41,17 +41,19 @@ from __future__ import annotations
 
 from ufm.sweeps._pool import processes
 from ufm.sweeps._run import SweepBroken, SweepInterrupted, run, versioned
-from ufm.sweeps._store import Failure, Record, Table, load
+from ufm.sweeps._store import Failure, Record, SweepDamaged, Table, load, repair
 from ufm.sweeps.points import solve_point, train_point
 
 __all__ = [
     "Failure",
     "Record",
     "SweepBroken",
+    "SweepDamaged",
     "SweepInterrupted",
     "Table",
     "load",
     "processes",
+    "repair",
     "run",
     "solve_point",
     "train_point",

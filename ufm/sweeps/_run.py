@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -10,11 +11,14 @@ import sys
 import time
 import traceback
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ufm._interrupts import check_interrupt, interruptible, interrupts_held
+from ufm.sweeps._cluster import ClusterWatch, Trouble
 from ufm.sweeps._json import content_key, dumps, encode_result, plain
 from ufm.sweeps._pool import WorkerPool, processes
 from ufm.sweeps._store import Failure, Store, Table
@@ -32,12 +36,17 @@ MAX_IN_FLIGHT = 1000
 #: The same for each process of the default executor.
 IN_FLIGHT_PER_PROCESS = 4
 
+#: Seconds of a wait after which a sweep looks whether it still makes sense to wait.
+LOOK = 5.0
+#: Looks in a row at which no worker had any of the calls, after which they are handed out again.
+LOST = 3
+
 _TAG = "_ufm_sweep_version"
 _NAME = "_ufm_sweep_name"
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a sweep; all that had finished is in the store, and the same call goes on from there.
+    """Ctrl-C or SIGTERM during a sweep; all that had finished is in the store, and the same call goes on from there.
 
     Attributes:
         table: the finished points, those of earlier runs included.
@@ -66,7 +75,7 @@ class SweepBroken(RuntimeError):
             f"the executor broke after {len(table)} of {len(table) + len(in_flight) + len(waiting)} points, which are "
             f"kept, with {len(in_flight)} in flight and {len(waiting)} waiting ({cause}). Either a point ended its "
             f"worker (out of memory, a crash), or workers could not start: a script must call run under "
-            f"'if __name__ == \"__main__\":'"
+            f"'if __name__ == \"__main__\":'. The same call goes on from what is kept"
         )
         self.table = table
         self.in_flight = in_flight
@@ -113,6 +122,7 @@ def run(
     progress: Progress | None = None,
     max_in_flight: int | None = None,
     retry_failed: bool = False,
+    patience: float | None = 30.0,
 ) -> Table:
     """Call ``function(**point)`` for every point that the store does not hold yet.
 
@@ -129,16 +139,20 @@ def run(
         max_in_flight: how many calls the executor may hold at once, running or queued; several times the number of its
             workers keeps them busy. None: 4 a process for the default executor, 1000 for any other.
         retry_failed: call again for points that failed in an earlier run; otherwise their record stays.
+        patience: seconds to wait while nobody works on any call of a Dask cluster: no worker is left, or the scheduler
+            does not answer. Calls that a dying worker lost are handed out again before; workers that are silent for so
+            long are warned of. None: for ever, for a cluster that may be without workers for long.
 
     Returns:
         The finished points, in the order of ``points``. Those that raised have a ``failure`` in place of a result.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, a point does not fit the function's parameters, or
-            the file is damaged or something else. Nothing has run then.
-        SweepInterrupted: Ctrl-C. Calls that have not begun are cancelled, the default executor's running ones ended;
-            those that run in another executor come to their end there, unrecorded.
-        SweepBroken: the executor can run no more calls.
+            the file is something else. Nothing has run then.
+        SweepDamaged: bytes of the file have changed; it is a ValueError, and nothing has run.
+        SweepInterrupted: Ctrl-C or SIGTERM. Calls that have not begun are cancelled, the default executor's running
+            ones ended; those that run in another executor come to their end there, unrecorded.
+        SweepBroken: the executor can run no more calls, or nobody has worked on them for ``patience``.
 
     Example:
         >>> import tempfile, pathlib
@@ -165,9 +179,13 @@ def run(
         max_in_flight = integer("max_in_flight", max_in_flight, minimum=1)
     if not isinstance(retry_failed, bool):
         raise TypeError(f"retry_failed must be True or False, got {retry_failed!r}")
+    if patience is not None:
+        from ufm._validation import positive
+
+        patience = positive("patience", patience)
     texts = {content_key(name, version, text): text for text in _texts(function, points)}
-    with Store(store) as opened:
-        sweep = _Sweep(function, name, version, texts, opened, progress, retry_failed)
+    with interruptible(), Store(store) as opened:
+        sweep = _Sweep(function, name, version, texts, opened, progress, retry_failed, patience)
         if executor is None:
             sweep.run_on_processes(max_in_flight)
         else:
@@ -187,6 +205,7 @@ class _Sweep:
         store: Store,
         progress: Progress | None,
         retry_failed: bool,
+        patience: float | None,
     ) -> None:
         self.function, self.name, self.version = function, name, version
         self.texts, self.store, self.progress, self.retry_failed = texts, store, progress, retry_failed
@@ -194,8 +213,10 @@ class _Sweep:
         self.in_flight: dict[Future[Outcome], str] = {}
         self.ended: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self.completed = 0
-        # Dask takes calls with equal arguments for one task: a retried point must not get its old outcome.
-        self.token = uuid.uuid4().hex
+        self.patience = patience
+        self.watch: ClusterWatch | None = None
+        self.trouble_since: float | None = None
+        self.looks_at_lost_calls = 0
 
     def table(self) -> Table:
         return Table(record for key in self.texts if (record := self.store.get(key)) is not None)
@@ -210,11 +231,14 @@ class _Sweep:
         try:
             self.run_on(pool, max_in_flight or IN_FLIGHT_PER_PROCESS * pool.size, first=key)
         except BaseException:
-            pool.stop()
+            with interrupts_held():
+                pool.stop()
             raise
         pool.shutdown()
 
     def run_on(self, executor: Executor, max_in_flight: int, *, first: str | None = None) -> None:
+        client = getattr(executor, "_client", None)
+        self.watch = ClusterWatch(client) if hasattr(client, "scheduler_info") else None
         try:
             self._report()
             while True:
@@ -225,26 +249,71 @@ class _Sweep:
                     self._submit(executor, key)
                 if not self.in_flight:
                     break
-                self._collect(self.ended.get())
+                self._wait(executor)
+                check_interrupt()
                 self._report()
         except KeyboardInterrupt:
-            self._salvage()
-            raise SweepInterrupted(self.table(), len(self.texts)) from None
+            with interrupts_held():
+                self._salvage()
+                raise SweepInterrupted(self.table(), len(self.texts)) from None
         except _Broken as broken:
-            self._salvage()
-            table = self.table()
-            kept = {record.key for record in table}
-            at_executor = {key for key in [*self.in_flight.values(), broken.key] if key not in kept}
-            raise SweepBroken(
-                broken.cause,
-                table,
-                tuple(json.loads(text) for key, text in self.texts.items() if key in at_executor),
-                tuple(json.loads(text) for key, text in self.texts.items() if key not in kept | at_executor),
-            ) from broken.__cause__
+            with interrupts_held():
+                raise self._broken(broken) from broken.__cause__
         except BaseException:
-            self._salvage()
+            with interrupts_held():
+                self._salvage()
             raise
         self._report()
+
+    def _broken(self, broken: _Broken) -> SweepBroken:
+        self._salvage()
+        table = self.table()
+        kept = {record.key for record in table}
+        at_executor = {key for key in [*self.in_flight.values(), broken.key] if key not in kept}
+        return SweepBroken(
+            broken.cause,
+            table,
+            tuple(json.loads(text) for key, text in self.texts.items() if key in at_executor),
+            tuple(json.loads(text) for key, text in self.texts.items() if key not in kept | at_executor),
+        )
+
+    def _wait(self, executor: Executor) -> None:
+        """Keep the next point that ends; after a while without one, see whether there will be one."""
+        try:
+            future = self.ended.get(timeout=LOOK)
+        except queue.Empty:
+            self._look(executor)
+            return
+        if future in self.in_flight:  # or its call was handed out again
+            self.trouble_since, self.looks_at_lost_calls = None, 0
+            self._collect(future)
+
+    def _look(self, executor: Executor) -> None:
+        """Hand out calls again that the cluster has lost; give up where nobody has worked on any for ``patience``."""
+        trouble = None if self.watch is None else self.watch.trouble()
+        if trouble is None:
+            self.trouble_since, self.looks_at_lost_calls = None, 0
+            return
+        now = time.monotonic()
+        self.trouble_since = self.trouble_since or now
+        if self.progress is not None:
+            self.progress(f"{self.name}: {trouble.text}", self.completed, len(self.texts))
+        if self.patience is not None and now - self.trouble_since > self.patience:
+            self._lose_patience(trouble, now - self.trouble_since)
+        self.looks_at_lost_calls += not trouble.passes
+        if self.looks_at_lost_calls == LOST:
+            for future, key in list(self.in_flight.items()):
+                del self.in_flight[future]
+                future.cancel()
+                self._submit(executor, key)
+
+    def _lose_patience(self, trouble: Trouble, seconds: float) -> None:
+        said = f"{trouble.text}, for {seconds:.0f} s"
+        if not trouble.passes:
+            error = TimeoutError(said)
+            raise _Broken(next(iter(self.in_flight.values())), error) from error
+        self.trouble_since = None
+        warnings.warn(f"{said}; Dask gives their calls to others when it gives them up", RuntimeWarning, stacklevel=2)
 
     def _next(self) -> str | None:
         """Key of the next point to run, passing over those that the store holds."""
@@ -258,7 +327,8 @@ class _Sweep:
 
     def _submit(self, executor: Executor, key: str) -> None:
         try:
-            future = executor.submit(evaluate, self.function, self.texts[key], self.token)
+            # Dask takes calls with equal arguments for one task: a retried point must not get its old outcome.
+            future = executor.submit(evaluate, self.function, self.texts[key], uuid.uuid4().hex)
         except RuntimeError as error:  # shut down, or broken
             raise _Broken(key, error) from error
         self.in_flight[future] = key
@@ -269,15 +339,18 @@ class _Sweep:
         try:
             error = future.exception()
         except CancelledError as cancelled:  # by the executor: its cluster was closed, say
+            check_interrupt()  # which may have ended the workers too
             raise _Broken(key, cancelled) from cancelled
         if isinstance(error, BrokenExecutor):
+            check_interrupt()
             raise _Broken(key, error) from error
         if isinstance(error, KeyboardInterrupt):  # a worker got the Ctrl-C
             raise error
         # Any other exception is the point's: it ended its worker and the executor went on, or could not be sent.
-        self._keep(key, future.result() if error is None else (None, _described(error), 0.0))
-        del self.in_flight[future]
-        self.completed += 1
+        with interrupts_held():
+            self._keep(key, future.result() if error is None else (None, _described(error), 0.0))
+            del self.in_flight[future]
+            self.completed += 1
 
     def _keep(self, key: str, outcome: Outcome) -> None:
         result, error, seconds = outcome
@@ -294,7 +367,8 @@ class _Sweep:
     def _salvage(self) -> None:
         """Cancel what has not begun; keep what has ended."""
         for future in self.in_flight:
-            future.cancel()
+            with contextlib.suppress(Exception):  # of a cluster that is gone
+                future.cancel()
         for future, key in self.in_flight.items():
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._keep(key, future.result())
