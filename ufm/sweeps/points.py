@@ -10,7 +10,7 @@ from ufm.sweeps._run import versioned
 __all__ = ["solve_point", "train_point"]
 
 
-@versioned(1)
+@versioned(1, name="ufm.sweeps.points.solve_point")
 def solve_point(
     *,
     architecture: Mapping[str, Any],
@@ -63,7 +63,7 @@ def solve_point(
     }
 
 
-@versioned(4)
+@versioned(4, name="ufm.sweeps.points.train_point")
 def train_point(**fields: Any) -> dict[str, Any]:
     """Train one network on digits, :func:`ufm.deq.train` as a point function.
 
