@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -149,7 +150,10 @@ def mixing_claim(factor: float = 1.0) -> Claim:
         rows, right = [], True
         for k_a, k_b, strength, rho in settings:
             architecture = _penalised(strength, rho, SAMPLES / (5 * k_a + k_b))
-            end = factor * mixing_threshold(architecture, k_a, k_b, num_samples=SAMPLES)
+            found = ctx.once(
+                f"mixing {k_a} {k_b}", partial(mixing_threshold, architecture, k_a, k_b, num_samples=SAMPLES)
+            )
+            end = factor * found
             points = []
             for distance in (-1e-4, -5e-7, 5e-7, 1e-4):
                 ratio = end * (1 + distance)
