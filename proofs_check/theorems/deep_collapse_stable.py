@@ -45,10 +45,10 @@ def statements(*, exponent: sp.Expr = 2 / M, slope: sp.Expr = sp.oo, **_: Any) -
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
         "stable": "A local minimum among logits of its own rank or lower is a local minimum among all logits, at "
-        "every ratio R: a new "
-        f"direction of size s costs s^{{{say(exponent)}}} of the budget, of slope {say(slope)} at 0. So a collapsed "
-        f"minority stays "
-        "collapsed next to such a point.",
+        "every ratio "
+        f"R: a new direction of size s costs s^{{{say(exponent)}}} of the budget, of slope {say(slope)} at 0. This "
+        f"holds of "
+        "a collapsed one too.",
     }
 
 

@@ -48,10 +48,10 @@ def statements(
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
         "columns": "With n = K − 1, N = |Z|_*, T = |Z|_F, w = N − tr Z and p = |Z|_kk, logits that beat the simplex "
-        "ETF have "
-        f"|Z|₂ ≤ {say(largest)}, p − Z_kk ≤ {say(defect)}, and columns of equal wrong margins off the diagonal's by "
-        f"d have o_k² = "
-        f"{say(deviation)}.",
+        "ETF "
+        f"have |Z|₂ ≤ {say(largest)} and p − Z_kk ≤ {say(defect)}; a column with one margin s + (n − 1) d and the "
+        f"others "
+        f"s − d has |z|² − n s²/K = {say(deviation)}.",
     }
 
 

@@ -59,7 +59,8 @@ def statements(
 ) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
-        "dual": f"In a column of A the probabilities are r = {say(r_a)}, q = {say(q_a)}, p = {say(p_a)}, c the "
+        "dual": f"Where both groups are uncollapsed, in a column of A the probabilities are r = {say(r_a)}, q = "
+        f"{say(q_a)}, p = {say(p_a)}, c the "
         f"cosine of the angle.",
         "collapse": f"A collapsed group B is stationary iff {say(collapse_margin)} ≥ 0.",
     }

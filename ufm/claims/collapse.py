@@ -391,7 +391,7 @@ def phases_claim(factor: float = 1.0, **variant: Any) -> Claim:
 
     return Claim(
         id="three-phases",
-        title="Collapse is partial at its threshold, and total from a larger R on",
+        title="Collapse is partial at its threshold, and total, if ever, from a larger R on",
         statement="A collapsed minority vanishes altogether (T = 0: total collapse, rank K_A − 1) if and only if R ≥ R_total, "
         "R_total² = K_A/((K_A + K_B) ((q K_A + q y K_B)² − K_B q² y² (K_A + K_B))) with y = e^{s/K_A}, "
         "q = 1/(e^s + K_A − 1 + K_B y), s = τ/(K_A − 1). Where π_B = μ, at the threshold of collapse, T > 0: the collapse is partial "

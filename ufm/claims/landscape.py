@@ -365,8 +365,8 @@ def depth_claim(depths: tuple[int, ...] = (3, 4)) -> Claim:
         return evidence(
             f"a minority direction of size 1e-3 and less raises the risk at all {len(rows)} settings; at equal budgets the best risk found for the "
             f"DEQ is {table[0]['DEQ, E_A = 0.5']:.4f} against {table[0]['explicit, M = 2']:.4f} (M = 2) and {table[0]['M = 3']:.4f} (M = 3) at R = 2",
-            proofs=[symbolic("deep-collapse-stable")] if min(depths) >= 3 else [],
-            numeric=Status.supported if right else Status.inconclusive,
+            proofs=[symbolic("deep-collapse-stable")] if min(depths, default=0) >= 3 else [],
+            numeric=Status.supported if right and rows else Status.inconclusive,
             established_by=(
                 f"risks next to collapsed points at {len(rows)} settings",
                 "best of a search at equal budgets",
@@ -378,7 +378,7 @@ def depth_claim(depths: tuple[int, ...] = (3, 4)) -> Claim:
         id="deep-collapse-stable",
         title="Depth: with three factors collapse is a local minimum at every R",
         statement="A local minimum among logits of its own rank or lower is a local minimum among all logits, at every ratio R: a new direction "
-        "of size s costs s^{2/M} of the budget, of slope ∞ at 0. So a collapsed minority stays collapsed next to such a point.",
+        "of size s costs s^{2/M} of the budget, of slope ∞ at 0. This holds of a collapsed one too.",
         source="Derived here",
         scope=Scope(
             models=("deep-linear",),

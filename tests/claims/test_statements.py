@@ -1,0 +1,193 @@
+"""What refuted earlier statements, and evidence that must not be lent: dropped points, no points at all, too wide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import ufm
+import ufm.claims.imbalanced_geometry as geometry
+from proofs_check import theorems
+from proofs_check.scope import beyond
+from ufm.claims import Context, Evidence, Status, all_claims, collapse, landscape, nonconvex, relaxation
+from ufm.claims._tools import evidence, symbolic
+from ufm.geometry import group_scales
+from ufm.problem import Problem
+from ufm.solvers import solve
+
+
+def status(claim: ufm.Claim) -> Status:
+    return claim.check(Context()).status
+
+
+# evidence -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        nonconvex.suboptimal_claim({}),
+        nonconvex.optimal_claim({}),
+        collapse.fang_claim({}),
+        landscape.depth_claim(()),
+        landscape.monotone_claim("etf", phases=()),
+        landscape.monotone_claim("duality", phases=()),
+    ],
+    ids=lambda claim: claim.id,
+)
+def test_no_instance_is_no_evidence(claim: ufm.Claim) -> None:
+    assert not status(claim).as_claimed
+
+
+@pytest.mark.parametrize("name", ["deq-etf-error-smaller", "deq-etf-error-tie", "deq-self-duality-counterexample"])
+def test_a_point_that_the_solver_does_not_confirm_is_not_dropped(name: str) -> None:
+    """Each point of the grid counts: with one of them unconfirmed, "at all of them" is not shown."""
+    points = geometry.grid_points(Context())
+    for phases in {p.phases for p in points}:
+        at = next(i for i, p in enumerate(points) if p.phases == phases)
+        doubted = (*points[:at], replace(points[at], confirmed=False), *points[at + 1 :])
+        context = Context(cache={"imbalanced-geometry-grid": doubted})
+        concerned = {
+            "deq-etf-error-smaller": phases != ("total", "total"),
+            "deq-etf-error-tie": phases == ("total", "total"),
+            "deq-self-duality-counterexample": phases[0] == "total" != phases[1],
+        }[name]
+        assert all_claims()[name].check(context).status.as_claimed is not concerned
+
+
+def test_a_missing_point_of_the_grid_is_missed() -> None:
+    points = geometry.grid_points(Context())
+    for name, phases in (("deq-etf-error-tie", ("total", "total")), ("deq-self-duality-counterexample", None)):
+        at = next(
+            i for i, p in enumerate(points) if (p.phases == phases if phases else p.phases[0] == "total" != p.phases[1])
+        )
+        context = Context(cache={"imbalanced-geometry-grid": (*points[:at], *points[at + 1 :])})
+        assert all_claims()[name].check(context).status is Status.inconclusive
+
+
+# off by a little ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        *(collapse.criterion_claim(lambda pi, mu, omega, x=x: pi <= x * mu * omega) for x in (0.9, 0.999, 1.001, 1.01)),
+        *(collapse.criterion_claim(lambda pi, mu, omega, x=x: pi <= mu * omega ** (2 * x)) for x in (0.45, 0.499)),
+        *(nonconvex.local_claim(x) for x in (0.98, 0.999, 1.001, 1.03)),
+        *(nonconvex.penalised_claim(x) for x in (0.96, 0.999, 1.001, 1.04)),
+        *(nonconvex.deep_claim(exponent=x) for x in (0.4995, 0.5005)),
+        *(landscape.mixing_claim(x) for x in (0.996, 1.001, 1.004)),
+        *(landscape.benign_claim(x) for x in (0.999, 1.001)),
+        *(collapse.penalised_claim(loss, factor=x) for loss in ("ce", "mse") for x in (0.999, 1.001)),
+        *(collapse.mse_claim(factor=x) for x in (0.999, 1.001)),
+        *(collapse.phases_claim(x) for x in (0.999, 1.001)),
+        *(collapse.total_claim(x) for x in (0.999, 1.001)),
+        *(collapse.deq_threshold_claim(factor=x) for x in (0.999, 1.001)),
+    ],
+    ids=lambda claim: claim.id,
+)
+def test_off_by_a_thousandth_is_noticed(claim: ufm.Claim) -> None:
+    assert not status(claim).as_claimed
+
+
+def test_supported_claims_say_what_they_would_notice() -> None:
+    found = all_claims()["collapse-mixing"].check(Context())
+    assert found.status is Status.supported
+    assert any("relative error of 1e-06" in line for line in found.established_by)
+
+
+# what refuted earlier statements ------------------------------------------------------------------------------------
+
+
+def test_mse_with_slack_budgets_need_not_collapse() -> None:
+    """The factors of the counterexample in floating point: risk 0, budgets met, features of a class apart."""
+    w = np.array([[1.0, 0, 0], [0, 1, 0]])
+    h = np.array([[1.0, 0, 1], [1, 0, -1], [0, 1, 1], [0, 1, -1]]).T
+    assert np.abs(w @ h - np.repeat(np.eye(2), 2, axis=1)).max() == 0
+    assert (w**2).sum() / 2 <= 2
+    assert (h**2).sum() / 4 <= 2
+    assert status(relaxation.slack_claim()) is Status.certified
+    assert status(relaxation.slack_claim(Fraction(199, 100))) is Status.refuted
+    wider = replace(all_claims()["within-class-collapse"], scope=ufm.Scope(("mse",), ("layer-peeled",)))
+    assert status(wider) is Status.inconclusive
+
+
+def test_thresholds_need_the_dimension() -> None:
+    """With d = 1 the minority is collapsed far above the threshold, so no claim about it may be about every d."""
+    prior, lam = ufm.ClassPrior([100, 30, 30]), np.sqrt(10) / 160
+    found = solve(ufm.UnconstrainedFeatures(lam, lam), prior, method="direct", dim=1, starts=8, seed=0)
+    scale = group_scales(found.logits, [group.classes for group in prior.groups])[-1]
+    assert abs(scale) < 1e-3  # type: ignore[arg-type]
+    assert prior.counts.min() > (prior.num_samples * lam) ** 2 * 2.9
+    for name in ("penalised-threshold-ce", "penalised-threshold-mse", "deq-threshold-larger", "three-phases"):
+        true = all_claims()[name]
+        assert any("d ≥ K" in hypothesis for hypothesis in true.hypotheses), name
+        assert (
+            status(replace(true, scope=tuple(replace(s, dimension="any") for s in true.scope))) is Status.inconclusive
+        )
+
+
+def test_every_critical_point_collapsed_is_not_one_critical_point() -> None:
+    """K_A = K_B = 2, n = (10, 1), N^2 lam^2 = 16, rho = 1/2, lambda_A = 0.01: s_A is 0 at one and 1.497 at another."""
+    assert "at every critical point s_B = 0" in theorems.statements("landau-collapse")["branch"]
+    prior, lam = ufm.ClassPrior([10, 10, 1, 1]), 4 / 22
+    problem = Problem.of(ufm.PenalisedDEQ(lam, lam, 0.5, lambda_A=0.01), prior)
+    majority = np.zeros((4, 4))
+    majority[:2, :2] = [[0.5, -0.5], [-0.5, 0.5]]
+    at = {s: problem.objective(s * majority) for s in (0.0, 0.01, 1.45, 1.497, 1.55)}
+    assert at[0.0] < at[0.01]
+    assert at[1.497] < min(at[1.45], at[1.55])
+    assert (prior.num_samples * lam) ** 2 * 0.25 > prior.counts.min()
+
+
+@pytest.mark.parametrize(
+    ("k_a", "k_b", "ratio", "low", "high"), [(6, 2, 1.02, 0.10, 0.15), (44, 2, 150594, 14.78, 14.9)]
+)
+def test_errors_of_the_search_keep_their_relative_size(
+    k_a: int, k_b: int, ratio: float, low: float, high: float
+) -> None:
+    """Squares of 1e-11 and 1e-8, against enclosures in ball arithmetic."""
+    prior = ufm.ClassPrior.step(k_a, k_b, ratio)
+    for unit in (low, high):
+        enclosed = geometry.enclose_geometry(ufm.LayerPeeled(1.0, unit**2), prior)
+        etf, duality, phase = landscape._squared_errors(*(np.array([x]) for x in (k_a, k_b, float(ratio), unit)))
+        assert phase[0] == 0
+        assert duality[0] == pytest.approx(float(enclosed.self_duality_error_squared.mid()), rel=1e-6)
+        assert etf[0] == pytest.approx(float(enclosed.etf_error_squared.mid()), rel=1e-9)
+
+
+def test_the_curvature_criterion_says_what_happens_at_its_point_alone() -> None:
+    found = all_claims()["first-order-converse"].check(Context())
+    assert found.status is Status.supported
+    assert found.details["maxwell"] < found.details["collapsed_end"] == pytest.approx(5)
+    assert 0.19 < found.details["jump"][0] < 0.21
+
+
+@pytest.mark.parametrize(
+    ("name", "theorem", "fields"),
+    [
+        ("collapse-criterion", "collapse-criterion", {"losses": ("mse",)}),
+        ("collapse-criterion", "collapse-criterion", {"groups": (1, 5)}),
+        ("explicit-landscape-benign", "factor-landscape", {"models": ("penalised-deq",)}),
+        ("first-order-collapse", "landau-collapse", {"symmetric": False}),
+        ("uncapped-deq-minimiser", "uncapped-deq-no-minimiser", {"dimension": "any"}),
+        ("deep-linear-etf", "deep-linear-etf", {"classes": (3, None)}),
+        ("deep-collapse-stable", "deep-collapse-stable", {"conditions": ()}),
+        ("deq-balanced-etf", "balanced-spectral-deq-etf", {"models": ("frobenius-deq",)}),
+    ],
+)
+def test_wider_than_its_theorem(name: str, theorem: str, fields: dict[str, object]) -> None:
+    (scope,) = all_claims()[name].scope
+    assert beyond(scope, theorems.scope(theorem)) is None
+    assert beyond(replace(scope, **fields), theorems.scope(theorem)) is not None  # type: ignore[arg-type]
+
+    @ufm.claim(
+        id="wider", title="w", statement=all_claims()[name].statement, source="s", scope=replace(scope, **fields)
+    )  # type: ignore[arg-type]
+    def check(context: Context) -> Evidence:
+        return evidence("found", proofs=[symbolic(theorem)])
+
+    assert status(check) is Status.inconclusive
