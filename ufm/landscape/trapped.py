@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,10 @@ from scipy.linalg import null_space
 
 from ufm._extras import optional
 from ufm.certificates import CertificationError
+from ufm.landscape.trapped_minima import TrappedMinimum
 
 with optional("certify"):
     from flint import arb, arb_mat, ctx
-
-if TYPE_CHECKING:
-    from ufm.landscape import TrappedMinimum
 
 __all__ = ["prove_trapped"]
 
