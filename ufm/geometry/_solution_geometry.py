@@ -309,4 +309,4 @@ def _checked(factors: Any, prior: Any) -> tuple[Array, Array, Array]:
 
 
 def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
