@@ -194,6 +194,16 @@ def test_the_suite_installs_everything():
     assert set().union(*map(distributions, names)) <= distributions("test")
 
 
+def test_the_guide_lists_every_extra_and_what_it_brings():
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.MULTILINE))
+    extras = PROJECT["optional-dependencies"]
+    assert set(rows) == set(extras) - {"all"}
+    for extra in set(rows) - {"notebooks", "test"}:  # those in words
+        own = {re.match(r"[\w.-]+", requirement).group() for requirement in extras[extra]} - {"ufm"}
+        assert set(re.findall(r"[\w-]+", re.sub(r"`\w+`", "", rows[extra]))) == own, extra
+
+
 def test_the_core_requires_little():
     assert {re.match(r"[\w-]+", d).group() for d in PROJECT["dependencies"]} == {"numpy", "scipy", "threadpoolctl"}
 
