@@ -95,7 +95,7 @@ def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, *
 
     return Claim(
         id="collapse-criterion",
-        title="A group collapses exactly when π_b ≤ μ",
+        title="Two groups, CE: one collapses exactly when π_b ≤ μ",
         statement="At an optimum with multiplier μ > 0 of |Z diag(ω)|_* the classifiers of a group b of K_b ≥ 2 classes coincide, and "
         "so do its class means (s_b = 0), if and only if μ ω − π_b ≥ 0, with ω = ω_b; s_b > 0 if and only if μ ω < π_b. Under "
         "budgets ω = 1; under weight decay ω_b = √n_b and μ = √(λ_W λ_H).",
@@ -169,7 +169,7 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
             "R* = "
             + ", ".join(f"{c.claimed:.12g} (K_A={k})" for k, c in zip(claimed, rows, strict=True))
             + ", each inside a certified interval",
-            proofs=[symbolic("threshold-curve", lemma=True)],
+            proofs=[symbolic("threshold-curve", lemma=True)] if values is None else [],
             comparisons=rows,
             numeric=status,
             established_by=kernels,

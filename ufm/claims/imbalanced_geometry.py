@@ -258,7 +258,7 @@ CLAIMS = (
         ordering_claim(
             "etf",
             id="deq-etf-error-smaller",
-            title="P3, first half: the DEQ is closer to the simplex ETF",
+            title="P3, first half, on a grid: the DEQ is closer to the simplex ETF",
             statement="On the grid, the ETF error of the spectral DEQ's features is strictly below the explicit network's wherever the two "
             "are not both in total collapse.",
             excluded=TOTAL,
@@ -271,7 +271,7 @@ CLAIMS = (
         ordering_claim(
             "duality",
             id="deq-self-duality-smaller",
-            title="P3, second half: the DEQ is closer to self-duality",
+            title="P3, second half, on a grid: the DEQ is closer to self-duality",
             statement="On the grid, the self-duality error of the spectral DEQ is strictly below the explicit network's wherever the "
             "explicit network is not in total collapse.",
             excluded=EXPLICIT_TOTAL,

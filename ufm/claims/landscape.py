@@ -376,7 +376,7 @@ def depth_claim(depths: tuple[int, ...] = (3, 4)) -> Claim:
 
     return Claim(
         id="deep-collapse-stable",
-        title="Depth: with three factors collapse is a local minimum at every R",
+        title="Depth: with three factors a collapsed minimum of its rank is a local minimum at every R",
         statement="A local minimum among logits of its own rank or lower is a local minimum among all logits, at every ratio R: a new direction "
         "of size s costs s^{2/M} of the budget, of slope ∞ at 0. This holds of a collapsed one too.",
         source="Derived here",
@@ -569,6 +569,9 @@ CLAIMS = (
             "self-duality: monotone for K_A = 1": monotone_claim("duality", phases=(0,), floor=1e-3),
             "self-duality: monotone in every phase": monotone_claim("duality", smallest_majority=2, floor=1e-3),
             "self-duality: monotone however small": monotone_claim("duality", smallest_majority=2, phases=(0,)),
+            "self-duality: monotone after times √τ": monotone_claim(
+                "duality", smallest_majority=2, phases=(0,), floor=1e-3, power=0.5
+            ),
             "self-duality: monotone above 10⁻⁵": monotone_claim(
                 "duality", smallest_majority=2, phases=(0,), floor=1e-5
             ),

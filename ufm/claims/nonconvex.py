@@ -142,7 +142,7 @@ def optimal_claim(budgets: Mapping[int, str] = OPTIMAL) -> Claim:
 
     return Claim(
         id="etf-optimal-small-frobenius",
-        title="P1 with a small Frobenius budget holds: the ETF is globally optimal",
+        title="P1 at small Frobenius budgets holds: the ETF is globally optimal",
         statement="For a linear DEQ with E_W = E_H = 1 and |A|_F² ≤ E_A, any bound on |A|₂ that is idle at the ETF, the simplex ETF is globally "
         "optimal at " + ", ".join(f"E_A = {float(Fraction(x)):g} (K = {k})" for k, x in budgets.items()) + ".",
         source="Sun & Shi 2024 (claim P1), for a Frobenius budget; derived here (theorem frobenius-budget-etf)",
@@ -340,7 +340,7 @@ def penalised_claim(factor: float = 1.0) -> Claim:
 
     return Claim(
         id="penalised-deq-etf",
-        title="A cheap A: with a penalty on A the balanced ETF is not even a local minimum",
+        title="A cheap A: with a penalty on A a balanced ETF below the cap is not even a local minimum",
         statement="With λ = √(λ_W λ_H) and N samples an ETF of size α is no local minimum for λ_A < N λ²/p, p = 1/(e^α + K − 1) the "
         "probability of a wrong class; so for λ_A < K N λ² none is, whatever α is.",
         source="Derived here (theorem penalised-deq-etf)",

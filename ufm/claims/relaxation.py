@@ -121,7 +121,7 @@ def slack_claim(budget: Fraction = Fraction(2), apart: Fraction = Fraction(1)) -
             f"{2 * apart}: exact",
             numeric=Status.certified if optimal else Status.refuted,
             universal=False,
-            established_by=("exact rational factors",),
+            established_by=("exact rational factors; no certificate file",),
         )
 
     return Claim(
