@@ -1,0 +1,175 @@
+"""Kept results: an index that is current, provenance by one schema, and nothing that a script does not write."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import fnmatch
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results"
+FOLDERS = sorted(path.name for path in RESULTS.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
+SCHEMA = json.loads((RESULTS / "provenance.schema.json").read_text(encoding="utf-8"))
+#: What scripts leave between runs and nobody commits.
+IGNORED = ("points.sqlite*", "checkpoint.pt", "__pycache__", "*.weights.npz")
+
+
+def provenance(name: str) -> dict:
+    return json.loads((RESULTS / name / "provenance.json").read_text(encoding="utf-8"))
+
+
+def script(name: str) -> ast.Module:
+    return ast.parse((RESULTS / name / "run.py").read_text(encoding="utf-8"))
+
+
+def writes(name: str) -> tuple[str, ...]:
+    for node in script(name).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "WRITES":
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{name}/run.py does not say what it writes")
+
+
+def kept_files(name: str) -> list[str]:
+    folder = RESULTS / name
+    files = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [f for f in files if not any(fnmatch.fnmatch(part, p) for part in f.split("/") for p in IGNORED)]
+
+
+def test_there_are_results():
+    assert len(FOLDERS) >= 11
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+class TestFolder:
+    def test_provenance(self, name):
+        found = provenance(name)
+        jsonschema.validate(found, SCHEMA)
+        assert found["command"] == f"python results/{name}/run.py"
+        assert found["what"] == ast.get_docstring(script(name))
+        last = found["runs"][-1]
+        assert (found["commit"], found["date"]) == (last["commit"], last["date"])
+
+    def test_everything_is_written_by_its_script(self, name):
+        patterns = writes(name)
+        left = [
+            f
+            for f in kept_files(name)
+            if f not in ("run.py", "provenance.json") and not any(fnmatch.fnmatch(f, p) for p in patterns)
+        ]
+        assert left == []
+        for pattern in patterns:
+            assert any(fnmatch.fnmatch(f, pattern) for f in kept_files(name)) or pattern in IGNORED, pattern
+
+
+def test_index_is_current():
+    done = subprocess.run(
+        [sys.executable, "-c", "import index; print(index.index(), end='')"],
+        cwd=RESULTS,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert (RESULTS / "README.md").read_text(encoding="utf-8") == done.stdout, "run python results/index.py"
+    for name in FOLDERS:
+        assert f"[{name}]({name})" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda d: d.pop("versions"),
+        lambda d: d.pop("seconds"),
+        lambda d: d.update(hostname="somewhere"),
+        lambda d: d["machine"].update(processor="/proc/cpuinfo"),
+        lambda d: d.update(commit="main"),
+        lambda d: d.update(date="yesterday"),
+        lambda d: d.update(seeds=["0"]),
+        lambda d: d.update(command="make"),
+        lambda d: d["runs"].clear(),
+        lambda d: d["runs"][0].pop("commit"),
+    ],
+)
+def test_the_schema_refuses(spoil):
+    found = copy.deepcopy(provenance(FOLDERS[0]))
+    spoil(found)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(found, SCHEMA)
+
+
+def rewritten(name: str, tmp_path: Path) -> Path:
+    """The folder of a copy of the results in which a script has written its tables again."""
+    shutil.copytree(RESULTS, tmp_path / "results", ignore=shutil.ignore_patterns("*.sqlite*", "__pycache__"))
+    folder = tmp_path / "results" / name
+    (folder / "table.md").unlink()
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    subprocess.run(
+        [sys.executable, tmp_path / "results" / "reproduce.py", name, "--finished-only"],
+        env=os.environ | {"PYTHONPATH": path},
+        check=True,
+        timeout=1200,
+        stdout=subprocess.DEVNULL,
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name", ["budgets", "balanced-fashion-mnist", pytest.param("thresholds", marks=pytest.mark.slow)]
+)
+def test_tables_are_rebuilt_from_what_is_kept(name, tmp_path):
+    folder = rewritten(name, tmp_path)
+    assert (folder / "table.md").read_bytes() == (RESULTS / name / "table.md").read_bytes()
+    if name == "thresholds":  # every number that is kept, to more than what the processor rounds
+        kept, new = (json.loads((x / "thresholds.json").read_text(encoding="utf-8")) for x in (RESULTS / name, folder))
+        assert kept.keys() == new.keys()
+        for entry, numbers in kept.items():
+            assert {key: new[entry][key] for key in numbers} == {
+                key: pytest.approx(value, rel=1e-9) for key, value in numbers.items()
+            }
+    found = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    jsonschema.validate(found, SCHEMA)
+    assert found["runs"][:-1] == provenance(name)["runs"]
+    assert found["runs"][-1]["trains"] is False
+    assert found["seconds"] > 0
+
+
+def test_the_former_command(tmp_path):
+    """Names that jobs had before are those of folders now; an unknown one is wrong usage."""
+    shutil.copytree(RESULTS, tmp_path / "results", ignore=shutil.ignore_patterns("*.sqlite*", "__pycache__"))
+    reproduce = tmp_path / "results" / "reproduce.py"
+    for name, folder in (("p4", "p4-fashion-mnist"), ("nonlinear", "nonlinear-digits")):
+        script_ = tmp_path / "results" / folder / "run.py"
+        script_.write_text("import sys; print(sys.argv[1:], __file__)", encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, reproduce, name, "--finished-only"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == f"['--finished-only'] {script_}\n"
+    done = subprocess.run([sys.executable, reproduce, "p5"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "got 'p5'" in done.stderr
+    assert "thresholds" in done.stderr
+    assert subprocess.run([sys.executable, reproduce], capture_output=True).returncode == 2
+
+
+def test_a_grid_without_its_points_is_not_overwritten(tmp_path):
+    shutil.copytree(RESULTS, tmp_path / "results", ignore=shutil.ignore_patterns("*.sqlite*", "__pycache__"))
+    folder = tmp_path / "results" / "p4-fashion-mnist"
+    done = subprocess.run(
+        [sys.executable, folder / "run.py", "--finished-only"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 1
+    assert "points.sqlite is not kept in p4-fashion-mnist" in done.stderr
+    for file in ("table.md", "results.json", "provenance.json"):
+        assert (folder / file).read_bytes() == (RESULTS / "p4-fashion-mnist" / file).read_bytes()
