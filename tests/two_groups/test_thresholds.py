@@ -113,11 +113,11 @@ MUTANTS = [
 @pytest.mark.parametrize(("right", "wrong"), MUTANTS)
 def test_a_wrong_curve_is_caught(monkeypatch, right, wrong):
     """One formula of the curve changed at a time: the comparison with 60 digits notices each."""
-    source = inspect.getsource(threshold_curve)
+    source = inspect.getsource(thresholds._curve)
     assert source.count(right) == 1
     namespace = {"math": math}
     exec(source.replace(right, wrong), namespace)
-    monkeypatch.setattr(thresholds, "threshold_curve", namespace["threshold_curve"])
+    monkeypatch.setattr(thresholds, "_curve", namespace["_curve"])
     with mp.workdps(40):
         exact = exact_threshold(10 * mp.sqrt(5), 3, 7, _logits_at_the_published_threshold())
     try:

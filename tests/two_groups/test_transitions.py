@@ -194,6 +194,7 @@ def test_a_common_direction_that_appears_along_the_branch_is_no_jump() -> None:
 def test_without_a_budget_of_its_own_the_threshold_is_the_convex_one() -> None:
     architecture = ufm.LinearDEQ(1.0, 0.2, 0.5)
     h = ufm.hysteresis(architecture, 5, 5, points=10)
+    assert h.collapsed_end == pytest.approx(BudgetFamily(5, 5, architecture).scanned_end(), rel=1e-9)
     assert h.collapsed_end == pytest.approx(ufm.collapse_threshold(architecture, 5, 5).ratio, rel=1e-9)
     assert not h.first_order
 
@@ -201,9 +202,11 @@ def test_without_a_budget_of_its_own_the_threshold_is_the_convex_one() -> None:
 @pytest.mark.parametrize(("k_a", "k_b", "e_h"), [(2, 2, 5.0), (1, 2, 1.0), (3, 2, 0.3)])
 def test_with_a_budget_for_every_direction_the_threshold_is_the_convex_one(k_a: int, k_b: int, e_h: float) -> None:
     """Also where what is left to gain is far below the rounding of the risk: R* up to 10^22."""
-    h = ufm.hysteresis(ufm.LinearDEQ(1.0, e_h, 0.9, E_A=0.9**2 * (k_a + k_b - 1)), k_a, k_b, points=10)
+    architecture = ufm.LinearDEQ(1.0, e_h, 0.9, E_A=0.9**2 * (k_a + k_b - 1))
+    h = ufm.hysteresis(architecture, k_a, k_b, points=10)
     expected = ufm.collapse_threshold(ufm.LinearDEQ(1.0, e_h, 0.9), k_a, k_b).ratio
     assert h.collapsed_end == pytest.approx(expected, rel=1e-8)
+    assert BudgetFamily(k_a, k_b, architecture).scanned_end() == pytest.approx(expected, rel=1e-8)
     assert h.lower == h.upper == h.maxwell == h.collapsed_end
     assert not h.first_order
 

@@ -36,9 +36,11 @@ __all__ = [
     "bounds",
     "constrained",
     "frame_at",
+    "log_odds",
     "mean_squared_bounds",
     "mean_squared_error",
     "penalised",
+    "total_margin",
     "total_point",
     "total_scale",
 ]
@@ -49,6 +51,12 @@ _INF = float("inf")
 _MAX_STEPS = 100
 #: A step of Newton's method after which the next error is rounding.
 _QUADRATIC = 1e-8
+#: How far beyond the kink a step goes that would cross it.
+_NUDGE = 1e-12
+#: Relative excess of the gauge over the radius that is more than rounding.
+_OUTSIDE = 1e-13
+#: Radius over ``K_A^2 + K_B^2`` below which rounding of d_A and d_B counts.
+SMALL = 1e-5
 
 
 @dataclass
@@ -77,7 +85,7 @@ class Points:
 class Optima:
     """Optima in reduced coordinates, and the phase: 0 none, 1 partial, 2 total.
 
-    s of a group of one class, which no logit depends on, is what makes the formulas above hold; d is then u - s.
+    s of a group of one class, which no logit depends on, is 0; d is then u or v.
     """
 
     s_a: Any
@@ -111,8 +119,8 @@ class Frame:
     b_l: Any
 
 
-def frame_at(xp: Any, x: Any, k_a: Any, k_b: Any) -> Frame:
-    """The frame of x."""
+def frame_at(xp: Any, x: Any, k_a: Any, k_b: Any, careful: bool = False) -> Frame:
+    """The frame of x; ``careful`` keeps the relative accuracy of d_A and d_B where x, and with it both, is small."""
     k = k_a + k_b
     e = xp.exp(x)
     e2 = e * e
@@ -123,14 +131,22 @@ def frame_at(xp: Any, x: Any, k_a: Any, k_b: Any) -> Frame:
     top_a, bottom_a = k_b + k * e2, y + k_b
     top_b, bottom_b = k + a2, y + k_a * e
     a, b = top_a / bottom_a, top_b / bottom_b
+    d_a, d_b = xp.log(a), xp.log(b) - x
+    if careful:
+        # with w = E^2 - 1 and y = K sqrt(1 + (K_A/K) w): A - 1 and B/E - 1 in parts of one sign
+        share, w = k_a / k, xp.expm1(2 * x)
+        half = share / (1 + y / k)
+        near_a = xp.log1p(k * w * (1 - half) / bottom_a)
+        near_b = xp.log1p(-k * (xp.expm1(x) + e * w * half) / (e * bottom_b))
+        d_a, d_b = xp.where(a > 0.5, near_a, d_a), xp.where(x > -1, near_b, d_b)
     return Frame(
         e,
         y,
         y_x / y,
         a,
         b,
-        xp.log(a),
-        xp.log(b) - x,
+        d_a,
+        d_b,
         2 * k * e2 / top_a - y_x / bottom_a,
         2 * a2 / top_b - (y_x + k_a * e) / bottom_b,
     )
@@ -142,27 +158,48 @@ def constrained(xp: Any, points: Points) -> Optima:
     s = points.radius / xp.where(points.k_a < 2, 1.0, points.k_a - 1)
     zero = 0.0 * points.radius
     out = Optima(s, zero, -s / points.k_a, zero + 0.0, xp.where(points.k_b < 2, NONE, TOTAL) + zero)
-    index = xp.where(~total)[0]
-    points = points.take(index)
+    # logits below the rounding of their parts take formulas that do not cancel, and twice the time
+    parts = points.k_a * (points.k_a - 1) + points.k_b * (points.k_b - 1) + 1
+    small = points.radius < SMALL * parts
+    for careful in (False, True):
+        index = xp.where(~total & (small if careful else ~small))[0]
+        if len(index):
+            _follow(xp, points.take(index), index, out, careful)
+    return _within(xp, points, out)
+
+
+def _within(xp: Any, points: Points, out: Optima) -> Optima:
+    """The logits, shrunk to the sphere of the gauge where rounding has put them outside of it."""
+    k_a, k_b = points.k_a, points.k_b
+    k = k_a + k_b
+    u, v = out.s_a + k_a * out.d_a, out.s_b + k_b * out.d_b
+    gauge = (k_a - 1) * out.s_a + (k_b - 1) * out.s_b + xp.hypot(xp.sqrt(k_b / k) * u, xp.sqrt(k_a / k) * v)
+    scale = xp.where(gauge > points.radius * (1 + _OUTSIDE), points.radius / gauge, 1.0)
+    return Optima(out.s_a * scale, out.s_b * scale, out.d_a * scale, out.d_b * scale, out.phase)
+
+
+def _follow(xp: Any, points: Points, index: Any, out: Optima, careful: bool) -> None:
+    """Solve ``log R(x) = log R`` for points with a trivial block, and write their logits to ``out`` at ``index``."""
     x = 0.0 * points.radius
     low, high = _lowest(xp, points) + x, x
     crossed, last = x > 0, x + _INF
     for _ in range(_MAX_STEPS):
         if len(index) == 0:
             break
-        value, slope, collapsed, to_kink, found = _ratio_at(xp, x, points)
+        value, slope, collapsed, to_kink, found = _ratio_at(xp, x, points, careful)
         excess = value - points.log_ratio
         step = -excess / slope
         # Beyond the kink the slope is another: from its left go there first, and a little further.
         clamped = collapsed & (step > to_kink)
-        step = xp.where(clamped, 1.05 * to_kink + 1e-12, step)
-        done = (last <= _QUADRATIC) & (crossed == collapsed) | (high - low <= 1e-15)
+        step = xp.where(clamped, 1.05 * to_kink + _NUDGE * (abs(x) if careful else 1.0), step)
+        done = (last <= _QUADRATIC * (abs(x) if careful else 1.0)) & (crossed == collapsed)
+        done = done | (high - low <= 1e-15 * (abs(x) if careful else 1.0))
         if bool(done.any()):
             out.put(index[done], Optima(*(_take(getattr(found, f.name), done) for f in fields(found))))
         above = excess > 0
         low, high = xp.where(above, x, low), xp.where(above, high, x)
         new = x + step
-        inside = (new > low) & (new < high) | (abs(step) <= _QUADRATIC)
+        inside = (new > low) & (new < high) | (abs(step) <= _QUADRATIC * (abs(x) if careful else 1.0))
         last = xp.where(inside & ~clamped, abs(step), _INF)
         middle = xp.where(low > -_INF, 0.5 * (xp.where(low > -_INF, low, 0.0) + high), 2 * high - 1)
         x, crossed = xp.where(inside, new, middle), collapsed
@@ -171,15 +208,14 @@ def constrained(xp: Any, points: Points) -> Optima:
             index, x, low, high, last, crossed = (v[keep] for v in (index, x, low, high, last, crossed))
             points = points.take(keep)
     else:
-        out.put(index, _ratio_at(xp, x, points)[-1])
-    return out
+        out.put(index, _ratio_at(xp, x, points, careful)[-1])
 
 
-def _ratio_at(xp: Any, x: Any, points: Points) -> tuple[Any, Any, Any, Any, Optima]:
+def _ratio_at(xp: Any, x: Any, points: Points, careful: bool = False) -> tuple[Any, Any, Any, Any, Optima]:
     """``log R(x)``, its slope, whether B is collapsed, the Newton step to the kink, and the logits."""
     k_a, k_b = points.k_a, points.k_b
     k = k_a + k_b
-    fr = frame_at(xp, x, k_a, k_b)
+    fr = frame_at(xp, x, k_a, k_b, careful)
     d_b_x = fr.b_l - 1
     c_a, c_b = k_a * (k_a - 1), k_b * (k_b - 1)
     # u = top/bottom, from gauge = radius, without s_B and with it
@@ -202,18 +238,32 @@ def _ratio_at(xp: Any, x: Any, points: Points) -> tuple[Any, Any, Any, Any, Opti
     z, z_x = xp.where(collapsed, d_b, s_b), xp.where(collapsed, (u + u_x) * fr.e / k_b, s_b_x)
     fall_a, fall_b = xp.exp(-s_a), xp.exp(-z)
     g_a, g_b = q_a + (1 - q_a) * fall_a, q_b + rest_b * fall_b
-    value = s_a - z + xp.log(g_a / g_b) - xp.where(collapsed, x, 0.0)
+    if careful:
+        share = k_b / k
+        turn = xp.where(x > -1, 0.5 * xp.log1p(share * xp.expm1(-2 * xp.where(x > -1, x, -1.0))), xp.log(fr.y / k) - x)
+        price_b = log_odds(xp, xp.where(collapsed, share, q_b), z, 1.0) - xp.where(collapsed, turn, 0.0)
+        value = log_odds(xp, q_a, s_a, 1.0) - price_b
+    else:
+        value = s_a - z + xp.log(g_a / g_b) - xp.where(collapsed, x, 0.0)
     slope_a = q_a * ((fr.d_a_x - fr.y_l) * (1 - fall_a) + s_a_x) / g_a
     slope_b = q_b * (xp.where(collapsed, 0.0, (fr.b_l - fr.y_l) * (1 - fall_b)) + z_x) / g_b
     slope_b = slope_b + xp.where(collapsed, 1 - fr.y_l, 0.0)
+    # of a group of one class no logit depends on s: all of u, or of v, is its d
+    single_b = (k_b < 2) & ~collapsed
     logits = Optima(
-        s_a,
-        xp.where(collapsed, 0.0, s_b),
-        fr.d_a,
-        d_b,
+        xp.where(k_a < 2, 0.0, s_a),
+        xp.where(collapsed | (k_b < 2), 0.0, s_b),
+        xp.where(k_a < 2, u, fr.d_a),
+        xp.where(single_b, u * fr.e, d_b),
         xp.where(collapsed & (k_b >= 2), PARTIAL, 0.0 * x),
     )
     return value, slope_a - slope_b, collapsed, xp.where(k_b < 2, _INF, -s_b / s_b_x), logits
+
+
+def log_odds(xp: Any, share: Any, s: Any, limit: float) -> Any:
+    """``log(share e^s + 1 - share)``, to relative accuracy where s is below ``limit``."""
+    near = xp.where(s < limit, s, limit)
+    return xp.where(s < limit, xp.log1p(share * xp.expm1(near)), s + xp.log(share + (1 - share) * xp.exp(-s)))
 
 
 def _lowest(xp: Any, points: Points) -> Any:
@@ -234,21 +284,29 @@ def _lowest(xp: Any, points: Points) -> Any:
 def _totally_collapsed(xp: Any, points: Points) -> Any:
     """Whether ``s_A = radius/(K_A-1)`` without a trivial block is optimal: its gradient's has dual norm at most mu."""
     s = points.radius / xp.where(points.k_a < 2, 1.0, points.k_a - 1)
-    level, log_r = total_point(xp, points.k_a, points.k_b, s)
+    level, _ = total_point(xp, points.k_a, points.k_b, s)
     possible = (points.k_a >= 2) & (points.log_ratio > 0)
-    return possible & _is_total(xp, points.k_a, points.k_b, log_r, level, level + points.log_ratio)
+    return possible & (total_margin(xp, points.k_a, points.k_b, s, level + points.log_ratio) >= 0)
 
 
 def total_point(xp: Any, k_a: Any, k_b: Any, s: Any) -> tuple[Any, Any]:
-    """``log beta_A = log(K_A q + K_B r)`` and log r at s_A = s, d_A = -s/K_A."""
+    """``log beta_A = log(K_A q + K_B r)`` and log r at s_A = s, d_A = -s/K_A: total collapse."""
     log_r = s / k_a - s - xp.log1p((k_a - 1) * xp.exp(-s) + k_b * xp.exp(s / k_a - s))
-    return log_r + xp.log(k_b + k_a * xp.exp(-s / k_a)), log_r
+    near = xp.where(s < 1, s, 1.0)
+    level = -xp.log1p(xp.expm1(near) / (k_a + k_b * xp.exp(near / k_a)))
+    return xp.where(s < 1, level, log_r + xp.log(k_b + k_a * xp.exp(-s / k_a))), log_r
 
 
-def _is_total(xp: Any, k_a: Any, k_b: Any, log_r: Any, log_beta_a: Any, log_beta_b: Any) -> Any:
+def total_margin(xp: Any, k_a: Any, k_b: Any, s: Any, log_beta_b: Any) -> Any:
+    """``1 - beta_B^{-2} - c``, >= 0 iff total collapse at s_A = s is optimal.
+
+    With ``h = (K_A/K)(1 - e^{-s/K_A})`` the trivial block asks for ``(K_B/K)/(1-h)^2 + (K_A/K)/beta_B^2 <= 1``, that is
+    ``1 - beta_B^{-2} >= c = (K_B/K)(1 - e^{-s/K_A})(2 - h)/(1 - h)^2``, in parts that do not cancel.
+    """
     k = k_a + k_b
-    norm = k * k_b * xp.exp(2 * (log_r - log_beta_a)) + k_a / k * xp.exp(-2 * log_beta_b)
-    return ((k_b < 2) | (log_beta_b >= 0)) & (norm <= 1)
+    fall = -xp.expm1(-s / k_a)
+    h = k_a / k * fall
+    return -xp.expm1(-2 * log_beta_b) - k_b / k * fall * (2 - h) / (1 - h) ** 2
 
 
 def penalised(xp: Any, points: Points) -> Optima:
@@ -266,8 +324,7 @@ def penalised(xp: Any, points: Points) -> Optima:
         part = points.take(candidates)
         target = log_beta_a[candidates]
         root = total_scale(xp, part, target)
-        _, log_r = total_point(xp, part.k_a, part.k_b, root)
-        fits = _is_total(xp, part.k_a, part.k_b, log_r, target, log_beta_b[candidates])
+        fits = total_margin(xp, part.k_a, part.k_b, root, log_beta_b[candidates]) >= 0
         s, total = zero + 0.0, nothing | candidates
         s[candidates], total[candidates] = root, fits
     alone = (k_b < 2) & ~(nothing & ((k_a >= 2) | (points.log_ratio == 0)))
@@ -328,7 +385,13 @@ def _imbalance_at(xp: Any, x: Any, points: Points) -> tuple[Any, Any, Optima]:
     v_x = xp.where(collapsed, flat_x, full_x)
     value = weight * u * fr.e - v
     value = xp.where(on_a & on_b, value, xp.where(on_a, _INF, -_INF))
-    logits = Optima(s_a, s_b, fr.d_a, d_b, xp.where(collapsed & (k_b >= 2), PARTIAL, 0.0 * x))
+    logits = Optima(
+        xp.where(k_a < 2, 0.0, s_a),
+        xp.where(k_b < 2, 0.0, s_b),
+        xp.where(k_a < 2, u, fr.d_a),
+        xp.where((k_b < 2) & ~collapsed, v, d_b),
+        xp.where(collapsed & (k_b >= 2), PARTIAL, 0.0 * x),
+    )
     return value, weight * (u + u_x) * fr.e - v_x, logits
 
 
@@ -350,24 +413,42 @@ def total_scale(xp: Any, points: Points, log_beta_a: Any) -> Any:
 
 def mean_squared_error(xp: Any, points: Points) -> Optima:
     """Minimisers under MSE: diagonal, ``z_k = 1 - e_k`` with the residuals e, so ``s = z`` and d = 0."""
-    e_a, e_b = _residuals(xp, points)
-    gone = ((e_b >= 1) & (points.k_b >= 2)) | ((e_a >= 1) & ((points.k_a >= 2) | (points.log_ratio == 0)))
-    zero = 0.0 * e_a
-    return Optima(1 - e_a, 1 - e_b, zero, zero, xp.where(gone, TOTAL, zero))
+    z_a, z_b = _diagonal(xp, points)
+    gone = ((z_b <= 0) & (points.k_b >= 2)) | ((z_a <= 0) & ((points.k_a >= 2) | (points.log_ratio == 0)))
+    zero = 0.0 * z_a
+    return Optima(z_a, z_b, zero, zero, xp.where(gone, TOTAL, zero))
+
+
+def _diagonal(xp: Any, points: Points) -> tuple[Any, Any]:
+    """``z_k = max(0, 1 - mu omega_k/pi_k)``; with budgets ``K_A z_A + K_B z_B = radius`` while radius < K."""
+    k_a, k_b = points.k_a, points.k_b
+    if points.radius is None:
+        z_a, z_b = 1 - points.beta_b * xp.exp(-0.5 * points.log_ratio), 1 - points.beta_b
+        return xp.where(z_a > 0, z_a, 0.0), xp.where(z_b > 0, z_b, 0.0)
+    k, inverse = k_a + k_b, xp.exp(-points.log_ratio)
+    full = xp.where(points.radius < k, points.radius, k)
+    # e_B = R e_A while B takes part, z_B > 0; numerators and denominators over R, so that none overflows
+    weight = k_a * inverse + k_b
+    z_b = (full - k_a * -xp.expm1(-points.log_ratio)) / weight
+    z_a = (k_b * -xp.expm1(-points.log_ratio) + full * inverse) / weight
+    alone = z_b <= 0
+    z_a, z_b = xp.where(alone, points.radius / k_a, z_a), xp.where(alone, 0.0, z_b)
+    return xp.where(z_a < 1, z_a, 1.0), xp.where(z_b < 1, z_b, 1.0)
 
 
 def _residuals(xp: Any, points: Points) -> tuple[Any, Any]:
-    """``e_k = min(1, mu omega_k/pi_k)``; with budgets ``K_A (1-e_A) + K_B (1-e_B) = radius`` while radius < K."""
+    """``e_k = 1 - z_k``, to relative accuracy where it is small."""
     k_a, k_b = points.k_a, points.k_b
     if points.radius is None:
         e_a, e_b = points.beta_b * xp.exp(-0.5 * points.log_ratio), points.beta_b
     else:
-        ratio = xp.exp(points.log_ratio)
+        inverse = xp.exp(-points.log_ratio)
         # e_B = R e_A, and of the two with and without B the larger one holds
-        both, alone = (k_a + k_b - points.radius) / (k_a + k_b * ratio), 1 - points.radius / k_a
-        e_a = xp.where(both > alone, both, alone)
-        e_a = xp.where(e_a > 0, e_a, 0.0)
-        e_b = e_a * ratio
+        left, alone = (k_a + k_b - points.radius) / (k_a * inverse + k_b), 1 - points.radius / k_a
+        together = left * inverse > alone
+        e_a = xp.where(together, left * inverse, alone)
+        e_b = xp.where(together, left, 1.0)
+        e_a, e_b = xp.where(e_a > 0, e_a, 0.0), xp.where(e_b > 0, e_b, 0.0)
     return xp.where(e_a < 1, e_a, 1.0), xp.where(e_b < 1, e_b, 1.0)
 
 
@@ -416,7 +497,7 @@ def bounds(xp: Any, points: Points, logits: Optima) -> Bounds:
         gap = points.radius * norm - spread
         return Bounds(total, total - xp.where(gap > 0, gap, 0.0), norm)
     root = xp.exp(0.5 * points.log_ratio)
-    size = xp.sqrt((k_b * (root * u) ** 2 + k_a * v * v) / k)
+    size = xp.hypot(xp.sqrt(k_b / k) * root * u, xp.sqrt(k_a / k) * v)
     gauge = root * (k_a - 1) * logits.s_a + (k_b - 1) * logits.s_b + size
     value = total + points.beta_b * pi_b * gauge
     lower = (total + spread) * xp.where(norm > 1, 1 / norm, 1.0)

@@ -15,12 +15,11 @@ import numpy as np
 
 from ufm._validation import as_array, integer
 from ufm.losses import Loss, closed_form
+from ufm.phases import PHASES
 from ufm.two_groups import arrays as core
+from ufm.two_groups.arguments import LARGEST_RADIUS, MOST_CLASSES, SMALLEST_RADIUS
 
-__all__ = ["PHASES", "BatchSolution", "solve_batch"]
-
-#: Names of the phases by their code in :attr:`BatchSolution.phase`.
-PHASES = ("none", "partial", "total")
+__all__ = ["PHASES", "BatchSolution", "check_values", "solve_batch"]
 
 #: Points solved together: on a CPU what stays in its cache, on a GPU what occupies it.
 CHUNK_CPU, CHUNK_GPU = 1 << 15, 1 << 22
@@ -30,6 +29,12 @@ GAP_TOLERANCE, FLOOR = 1e-9, {"ce": 1e-290, "mse": 1e-15}
 
 #: Smallest multiplier of weight decay over the minority's probability, and inverse of the largest.
 _SMALLEST = 1e-250
+
+#: Largest N/n_B: the minority's probability must not underflow.
+_LARGEST_MASS = 1e304
+
+#: Risk below which float64 has no relative accuracy.
+_SMALLEST_RISK = 1e-290
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +101,7 @@ def solve_batch(
         rho: spectral bound in [0, 1).
         majority_count: n_A >= n_B.
         minority_count: n_B > 0 (default 1), which sets the scale for weight decay.
-        loss: ``"ce"`` or ``"mse"``.
+        loss: ``"ce"`` or ``"mse"``, or plain ``CrossEntropy()`` or ``MeanSquaredError()``; others have no closed form.
         chunk_size: points solved together; bounds the memory beyond the result's.
         workers: threads for NumPy arrays (default: the cores this process may use). Torch brings its own.
 
@@ -106,10 +111,17 @@ def solve_batch(
 
     Raises:
         TypeError: an argument that is not numeric, or tensors on different devices.
-        ValueError: a value out of range (the message names argument, value and place), shapes that do not broadcast, or
-            a choice of arguments that fits no architecture.
+        ValueError: a value out of range (the message names argument, value and place), shapes that do not broadcast, a
+            choice of arguments that fits no architecture, a combination that leaves float64, or another loss.
+
+    Warns:
+        RuntimeWarning: points whose duality gap stays open, or whose value underflows.
 
     Source: theory section 3; Fang et al. 2021.
+
+    >>> found = solve_batch(5, 5, [2.0, 12.0, 13.0], E_W=1.0, E_H=5.0)
+    >>> [PHASES[code].value for code in found.phase]
+    ['none', 'none', 'partial']
     """
     given = {
         "num_majority": num_majority,
@@ -123,34 +135,41 @@ def solve_batch(
         "majority_count": majority_count,
         "minority_count": minority_count,
     }
-    given = {name: value for name, value in given.items() if value is not None}
-    name = closed_form(loss, where="in batches")
+    given = {name: value for name, value in given.items() if value is not None or name not in _OPTIONAL}
+    word = closed_form(loss, where="for arrays of problems")
     _check_choice(given)
     xp, arrays = _arrays({"minority_count": 1.0} | given)
     if "majority_count" in arrays:
-        arrays["ratio"] = arrays["majority_count"] / arrays["minority_count"]
+        with np.errstate(over="ignore"):
+            arrays["ratio"] = arrays["majority_count"] / arrays["minority_count"]
         check_values("majority_count / minority_count", arrays["ratio"], xp, rule="ratio")
     shape = _broadcast_shape(arrays)
     on_gpu = xp is not np and next(iter(arrays.values())).device.type == "cuda"
     size = math.prod(shape)
     chunk = (CHUNK_GPU if on_gpu else CHUNK_CPU) if chunk_size is None else integer("chunk_size", chunk_size, minimum=1)
     threads = _cores() if workers is None else integer("workers", workers, minimum=1)
+
+    def part(start: int) -> dict[str, Any]:
+        return {key: _flat(xp, value, shape, start, min(start + chunk, size)) for key, value in arrays.items()}
+
+    _check_domain(xp, arrays, map(part, range(0, size, chunk)))
     out = _empty(xp, arrays["rho"], shape)
 
-    def solve_range(start: int) -> int:
+    def solve_range(start: int) -> tuple[int, int]:
         stop = min(start + chunk, size)
-        part = {key: _flat(xp, value, shape, start, stop) for key, value in arrays.items()}
-        found = _solve(xp, part, stop - start, name)
+        found = _solve(xp, part(start), stop - start, word)
         for f in fields(found):
             getattr(out, f.name).reshape(-1)[start:stop] = getattr(found, f.name)
-        return int((~(found.gap <= GAP_TOLERANCE * found.value + FLOOR[name])).sum())
+        is_open = ~(found.gap <= GAP_TOLERANCE * found.value + FLOOR[word])
+        return int(is_open.sum()), int((found.value < _SMALLEST_RISK).sum()) if word == "ce" else 0
 
     starts = range(0, size, chunk)
     if xp is np and threads > 1 and len(starts) > 1:
         with ThreadPoolExecutor(min(threads, len(starts))) as pool:
-            open_gaps = sum(pool.map(solve_range, starts))
+            counts = list(pool.map(solve_range, starts))
     else:
-        open_gaps = sum(map(solve_range, starts))
+        counts = list(map(solve_range, starts))
+    open_gaps, tiny = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
     if open_gaps:
         warnings.warn(
             f"{open_gaps} of {size} points have a relative duality gap above {GAP_TOLERANCE:g}: "
@@ -158,7 +177,18 @@ def solve_batch(
             RuntimeWarning,
             stacklevel=2,
         )
+    if tiny:
+        warnings.warn(
+            f"{tiny} of {size} points have a value below {_SMALLEST_RISK:g}, where float64 underflows: their values, "
+            "bounds and multipliers are right to that, not relative to themselves",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return out
+
+
+#: Arguments that may be None: the others describe every problem.
+_OPTIONAL = {"ratio", "E_W", "E_H", "lambda_W", "lambda_H", "majority_count", "minority_count"}
 
 
 def _cores() -> int:
@@ -205,7 +235,8 @@ def check_values(name: str, value: Any, xp: Any = np, rule: str | None = None) -
     rule = rule or name
     good = xp.isfinite(value)
     if rule in ("num_majority", "num_minority"):
-        good, allowed = good & (value >= 1) & (value == xp.floor(value)), "an integer >= 1"
+        good = good & (value >= 1) & (value == xp.floor(value)) & (value <= MOST_CLASSES)
+        allowed = "an integer >= 1" if bool((value <= MOST_CLASSES).all()) else "an integer from 1 to 2^53"
     elif rule == "ratio":
         good, allowed = good & (value >= 1), "finite and >= 1"
     elif rule == "rho":
@@ -252,6 +283,55 @@ def _unravel(flat: Any, shape: tuple[int, ...]) -> Iterator[Any]:
         yield flat // size % n
 
 
+def _scales(xp: Any, given: dict[str, Any]) -> dict[str, tuple[Any, float, float, str]]:
+    """What has to stay within float64, by the arguments to blame: value, smallest, largest, and what it is."""
+    k_a, k_b, shrink = given["num_majority"], given["num_minority"], 1 - given["rho"]
+    mass = k_a * given["ratio"] + k_b
+    found = {"ratio": (mass, 1.0, _LARGEST_MASS, "N/n_B = K_A R + K_B")}
+    if "E_W" in given:
+        radius = (k_a + k_b) * xp.sqrt(given["E_W"]) * xp.sqrt(given["E_H"]) / shrink
+        found["E_W and E_H"] = (radius, SMALLEST_RADIUS, LARGEST_RADIUS, "a radius K sqrt(E_W E_H)/(1 - rho)")
+        return found
+    strength = shrink * xp.sqrt(given["lambda_W"]) * xp.sqrt(given["lambda_H"])
+    decay = strength * xp.sqrt(given["minority_count"])
+    fits = (strength > _SMALLEST_RISK) & (decay > _SMALLEST_RISK) & (strength < 1 / _SMALLEST_RISK)
+    found["lambda_W and lambda_H"] = (
+        xp.where(fits, decay * mass, 0.0),
+        _SMALLEST,
+        1 / _SMALLEST,
+        "strength sqrt(n_B) N/n_B, the multiplier over the minority's probability,",
+    )
+    return found
+
+
+def _check_domain(xp: Any, arrays: dict[str, Any], parts: Iterator[dict[str, Any]]) -> None:
+    """Raise ValueError naming the arguments whose combination leaves float64, before any work."""
+    if any(value.numel() == 0 if xp is not np else value.size == 0 for value in arrays.values()):
+        return
+    with np.errstate(all="ignore"):
+        # all scales are monotone in every argument, a strength falls in rho: two corners bound them, and seldom are the
+        # points looked at
+        low, high = ({key: pick(value) for key, value in arrays.items()} for pick in (xp.amin, xp.amax))
+        if "lambda_W" in arrays:
+            low["rho"], high["rho"] = high["rho"], low["rho"]
+        if _first_outside(xp, low) is None and _first_outside(xp, high) is None:
+            return
+        for part in parts:
+            outside = _first_outside(xp, part)
+            if outside is not None:
+                raise ValueError(outside)
+
+
+def _first_outside(xp: Any, given: dict[str, Any]) -> str | None:
+    """What is wrong with the first point that leaves float64, None if there is none."""
+    for names, (value, low, high, text) in _scales(xp, given).items():
+        wrong = ~((value >= low) & (value <= high))
+        if bool(wrong.any()):
+            first = value.reshape(-1)[xp.where(wrong.reshape(-1))[0][0]] if value.ndim else value
+            return f"{names} must leave {text} between {low:g} and {high:g}, the range of float64, got {float(first):g}"
+    return None
+
+
 def _solve(xp: Any, given: dict[str, Any], size: int, loss: str) -> BatchSolution:
     """Solve flat points."""
     with np.errstate(all="ignore"):  # overflow and division by zero on the branches that xp.where leaves out
@@ -264,11 +344,6 @@ def _solve(xp: Any, given: dict[str, Any], size: int, loss: str) -> BatchSolutio
         else:
             strength = shrink * xp.sqrt(given["lambda_W"]) * xp.sqrt(given["lambda_H"])
             points.beta_b = strength * xp.sqrt(given["minority_count"]) * (k_a * ratio + k_b) * ones
-            if not bool(((points.beta_b > _SMALLEST) & (points.beta_b < 1 / _SMALLEST)).all()):
-                raise ValueError(
-                    "lambda_W and lambda_H must leave strength sqrt(n_B) N/n_B, the multiplier over the minority's "
-                    f"probability, between {_SMALLEST:g} and {1 / _SMALLEST:g}: beyond, float64 underflows"
-                )
         if loss == "ce":
             logits = core.constrained(xp, points) if strength is None else core.penalised(xp, points)
             found = core.bounds(xp, points, logits)
@@ -276,15 +351,6 @@ def _solve(xp: Any, given: dict[str, Any], size: int, loss: str) -> BatchSolutio
             logits = core.mean_squared_error(xp, points)
             found = core.mean_squared_bounds(xp, points, logits)
         multiplier = found.norm if strength is None else strength * ones
-        # a single class has no scale of its own: all of it goes to d
-        single_a, single_b = k_a < 2, k_b < 2
         return BatchSolution(
-            found.value,
-            found.lower,
-            multiplier,
-            xp.where(single_a, 0.0, logits.s_a),
-            xp.where(single_b, 0.0, logits.s_b),
-            xp.where(single_a, logits.s_a + logits.d_a, logits.d_a),
-            xp.where(single_b, logits.s_b + logits.d_b, logits.d_b),
-            logits.phase,
+            found.value, found.lower, multiplier, logits.s_a, logits.s_b, logits.d_a, logits.d_b, logits.phase
         )

@@ -76,7 +76,8 @@ class CountRule:
         """
         k_a, k_b, lam = num_majority, num_minority, strength
         if self.held == "num_samples":
-            n_b = min((self.value * lam) ** 2, self.value / (k_a + k_b))
+            price = self.value * lam
+            n_b = min(price * price, self.value / (k_a + k_b))
             return (self.value - k_b * n_b) / k_a, n_b
         if self.held == "minority_count":
             n_b = self.value
@@ -86,7 +87,8 @@ class CountRule:
         discriminant = 1 - 4 * lam * lam * k_b * k_a * n_a
         if discriminant < 0:
             return n_a, n_a
-        return n_a, min((2 * lam * k_a * n_a / (1 + math.sqrt(discriminant))) ** 2, n_a)
+        root = 2 * lam * k_a * n_a / (1 + math.sqrt(discriminant))
+        return n_a, min(root * root, n_a)
 
 
 def count_rule(

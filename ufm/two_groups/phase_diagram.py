@@ -28,8 +28,9 @@ import ufm
 from ufm._extras import require
 from ufm._validation import as_array, one_of
 from ufm.losses import Loss, closed_form
+from ufm.phases import PHASES
 from ufm.two_groups import arrays as core
-from ufm.two_groups.batch import PHASES, check_values, solve_batch
+from ufm.two_groups.batch import check_values, solve_batch
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,6 +69,15 @@ QUANTITIES = {
 }
 
 _DISCRETE = ("K_A", "K_B", "K")
+#: The arguments' names, as everywhere in this package, and the symbols that axes and files have.
+SYMBOLS = {
+    "ratio": "R",
+    "num_majority": "K_A",
+    "num_minority": "K_B",
+    "num_classes": "K",
+    "minority_count": "n_B",
+    "lambda_": "lambda",
+}
 #: What solve_batch calls a parameter, where that differs.
 _RULES = {"R": "ratio", "K_A": "num_majority", "K_B": "num_minority", "K": "num_minority"}
 _COLOURS, _EDGE = ("#f4e9cd", "#77aca2", "#2f4b63"), "#b3261e"
@@ -83,15 +93,18 @@ def phase_diagram(
     Every parameter is a number, which is fixed, or a one-dimensional array, which becomes an axis; axes keep the order
     in which they are given::
 
-        ufm.phase_diagram(K_A=5, K_B=5, R=np.geomspace(1, 1e4, 1000), E_W=1.0, E_H=np.linspace(0.1, 5, 1000))
+        ufm.phase_diagram(
+            num_majority=5, num_minority=5, ratio=np.geomspace(1, 1e4, 1000), E_W=1.0, E_H=np.linspace(0.1, 5, 1000)
+        )
 
     Args:
-        loss: ``"ce"`` or ``"mse"``.
+        loss: ``"ce"`` or ``"mse"``, or plain ``CrossEntropy()`` or ``MeanSquaredError()``.
         chunk_size, workers: see :func:`ufm.solve_batch`.
-        **parameters: ``R`` = n_A/n_B >= 1; two of ``K_A``, ``K_B`` and ``K = K_A + K_B``; either the budgets ``E_W``
-            and ``E_H`` or weight decay, ``lambda_W`` and ``lambda_H`` or one ``lambda`` for both (in Python also
-            ``lambda_``); ``rho`` in [0, 1), by default 0, an explicit network; ``n_B`` > 0, by default 1, which matters
-            for weight decay only.
+        **parameters: ``ratio`` R = n_A/n_B >= 1; two of ``num_majority`` K_A, ``num_minority`` K_B and ``num_classes``
+            K; either the budgets ``E_W`` and ``E_H`` or weight decay, ``lambda_W`` and ``lambda_H`` or one
+            ``lambda_`` for both; ``rho`` in [0, 1), by default 0, an explicit network; ``minority_count`` n_B > 0, by
+            default 1, which matters for weight decay only. The symbols ``R``, ``K_A``, ``K_B``, ``K``, ``lambda`` and
+            ``n_B`` are accepted as well, and are what axes are called.
 
     Returns:
         A Dataset with the variables ``phase`` (0 none, 1 partial, 2 total), ``value``, ``lower``, ``multiplier``,
@@ -99,15 +112,20 @@ def phase_diagram(
         scalar coordinate.
 
     Raises:
-        TypeError: an unknown parameter, or one that is not numeric.
-        ValueError: a parameter out of range or missing, or an axis with more than one dimension or repeated values.
+        TypeError: an unknown parameter, one that is given twice, or one that is not numeric.
+        ValueError: a parameter out of range or missing, an axis with more than one dimension or repeated values, or
+            another loss.
 
     Source: Fang et al. 2021; theory section 3.
+
+    >>> found = phase_diagram(num_majority=5, num_minority=5, ratio=[2, 12, 13], E_W=1.0, E_H=5.0)
+    >>> found.phase.dims, found.phase.values.tolist()
+    (('R',), [0, 0, 1])
     """
     require("xarray", extra="grids")
     import xarray as xr
 
-    risk = closed_form(loss, where="in phase diagrams")
+    risk = closed_form(loss, where="for a phase diagram")
     values = _parameters(parameters)
     axes = [name for name, value in values.items() if value.ndim]
     grid = {
@@ -138,9 +156,11 @@ def _parameters(given: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """The parameters as float64 arrays of dimension 0 or 1, defaults filled in."""
     values: dict[str, Array] = {}
     for key, value in given.items():
-        name = "lambda" if key == "lambda_" else key
+        name = SYMBOLS.get(key, key)
         if name not in PARAMETERS:
-            raise TypeError(f"parameters must be among {', '.join(PARAMETERS)}, got {key!r}")
+            raise TypeError(f"parameters must be among {', '.join(PARAMETERS)} or {', '.join(SYMBOLS)}, got {key!r}")
+        if name in values:
+            raise TypeError(f"{name} must be given once, got {key!r} as well")
         array = as_array(name, value)
         if array.dtype.kind not in "iuf":
             raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
@@ -197,9 +217,18 @@ def save_phase_diagram(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Pat
     Read it back with ``xarray.open_dataset`` or ``xarray.open_zarr``.
 
     Raises:
+        TypeError: ``dataset`` or ``path`` is none.
         ValueError: another suffix.
         MissingExtraError: Zarr without its package, ``pip install 'ufm[zarr]'``.
+
+    >>> diagram = phase_diagram(num_majority=5, num_minority=5, ratio=[2, 12, 13], E_W=1.0, E_H=5.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_phase_diagram(diagram, Path(folder) / "diagram.nc").name
+    'diagram.nc'
     """
+    _check_dataset(dataset)
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a path, got {path!r}")
     target = Path(path)
     if target.suffix not in (".nc", ".zarr"):
         raise ValueError(f"path must end in .nc (NetCDF) or .zarr (Zarr), got {str(path)!r}")
@@ -233,8 +262,18 @@ def phase_boundaries(dataset: xr.Dataset) -> dict[str, list[Array]]:
         (first axis, second axis). Along an axis of class numbers a curve is a staircase around them.
 
     Raises:
-        ValueError: not two axes.
+        TypeError: no Dataset.
+        ValueError: not two axes, or not a diagram of :func:`phase_diagram`: another loss, parameters missing or out of
+            range.
+
+    >>> diagram = phase_diagram(
+    ...     num_majority=5, num_minority=5, ratio=np.geomspace(1, 100, 5), E_W=1.0, E_H=np.linspace(1, 5, 5)
+    ... )
+    >>> (curve,) = phase_boundaries(diagram)["collapse"]
+    >>> np.round(curve.max(axis=0), 3)  # R* = 12.192 at E_H = 5
+    array([12.192,  5.   ])
     """
+    _check_diagram(dataset)
     first, second = _two_axes(dataset)
     fixed = {name: float(value) for name, value in dataset.coords.items() if name in PARAMETERS and value.ndim == 0}
     x, y = (np.sort(dataset[name].values.astype(np.float64)) for name in (first, second))
@@ -251,6 +290,33 @@ def phase_boundaries(dataset: xr.Dataset) -> dict[str, list[Array]]:
     return curves
 
 
+def _check_dataset(dataset: Any) -> None:
+    """Raise TypeError unless ``dataset`` is an xarray Dataset."""
+    import xarray as xr
+
+    if not isinstance(dataset, xr.Dataset):
+        raise TypeError(f"dataset must be an xarray Dataset of phase_diagram, got {type(dataset).__name__}")
+
+
+def _check_diagram(dataset: Any) -> None:
+    """Raise unless ``dataset`` has the phases, the loss and the parameters of a diagram."""
+    _check_dataset(dataset)
+    if "phase" not in dataset:
+        raise ValueError(f"dataset must have the variable phase of a phase diagram, got {sorted(map(str, dataset))}")
+    if dataset.attrs.get("loss") not in ("ce", "mse"):
+        raise ValueError(
+            "dataset must have the attribute loss, 'ce' or 'mse', whose boundaries are known, "
+            f"got {dataset.attrs.get('loss')!r}"
+        )
+    try:
+        _arguments(_parameters({str(k): v.values for k, v in dataset.coords.items() if k in PARAMETERS}))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"dataset must have the coordinates of a phase diagram: {error}") from None
+    strange = [str(name) for name in dataset["phase"].dims if name not in PARAMETERS]
+    if strange:
+        raise ValueError(f"dataset must have axes among {', '.join(PARAMETERS)}, got {', '.join(strange)}")
+
+
 def _two_axes(dataset: xr.Dataset) -> tuple[str, str]:
     axes = [str(name) for name in dataset["phase"].dims if dataset.sizes[name] > 1]
     if len(axes) != 2:
@@ -265,17 +331,17 @@ def _margin(kind: str, loss: str, values: Mapping[str, Any]) -> Array:
     shrink = 1 - values.get("rho", 0.0)
     with np.errstate(all="ignore"):
         if "E_W" in values:
-            radius = (k_a + k_b) * np.sqrt(values["E_W"] * values["E_H"]) / shrink
+            radius = (k_a + k_b) * np.sqrt(values["E_W"]) * np.sqrt(values["E_H"]) / shrink
             if loss == "mse":
                 margin = log_ratio + np.log(np.maximum(1 - radius / k_a, 1e-300))
             elif kind == "collapse":
                 margin = log_ratio - _log_threshold(radius, k_a, k_b)
             else:
                 s = radius / np.maximum(k_a - 1, 1e-300)
-                level, log_r = core.total_point(np, k_a, k_b, s)
-                margin = np.where(k_a < 2, -np.inf, _total_margin(k_a, k_b, log_r, level, level + log_ratio))
+                level, _ = core.total_point(np, k_a, k_b, s)
+                margin = np.where(k_a < 2, -np.inf, core.total_margin(np, k_a, k_b, s, level + log_ratio))
             return np.where(k_b < 2, -np.inf, margin)
-        decay = values["lambda"] if "lambda" in values else np.sqrt(values["lambda_W"] * values["lambda_H"])
+        decay = values["lambda"] if "lambda" in values else np.sqrt(values["lambda_W"]) * np.sqrt(values["lambda_H"])
         log_beta_b = np.log(shrink * decay * np.sqrt(values["n_B"])) + np.log(k_a * values["R"] + k_b)
         log_beta_a = log_beta_b - 0.5 * log_ratio
         if loss == "mse" or kind == "collapse":
@@ -285,17 +351,12 @@ def _margin(kind: str, loss: str, values: Mapping[str, Any]) -> Array:
             points = core.Points(k_a, k_b, log_ratio)
             target = np.broadcast_to(np.minimum(log_beta_a, -1e-300), shape)
             s = np.where((log_beta_a < 0) & (k_a >= 2), core.total_scale(np, points, target), 0.0)
-            _, log_r = core.total_point(np, k_a, k_b, s)
-            margin = _total_margin(k_a, k_b, log_r, log_beta_a, log_beta_b)
+            margin = core.total_margin(np, k_a, k_b, s, log_beta_b)
+            # a single majority class has no logits of its own: only all of them vanish together
+            nothing = 1 - (k_b * np.exp(-2 * log_beta_a) + k_a * np.exp(-2 * log_beta_b)) / (k_a + k_b)
+            margin = np.where(k_a < 2, nothing, margin)
         # without a second minority class only the end of all features is a phase of its own
         return np.where(k_b < 2, np.where(k_a < 2, -np.inf, log_beta_a), margin)
-
-
-def _total_margin(k_a: Array, k_b: Array, log_r: Array, log_beta_a: Array, log_beta_b: Array) -> Array:
-    k = k_a + k_b
-    first = 0.5 * np.log(k * k_b) + log_r - log_beta_a
-    second = 0.5 * np.log(k_a / k) - log_beta_b
-    return np.minimum(log_beta_b, -0.5 * np.logaddexp(2 * first, 2 * second))
 
 
 def _log_threshold(radius: Array, k_a: Array, k_b: Array) -> Array:
@@ -307,12 +368,12 @@ def _log_threshold(radius: Array, k_a: Array, k_b: Array) -> Array:
     low, high = np.full(shape, -80.0), np.full(shape, math.log(700.0))
     for _ in range(70):
         middle = 0.5 * (low + high)
-        frame = core.frame_at(np, -np.exp(middle), k_a, k_b)
+        frame = core.frame_at(np, -np.exp(middle), k_a, k_b, careful=True)
         u = k_b * frame.d_b / frame.e
         below = (k_a - 1) * (u - k_a * frame.d_a) + u * frame.y / (k_a + k_b) < radius
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     s, q = u - k_a * frame.d_a, frame.a / frame.y
-    return s + np.log(q + (1 - q) * np.exp(-s))
+    return np.asarray(core.log_odds(np, q, s, 1.0))
 
 
 def _contours(x: Array, y: Array, margin: Margin) -> list[Array]:
@@ -426,8 +487,16 @@ def plot_phase_diagram(dataset: xr.Dataset, *, quantity: str = "phase") -> Figur
         A matplotlib figure without a window; ``figure.savefig(...)`` writes it.
 
     Raises:
-        ValueError: not two axes, or an unknown quantity.
+        TypeError: no Dataset.
+        ValueError: not two axes, not a diagram of :func:`phase_diagram`, or an unknown quantity.
+
+    >>> diagram = phase_diagram(
+    ...     num_majority=5, num_minority=5, ratio=np.geomspace(1, 100, 5), E_W=1.0, E_H=np.linspace(1, 5, 5)
+    ... )
+    >>> plot_phase_diagram(diagram, quantity="s_B").axes[0].get_xlabel()
+    'feature budget $E_H$'
     """
+    _check_diagram(dataset)
     require("matplotlib", extra="plot")
     from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
     from matplotlib.figure import Figure
@@ -436,6 +505,8 @@ def plot_phase_diagram(dataset: xr.Dataset, *, quantity: str = "phase") -> Figur
     from matplotlib.ticker import MaxNLocator
 
     one_of("quantity", quantity, QUANTITIES)
+    if quantity not in dataset:
+        raise ValueError(f"quantity must be a variable of the dataset, {sorted(map(str, dataset))}, got {quantity!r}")
     vertical, horizontal = _two_axes(dataset)
     plane = dataset.squeeze().sortby([vertical, horizontal])
     x, y = (plane[name].values.astype(np.float64) for name in (horizontal, vertical))

@@ -37,10 +37,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import exp, expm1, log, log1p, sqrt
 from typing import NamedTuple
 
-__all__ = ["TwoGroups", "TwoGroupsOptimum"]
+__all__ = ["TwoGroups", "TwoGroupsOptimum", "is_total", "log_total_ratio", "total_point", "total_price"]
 
 _T_BOUND = 340.0  # log tan(theta) beyond which cos or sin underflows when squared
 _MAX_STEPS = 200
@@ -178,13 +178,6 @@ class TwoGroups:
 
     # -- total collapse: trivial block zero ---------------------------------------------------------------------------
 
-    def _total_point(self, s: float) -> tuple[float, float]:
-        """``log beta_A = log(K_A q + K_B r)`` and log r at s_A = s, d_A = -s/K_A (so u = 0)."""
-        shrink = math.exp(-s / self.k_a)
-        rest = (self.k_a - 1) * math.exp(-s) + self.k_b * math.exp(-s * (1 - 1 / self.k_a))
-        log_r = -s * (1 - 1 / self.k_a) - math.log1p(rest)
-        return log_r + math.log(self.k_b + self.k_a * shrink), log_r
-
     def _total_scale(self, m: float) -> float:
         """s_A with K_A q + K_B r = beta_A at u = v = 0; 0 for beta_A >= 1 or K_A = 1. The level is convex in s."""
         target = m + self.shift
@@ -193,7 +186,7 @@ class TwoGroups:
         s = -target
         for _ in range(_MAX_STEPS):
             self.steps += 1
-            level, log_r = self._total_point(s)
+            level, log_r = total_point(self.k_a, self.k_b, s)
             r = math.exp(log_r)
             q = r * math.exp(-s / self.k_a)
             # d log r/ds = -(1 - off) with the probability off of wrong classes, but for the d_A = -s/K_A in r
@@ -205,14 +198,6 @@ class TwoGroups:
                 break
         return s
 
-    def _is_total(self, s: float, log_beta_a: float, log_beta_b: float) -> bool:
-        """Whether the trivial block of the gradient at (s, u = v = 0) has dual norm at most mu (then T = 0)."""
-        k = self.k
-        if log_beta_b < (0.0 if self.k_b >= 2 else 0.5 * math.log(self.k_a / k)):
-            return False
-        _, log_r = self._total_point(s)
-        return k * self.k_b * math.exp(2 * (log_r - log_beta_a)) + self.k_a / k * math.exp(-2 * log_beta_b) <= 1.0
-
     # -- optima -------------------------------------------------------------------------------------------------------
 
     def penalised(self, strength: float) -> TwoGroupsOptimum:
@@ -223,7 +208,7 @@ class TwoGroups:
             return self._total_optimum(0.0, m)
         if collapsed and self.k_a >= 2:
             s = self._total_scale(m)
-            if self._is_total(s, m + self.shift, m):
+            if is_total(self.k_a, self.k_b, s, m):
                 return self._total_optimum(s, m)
         found = self._angle(m, collapsed)
         if found is None:
@@ -235,8 +220,8 @@ class TwoGroups:
         """Minimiser of the risk over gauge <= radius, for omega = 1; under cross-entropy it is always on the sphere."""
         if self.k_a >= 2:
             s = radius / (self.k_a - 1)
-            log_beta_a, _ = self._total_point(s)
-            if self._is_total(s, log_beta_a, log_beta_a - self.shift):
+            log_beta_a, _ = total_point(self.k_a, self.k_b, s)
+            if is_total(self.k_a, self.k_b, s, log_beta_a - self.shift):
                 return self._total_optimum(s, log_beta_a - self.shift)
         x, low, high = 0.0, self._lowest(radius), 0.0
         last, before = math.inf, False
@@ -376,6 +361,39 @@ class TwoGroups:
         gauge = self.omega_a * (k_a - 1) * found.s_a + self.omega_b * (k_b - 1) * found.s_b + size
         # the entropy is concave: at c times the gradient it is at least c times as large
         return risk + strength * gauge, entropy * (min(1.0, strength / norm) if norm > 0 else 1.0)
+
+
+def total_point(k_a: int, k_b: int, s: float) -> tuple[float, float]:
+    """``log beta_A = log(K_A q + K_B r)`` and log r at s_A = s, d_A = -s/K_A, so u = 0: total collapse."""
+    shrink = exp(-s / k_a)
+    rest = (k_a - 1) * exp(-s) + k_b * exp(-s * (1 - 1 / k_a))
+    log_r = -s * (1 - 1 / k_a) - log1p(rest)
+    if s > 1:
+        return log_r + log(k_b + k_a * shrink), log_r
+    return -log1p(expm1(s) / (k_a + k_b / shrink)), log_r
+
+
+def total_price(k_a: int, k_b: int, s: float) -> float:
+    """c with which total collapse at s_A = s is optimal iff ``1 - beta_B^{-2} >= c``.
+
+    The trivial block has ``(K_B/K)/(1 - h)^2 + (K_A/K)/beta_B^2 <= 1``, ``h = (K_A/K)(1 - e^{-s/K_A})``; here in parts
+    that do not cancel.
+    """
+    k = k_a + k_b
+    fall = -expm1(-s / k_a)
+    h = k_a / k * fall
+    return k_b / k * fall * (2 - h) / (1 - h) ** 2
+
+
+def is_total(k_a: int, k_b: int, s: float, log_beta_b: float) -> bool:
+    """Whether the trivial block of the gradient at (s, u = v = 0) has dual norm at most mu (then T = 0)."""
+    return log_beta_b >= 0 and -expm1(-2 * log_beta_b) >= total_price(k_a, k_b, s)
+
+
+def log_total_ratio(k_a: int, k_b: int, s: float) -> float:
+    """log R from which on total collapse at s_A = s is optimal, for budgets: ``beta_B = R beta_A``; inf for none."""
+    price = total_price(k_a, k_b, s)
+    return -0.5 * log1p(-price) - total_point(k_a, k_b, s)[0] if price < 1 else math.inf
 
 
 def _column(k: int, k_other: int, s: float, d: float) -> tuple[float, float, float]:

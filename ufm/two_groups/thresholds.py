@@ -27,10 +27,12 @@ from typing import Any
 
 from scipy.optimize import brentq
 
-from ufm._validation import integer
+from ufm._validation import real
 from ufm.architectures import Constrained, known_architecture
 from ufm.losses import Loss, closed_form
-from ufm.two_groups.counts import count_rule
+from ufm.two_groups.arguments import class_numbers, finite_radius
+from ufm.two_groups.counts import CountRule, count_rule
+from ufm.two_groups.scalar import log_total_ratio
 
 __all__ = ["Threshold", "collapse_threshold", "threshold_curve", "total_collapse_threshold"]
 
@@ -80,40 +82,71 @@ def collapse_threshold(
         architecture: where the gauge comes from.
         num_majority: K_A >= 1.
         num_minority: K_B >= 2; a single minority class has nothing to collapse with.
-        loss: ``"ce"`` or ``"mse"``.
+        loss: ``"ce"`` or ``"mse"``, or plain ``CrossEntropy()`` or ``MeanSquaredError()``.
         num_samples, majority_count, minority_count: what is held fixed, penalised architectures only.
 
     Returns:
         The threshold with a floating-point bracket.
 
     Raises:
-        ValueError: K_B = 1, a fixed quantity missing or given where it plays no role, or R* beyond float64.
+        TypeError: no architecture, or a number that is none.
+        ValueError: an architecture or a loss of one's own, a gauge that is not convex, K_B = 1, a fixed quantity
+            missing or given where it plays no role, or R* beyond float64.
 
     Source: Fang et al. 2021 (their Fig. 3 has K = 10, E_W = 1, E_H = 5); theory section 3.
+
+    >>> import ufm
+    >>> round(collapse_threshold(ufm.LayerPeeled(E_W=1.0, E_H=5.0), num_majority=5, num_minority=5).ratio, 6)
+    12.192447
+    >>> collapse_threshold(ufm.UnconstrainedFeatures(5e-3, 5e-3), 5, 5, minority_count=4).ratio
+    19.0
     """
-    architecture = known_architecture(architecture, where="for thresholds")
-    k_a = integer("num_majority", num_majority, minimum=1)
-    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
-    risk = closed_form(loss, where="for thresholds")
+    known_architecture(architecture, where="for a collapse threshold")
+    k_a, k_b = class_numbers(num_majority, num_minority)
+    word = closed_form(loss, where="for a collapse threshold")
     rule = count_rule(architecture, num_samples, majority_count, minority_count)
     if rule is not None:
-        n_a, n_b = rule.at_collapse(architecture.strength, k_a, k_b)
-        slack = 1e-14 * (1 + (k_a + k_b) / k_a)
-        ratio = n_a / n_b
-        return Threshold(ratio, max(1.0, ratio * (1 - slack)), ratio * (1 + slack), n_a, n_b)
-    tau = architecture.radius(k_a + k_b)
-    return _mse_budget(tau, k_a) if risk == "mse" else _ce_budget(tau, k_a, k_b)
+        return _penalised(architecture.strength, k_a, k_b, rule)
+    tau = finite_radius(architecture, k_a + k_b)
+    return _mse_budget(tau, k_a) if word == "mse" else _ce_budget(tau, k_a, k_b)
 
 
 def threshold_curve(angle: float, num_majority: int, num_minority: int) -> tuple[float, float]:
     """``(tau, log R*)`` at ``angle = log tan(theta)`` along the threshold curve, see the module's docstring.
 
     Args:
-        angle: below ``log(K_A/K_B)/2``, where tau = 0 and R* = 1; tau and R* grow as it falls.
+        angle: from -600 to ``log(K_A/K_B)/2``, where tau = 0 and R* = 1; tau and R* grow as it falls.
         num_majority: K_A >= 1.
         num_minority: K_B >= 2.
+
+    Raises:
+        TypeError, ValueError: an argument out of its range.
+
+    >>> tau, log_ratio = threshold_curve(-1.0, num_majority=5, num_minority=5)
+    >>> round(tau, 6), round(math.exp(log_ratio), 6)
+    (86.603969, 9424027.266637)
     """
-    k_a, k_b = num_majority, num_minority
+    k_a, k_b = class_numbers(num_majority, num_minority)
+    top = _top(k_a, k_b)
+    if not LOWEST_ANGLE <= (at := real("angle", angle)) <= top:
+        raise ValueError(
+            f"angle must lie between {LOWEST_ANGLE:g} and log(K_A/K_B)/2 = {top!r}, the ends of the curve, "
+            f"got {angle!r}"
+        )
+    return _curve(at, k_a, k_b)
+
+
+#: Angle at which tau is beyond 1e260: the end of the curve in float64.
+LOWEST_ANGLE = -600.0
+
+
+def _top(k_a: int, k_b: int) -> float:
+    """The angle at which tau = 0 and R* = 1."""
+    return 0.5 * math.log(k_a / k_b)
+
+
+def _curve(angle: float, k_a: int, k_b: int) -> tuple[float, float]:
+    """:func:`threshold_curve` without its checks."""
     k = k_a + k_b
     e = math.exp(angle)
     norm = math.sqrt(1 + e * e) if angle < 0 else e * math.sqrt(1 + 1 / (e * e))
@@ -130,26 +163,25 @@ def threshold_curve(angle: float, num_majority: int, num_minority: int) -> tuple
 
 
 def _ce_budget(tau: float, k_a: int, k_b: int) -> Threshold:
-    top = 0.5 * math.log(k_a / k_b)
+    top = _top(k_a, k_b)
 
     def excess(angle: float) -> float:
-        return threshold_curve(angle, k_a, k_b)[0] - tau
+        return _curve(angle, k_a, k_b)[0] - tau
 
     lo = top - 1.0
-    while excess(lo) < 0:
-        lo = top - 2 * (top - lo)
-    hi = top
+    while lo > LOWEST_ANGLE and excess(lo) < 0:
+        lo = max(top - 2 * (top - lo), LOWEST_ANGLE)
     if excess(top) >= 0:  # rounding at the end of the curve, tau ~ 0
         return Threshold(1.0, 1.0, 1.0 + 1e-12)
-    root = brentq(excess, lo, hi, xtol=1e-15, rtol=4 * 2.3e-16, maxiter=500)
-    log_ratio = threshold_curve(root, k_a, k_b)[1]
+    root = brentq(excess, lo, top, xtol=1e-15, rtol=4 * 2.3e-16, maxiter=500) if excess(lo) >= 0 else lo
+    log_ratio = _curve(root, k_a, k_b)[1]
     if log_ratio > 709:
         raise ValueError(
             f"architecture has a threshold R* = exp({log_ratio:.6g}) beyond the range of float64; "
             f"choose budgets with a smaller radius than {tau:.6g}"
         )
     width = 1e-14 * max(1.0, abs(root))
-    ends = [threshold_curve(min(root + shift, top), k_a, k_b)[1] for shift in (width, -width)]
+    ends = [_curve(min(root + shift, top), k_a, k_b)[1] for shift in (width, -width)]
     ratio = math.exp(log_ratio)
     ulp = 1e-14
     return Threshold(ratio, max(1.0, math.exp(min(ends)) * (1 - ulp)), math.exp(max(ends)) * (1 + ulp))
@@ -159,7 +191,26 @@ def _mse_budget(tau: float, k_a: int) -> Threshold:
     if tau >= k_a:
         return Threshold(math.inf, math.inf, math.inf)
     ratio = k_a / (k_a - tau)
-    return Threshold(ratio, ratio * (1 - 1e-15), ratio * (1 + 1e-15))
+    slack = 1e-15 * ratio  # of K_A - tau, the rounding of tau among it
+    return Threshold(ratio, max(1.0, ratio * (1 - slack)), ratio * (1 + slack))
+
+
+def _penalised(strength: float, k_a: int, k_b: int, rule: CountRule) -> Threshold:
+    """``n_B = N^2 lam^2``, for cross-entropy and MSE alike."""
+    n_a, n_b = rule.at_collapse(strength, k_a, k_b)
+    if not (n_b >= SMALLEST_COUNT and n_a <= 1 / SMALLEST_COUNT and n_a / n_b <= 1 / SMALLEST_COUNT):
+        raise ValueError(
+            f"{rule.held} = {rule.value:.6g} puts the threshold n_B = N^2 lam^2, with lam = {strength:.6g}, at "
+            f"n_A = {n_a:.6g}, n_B = {n_b:.6g}: counts and R* must lie between {SMALLEST_COUNT:g} and "
+            f"{1 / SMALLEST_COUNT:g}, the range of float64"
+        )
+    slack = 1e-14 * (1 + (k_a + k_b) / k_a)
+    ratio = max(1.0, n_a / n_b)
+    return Threshold(ratio, max(1.0, ratio * (1 - slack)), ratio * (1 + slack), n_a, n_b)
+
+
+#: Smallest count at a threshold, and inverse of the largest.
+SMALLEST_COUNT = 1e-290
 
 
 def total_collapse_threshold(architecture: Any, num_majority: int, num_minority: int) -> float:
@@ -173,25 +224,32 @@ def total_collapse_threshold(architecture: Any, num_majority: int, num_minority:
     which needs ``e^{s_A/K_A} (sqrt(K K_B) - K_B) < K_A``: beyond a radius proportional to K_A (K_A - 1) no imbalance
     makes the minority vanish.
 
+    Args:
+        architecture: one with budgets and a nuclear-norm gauge.
+        num_majority: K_A >= 1.
+        num_minority: K_B >= 2.
+
     Raises:
-        ValueError: a penalised architecture, or K_B = 1.
+        TypeError: no architecture, or a class number that is no number.
+        ValueError: a penalised architecture, one of one's own, K_B = 1, or R_total beyond float64.
 
     Source: theory section 3 (phases); derived here.
+
+    >>> import ufm
+    >>> round(total_collapse_threshold(ufm.LayerPeeled(1.0, 1.0), num_majority=5, num_minority=5), 6)
+    18.284744
     """
-    architecture = known_architecture(architecture, where="for thresholds")
+    known_architecture(architecture, where="for a threshold of total collapse")
     if not isinstance(architecture, Constrained):
         raise ValueError(f"architecture must have budgets (LayerPeeled, DeepLinear, LinearDEQ), got {architecture!r}")
-    k_a = integer("num_majority", num_majority, minimum=1)
-    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
+    k_a, k_b = class_numbers(num_majority, num_minority)
     if k_a == 1:
         return math.inf
-    k = k_a + k_b
-    s = architecture.radius(k) / (k_a - 1)
-    # m/r - sqrt(K K_B), the sign of which decides
-    excess = k_a * math.exp(-s / k_a) + k_b - math.sqrt(k * k_b)
-    if excess <= 0:
-        return math.inf
-    tail = (k_a - 1) * math.exp(-s) + k_b * math.exp(-s * (1 - 1 / k_a))
-    log_r = -s + s / k_a - math.log1p(tail)
-    log_ratio = 0.5 * (math.log(k_a / k) - math.log(excess) - math.log(excess + 2 * math.sqrt(k * k_b))) - log_r
-    return math.exp(log_ratio) if log_ratio < 709 else math.inf
+    tau = finite_radius(architecture, k_a + k_b)
+    log_ratio = log_total_ratio(k_a, k_b, tau / (k_a - 1))
+    if 709 < log_ratio < math.inf:
+        raise ValueError(
+            f"architecture has a threshold R_total = exp({log_ratio:.6g}) beyond the range of float64; "
+            f"choose budgets with a smaller radius than {tau:.6g}"
+        )
+    return math.exp(log_ratio)

@@ -43,6 +43,15 @@ Source: derived here; Zhang 2010 for the penalty (MCP).
 """
 
 from ufm.two_groups.transitions.front import collapsed_state, hysteresis, mixing_threshold, trapped_threshold
-from ufm.two_groups.transitions.states import Branch, Hysteresis, State
+from ufm.two_groups.transitions.states import Branch, BranchError, Hysteresis, State
 
-__all__ = ["Branch", "Hysteresis", "State", "collapsed_state", "hysteresis", "mixing_threshold", "trapped_threshold"]
+__all__ = [
+    "Branch",
+    "BranchError",
+    "Hysteresis",
+    "State",
+    "collapsed_state",
+    "hysteresis",
+    "mixing_threshold",
+    "trapped_threshold",
+]

@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from ufm.architectures import LinearDEQ
+from ufm.two_groups.thresholds import collapse_threshold
 from ufm.two_groups.transitions.critical import polish, profile
 from ufm.two_groups.transitions.family import Family
 from ufm.two_groups.transitions.landau import restoring
 from ufm.two_groups.transitions.states import Point
 
 __all__ = ["BudgetFamily"]
+
+#: Largest log R at which the end of the collapsed branch is looked for.
+HIGHEST = 60.0
 
 Array = NDArray[np.float64]
 
@@ -32,6 +36,8 @@ class BudgetFamily(Family):
     def __init__(self, k_a: int, k_b: int, architecture: LinearDEQ) -> None:
         super().__init__(k_a, k_b, architecture.rho)
         self.tau = architecture.bound(self.k)
+        #: the architecture with a nuclear-norm gauge that is the same on logits of rank K - 1, if there is one
+        self.form = architecture.convex_form(self.k - 1)
         self.budget = math.inf if architecture.E_A is None else architecture.E_A
 
     def counts(self, ratio: float) -> tuple[float, float]:
@@ -112,20 +118,33 @@ class BudgetFamily(Family):
 
     def collapsed_end(self) -> float:
         """R at which price and force in s_B balance on the best collapsed point; ValueError where no R > 1 does."""
+        if self.form is None:
+            return self.scanned_end()
+        ratio = collapse_threshold(self.form, self.k_a, self.k_b).ratio
+        if ratio <= 1 + 1e-9:
+            raise ValueError(f"architecture must let the minority grow at R = 1, got {self.form!r}")
+        if ratio > math.exp(HIGHEST):
+            raise ValueError(
+                f"architecture must collapse the minority at some R below e^{HIGHEST:g}, got {self.form!r}"
+            )
+        return ratio
+
+    def scanned_end(self) -> float:
+        """:meth:`collapsed_end` by a scan upwards from R = 1, whether the problem is convex or not."""
 
         def excess(log_ratio: float) -> float:
             return restoring(self, profile(self, 0.0, math.exp(log_ratio)))
 
-        # upwards from R = 1; after two stable steps in a row the collapsed branch stays stable
+        # after two stable steps in a row the collapsed branch stays stable
         grid, last, run = 0.0, None, 0
         while run < 2:
             if excess(grid) >= 0:
                 run += 1
             else:
                 last, run = grid, 0
-            grid += 0.5
-            if grid > 60:
-                raise ValueError(f"no R below e^60 collapses the minority at tau = {self.tau:.6g}")
+            grid += 0.5 if grid < 10 else 2.0
+            if grid > HIGHEST:
+                raise ValueError(f"architecture must collapse the minority at some R below e^{HIGHEST:g}")
         if last is None:
-            raise ValueError(f"the minority is collapsed at every R >= 1 at tau = {self.tau:.6g}")
-        return math.exp(brentq(excess, last, last + 0.5, xtol=1e-13, rtol=1e-14))
+            raise ValueError("architecture must let the minority grow at R = 1, and leaves it collapsed at every R")
+        return math.exp(brentq(excess, last, last + (0.5 if last < 10 else 2.0), xtol=1e-13, rtol=1e-14))

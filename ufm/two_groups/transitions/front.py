@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ufm._validation import integer, positive
-from ufm.architectures import LinearDEQ, PenalisedDEQ
+from ufm._validation import integer, real
+from ufm.architectures import LinearDEQ, PenalisedDEQ, is_known
+from ufm.two_groups.arguments import class_numbers, finite_bound
 from ufm.two_groups.counts import CountRule, count_rule
 from ufm.two_groups.transitions.branches import Stretch
 from ufm.two_groups.transitions.budget import BudgetFamily
@@ -17,7 +20,7 @@ from ufm.two_groups.transitions.landau import curvature
 from ufm.two_groups.transitions.maxwell import Exchange
 from ufm.two_groups.transitions.mixing import mixing_end
 from ufm.two_groups.transitions.penalised import PenalisedFamily
-from ufm.two_groups.transitions.states import Branch, Hysteresis, State
+from ufm.two_groups.transitions.states import Branch, BranchError, Hysteresis, State
 from ufm.two_groups.transitions.tracer import Tracer
 
 __all__ = ["collapsed_state", "hysteresis", "mixing_threshold", "trapped_threshold"]
@@ -54,10 +57,24 @@ def hysteresis(
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or the collapsed branch does not end at any R > 1.
-        ArithmeticError: a branch could not be followed to the accuracy required, or was missed.
+        BranchError: a branch could not be followed to the accuracy required, or was missed; an ArithmeticError and a
+            ValueError at once.
+
+    >>> import ufm
+    >>> lam = 20**0.5 / 600  # with N = 600 the collapsed branch ends at n_B = 20, R = 5
+    >>> architecture = ufm.PenalisedDEQ(lam, lam, rho=0.5, lambda_A=1200 * lam**2)
+    >>> found = hysteresis(architecture, 5, 5, num_samples=600, points=12)
+    >>> found.first_order, round(found.collapsed_end, 6), found.lower < found.maxwell < found.upper
+    (True, 5.0, True)
     """
     points = integer("points", points, minimum=10)
     family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
+    with _followed(architecture):
+        return _traced(family, points)
+
+
+def _traced(family: Family, points: int) -> Hysteresis:
+    """Everything :func:`hysteresis` returns."""
     end = family.collapsed_end()
     curve, stretches = Tracer(family, end, points).march()
     if not any(s.leaves_collapse and abs(s.points[0].ratio / end - 1) < 1e-6 for s in stretches):
@@ -99,9 +116,18 @@ def collapsed_state(
     majority_count: float | None = None,
     minority_count: float | None = None,
 ) -> State:
-    """The best point of the symmetric family with s_B = 0 at R; arguments as for :func:`hysteresis`."""
+    """The best point of the symmetric family with s_B = 0 at R >= 1; arguments as for :func:`hysteresis`.
+
+    >>> import ufm
+    >>> state = collapsed_state(ufm.LinearDEQ(1.0, 0.3, rho=0.9, E_A=0.5), 3, 3, ratio=4.0)
+    >>> state.s_B, round(state.value, 6)
+    (0.0, 0.439171)
+    """
     family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
-    return family.state(profile(family, 0.0, positive("ratio", ratio)))
+    if (at := real("ratio", ratio)) < 1:
+        raise ValueError(f"ratio must be >= 1 and finite, got {ratio!r}")
+    with _followed(architecture):
+        return family.state(profile(family, 0.0, at))
 
 
 def mixing_threshold(
@@ -113,9 +139,16 @@ def mixing_threshold(
     majority_count: float | None = None,
     minority_count: float | None = None,
 ) -> float:
-    """:attr:`Hysteresis.mixing_end` alone; arguments as for :func:`hysteresis`."""
+    """:attr:`Hysteresis.mixing_end` alone; arguments as for :func:`hysteresis`.
+
+    >>> import ufm
+    >>> lam = 20**0.5 / 600
+    >>> round(mixing_threshold(ufm.PenalisedDEQ(lam, lam, 0.5, lambda_A=1200 * lam**2), 5, 5, num_samples=600), 6)
+    9.871853
+    """
     family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
-    return mixing_end(family, family.collapsed_end())
+    with _followed(architecture):
+        return mixing_end(family, family.collapsed_end())
 
 
 def trapped_threshold(
@@ -141,14 +174,26 @@ def trapped_threshold(
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
+        BranchError: the collapsed branch could not be followed to the accuracy required.
+
+    >>> import ufm
+    >>> lam = 20**0.5 / 600
+    >>> round(trapped_threshold(ufm.PenalisedDEQ(lam, lam, rho=0.5), 5, 5, num_samples=600), 6)
+    9.871853
     """
-    if not isinstance(architecture, PenalisedDEQ) or architecture.lambda_A is not None:
-        raise TypeError(f"architecture must be a PenalisedDEQ without lambda_A, got {architecture!r}")
-    k_a, k_b = _classes(num_majority, num_minority)
+    if not (is_known(architecture) and isinstance(architecture, PenalisedDEQ)) or architecture.lambda_A is not None:
+        what = repr(architecture) if is_known(architecture) else f"one of class {type(architecture).__name__}"
+        raise TypeError(f"architecture must be a PenalisedDEQ without lambda_A, got {what}")
+    k_a, k_b = class_numbers(num_majority, num_minority, most=MOST)
     rule = CountRule.of(num_samples, majority_count, minority_count)
-    family = PenalisedFamily(k_a, k_b, architecture, rule)
-    n_a, n_b = rule.at_collapse(family.lam, k_a, k_b)
-    return mixing_end(family, n_a / n_b)
+    with _followed(architecture):
+        family = PenalisedFamily(k_a, k_b, architecture, rule)
+        n_a, n_b = rule.at_collapse(family.lam, k_a, k_b)
+        return mixing_end(family, n_a / n_b)
+
+
+#: Most classes of a group: beyond, the descents that look for branches lose their accuracy.
+MOST = 1000
 
 
 def _family(
@@ -160,18 +205,30 @@ def _family(
     minority_count: float | None,
 ) -> PenalisedFamily | BudgetFamily:
     """The symmetric family of an architecture, arguments checked."""
-    k_a, k_b = _classes(num_majority, num_minority)
-    if type(architecture) not in (PenalisedDEQ, LinearDEQ):
-        raise TypeError(f"architecture must be a PenalisedDEQ or a LinearDEQ, got {architecture!r}")
+    if not (is_known(architecture) and isinstance(architecture, PenalisedDEQ | LinearDEQ)):
+        what = repr(architecture) if is_known(architecture) else f"one of class {type(architecture).__name__}"
+        raise TypeError(
+            f"architecture must be a PenalisedDEQ or a LinearDEQ, got {what}: the family of no other is known here; "
+            "ufm.solve(..., method='search') takes any"
+        )
+    k_a, k_b = class_numbers(num_majority, num_minority, most=MOST)
     rule = count_rule(architecture, num_samples, majority_count, minority_count)
     if rule is None:
+        finite_bound(architecture, k_a + k_b)
         return BudgetFamily(k_a, k_b, architecture)
     return PenalisedFamily(k_a, k_b, architecture, rule)
 
 
-def _classes(num_majority: int, num_minority: int) -> tuple[int, int]:
-    """K_A and K_B, checked."""
-    return (
-        integer("num_majority", num_majority, minimum=1),
-        integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse"),
-    )
+@contextlib.contextmanager
+def _followed(architecture: Any) -> Iterator[None]:
+    """Failures of arithmetic within, as one error that names the architecture."""
+    try:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            yield
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        message = str(error)
+        if isinstance(error, ValueError) and not isinstance(error, BranchError) and "must" in message:
+            raise  # it has been said what is wrong with an argument
+        raise BranchError(
+            f"architecture {architecture!r} has branches that cannot be followed in float64: {message}"
+        ) from error

@@ -8,9 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Branch", "Hysteresis", "Point", "State"]
+__all__ = ["Branch", "BranchError", "Hysteresis", "Point", "State"]
 
 Array = NDArray[np.float64]
+
+
+class BranchError(ArithmeticError, ValueError):
+    """A branch could not be followed to the accuracy required, or one was missed: no answer rather than a doubtful one.
+
+    It is a ValueError, for it depends on the architecture asked about whether its branches can be followed in float64,
+    and an ArithmeticError, for that is what fails.
+    """
 
 
 class Point(NamedTuple):
