@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import ufm
 from ufm.problem import Problem
 from ufm.testing import log_uniform
-from ufm.two_groups import arrays as core
+from ufm.two_groups import _arrays as core
 from ufm.two_groups.batch import PHASES, solve_batch
 from ufm.two_groups.thresholds import total_collapse_threshold
 

@@ -17,13 +17,13 @@ from ufm.landscape import classify
 from ufm.problem import Problem
 from ufm.two_groups.counts import CountRule
 from ufm.two_groups.transitions import Hysteresis, State
-from ufm.two_groups.transitions.budget import BudgetFamily
-from ufm.two_groups.transitions.critical import polish, profile
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.landau import curvature
-from ufm.two_groups.transitions.mixing import mixing_end
-from ufm.two_groups.transitions.penalised import PenalisedFamily
-from ufm.two_groups.transitions.tracer import Tracer
+from ufm.two_groups.transitions._budget import BudgetFamily
+from ufm.two_groups.transitions._critical import polish, profile
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._landau import curvature
+from ufm.two_groups.transitions._mixing import mixing_end
+from ufm.two_groups.transitions._penalised import PenalisedFamily
+from ufm.two_groups.transitions._tracer import Tracer
 
 SAMPLES = 600.0
 LAM = math.sqrt(20) / SAMPLES  # the collapsed branch ends at n_B = 20, R = 5 for K_A = K_B = 5

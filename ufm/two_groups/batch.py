@@ -16,8 +16,8 @@ import numpy as np
 from ufm._validation import as_array, integer
 from ufm.losses import Loss, closed_form
 from ufm.phases import PHASES
-from ufm.two_groups import arrays as core
-from ufm.two_groups.arguments import LARGEST_RADIUS, MOST_CLASSES, SMALLEST_RADIUS
+from ufm.two_groups import _arrays as core
+from ufm.two_groups._arguments import LARGEST_RADIUS, MOST_CLASSES, SMALLEST_RADIUS
 
 __all__ = ["PHASES", "BatchSolution", "check_values", "solve_batch"]
 
@@ -91,7 +91,7 @@ def solve_batch(
 
     The layer-peeled model and the linear DEQ (``E_W``, ``E_H``) or unconstrained features and the penalised DEQ
     (``lambda_W``, ``lambda_H``); the explicit networks are ``rho = 0``. Values agree with :func:`ufm.solve` to about
-    1e-12 relative. See ``ufm.two_groups.arrays`` for the method: one scalar equation a point.
+    1e-12 relative. See ``ufm.two_groups._arrays`` for the method: one scalar equation a point.
 
     Args:
         num_majority, num_minority: K_A, K_B >= 1.
@@ -231,7 +231,12 @@ def _arrays(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def check_values(name: str, value: Any, xp: Any = np, rule: str | None = None) -> None:
-    """Raise ValueError naming ``name`` and the first element out of range for the argument ``rule``, by default it."""
+    """Raise ValueError naming ``name`` and the first element out of range for the argument ``rule``, by default it.
+
+    >>> check_values("R", np.array([2.0, 0.5]), rule="ratio")
+    Traceback (most recent call last):
+    ValueError: R[1] must be finite and >= 1, got 0.5
+    """
     rule = rule or name
     good = xp.isfinite(value)
     if rule in ("num_majority", "num_minority"):

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 from math import exp, expm1, log, log1p, sqrt
 from typing import NamedTuple
 
-__all__ = ["TwoGroups", "TwoGroupsOptimum", "is_total", "log_total_ratio", "total_point", "total_price"]
+__all__ = ["TwoGroups", "TwoGroupsOptimum", "log_total_ratio"]
 
 _T_BOUND = 340.0  # log tan(theta) beyond which cos or sin underflows when squared
 _MAX_STEPS = 200
@@ -118,6 +118,13 @@ class TwoGroups:
         k_a, k_b: classes in either group, >= 1.
         pi_a, pi_b: probability of one class of either group, pi_a > pi_b.
         omega_a, omega_b: gauge weights (1 for budgets, sqrt(n) for weight decay).
+
+    >>> core = TwoGroups(5, 5, 0.18, 0.02, 1.0, 1.0)  # R = 9
+    >>> found = core.constrained(radius=10.0)
+    >>> found.collapsed, found.total, round(found.s_a, 6)
+    (True, True, 2.5)
+    >>> [round(bound, 9) for bound in core.bounds(found, radius=10.0)]
+    [0.85634553, 0.85634553]
     """
 
     def __init__(self, k_a: int, k_b: int, pi_a: float, pi_b: float, omega_a: float, omega_b: float) -> None:
@@ -391,7 +398,11 @@ def is_total(k_a: int, k_b: int, s: float, log_beta_b: float) -> bool:
 
 
 def log_total_ratio(k_a: int, k_b: int, s: float) -> float:
-    """log R from which on total collapse at s_A = s is optimal, for budgets: ``beta_B = R beta_A``; inf for none."""
+    """log R from which on total collapse at s_A = s is optimal, for budgets: ``beta_B = R beta_A``; inf for none.
+
+    >>> round(exp(log_total_ratio(5, 5, s=2.5)), 6)
+    2.748881
+    """
     price = total_price(k_a, k_b, s)
     return -0.5 * log1p(-price) - total_point(k_a, k_b, s)[0] if price < 1 else math.inf
 

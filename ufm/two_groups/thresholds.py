@@ -30,7 +30,7 @@ from scipy.optimize import brentq
 from ufm._validation import real
 from ufm.architectures import Constrained, known_architecture
 from ufm.losses import Loss, closed_form
-from ufm.two_groups.arguments import class_numbers, finite_radius
+from ufm.two_groups._arguments import class_numbers, finite_radius
 from ufm.two_groups.counts import CountRule, count_rule
 from ufm.two_groups.scalar import log_total_ratio
 
@@ -237,7 +237,7 @@ def total_collapse_threshold(architecture: Any, num_majority: int, num_minority:
 
     >>> import ufm
     >>> round(total_collapse_threshold(ufm.LayerPeeled(1.0, 1.0), num_majority=5, num_minority=5), 6)
-    18.284744
+    2.748881
     """
     known_architecture(architecture, where="for a threshold of total collapse")
     if not isinstance(architecture, Constrained):

@@ -34,16 +34,16 @@ It is a minimum in full only if ``(g + sigma c_1)(g + sigma c_2) > gamma^2``, fo
 ``c_2 = r_B/N``) and for the common pair alike. Where A grows (g < lam) this fails well before ``n_B = N^2 lam^2``: the
 symmetry between classes breaks, and low-rank codes take over.
 
-Modules, each using those before it: ``states`` (what is found), ``family`` (the symmetric family), ``descent`` and
-``critical`` (its points), ``landau`` (the expansion at s_B = 0), ``penalised`` and ``budget`` (what A costs),
-``mixing``, ``branches``, ``tracer`` (follows the uncollapsed branch), ``maxwell`` (where branches exchange the lower
-value), ``front`` (what users call).
+Modules, each using those before it: ``_states`` (what is found), ``_family`` (the symmetric family), ``_descent`` and
+``_critical`` (its points), ``_landau`` (the expansion at s_B = 0), ``_penalised`` and ``_budget`` (what A costs),
+``_mixing``, ``_branches``, ``_tracer`` (follows the uncollapsed branch), ``_maxwell`` (where branches exchange the
+lower value), ``_front`` (what users call).
 
 Source: derived here; Zhang 2010 for the penalty (MCP).
 """
 
-from ufm.two_groups.transitions.front import collapsed_state, hysteresis, mixing_threshold, trapped_threshold
-from ufm.two_groups.transitions.states import Branch, BranchError, Hysteresis, State
+from ufm.two_groups.transitions._front import collapsed_state, hysteresis, mixing_threshold, trapped_threshold
+from ufm.two_groups.transitions._states import Branch, BranchError, Hysteresis, State
 
 __all__ = [
     "Branch",

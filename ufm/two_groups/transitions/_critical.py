@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import root
 
-from ufm.two_groups.transitions.descent import Descent
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.states import Point
+from ufm.two_groups.transitions._descent import Descent
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._states import Point
 
 __all__ = ["common_direction_grows", "continued", "is_minimum", "polish", "profile"]
 

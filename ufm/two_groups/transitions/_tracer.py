@@ -8,10 +8,10 @@ import math
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from ufm.two_groups.transitions.branches import FINEST, STEP, Stretch
-from ufm.two_groups.transitions.critical import common_direction_grows, continued, is_minimum, profile
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.states import Point
+from ufm.two_groups.transitions._branches import FINEST, STEP, Stretch
+from ufm.two_groups.transitions._critical import common_direction_grows, continued, is_minimum, profile
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._states import Point
 
 __all__ = ["Tracer"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from ufm.two_groups.transitions.family import Family
+from ufm.two_groups.transitions._family import Family
 
 __all__ = ["Descent"]
 

@@ -10,18 +10,18 @@ import numpy as np
 
 from ufm._validation import integer, real
 from ufm.architectures import LinearDEQ, PenalisedDEQ, is_known
-from ufm.two_groups.arguments import class_numbers, finite_bound
+from ufm.two_groups._arguments import class_numbers, finite_bound
 from ufm.two_groups.counts import CountRule, count_rule
-from ufm.two_groups.transitions.branches import Stretch
-from ufm.two_groups.transitions.budget import BudgetFamily
-from ufm.two_groups.transitions.critical import profile
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.landau import curvature
-from ufm.two_groups.transitions.maxwell import Exchange
-from ufm.two_groups.transitions.mixing import mixing_end
-from ufm.two_groups.transitions.penalised import PenalisedFamily
-from ufm.two_groups.transitions.states import Branch, BranchError, Hysteresis, State
-from ufm.two_groups.transitions.tracer import Tracer
+from ufm.two_groups.transitions._branches import Stretch
+from ufm.two_groups.transitions._budget import BudgetFamily
+from ufm.two_groups.transitions._critical import profile
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._landau import curvature
+from ufm.two_groups.transitions._maxwell import Exchange
+from ufm.two_groups.transitions._mixing import mixing_end
+from ufm.two_groups.transitions._penalised import PenalisedFamily
+from ufm.two_groups.transitions._states import Branch, BranchError, Hysteresis, State
+from ufm.two_groups.transitions._tracer import Tracer
 
 __all__ = ["collapsed_state", "hysteresis", "mixing_threshold", "trapped_threshold"]
 
@@ -121,7 +121,7 @@ def collapsed_state(
     >>> import ufm
     >>> state = collapsed_state(ufm.LinearDEQ(1.0, 0.3, rho=0.9, E_A=0.5), 3, 3, ratio=4.0)
     >>> state.s_B, round(state.value, 6)
-    (0.0, 0.439171)
+    (0.0, 0.633356)
     """
     family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
     if (at := real("ratio", ratio)) < 1:
@@ -144,7 +144,7 @@ def mixing_threshold(
     >>> import ufm
     >>> lam = 20**0.5 / 600
     >>> round(mixing_threshold(ufm.PenalisedDEQ(lam, lam, 0.5, lambda_A=1200 * lam**2), 5, 5, num_samples=600), 6)
-    9.871853
+    7.886595
     """
     family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
     with _followed(architecture):
@@ -179,7 +179,7 @@ def trapped_threshold(
     >>> import ufm
     >>> lam = 20**0.5 / 600
     >>> round(trapped_threshold(ufm.PenalisedDEQ(lam, lam, rho=0.5), 5, 5, num_samples=600), 6)
-    9.871853
+    7.886595
     """
     if not (is_known(architecture) and isinstance(architecture, PenalisedDEQ)) or architecture.lambda_A is not None:
         what = repr(architecture) if is_known(architecture) else f"one of class {type(architecture).__name__}"
@@ -212,11 +212,12 @@ def _family(
             "ufm.solve(..., method='search') takes any"
         )
     k_a, k_b = class_numbers(num_majority, num_minority, most=MOST)
-    rule = count_rule(architecture, num_samples, majority_count, minority_count)
-    if rule is None:
-        finite_bound(architecture, k_a + k_b)
-        return BudgetFamily(k_a, k_b, architecture)
-    return PenalisedFamily(k_a, k_b, architecture, rule)
+    if isinstance(architecture, PenalisedDEQ):
+        rule = CountRule.of(num_samples, majority_count, minority_count)
+        return PenalisedFamily(k_a, k_b, architecture, rule)
+    count_rule(architecture, num_samples, majority_count, minority_count)  # refuses them: R alone matters
+    finite_bound(architecture, k_a + k_b)
+    return BudgetFamily(k_a, k_b, architecture)
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from scipy.optimize import brentq
 
-from ufm.two_groups.transitions.critical import common_direction_grows, continued, polish, profile
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.states import Point
+from ufm.two_groups.transitions._critical import common_direction_grows, continued, polish, profile
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._states import Point
 
 __all__ = ["FINEST", "STEP", "Minima", "Stretch", "close"]
 

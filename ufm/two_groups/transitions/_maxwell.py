@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import brentq
 
-from ufm.two_groups.transitions.branches import FINEST, Minima, Stretch, close
-from ufm.two_groups.transitions.critical import profile
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.landau import restoring
+from ufm.two_groups.transitions._branches import FINEST, Minima, Stretch, close
+from ufm.two_groups.transitions._critical import profile
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._landau import restoring
 
 __all__ = ["Exchange"]
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ufm.architectures import PenalisedDEQ
 from ufm.two_groups.counts import CountRule
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.states import Point
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._states import Point
 
 __all__ = ["PenalisedFamily"]
 

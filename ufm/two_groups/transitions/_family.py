@@ -1,8 +1,8 @@
 """The two-group symmetric family: its singular values, risk and gauge in the unknowns ``x = (s_A, s_B, u, v)``.
 
 The names are those of :mod:`ufm.two_groups.transitions`. Subclasses say how the counts vary with R and what A costs:
-:class:`~ufm.two_groups.transitions.penalised.PenalisedFamily` and
-:class:`~ufm.two_groups.transitions.budget.BudgetFamily`.
+:class:`~ufm.two_groups.transitions._penalised.PenalisedFamily` and
+:class:`~ufm.two_groups.transitions._budget.BudgetFamily`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.two_groups.transitions.states import Point, State
+from ufm.two_groups.transitions._states import Point, State
 
 __all__ = ["Family"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 
-from ufm.two_groups.transitions.critical import profile
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.states import Point
+from ufm.two_groups.transitions._critical import profile
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._states import Point
 
 __all__ = ["curvature", "restoring"]
 

@@ -10,9 +10,9 @@ import math
 
 from scipy.optimize import brentq
 
-from ufm.two_groups.transitions.critical import VANISHING, profile
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.states import Point
+from ufm.two_groups.transitions._critical import VANISHING, profile
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._states import Point
 
 __all__ = ["mixing", "mixing_end"]
 

@@ -10,10 +10,10 @@ from scipy.optimize import brentq
 
 from ufm.architectures import LinearDEQ
 from ufm.two_groups.thresholds import collapse_threshold
-from ufm.two_groups.transitions.critical import polish, profile
-from ufm.two_groups.transitions.family import Family
-from ufm.two_groups.transitions.landau import restoring
-from ufm.two_groups.transitions.states import Point
+from ufm.two_groups.transitions._critical import polish, profile
+from ufm.two_groups.transitions._family import Family
+from ufm.two_groups.transitions._landau import restoring
+from ufm.two_groups.transitions._states import Point
 
 __all__ = ["BudgetFamily"]
 
