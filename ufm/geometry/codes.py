@@ -25,6 +25,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
 
 from ufm._validation import array, positive
 
@@ -70,7 +71,7 @@ def name_structure(points: ArrayLike, tolerance: float = TOLERANCE) -> str:
     if longest < 1e-150 or not present.any():
         return "origin"
     x = x[:, present] / longest
-    _, labels = connected_components(np.linalg.norm(x[:, :, None] - x[:, None], axis=0) <= tolerance, directed=False)
+    _, labels = connected_components(cdist(x.T, x.T) <= tolerance, directed=False)
     multiplicity = np.bincount(labels)
     distinct = np.stack([x[:, labels == i].mean(axis=1) for i in range(len(multiplicity))], axis=1)
     name = _name(distinct, tolerance)
