@@ -89,6 +89,13 @@ def log_uniform(low: float, high: float) -> SearchStrategy[float]:
 
     Raises:
         ValueError: unless 0 < low <= high.
+
+    >>> from hypothesis import given, settings
+    >>> @given(log_uniform(1e-3, 1e3))
+    ... @settings(max_examples=10, deadline=None)
+    ... def test(size):
+    ...     assert 1e-3 <= size <= 1e3
+    >>> test()
     """
     if not 0 < low <= high < math.inf:
         raise ValueError(f"low and high must satisfy 0 < low <= high < inf, got {low!r} and {high!r}")
@@ -106,6 +113,13 @@ def priors(
         min_classes, max_classes: range of K, 2 <= min <= max.
         max_groups: most distinct counts; 1 gives balanced priors, ``max_classes`` priors without symmetry.
         max_ratio: bound of R.
+
+    >>> from hypothesis import given, settings
+    >>> @given(priors(max_classes=4, max_ratio=10))
+    ... @settings(max_examples=10, deadline=None)
+    ... def test(prior):
+    ...     assert prior.num_classes <= 4 and prior.ratio <= 10 * (1 + 1e-12)
+    >>> test()
     """
     k = draw(st.integers(min_classes, max_classes))
     half = math.sqrt(max_ratio)
@@ -118,7 +132,15 @@ def priors(
 def step_priors(
     draw: st.DrawFn, *, max_majority: int = 6, max_minority: int = 6, min_minority: int = 1, max_ratio: float = 1e4
 ) -> ClassPrior:
-    """Two-group priors: K_A and K_B classes, R = n_A/n_B in [1, max_ratio], R = 1 and nearly 1 among them, n_B = 1."""
+    """Two-group priors: K_A and K_B classes, R = n_A/n_B in [1, max_ratio], R = 1 and nearly 1 among them, n_B = 1.
+
+    >>> from hypothesis import given, settings
+    >>> @given(step_priors(max_minority=3))
+    ... @settings(max_examples=10, deadline=None)
+    ... def test(prior):
+    ...     assert len(prior.groups) <= 2 and prior.counts.min() == 1
+    >>> test()
+    """
     k_a, k_b = draw(st.integers(1, max_majority)), draw(st.integers(min_minority, max_minority))
     beyond = st.one_of(st.just(0.0), log_uniform(1e-6, max(max_ratio - 1, 2e-6)))
     return ClassPrior.step(k_a, k_b, min(1 + draw(beyond), max_ratio))
@@ -136,6 +158,13 @@ def architectures(
     """Architectures of the given ``families``, budgets or weight decays in [min_size, max_size], rho in [0, max_rho].
 
     Weight decay of that size mostly leaves nothing of the optimum; :func:`problems` scales it to the prior.
+
+    >>> from hypothesis import given, settings
+    >>> @given(architectures(families=["LinearDEQ"], max_rho=0.5))
+    ... @settings(max_examples=10, deadline=None)
+    ... def test(layer):
+    ...     assert layer.rho <= 0.5
+    >>> test()
     """
     unknown = [name for name in families if name not in ARCHITECTURES]
     if unknown or not families:
@@ -169,6 +198,14 @@ def problems(
 
     Budgets put the radius between K/20 and 4 K under cross-entropy and below 0.9 K under MSE (whose risk vanishes at
     K). Weight decay lies between a hundredth of and just above the strength from which zero features are optimal.
+
+    >>> from hypothesis import given, settings
+    >>> import ufm
+    >>> @given(problems(max_classes=3, families=["LayerPeeled"], losses=["ce"]))
+    ... @settings(max_examples=10, deadline=None)
+    ... def test(problem):
+    ...     assert_optimal(ufm.solve(problem.architecture, problem.prior, problem.loss))
+    >>> test()
     """
     prior = draw(priors(max_classes=max_classes, max_groups=max_groups))
     loss = draw(st.sampled_from(list(losses)))
@@ -192,7 +229,15 @@ def problems(
 
 @st.composite
 def etfs(draw: st.DrawFn, *, min_classes: int = 2, max_classes: int = 8, max_extra: int = 3) -> Array:
-    """Simplex ETFs (d, K) in random rotations and scales, K - 1 <= d <= K + ``max_extra``."""
+    """Simplex ETFs (d, K) in random rotations and scales, K - 1 <= d <= K + ``max_extra``.
+
+    >>> from hypothesis import given, settings
+    >>> @given(etfs(max_classes=4))
+    ... @settings(max_examples=10, deadline=None)
+    ... def test(frame):
+    ...     assert_etf(frame)
+    >>> test()
+    """
     k = draw(st.integers(min_classes, max_classes))
     d = draw(st.integers(max(k - 1, 1), k + max_extra))
     seed = draw(st.none() | _SEEDS)
@@ -225,7 +270,15 @@ class LabelledFeatures:
 def near_collapse(
     draw: st.DrawFn, *, max_classes: int = 6, max_samples: int = 8, max_noise: float = 1e-2
 ) -> LabelledFeatures:
-    """Features around a randomly rotated simplex ETF with within-class noise in [0, max_noise], 0 among them."""
+    """Features around a randomly rotated simplex ETF with within-class noise in [0, max_noise], 0 among them.
+
+    >>> from hypothesis import given, settings
+    >>> @given(near_collapse(max_noise=1e-3))
+    ... @settings(max_examples=10, deadline=None)
+    ... def test(data):
+    ...     assert_collapsed(data.features, data.labels, tol=0.1)
+    >>> test()
+    """
     means = draw(etfs(max_classes=max_classes))
     noise = draw(st.one_of(st.just(0.0), log_uniform(1e-12, max_noise)))
     return draw(_samples(means, noise, max_samples))
@@ -233,7 +286,15 @@ def near_collapse(
 
 @st.composite
 def far_from_collapse(draw: st.DrawFn, *, max_classes: int = 6, max_samples: int = 8) -> LabelledFeatures:
-    """Features of Gaussian classes: means without any structure, noise as large as they are or larger."""
+    """Features of Gaussian classes: means without any structure, noise as large as they are or larger.
+
+    >>> from hypothesis import given, settings
+    >>> @given(far_from_collapse())
+    ... @settings(max_examples=10, deadline=None)
+    ... def test(data):
+    ...     assert data.noise >= 1
+    >>> test()
+    """
     k = draw(st.integers(2, max_classes))
     d = draw(st.integers(1, k + 3))
     means = np.random.default_rng(draw(_SEEDS)).standard_normal((d, k))
@@ -382,6 +443,12 @@ def assert_etf(matrix: ArrayLike, *, tol: float = 1e-8) -> None:
 
     Every length must be the mean length, every cosine ``-1/(K-1)``, to within ``tol`` (relative, and absolute); then
     the columns sum to zero as well.
+
+    >>> assert_etf(simplex_etf(4, seed=0))
+    >>> assert_etf(np.eye(3))
+    Traceback (most recent call last):
+    AssertionError: not a simplex ETF
+      - columns 0 and 1 have cosine 0, not -1/(K-1) = -0.5 (tol 1e-08)
     """
     m = _matrix("matrix", matrix)
     k = m.shape[1]
@@ -407,7 +474,11 @@ def assert_etf(matrix: ArrayLike, *, tol: float = 1e-8) -> None:
 
 
 def assert_self_dual(classifier: ArrayLike, means: ArrayLike, *, tol: float = 1e-8) -> None:
-    """Assert that a classifier (K, d) is the transpose of class means (d, K) up to one positive scale (NC3)."""
+    """Assert that a classifier (K, d) is the transpose of class means (d, K) up to one positive scale (NC3).
+
+    >>> means = simplex_etf(3)
+    >>> assert_self_dual(7 * means.T, means)
+    """
     from ufm.geometry.distances import self_duality_error
 
     w, m = _matrix("classifier", classifier), _matrix("means", means)
@@ -431,6 +502,13 @@ def assert_collapsed(features: ArrayLike, labels: ArrayLike, *, tol: float = 1e-
 
     Distances are relative to the root mean square distance of the class means from their mean (to that of the features
     from 0 where the means coincide).
+
+    >>> assert_collapsed([[1, 0], [1, 0], [0, 2]], [0, 0, 1])
+    >>> assert_collapsed([[1, 0], [3, 0], [0, 2]], [0, 0, 1])
+    Traceback (most recent call last):
+    AssertionError: features have not collapsed
+      - sample 0 (class 0) is 0.707 from its class mean, in units of the spread of the means (tol 1e-06)
+      - 2 of 3 samples are farther than the tolerance
     """
     x, y = _matrix("features", features), np.asarray(labels)
     if y.shape != x.shape[:1]:
@@ -458,6 +536,9 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
 
     They multiply to the logits, respect the budgets (or cost the weight decay that the value says) and, for a DEQ, the
     spectral bound.
+
+    >>> import ufm
+    >>> assert_feasible(ufm.solve(ufm.LinearDEQ(1.0, 5.0, rho=0.5), ClassPrior.step(2, 3, 10.0)))
     """
     problem, factors = solution.problem, solution.factors
     architecture, prior = problem.architecture, problem.prior
@@ -503,6 +584,9 @@ def assert_optimal(solution: Solution, *, rtol: float = 1e-8) -> None:
     Checks that the value is the objective at the logits, that the logits lie in the ball, that the weak-duality bound
     at them (independent of the solver's own) closes to ``rtol``, that lower <= value <= upper, and
     :func:`assert_feasible`.
+
+    >>> import ufm
+    >>> assert_optimal(ufm.solve(ufm.LayerPeeled(1.0, 5.0), ClassPrior.step(2, 3, 10.0)))
     """
     problem, z = solution.problem, solution.logits
     floor = max(problem.loss.floor, 1e-290)
@@ -529,7 +613,12 @@ def assert_optimal(solution: Solution, *, rtol: float = 1e-8) -> None:
 
 
 def assert_same_optimum(solution: Solution, reference: Solution, *, rtol: float = 1e-8) -> None:
-    """Assert that two solutions of one problem agree in value, and each value in the other's enclosure."""
+    """Assert that two solutions of one problem agree in value, and each value in the other's enclosure.
+
+    >>> import ufm
+    >>> network, prior = ufm.LayerPeeled(1.0, 5.0), ClassPrior.step(2, 3, 10.0)
+    >>> assert_same_optimum(ufm.solve(network, prior), ufm.solve(network, prior, method="nuclear"))
+    """
     if solution.problem != reference.problem:
         raise ValueError(f"solutions must be of one problem, got {solution.problem!r} and {reference.problem!r}")
     floor = max(solution.problem.loss.floor, 1e-290)
@@ -547,7 +636,10 @@ def assert_same_optimum(solution: Solution, reference: Solution, *, rtol: float 
 
 
 def assert_well_posed(matrix: ArrayLike, rho: float, *, tol: float = 1e-12) -> None:
-    """Assert ``|A|_2 <= rho < 1``: ``z = A z + h`` has one solution for every h, and iterating finds it."""
+    """Assert ``|A|_2 <= rho < 1``: ``z = A z + h`` has one solution for every h, and iterating finds it.
+
+    >>> assert_well_posed([[0.5, 0.0], [0.0, -0.5]], rho=0.5)
+    """
     a = _matrix("matrix", matrix)
     if a.shape[0] != a.shape[1]:
         raise ValueError(f"matrix must be square, got shape {a.shape}")
@@ -564,7 +656,10 @@ def assert_well_posed(matrix: ArrayLike, rho: float, *, tol: float = 1e-12) -> N
 
 
 def assert_fixed_point(f: Callable[[Any], Any], z: ArrayLike, *, tol: float = 1e-8) -> None:
-    """Assert ``f(z) = z`` row by row: ``|f(z_i) - z_i| <= tol max(|f(z_i)|, |z_i|)``, rows of (n, d) being samples."""
+    """Assert ``f(z) = z`` row by row: ``|f(z_i) - z_i| <= tol max(|f(z_i)|, |z_i|)``, rows of (n, d) being samples.
+
+    >>> assert_fixed_point(lambda z: z / 2 + 1, [[2.0, 2.0]])
+    """
     point = _matrix("z", z)
     image = _matrix("f(z)", f(point))
     if image.shape != point.shape:
