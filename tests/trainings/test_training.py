@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
 from deq_samples import TINY, write_fashion
+from typer.testing import CliRunner
 
 import ufm
 from ufm.architectures import PenalisedDEQ, UnconstrainedFeatures
+from ufm.cli import app
 from ufm.data import digit_counts
 from ufm.deq import DatasetNotFoundError, ExplicitNetwork, LinearDEQNetwork, TrainingConfig, digits, predict, train
 from ufm.trainings.errors import TrainingError
@@ -568,6 +571,31 @@ def test_unsolved_fixed_point_is_an_error():
     wanted = r"rho = 0\.99, solver = 'fixed_point', .* max_steps = 500: take a smaller rho, solver 'anderson' or more"
     with pytest.raises(TrainingError, match=wanted):
         train(small(rho=0.99, max_steps=500))
+
+
+class TestCommandLine:
+    SMALL = ("--majority-count", "6", "--majority", "2", "--minority", "2", "--minority-count", "3", "--device", "cpu")
+
+    def test_an_unsolved_fixed_point_is_a_message(self, monkeypatch):
+        monkeypatch.setattr("ufm.trainings.config.DEFAULT_STEPS", 9)
+        monkeypatch.setattr("ufm.trainings.config.MOST_STEPS", 9)
+        done = CliRunner().invoke(app, ["deq", "train", "--rho", "0.99", *self.SMALL])
+        assert done.exit_code == 1
+        assert isinstance(done.exception, SystemExit)
+        assert done.stderr.lstrip().startswith("ufm: forward solve")
+        assert "rho = 0.99, solver = 'fixed_point'" in done.stderr
+        assert "Traceback" not in done.output
+
+    def test_what_is_trained_is_judged(self):
+        arguments = ["deq", "train", *self.SMALL, "--architecture", "explicit", "--lambda-W", "1", "--lambda-H", "1"]
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+        assert re.search(r"status +agrees", done.stdout)
+        assert json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)["status"] == "agrees"
+
+    def test_names_of_data_sets_are_those_that_are_registered(self):
+        text = " ".join(CliRunner().invoke(app, ["deq", "train", "--help"], env={"COLUMNS": "400"}).stdout.split())
+        assert "digits, fashion-mnist, mnist1d; with --run also cifar10, cifar100." in text
 
 
 def test_available_digits():

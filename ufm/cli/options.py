@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ufm._extras import require_installed
+
 if TYPE_CHECKING:
     from ufm.labels import ClassPrior
 
@@ -147,9 +149,12 @@ def class_numbers(majority: int | None, minority: int | None, otherwise: str = "
 
 
 def check_figure(name: str, path: Path | None) -> None:
-    """ValueError for the name of a figure that cannot be written."""
-    if path is not None and path.suffix not in (".png", ".svg", ".pdf"):
+    """ValueError for the name of a figure that cannot be written, MissingExtraError where none can be drawn."""
+    if path is None:
+        return
+    if path.suffix not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--{name} must end in .png, .svg or .pdf, got {str(path)!r}")
+    require_installed("matplotlib", extra="plot")  # now, and not after hours of training
 
 
 def prepare_files(out: Path | None, figure: Path | None) -> None:

@@ -121,7 +121,7 @@ def train(
             return _measured(config, network, data, inputs, fitted)
     except ConvergenceError as error:
         raise UnsolvedError(
-            f"{error}; the training had rho = {config.rho:g}, solver = {config.solver!r}, tol = {config.tol:g} and "
+            f"{error}; the training had rho = {config.rho!r}, solver = {config.solver!r}, tol = {config.tol:g} and "
             f"max_steps = {config.max_steps}: take a smaller rho, solver 'anderson' or more max_steps"
         ) from error
 

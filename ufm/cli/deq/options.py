@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from ufm.cli.options import Options
+from ufm.data import DATASETS
 
 __all__ = ["EXPERIMENT_OPTIONS", "SHARED_OPTIONS", "SINGLE_OPTIONS", "TRAINING_OPTIONS", "long_flag"]
 
+_FITTED, _OTHERS = (
+    ", ".join(name for name, source in DATASETS.items() if (source.fitted_split is None) is other)
+    for other in (False, True)
+)
+
 #: Options of a training, by field of ``ufm.deq.TrainingConfig``, which holds the defaults and checks the values.
 TRAINING_OPTIONS: Options = {
-    "dataset": ((str,), ("--dataset",), "digits, mnist1d or fashion-mnist; with --run also cifar10 or cifar100."),
+    "dataset": (
+        (str,),
+        ("--dataset",),
+        f"{_FITTED}; with --run also {_OTHERS}. (default digits; fashion-mnist with --run)",
+    ),
     "majority_count": (
         (int,),
         ("--majority-count",),

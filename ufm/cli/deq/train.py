@@ -85,6 +85,7 @@ def deq_train(
                 "from own budgets: Gram error, classifier": budgets.get("gram_classifier"),
                 "spectral norm of A": found["spectral_norm"],
                 "converged": found["fit"]["converged"],
+                "status": found["status"],
                 "seconds": found["fit"]["seconds"],
             }
         )
