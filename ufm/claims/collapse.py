@@ -268,11 +268,11 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
                 n = k_a * n_a + k_b * 20.0
                 lam = math.sqrt(20.0 / factor) / n / (1 - rho) ** (power / 2)
                 architecture = PenalisedDEQ(lam, lam, rho) if rho else UnconstrainedFeatures(lam, lam)
-                for relative, expected in ((1 - 5e-7, True), (1 + 5e-7, False)):
-                    n_b = 20.0 * relative
+                for distance in NEAR:
+                    n_b, expected = 20.0 * (1 - distance), distance > 0
                     # N is held: the majority makes up for what the minority gives
                     prior = ClassPrior([(n - k_b * n_b) / k_a] * k_a + [n_b] * k_b)
-                    name = f"{loss}-KA{k_a}-KB{k_b}-rho{rho:g}-{'below' if expected else 'above'}"
+                    name = f"{loss}-KA{k_a}-KB{k_b}-rho{rho:g}-{distance:g}"
                     collapsed = _certified_collapse(architecture, prior, loss, ctx, name)
                     tried.append({"K_A": k_a, "K_B": k_b, "rho": rho, "n_B": n_b, "collapsed": collapsed})
                     if collapsed is None:
@@ -280,7 +280,7 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
                     else:
                         statuses.append(Status.certified if collapsed is expected else Status.refuted)
         return evidence(
-            f"certified collapsed at n_B = (1 − 5·10⁻⁷)(1−ρ)²N²λ² and not at (1 + 5·10⁻⁷) times it, on {len(statuses)} instances",
+            f"certified collapsed just below n_B = (1−ρ)²N²λ² and not above, at relative distances 10⁻² to 5·10⁻⁷, on {len(statuses)} instances",
             proofs=[symbolic("penalised-threshold", **variant)] if power == 2 and factor == 1 else [],
             numeric=combine(statuses),
             established_by=(f"phase certificates on {len(statuses)} instances",),
@@ -373,7 +373,7 @@ def phases_claim(factor: float = 1.0, **variant: Any) -> Claim:
             probes = [(first, -1, "none"), (first, 1, "partial")]
             probes += [(last, -1, "partial"), (last, 1, "total")] if math.isfinite(last) else []
             for edge, side, expected in probes:
-                for distance in (1e-2, 5e-7):
+                for distance in (1e-2, 1e-4, 5e-7):
                     at = 1 + factor * (edge - 1) * (1 + side * distance)
                     name = f"KA{k_a}-KB{k_b}-{len(found)}-{expected}"
                     phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at), ctx, name)
@@ -381,7 +381,7 @@ def phases_claim(factor: float = 1.0, **variant: Any) -> Claim:
                     agrees = Status.certified if phase == expected else Status.refuted
                     statuses.append(Status.inconclusive if phase is None else agrees)
         return evidence(
-            f"{len(found)} certified phases at relative distances 10⁻² and 5·10⁻⁷ from both thresholds, in the order none, partial, "
+            f"{len(found)} certified phases at relative distances 10⁻² to 5·10⁻⁷ from both thresholds, in the order none, partial, "
             "total",
             proofs=[symbolic("collapse-phases", "total", "threshold", **variant)] if factor == 1 else [],
             numeric=combine(statuses),
@@ -417,14 +417,14 @@ def total_claim(critical_factor: float = 1.0, **variant: Any) -> Claim:
         for k_a, k_b in ((5, 5), (7, 3), (3, 7)):
             k = k_a + k_b
             critical = critical_factor * k_a * (k_a - 1) * math.log(k_a / (math.sqrt(k * k_b) - k_b))
-            for relative, exists in ((1 - 1e-6, True), (1 + 1e-6, False)):
+            for relative, exists in [(1 + d, d < 0) for d in (-1e-2, -1e-4, -1e-6, 1e-6, 1e-4, 1e-2)]:
                 architecture = LayerPeeled(1.0, (relative * critical / k) ** 2)
                 # far above any finite threshold of this size, or none exists
                 at = 1e6 if not exists else 4 * (total_collapse_threshold(architecture, k_a, k_b))
                 if not math.isfinite(at):
                     statuses.append(Status.inconclusive)
                     continue
-                name = f"window-KA{k_a}-KB{k_b}-{'below' if exists else 'above'}"
+                name = f"window-KA{k_a}-KB{k_b}-{relative:.7g}"
                 phase = _certified_phase(architecture, ClassPrior.step(k_a, k_b, at), ctx, name)
                 rows.append({"K_A": k_a, "tau": relative * critical, "R": at, "phase": phase, "exists": exists})
                 if phase is None:
@@ -432,7 +432,7 @@ def total_claim(critical_factor: float = 1.0, **variant: Any) -> Claim:
                 else:
                     statuses.append(Status.certified if (phase == "total") is exists else Status.refuted)
         return evidence(
-            f"phase certified total just below the critical τ and partial at R = 10⁶ just above it, {len(rows)} instances",
+            f"phase certified total below the critical τ and partial at R = 10⁶ above it, at relative distances 10⁻² to 10⁻⁶, {len(rows)} instances",
             proofs=[symbolic("collapse-phases", "total", "window", **variant)] if critical_factor == 1 else [],
             numeric=combine(statuses),
             established_by=(f"phase certificates on {len(rows)} instances",),

@@ -61,25 +61,36 @@ def _plain(h: Any) -> dict[str, Any]:
 # first-order collapse ---------------------------------------------------------------------------------------------
 
 
-def first_order_claim(factor: float = 1.0) -> Claim:
-    """``lambda_A <= K_B N lam^2`` makes collapse a first-order transition; another ``factor`` is a false variant."""
+def first_order_claim(factor: float = 1.0, end: float = 1.0) -> Claim:
+    """``lambda_A <= K_B N lam^2`` makes collapse a first-order transition, and its branch ends at ``n_B = N^2 lam^2``.
+
+    For false variants another ``factor`` of the first, and another ``end``, a multiple of the second.
+    """
 
     def check(ctx: Context) -> Evidence:
         instances = {}
         for k_a, k_b, share, rho in ((3, 4, 0.98, 0.5), (5, 5, 0.5, 0.5), (5, 5, 0.98, 0.3))[: 3 if ctx.full else 1]:
             n_b = SAMPLES / (5 * k_a + k_b)  # the end of the collapsed branch at R = 5
             architecture = _penalised(factor * share * k_b, rho, n_b)
-            found = hysteresis(architecture, k_a, k_b, num_samples=SAMPLES, points=40 if ctx.full else 12)
-            instances[f"K_A={k_a}, K_B={k_b}, λ_A/(K_B N λ²)={factor * share:g}, ρ={rho}"] = _plain(found)
+            name = f"K_A={k_a}, K_B={k_b}, λ_A/(K_B N λ²)={factor * share:g}, ρ={rho}"
+            points = 40 if ctx.full else 12
+            found = ctx.once(
+                f"first order {name}", partial(hysteresis, architecture, k_a, k_b, num_samples=SAMPLES, points=points)
+            )
+            n_end = SAMPLES / (k_a * found.collapsed_end + k_b)
+            instances[name] = _plain(found) | {"n_B at the end over N²λ²": n_end / n_b}
         agree = all(
-            i["first_order"] and i["curvature"] < 0 and i["lower"] < i["maxwell"] < i["upper"]
+            i["first_order"]
+            and i["curvature"] < 0
+            and i["lower"] < i["maxwell"] < i["upper"]
+            and abs(i["n_B at the end over N²λ²"] / end - 1) <= 5e-7
             for i in instances.values()
         )
         widest = max(instances.values(), key=lambda i: i["upper"] / i["lower"])
         return evidence(
             f"two minima coexist, e.g. for R in [{widest['lower']:.4f}, {widest['upper']:.4f}], equal at "
             f"R = {widest['maxwell']:.4f}, where s_B jumps to {widest['jump'][1]:.3f}",
-            proofs=[symbolic("landau-collapse", "branch", "first order")] if factor == 1.0 else [],
+            proofs=[symbolic("landau-collapse", "branch", "first order")] if factor == end == 1.0 else [],
             numeric=Status.supported if agree else Status.inconclusive,
             established_by=(f"both branches followed on {len(instances)} instances",),
             details={"instances": instances},
@@ -538,7 +549,12 @@ RISES = (
 
 
 CLAIMS = (
-    replace(first_order_claim(), variants={"first-order collapse: λ_A ≤ 3 K_B N λ²": first_order_claim(3.0)}),
+    replace(
+        first_order_claim(),
+        variants={"first-order collapse: λ_A ≤ 3 K_B N λ²": first_order_claim(3.0)},
+        off_by=lambda x: first_order_claim(end=1 + x),
+        resolution=1e-6,
+    ),
     replace(converse_claim(), off_by=lambda x: converse_claim(4.9425367 * (1 + x)), resolution=1e-6),
     replace(
         mixing_claim(),
