@@ -94,6 +94,7 @@ def power_claim(exponent: float = 1.0) -> Claim:
         id="deq-threshold-power",
         title="Consequence that survives: R*_DEQ ≥ (R*_LPM)^{1/(1−ρ)}",
         statement="R*_DEQ(τ, ρ) ≥ R*_LPM(τ)^{1/(1−ρ)}: log R*(τ)/τ does not fall, although log R* is not convex.",
+        region="searched for K_A, K_B ≤ 300 and τ/K up to 2·10⁴",
         source="Weaker than the conjecture that log R* is convex, which fails; open, searched for counterexamples here",
         scope=TWO_GROUPS,
         check=check,
