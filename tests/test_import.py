@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import ufm
+from ufm import _moved
 
-HEAVY = ("torch", "cvxpy", "matplotlib", "sympy", "flint", "sklearn", "scipy", "rich", "typer", "jinja2")
+HEAVY = (
+    *("cvxpy", "distributed", "flint", "hypothesis", "jinja2", "matplotlib", "mpmath", "pandas", "rich", "scipy"),
+    *("sklearn", "sympy", "torch", "typer", "xarray", "zarr"),
+)
 
 
 def loaded_after(code: str) -> set[str]:
@@ -25,18 +31,38 @@ def test_import_loads_nothing_heavy():
     assert loaded_after("import ufm") == set()
 
 
+@pytest.mark.parametrize("room", ["claims", "data", "deq", "networks", "sweeps", "trainings"])
+def test_facades_load_nothing_heavier_than_scipy(room):
+    assert loaded_after(f"import ufm.{room}; dir(ufm.{room})") <= {"scipy"}
+
+
 def test_solving_thresholds_and_phases_load_scipy_alone():
     code = (
         "import ufm\n"
         "s = ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(3, 7, 50.0))\n"
         "s.geometry.phase\n"
-        "ufm.collapse_threshold(ufm.LayerPeeled(1.0, 5.0), 3, 7)"
+        "ufm.collapse_threshold(ufm.LayerPeeled(1.0, 5.0), 3, 7)\n"
+        "ufm.solve_batch(3, 7, [2.0, 50.0], E_W=1.0, E_H=5.0)\n"
+        "ufm.measure([[1.0], [1.0], [2.0]], [0, 0, 1])"
     )
     assert loaded_after(code) <= {"scipy"}
 
 
 def test_the_check_sees_a_heavy_import():
     assert "scipy" in loaded_after("import ufm, scipy")
+
+
+def test_moved_modules_are_the_same_objects():
+    assert _moved.MOVED
+    for old, new in _moved.MOVED.items():
+        assert importlib.import_module(old) is importlib.import_module(new), old
+
+
+def test_names_of_the_first_edition_can_be_imported_from_where_they_were():
+    lines = Path(__file__).with_name("first_edition.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [tuple(line.split()) for line in lines]
+    assert len(pairs) > 400
+    assert [pair for pair in pairs if not hasattr(importlib.import_module(pair[0]), pair[1])] == []
 
 
 API = [
