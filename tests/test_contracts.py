@@ -489,3 +489,22 @@ def test_groups_and_tails_have_phases():
         found = ufm.solve(LayerPeeled(0.1, 0.1), total, method=method)
         assert found.geometry.phase == "total"
         assert found.geometry.collapsed_classes == ((2, 3, 4, 5),)
+
+
+def test_the_tail_of_a_long_tailed_prior_has_a_word():
+    """Classes with ``pi_k <= mu`` have no direction of their own; here three quarters of them."""
+    prior = ufm.ClassPrior.long_tailed(100, 100.0)
+    found = ufm.solve(LayerPeeled(1.0, 1.0), prior)
+    geometry = found.geometry
+    assert geometry.phase == "tail"
+    assert found.is_global is True
+    (tail,) = geometry.collapsed_classes
+    assert tail == tuple(range(100 - len(tail), 100))
+    lost = int((prior.probabilities <= found.multiplier).sum())
+    assert lost - 2 <= len(tail) <= lost
+    z = found.logits - found.logits.mean(axis=0)
+    longest = np.linalg.norm(z, axis=0).max()
+    assert np.linalg.norm(z[:, tail] - z[:, [99]], axis=0).max() <= 2e-2 * longest
+    assert np.linalg.norm(z[:, : tail[0] - 1] - z[:, [99]], axis=0).min() > 1e-1 * longest
+    assert geometry.rank == 24
+    assert ufm.solve(LayerPeeled(30.0, 30.0), ufm.ClassPrior.long_tailed(10, 3.0)).geometry.phase == "none"

@@ -13,9 +13,11 @@ class Phase(StrEnum):
     * ``"none"``: the features of any two classes differ.
     * ``"partial"``: classes coincide in their features and in their classifiers, and keep a common direction.
     * ``"total"``: moreover their centred logits vanish: their features carry nothing.
+    * ``"tail"``: no classes coincide exactly, but rare classes of different counts have lost the directions of their
+      own and differ in length alone, by less than a hundredth of the longest column of logits.
 
-    The classes that coincide are those of a group of equal counts (``s_b = 0``), or of several groups that have merged,
-    as the rare classes of a long tail do. Source: theory section 3.
+    The classes that coincide are those of a group of equal counts (``s_b = 0``), or of several groups that have merged.
+    Source: theory section 3; the tail is found here.
 
     >>> Phase("total") is Phase.TOTAL, Phase.TOTAL.code
     (True, 2)
@@ -24,12 +26,18 @@ class Phase(StrEnum):
     NONE = "none"
     PARTIAL = "partial"
     TOTAL = "total"
+    TAIL = "tail"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether classes coincide exactly: ``"partial"`` or ``"total"``."""
+        return self in (Phase.PARTIAL, Phase.TOTAL)
 
     @property
     def code(self) -> int:
-        """0, 1 or 2: the entry in arrays of phases."""
+        """0, 1 or 2: the entry in arrays of phases of two-group problems, which have no tail."""
         return PHASES.index(self)
 
 
-#: All phases; the index is the code.
-PHASES: tuple[Phase, ...] = tuple(Phase)
+#: The phases of groups of equal counts; the index is the code.
+PHASES: tuple[Phase, ...] = (Phase.NONE, Phase.PARTIAL, Phase.TOTAL)

@@ -26,6 +26,10 @@ Groups = Sequence[tuple[int, ...]]
 #: times the 1e-9 that a solver may leave behind, and far below what a solution shows that is not at a threshold.
 TOLERANCE = 1e-7
 
+#: Distance of two centred logit columns, over the longest of all, up to which classes of different counts count as one
+#: tail. Nothing makes them coincide exactly; without a direction of their own they differ in length along a common one.
+RESOLUTION = 1e-2
+
 #: Logits up to this size are zero whatever the largest is (softmax fixes their unit): a solver's noise around Z = 0.
 ZERO_LOGITS = 1e-12
 
@@ -54,9 +58,11 @@ class Geometry:
         collapsed: for every group, whether its classes coincide (s_b = 0). A group of one class never does, even where
             its logits vanish; there only the rank tells.
         collapsed_classes: sets of two or more classes whose centred logit columns coincide, largest first: a collapsed
-            group, groups that have merged, the tail of a long-tailed prior.
+            group, or groups that have merged; where none do, the tail of rare classes that have come within a hundredth
+            of the longest column of one of them.
         phase: ``"none"``; ``"partial"`` if classes coincide; ``"total"`` if moreover the centred logits of such classes
-            vanish, so that their features carry nothing. See :class:`ufm.phases.Phase`.
+            vanish, so that their features carry nothing; ``"tail"`` if rare classes of different counts all but
+            coincide. See :class:`ufm.phases.Phase`.
         structure: name of the configuration of H, not centred: ``"simplex ETF"``, ``"square"``, ``"octahedron"``, ...,
             ``"softmax code of rank r"``; see :func:`ufm.geometry.name_structure`.
     """
@@ -119,6 +125,10 @@ class Geometry:
         found = _phase_of(z, sets, tolerance)
         if phase is not None:
             found = _checked_phase(one_of("phase", phase, PHASES), sets)
+        if not found.is_exact:  # what no group does exactly, the rare classes of a long tail do nearly
+            known = flags or collapse(z, groups, tolerance)[0]
+            sets = coinciding(z, groups, RESOLUTION * _longest(z - z.mean(axis=0)), known)
+            found = Phase.TAIL if sets else Phase.NONE
         flags = flags or tuple(len(g) > 1 and any(set(g) <= set(s) for s in sets) for g in groups)
         means = centred(h)
         # A logit is a product of two factors: noise of 1e-7 in it is a row of length sqrt(1e-7).
@@ -211,7 +221,7 @@ def collapse(
 def coinciding(
     logits: Array, groups: Groups, tolerance: float, flags: Sequence[bool] | None = None
 ) -> tuple[tuple[int, ...], ...]:
-    """Sets of two or more classes whose centred logit columns coincide within ``tolerance``, largest first.
+    """Sets of two or more classes linked by centred logit columns within ``tolerance`` of each other, largest first.
 
     Args:
         logits: Z, shape (K, K), column k = logits of class k.
@@ -221,26 +231,25 @@ def coinciding(
             collapsed are distinct, however close they are, and those of one that has are together.
     """
     columns = logits - logits.mean(axis=0)
-    together = [g for a, g in enumerate(groups) if flags is None or flags[a] or len(g) == 1]
     apart = {k for a, g in enumerate(groups) if flags is not None and not flags[a] and len(g) > 1 for k in g}
-    # classes that may coincide have close projections: sorted, only neighbours need be compared
+    units = [(k,) for g in groups for k in g if k not in apart]
+    if flags is not None:
+        units = [g for a, g in enumerate(groups) if flags[a] or len(g) == 1]
     direction = np.random.default_rng(0).normal(size=len(columns))
     direction /= np.linalg.norm(direction)
-    known = [(g[0], g) for g in together] if flags is not None else [(k, (k,)) for g in together for k in g]
-    known = [(k, g) for k, g in known if k not in apart]
-    projection = {k: float(direction @ columns[:, k]) for k, _ in known}
+    # columns that are close have close lengths and close projections: only the few that do are compared
+    norms, projections = np.linalg.norm(columns, axis=0), direction @ columns
     sets: list[list[int]] = []
-    open_sets: list[tuple[float, int, list[int]]] = []
-    for k, members in sorted(known, key=lambda item: projection[item[0]]):
-        open_sets = [item for item in open_sets if projection[k] - item[0] <= tolerance]
-        for _, first, found in open_sets:
-            if np.linalg.norm(columns[:, k] - columns[:, first]) <= tolerance:
-                found.extend(members)
+    for unit in sorted(units, key=lambda unit: norms[unit[0]]):
+        k = unit[0]
+        for found in sets:
+            last = found[-1]  # columns come by their length: a tail is a chain, each close to the one before
+            near = max(abs(norms[k] - norms[last]), abs(projections[k] - projections[last])) <= tolerance
+            if near and np.linalg.norm(columns[:, k] - columns[:, last]) <= tolerance:
+                found.extend(unit)
                 break
         else:
-            found = list(members)
-            sets.append(found)
-            open_sets.append((projection[k], k, found))
+            sets.append(list(unit))
     several = [tuple(sorted(found)) for found in sets if len(found) > 1]
     return tuple(sorted(several, key=lambda found: (-len(found), found)))
 
