@@ -14,6 +14,15 @@ __version__ = "0.2.0.dev0"
 
 _EXPORTS: dict[str, str] = {
     "ClassPrior": "ufm.labels",
+    "Labels": "ufm.labels",
+    "Architecture": "ufm.architectures",
+    "Loss": "ufm.losses",
+    "CrossEntropy": "ufm.losses",
+    "MeanSquaredError": "ufm.losses",
+    "BinaryCrossEntropy": "ufm.losses",
+    "SquaredHinge": "ufm.losses",
+    "FocalLoss": "ufm.losses",
+    "torch_loss": "ufm.losses",
     "LayerPeeled": "ufm.architectures",
     "UnconstrainedFeatures": "ufm.architectures",
     "DeepLinear": "ufm.architectures",
@@ -50,7 +59,14 @@ _EXPORTS: dict[str, str] = {
 }
 
 if TYPE_CHECKING:
-    from ufm.architectures import DeepLinear, LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
+    from ufm.architectures import (
+        Architecture,
+        DeepLinear,
+        LayerPeeled,
+        LinearDEQ,
+        PenalisedDEQ,
+        UnconstrainedFeatures,
+    )
     from ufm.certificates import (
         Certificate,
         certify,
@@ -60,8 +76,17 @@ if TYPE_CHECKING:
         certify_threshold,
     )
     from ufm.claims import Claim, Evidence, Scope, Status, claim
-    from ufm.labels import ClassPrior
+    from ufm.labels import ClassPrior, Labels
     from ufm.landscape.etf_boundary import EtfBoundary, etf_boundary
+    from ufm.losses import (
+        BinaryCrossEntropy,
+        CrossEntropy,
+        FocalLoss,
+        Loss,
+        MeanSquaredError,
+        SquaredHinge,
+        torch_loss,
+    )
     from ufm.measures import measure
     from ufm.solution import Solution
     from ufm.solvers import solve
@@ -72,19 +97,27 @@ if TYPE_CHECKING:
     from ufm.verification import verify
 
 __all__ = [
+    "Architecture",
     "BatchSolution",
+    "BinaryCrossEntropy",
     "Certificate",
     "Claim",
     "ClassPrior",
+    "CrossEntropy",
     "DeepLinear",
     "EtfBoundary",
     "Evidence",
+    "FocalLoss",
     "Hysteresis",
+    "Labels",
     "LayerPeeled",
     "LinearDEQ",
+    "Loss",
+    "MeanSquaredError",
     "PenalisedDEQ",
     "Scope",
     "Solution",
+    "SquaredHinge",
     "Status",
     "Threshold",
     "UnconstrainedFeatures",
@@ -104,6 +137,7 @@ __all__ = [
     "save_phase_diagram",
     "solve",
     "solve_batch",
+    "torch_loss",
     "trapped_threshold",
     "verify",
 ]

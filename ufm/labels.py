@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm._validation import as_array, integer, positive, real
+from ufm._validation import array, as_array, integer, positive, positives, real
 
-__all__ = ["ClassGroup", "ClassPrior"]
+__all__ = ["ClassGroup", "ClassPrior", "Labels"]
 
 #: Most counts, or runs of equal counts, that a prior shows.
 LONGEST = 40
@@ -148,6 +148,11 @@ class ClassPrior:
         return _frozen(np.eye(self.num_classes))
 
     @property
+    def num_columns(self) -> int:
+        """Number of columns m of the logits: K, one a class."""
+        return len(self._counts)
+
+    @property
     def num_classes(self) -> int:
         """Number of classes K."""
         return len(self._counts)
@@ -205,6 +210,137 @@ class ClassPrior:
 def _exact(count: float) -> str:
     """The shortest text that gives ``count`` back."""
     return str(int(count)) if count.is_integer() and count < 1e15 else repr(count)
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Labels:
+    """What the m columns of logits are for: targets T (K, m) and how many samples, ``n_j > 0``, each stands for.
+
+    One-hot columns, one a class, are a :class:`ClassPrior`; here columns may be soft (they sum to 1), multi-label
+    (zeros and ones), or real (regression). Samples of equal target share a column: by convexity they share their
+    logits at some optimum, and at every one under weight decay (theory section 7).
+
+    Args:
+        targets: T, shape (K, m), finite reals, K >= 2, m >= 1.
+        counts: n_j, shape (m,), positive and finite.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+
+    >>> labels = Labels([[1, 0, 0.5], [0, 1, 0.5]], [10, 10, 4])
+    >>> labels.num_classes, labels.num_columns, labels.probabilities.round(3)
+    (2, 3, array([0.417, 0.417, 0.167]))
+    >>> [group.classes for group in labels.groups]
+    [(0, 1)]
+    """
+
+    _targets: tuple[tuple[float, ...], ...]
+    _counts: tuple[float, ...]
+
+    def __init__(self, targets: Any, counts: Iterable[float]) -> None:
+        found = array("targets", targets, ndim=2, shape="(K, m)")
+        if found.shape[0] < 2:
+            raise ValueError(f"targets must have at least 2 rows, one a class, got shape {found.shape}")
+        values = positives("counts", as_array("counts", counts).tolist() if hasattr(counts, "shape") else counts)
+        if len(values) != found.shape[1]:
+            raise ValueError(f"counts must have one entry a column of targets, {found.shape[1]}, got {len(values)}")
+        if not math.isfinite(sum(values)) or min(values) / max(values) < SMALLEST_SHARE:
+            raise ValueError(f"counts must have a finite sum and no ratio below {SMALLEST_SHARE:g}, got {values}")
+        object.__setattr__(self, "_targets", tuple(map(tuple, found.tolist())))
+        object.__setattr__(self, "_counts", values)
+
+    @classmethod
+    def multi_label(cls, num_classes: int, sets: Iterable[Iterable[int]], counts: Iterable[float]) -> Labels:
+        """Columns of zeros and ones: column j has ones at the classes of the j-th set.
+
+        Args:
+            num_classes: K >= 2.
+            sets: class indices of every column, without repetition; an empty set is a column of zeros.
+            counts: n_j, one a set.
+
+        >>> Labels.multi_label(3, [(0,), (1, 2)], [5, 2]).targets
+        array([[1., 0.],
+               [0., 1.],
+               [0., 1.]])
+        """
+        k = integer("num_classes", num_classes, minimum=2, maximum=MAX_CLASSES)
+        members = [tuple(integer(f"sets[{j}]", i, minimum=0, maximum=k - 1) for i in s) for j, s in enumerate(sets)]
+        targets = np.zeros((k, len(members)))
+        for j, s in enumerate(members):
+            if len(set(s)) < len(s):
+                raise ValueError(f"sets[{j}] must not repeat a class, got {s}")
+            targets[list(s), j] = 1.0
+        return cls(targets, counts)
+
+    @cached_property
+    def targets(self) -> NDArray[np.float64]:
+        """T, shape (K, m), read-only."""
+        return _frozen(np.array(self._targets, dtype=float))
+
+    @cached_property
+    def counts(self) -> NDArray[np.float64]:
+        """Counts n_j, shape (m,), read-only."""
+        return _frozen(np.array(self._counts))
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Probabilities pi_j = n_j / N, shape (m,), read-only."""
+        return _frozen(self.counts / self.num_samples)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K, the rows of T."""
+        return len(self._targets)
+
+    @property
+    def num_columns(self) -> int:
+        """Number of columns m."""
+        return len(self._counts)
+
+    @cached_property
+    def num_samples(self) -> float:
+        """Total N = sum_j n_j."""
+        return math.fsum(self._counts)
+
+    @cached_property
+    def groups(self) -> tuple[ClassGroup, ...]:
+        """Classes that can be permuted, together with columns, without changing targets and counts; largest first.
+
+        Two classes belong together if exchanging their rows gives the same columns with the same counts in another
+        order. ``count`` of a group is the number of samples whose target is not 0 at a class of it.
+        """
+        rows = np.array(self._targets)
+        shape = [tuple(sorted(zip(row.tolist(), self._counts, strict=True))) for row in rows]
+        before = _columns(rows, self._counts)
+        groups: list[list[int]] = []
+        for i in range(self.num_classes):
+            for group in groups:
+                if shape[i] == shape[group[0]]:
+                    exchanged = rows.copy()
+                    exchanged[[i, group[0]]] = rows[[group[0], i]]
+                    if _columns(exchanged, self._counts) == before:
+                        group.append(i)
+                        break
+            else:
+                groups.append([i])
+        samples = (rows != 0) @ self.counts
+        return tuple(ClassGroup(float(samples[g[0]]), tuple(g)) for g in sorted(groups, key=lambda g: (-len(g), g)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Labels) and (self._targets, self._counts) == (other._targets, other._counts)
+
+    def __hash__(self) -> int:
+        return hash((self._targets, self._counts))
+
+    def __repr__(self) -> str:
+        if self.num_classes * self.num_columns <= LONGEST:
+            return f"Labels({[list(row) for row in self._targets]}, {list(self._counts)})"
+        return f"<Labels of {self.num_classes} classes in {self.num_columns} columns>"
+
+
+def _columns(targets: NDArray[np.float64], counts: tuple[float, ...]) -> list[tuple[float, ...]]:
+    """The columns with their counts, in an order of their own."""
+    return sorted((*column, n) for column, n in zip(targets.T.tolist(), counts, strict=True))
 
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._validation import one_of, real
 from ufm.architectures import (
     Architecture,
     Constrained,
@@ -19,8 +20,9 @@ from ufm.architectures import (
     is_known,
     known_architecture,
 )
-from ufm.labels import ClassPrior
+from ufm.labels import ClassPrior, Labels
 from ufm.losses import Loss, check_loss
+from ufm.risk import Risk
 
 __all__ = ["Problem"]
 
@@ -43,16 +45,19 @@ class Problem:
 
     Attributes:
         architecture: where the gauge comes from.
-        prior: the class prior.
+        prior: the class prior, or labels of any kind.
         loss: what the columns of logits are judged by.
+        bias: lambda_b >= 0 of a bias b that is added to every column, 0 for a free one; None for none. It is taken out
+            of the problem, see :mod:`ufm.risk`.
     """
 
     architecture: Architecture
-    prior: ClassPrior
+    prior: ClassPrior | Labels
     loss: Loss
+    bias: float | None = None
 
     @classmethod
-    def of(cls, architecture: Any, prior: Any, loss: str | Loss = "ce") -> Problem:
+    def of(cls, architecture: Any, prior: Any, loss: str | Loss = "ce", bias: str | float | None = None) -> Problem:
         """Check the arguments and build the problem; raises TypeError or ValueError naming the bad one.
 
         A loss or an architecture of one's own is attacked with random points before it is believed.
@@ -62,9 +67,11 @@ class Problem:
         3.0
         """
         check_architecture(architecture)
-        if not isinstance(prior, ClassPrior):
-            raise TypeError(f"prior must be a ufm.ClassPrior, got {prior!r}")
-        problem = cls(architecture, prior, check_loss(loss, prior.targets))
+        if not isinstance(prior, ClassPrior | Labels):
+            raise TypeError(f"prior must be a ufm.ClassPrior or ufm.Labels, got {prior!r}")
+        problem = cls(architecture, prior, check_loss(loss, prior.targets), check_bias(bias))
+        if problem.bias is not None and not problem.loss.is_convex:
+            raise ValueError(f"bias must be None for a loss that is not convex, got {bias!r} with {problem.loss!r}")
         if not problem.is_known:
             attack(architecture, prior.targets.shape)
         return problem
@@ -73,6 +80,22 @@ class Problem:
     def targets(self) -> Array:
         """T, shape (K, m): one-hot columns for a class prior."""
         return self.prior.targets
+
+    @property
+    def class_prior(self) -> ClassPrior:
+        """The prior of one-hot labels, one column a class; a ValueError for labels of another kind."""
+        if not isinstance(self.prior, ClassPrior):
+            raise ValueError(f"prior must be a ufm.ClassPrior here, one-hot columns, one a class, got {self.prior!r}")
+        return self.prior
+
+    @cached_property
+    def risk_of(self) -> Risk:
+        """The risk as a function of the logits, the bias taken out."""
+        return Risk(self.loss, self.targets, self.prior.probabilities, self.bias)
+
+    def best_bias(self, logits: Array) -> Array | None:
+        """The bias b (K,) that is best beside logits Z; None without one."""
+        return None if self.bias is None else self.risk_of.best_bias(logits)
 
     @cached_property
     def is_known(self) -> bool:
@@ -91,7 +114,10 @@ class Problem:
 
     @cached_property
     def constant_direction(self) -> Array | None:
-        """The direction c (K,) along which the loss of a column is constant, of length 1; None where there is none."""
+        """The direction c (K,) along which the loss of a column is constant, of length 1; None where there is none.
+
+        With a penalised bias the risk is constant along it too: the bias stays away from it.
+        """
         c = self.loss.constant_direction(self.prior.num_classes)
         return None if c is None else np.asarray(c, dtype=float) / np.linalg.norm(c)
 
@@ -107,7 +133,8 @@ class Problem:
     @property
     def max_rank(self) -> int:
         """Bound on the rank of an optimum: K - 1 where the loss is constant along a direction, else K."""
-        return self.prior.num_classes - (self.constant_direction is not None)
+        rows, columns = self.targets.shape
+        return min(rows - (self.constant_direction is not None), columns)
 
     @cached_property
     def has_nuclear_norm(self) -> bool:
@@ -151,11 +178,11 @@ class Problem:
 
     def risk(self, logits: Array) -> float:
         """``f(Z)``."""
-        return self.loss.value(logits, self.prior.probabilities, self.targets)
+        return self.risk_of.value(logits)
 
     def gradient(self, logits: Array) -> Array:
         """``grad f(Z)``, shape (K, m)."""
-        return self.loss.gradient(logits, self.prior.probabilities, self.targets)
+        return self.risk_of.gradient(logits)
 
     def gauge(self, logits: Array) -> float:
         """``|Z diag(omega)|_*``; the architecture's own gauge or price where that is no nuclear norm."""
@@ -195,14 +222,31 @@ class Problem:
         norm = self.dual_norm(gradient)
         least = self.loss.infimum * float(pi.sum())
         if self.is_constrained:
-            base = self.loss.dual_value(logits, pi, 1.0, self.targets)
+            base = self.loss.dual_value(logits, pi, 1.0, self.targets) if self.bias is None else None
             if base is None:
                 base = self.risk(logits) - float(np.vdot(gradient, logits))
             return base - (self.radius if self.is_known else self.bound) * norm
         strength = self.strength if self.is_known else 1.0
         scale = 1.0 if norm <= strength else strength / norm
-        found = self.loss.dual_value(logits, pi, scale, self.targets)
+        found = self.loss.dual_value(logits, pi, scale, self.targets) if self.bias is None else None
         if found is None:
             spare = self.risk(np.zeros_like(logits)) - least
             found = self.risk(logits) - float(np.vdot(gradient, logits)) - max(0.0, norm / strength - 1) * spare
         return found
+
+
+def check_bias(bias: Any) -> float | None:
+    """``lambda_b`` of what ``bias=`` says: None for none, 0 for ``"free"``, or a number > 0.
+
+    >>> check_bias("free"), check_bias(0.5), check_bias(None)
+    (0.0, 0.5, None)
+    """
+    if bias is None:
+        return None
+    if isinstance(bias, str):
+        one_of("bias", bias, ("free",))
+        return 0.0
+    decay = real("bias", bias)
+    if decay <= 0:
+        raise ValueError(f"bias must be None, 'free', or a weight decay lambda_b > 0, got {bias!r}")
+    return decay

@@ -126,6 +126,11 @@ class Solution:
             return self._factors
         return self.problem.architecture.factorise(self.logits, self.problem.prior, self.dim)
 
+    @cached_property
+    def bias(self) -> Array | None:
+        """b (K,), added to every column of the logits ``Z = W H``; None for a problem without bias."""
+        return self.problem.best_bias(self.logits)
+
     @property
     def factors_are_own(self) -> bool:
         """Whether the solver optimised the factors themselves; they may cost more than their logits need."""
@@ -147,8 +152,13 @@ class Solution:
         return self.factors.equilibrium
 
     @cached_property
+    def singular_values(self) -> Array:
+        """Singular values of the logits, descending, shape (min(K, m),)."""
+        return np.asarray(np.linalg.svd(self.logits, compute_uv=False), dtype=float)
+
+    @cached_property
     def geometry(self) -> Geometry:
         """Geometry of the optimum: ETF error, self-duality error, minority cosine, rank, phase, ..."""
         from ufm.geometry import Geometry
 
-        return Geometry.of(self.factors, self.problem.prior, collapsed=self.collapsed, phase=self.phase)
+        return Geometry.of(self.factors, self.problem.class_prior, collapsed=self.collapsed, phase=self.phase)

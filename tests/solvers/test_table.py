@@ -9,27 +9,32 @@ import pytest
 
 import ufm
 from ufm.solvers import METHODS
-from ufm.solvers.table import ARCHITECTURES, LOSSES, PRIOR, markdown, table
+from ufm.solvers.table import ARCHITECTURES, BIASES, LABELS, LOSSES, markdown, table
 
 ROWS = table()
 #: What makes a cell cheap enough to be called.
-CHEAP = {"direct": {"starts": 2, "max_iter": 300}, "search": {"starts": 3, "max_iter": 300}}
+CHEAP = {"direct": {"starts": 1, "max_iter": 100}, "search": {"starts": 1, "max_iter": 100}}
 
 
 def _solve(row, method):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return ufm.solve(
-            ARCHITECTURES[row.architecture], PRIOR, LOSSES[row.loss], method=method, **CHEAP.get(method, {})
-        )
+        return _asked(row, method=method, **CHEAP.get(method, {}))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.loss}, {row.architecture}")
+def _asked(row, **options):
+    architecture, labels, loss = ARCHITECTURES[row.architecture], LABELS[row.labels], LOSSES[row.loss]
+    return ufm.solve(architecture, labels, loss, bias=BIASES[row.bias], **options)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.loss}, {row.labels}, {row.bias}, {row.architecture}")
 def test_every_cell_does_what_it_says(row):
     found = {}
     for method, answer in row.answers.items():
         if not answer:
-            with pytest.raises(ValueError, match=rf"'{method}' does not solve this problem: (loss|architecture) "):
+            with pytest.raises(
+                ValueError, match=rf"'{method}' does not solve this problem: (loss|architecture|prior|bias) "
+            ):
                 _solve(row, method)
             continue
         found[method] = solution = _solve(row, method)
@@ -46,14 +51,14 @@ def test_every_cell_does_what_it_says(row):
             assert solution.is_global is None or solution.gap <= 1e-6 * solution.value
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.loss}, {row.architecture}")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.loss}, {row.labels}, {row.bias}, {row.architecture}")
 def test_auto_takes_the_most_that_there_is(row):
     answers = {answer.answer for answer in row.answers.values()}
     if answers == {"refused"}:
         with pytest.raises(ValueError, match="no method solves this problem"):
-            ufm.solve(ARCHITECTURES[row.architecture], PRIOR, LOSSES[row.loss])
+            _asked(row)
     elif "exact" in answers:
-        solution = ufm.solve(ARCHITECTURES[row.architecture], PRIOR, LOSSES[row.loss])
+        solution = _asked(row)
         assert row.answers[solution.method].answer == "exact"
         assert solution.is_global is True
 

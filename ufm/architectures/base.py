@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.labels import ClassPrior
+from ufm.labels import ClassPrior, Labels
 
 __all__ = [
     "Architecture",
@@ -100,7 +100,7 @@ class Architecture(abc.ABC):
         """A matrix of gauge at most 1 that attains the polar: ``<G, atom> = Omega^o(G)``, shape (K, m)."""
         raise NotImplementedError(f"{type(self).__name__} states no atom")
 
-    def factorise(self, logits: Array, prior: ClassPrior, dim: int | None = None) -> Factors:
+    def factorise(self, logits: Array, prior: ClassPrior | Labels, dim: int | None = None) -> Factors:
         """Factors of ``logits`` that attain the gauge; a ValueError unless an architecture states them."""
         raise ValueError(f"architecture {self!r} states no factors of its logits: it has gauge, polar and atom alone")
 
@@ -108,9 +108,9 @@ class Architecture(abc.ABC):
         """tau where the gauge is at most tau; None for a penalty."""
         return None
 
-    def column_weights(self, prior: ClassPrior) -> Array:
-        """Weights omega_k > 0, shape (K,): the gauge is a function of ``Y = Z diag(omega)``."""
-        return np.ones(prior.num_classes)
+    def column_weights(self, prior: ClassPrior | Labels) -> Array:
+        """Weights omega_j > 0, shape (m,): the gauge is a function of ``Y = Z diag(omega)``."""
+        return np.ones(prior.num_columns)
 
     @property
     def is_constrained(self) -> bool:
@@ -193,7 +193,7 @@ class Spectral(Architecture):
         """The spectrum a (r,) of the A that attains the gauge at ``sigma``: rho throughout, 0 for explicit networks."""
         return np.full(len(sigma), self.spectral_bound)
 
-    def factorise(self, logits: Array, prior: ClassPrior, dim: int | None = None) -> Factors:
+    def factorise(self, logits: Array, prior: ClassPrior | Labels, dim: int | None = None) -> Factors:
         """Optimal factors of ``logits`` (K, K) in feature dimension ``dim`` (default K).
 
         With the singular value decomposition ``Y = Z diag(omega) = U S V^T`` of rank r, the spectrum a of
@@ -212,10 +212,12 @@ class Spectral(Architecture):
         h = math.sqrt(1 / self.balance) * q @ (root[:, None] * vt) / omega
         return Factors(w, h, (q * a) @ q.T if self.is_equilibrium else None)
 
-    def _aligned(self, logits: Array, prior: ClassPrior, dim: int | None) -> tuple[Array, Array, Array, Array, Array]:
+    def _aligned(
+        self, logits: Array, prior: ClassPrior | Labels, dim: int | None
+    ) -> tuple[Array, Array, Array, Array, Array]:
         """``omega, U, s, V^T`` of the truncated decomposition of ``Z diag(omega)``, and the d x r basis Q."""
         omega = self.column_weights(prior)
-        u, s, vt = np.linalg.svd(logits * omega)
+        u, s, vt = np.linalg.svd(logits * omega, full_matrices=False)
         k = prior.num_classes
         rank = numerical_rank(s)
         d = k if dim is None else dim
@@ -278,7 +280,7 @@ class Penalised(Spectral):
         """The penalty ``strength * sum_i sigma_i``."""
         return self.strength * float(sigma.sum())
 
-    def column_weights(self, prior: ClassPrior) -> Array:
+    def column_weights(self, prior: ClassPrior | Labels) -> Array:
         """``omega_k = sqrt(n_k)``."""
         return np.sqrt(prior.counts)
 

@@ -11,7 +11,7 @@ import numpy as np
 from ufm._validation import positive
 from ufm.architectures.base import Array, Constrained, Factors
 from ufm.architectures.registry import register
-from ufm.labels import ClassPrior
+from ufm.labels import ClassPrior, Labels
 
 __all__ = ["DeepLinear"]
 
@@ -78,7 +78,7 @@ class DeepLinear(Constrained):
         logs = np.log(self.budgets) / 2
         return np.exp(logs - logs.mean())[:, None] * np.asarray(sigma, dtype=float) ** (1 / self.depth)
 
-    def factorise(self, logits: Array, prior: ClassPrior, dim: int | None = None) -> Factors:
+    def factorise(self, logits: Array, prior: ClassPrior | Labels, dim: int | None = None) -> Factors:
         """Optimal factors of ``logits`` (K, K) in hidden dimension ``dim`` (default K), see :meth:`factor_spectra`.
 
         ``W_1 = U diag(s_1) Q^T``, ``W_j = Q diag(s_j) Q^T`` in between, ``W_M = Q diag(s_M) V^T``.

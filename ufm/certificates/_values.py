@@ -74,14 +74,16 @@ def certify(solution: Solution) -> Certificate:
     if not isinstance(solution, Solution):
         raise TypeError(f"solution must be a ufm.Solution, got {solution!r}")
     problem = solution.problem
+    if problem.bias is not None:
+        raise ValueError(f"solution.problem.bias must be None in a certificate, got {problem.bias!r}")
     known_architecture(problem.architecture, "solution.problem.architecture", "in a certificate")
-    groups = problem.prior.groups
+    groups = problem.class_prior.groups
     if len(groups) > checker.MAX_GROUPS:
         raise ValueError(f"prior must have at most {checker.MAX_GROUPS} groups of classes, got {len(groups)}")
     claim: dict[str, Any] = {
         "kind": "value",
         "architecture": describe_architecture(problem.architecture),
-        "prior": describe_prior(problem.prior),
+        "prior": describe_prior(problem.class_prior),
         "loss": closed_form(problem.loss, "solution.problem.loss", "in a certificate"),
         "statement": {},
     }
@@ -97,12 +99,12 @@ def certify(solution: Solution) -> Certificate:
 
 def _points_near(problem: Problem, logits: Array) -> Iterator[dict[str, Any]]:
     """Rational points near the logits, each a little further inside the budgets than the one before."""
-    reduced = ReducedLogits.mean(logits, problem.prior)
+    reduced = ReducedLogits.mean(logits, problem.class_prior)
     within = reduced.s
     if not (np.isfinite(within).all() and np.isfinite(reduced.trivial).all()):
         raise CertificationError("the solution's logits are not finite")
     left, right = _factorise(problem, reduced.trivial)
-    size = np.array([group.size for group in problem.prior.groups], dtype=float)
+    size = np.array([group.size for group in problem.class_prior.groups], dtype=float)
     gauge = float((size - 1) @ np.abs(within) + (size[:, None] * left**2).sum())  # the factors are balanced
     fit = min(1.0, problem.radius / gauge) if problem.is_constrained and gauge > 0 else 1.0
     for power in (None, *range(-52, -4, 2)):
@@ -160,11 +162,11 @@ def _is_zero(problem: Problem) -> bool:
     parsed = checker.read_claim(
         {
             "format": checker.FORMAT,
-            "claim": {**claim, "prior": describe_prior(problem.prior), "statement": {}},
+            "claim": {**claim, "prior": describe_prior(problem.class_prior), "statement": {}},
             "witness": {},
         }
     )
-    return bool(parsed.radius2 >= problem.prior.num_classes**2)
+    return bool(parsed.radius2 >= problem.class_prior.num_classes**2)
 
 
 def _certificate(claim: dict[str, Any], point: dict[str, Any]) -> Certificate | None:
@@ -210,8 +212,8 @@ def _dual_norm(problem: checker.Claim, at: checker.Point) -> Fraction:
 
 def _factorise(problem: Problem, trivial: Array) -> tuple[Array, Array]:
     """L, R with ``M = S L R S``, S = diag(K_a)^{1/2}; S L and R S diag(omega) balance ``M diag(omega)``."""
-    size = np.sqrt([group.size for group in problem.prior.groups])
-    omega = np.array([problem.weights[group.classes[0]] for group in problem.prior.groups])
+    size = np.sqrt([group.size for group in problem.class_prior.groups])
+    omega = np.array([problem.weights[group.classes[0]] for group in problem.class_prior.groups])
     u, s, vt = np.linalg.svd(trivial * omega)
     rank = max(1, int((s > 1e-15 * s[0]).sum()))
     root = np.sqrt(s[:rank])

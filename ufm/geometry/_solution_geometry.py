@@ -232,7 +232,7 @@ def coinciding(
     """
     columns = logits - logits.mean(axis=0)
     apart = {k for a, g in enumerate(groups) if flags is not None and not flags[a] and len(g) > 1 for k in g}
-    units = [(k,) for g in groups for k in g if k not in apart]
+    units: list[tuple[int, ...]] = [(k,) for g in groups for k in g if k not in apart]
     if flags is not None:
         units = [g for a, g in enumerate(groups) if flags[a] or len(g) == 1]
     direction = np.random.default_rng(0).normal(size=len(columns))

@@ -10,23 +10,31 @@ import numpy as np
 from ufm._validation import one_of
 from ufm.losses.attack import attack
 from ufm.losses.base import ClosedForm, Loss
+from ufm.losses.binary_cross_entropy import BinaryCrossEntropy
 from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.focal import FocalLoss
 from ufm.losses.mean_squared_error import MeanSquaredError
+from ufm.losses.squared_hinge import SquaredHinge
+from ufm.losses.torch_loss import torch_loss
 
 __all__ = [
     "LOSSES",
+    "BinaryCrossEntropy",
     "ClosedForm",
     "CrossEntropy",
+    "FocalLoss",
     "Loss",
     "MeanSquaredError",
+    "SquaredHinge",
     "attack",
     "check_loss",
     "closed_form",
     "get_loss",
+    "torch_loss",
 ]
 
 #: The losses that have a name.
-LOSSES: dict[str, Loss] = {"ce": CrossEntropy(), "mse": MeanSquaredError()}
+LOSSES: dict[str, Loss] = {"ce": CrossEntropy(), "mse": MeanSquaredError(), "bce": BinaryCrossEntropy()}
 
 #: Functions that weigh columns into a risk; a loss states its columns instead.
 _RISKS = ("value", "gradient", "dual_value")
@@ -65,6 +73,7 @@ def check_loss(loss: str | Loss, targets: np.ndarray[Any, np.dtype[np.float64]],
     """:func:`get_loss`, and :func:`attack` for a loss that is not of this package, once for every shape of targets."""
     found = get_loss(loss, argument)
     if type(found) in _OURS:
+        found.values(np.zeros(targets.shape), targets)  # refuses targets and parameters that do not fit
         return found
     try:
         shapes = _stood.setdefault(found, set())
@@ -100,4 +109,4 @@ def closed_form(loss: str | Loss, argument: str = "loss", where: str = "here") -
     return found.closed_form.value
 
 
-_OURS = frozenset(type(loss) for loss in LOSSES.values())
+_OURS = frozenset((CrossEntropy, MeanSquaredError, BinaryCrossEntropy, SquaredHinge, FocalLoss))

@@ -26,6 +26,7 @@ def solve(
     prior: Any,
     loss: str | Loss = "ce",
     *,
+    bias: str | float | None = None,
     method: str = "auto",
     dim: int | None = None,
     seed: int | None = None,
@@ -36,8 +37,10 @@ def solve(
     Args:
         architecture: one of ``LayerPeeled``, ``UnconstrainedFeatures``, ``DeepLinear``, ``LinearDEQ``,
             ``PenalisedDEQ``, or an object of a subclass of ``ufm.Architecture``.
-        prior: the class prior.
+        prior: the class prior, or :class:`ufm.Labels` of any kind (soft, multi-label, regression).
         loss: ``"ce"``, ``"mse"``, or an object of a subclass of ``ufm.Loss``.
+        bias: None, ``"free"``, or the weight decay lambda_b > 0 of a bias ``b``: the risk is then
+            ``f(Z + b 1^T) + (lambda_b/2) |b|^2``, and the solution has it as ``bias``.
         method: ``"reduced"`` (symmetry reduction; exact for equal counts), ``"nuclear"`` (K x K logits, any prior),
             ``"sdp"`` (Fang et al.'s 2K x 2K relaxation with CVXPY), ``"direct"`` (the factors themselves from random
             starts), ``"search"`` (local minima from many starts, with a lower bound: the one for architectures whose
@@ -61,7 +64,7 @@ def solve(
     >>> f"{s.value:.6f}", s.is_global
     ('0.368981', True)
     """
-    problem = Problem.of(architecture, prior, loss)
+    problem = Problem.of(architecture, prior, loss, bias)
     one_of("method", method, METHODS)
     if dim is not None:
         dim = integer("dim", dim, minimum=1)

@@ -49,7 +49,7 @@ def solve_convex(problem: Problem) -> Solution:
 def ranked(problem: Problem) -> list[Method]:
     """The method that does most, and the other exact ones by their cost; without an exact one the search."""
     answers = supported(problem)
-    exact = [name for name in ("reduced", "nuclear", "atoms") if answers[name].answer == "exact"]
+    exact = [name for name in ("closed_form", "reduced", "nuclear", "atoms") if answers[name].answer == "exact"]
     if exact:
         return [METHODS[name] for name in sorted(exact, key=lambda name: _cost(name, problem))]
     for name in ("search", *answers):
@@ -61,8 +61,11 @@ def ranked(problem: Problem) -> list[Method]:
 
 def _cost(name: str, problem: Problem) -> float:
     """About the seconds that an exact method takes, fitted to measurements, for choosing among them."""
-    k, groups = problem.prior.num_classes, len(problem.prior.groups)
+    k = problem.prior.num_classes
+    if name == "closed_form":
+        return 0.0
     if name == "reduced":
+        groups = len(problem.prior.groups)
         if groups <= 2 or problem.loss.closed_form is ClosedForm.MEAN_SQUARED_ERROR:
             return 1e-4 + 1e-8 * k * k
         return 3e-5 * groups**4

@@ -133,9 +133,9 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
     """
     problem = solution.problem
     if reduced is not None and problem.loss.closed_form is ClosedForm.CROSS_ENTROPY:
-        groups = problem.prior.groups
-        weights = problem.weights[[group.classes[0] for group in groups]]
-        objective, gauge = ReducedRisk(problem.prior).value(reduced), reduced.gauge(problem.prior, weights)
+        prior = problem.class_prior
+        weights = problem.weights[[group.classes[0] for group in prior.groups]]
+        objective, gauge = ReducedRisk(prior).value(reduced), reduced.gauge(prior, weights)
         objective += 0.0 if problem.is_constrained else problem.strength * gauge
     else:
         objective, gauge = problem.objective(solution.logits), math.nan

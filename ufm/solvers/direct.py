@@ -137,7 +137,7 @@ class _Landscape:
         if isinstance(problem.architecture, Constrained):
             self._budgets = problem.architecture.factor_budgets(k)
             depth = len(self._budgets)
-        self._shapes = [(k, dim), *[(dim, dim)] * (depth - 2), (dim, k)]
+        self._shapes = [(k, dim), *[(dim, dim)] * (depth - 2), (dim, problem.prior.num_columns)]
         self._ends = np.cumsum([a * b + 1 for a, b in self._shapes])
 
     def start(self, rng: np.random.Generator) -> Array:

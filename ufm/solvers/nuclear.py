@@ -97,7 +97,7 @@ def solve_nuclear(
     """
     tol = positive("tol", tol)
     max_iter = integer("max_iter", max_iter, minimum=1)
-    first = None if start is None else _check_start(start, problem.prior.num_classes)
+    first = None if start is None else _check_start(start, problem.targets.shape)
     exact = _without_iterating(problem)
     if exact is not None:
         return conclude(problem, "nuclear", exact, tol=tol, iterations=0, info={}, dim=dim)
@@ -116,13 +116,13 @@ def solve_nuclear(
     )
 
 
-def _check_start(start: ArrayLike, k: int) -> Array:
+def _check_start(start: ArrayLike, shape: tuple[int, ...]) -> Array:
     try:
         logits = np.array(start, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"start must be a ({k}, {k}) array of real numbers, got {type(start).__name__}") from error
-    if logits.shape != (k, k):
-        raise ValueError(f"start must have shape ({k}, {k}), got {logits.shape}")
+        raise TypeError(f"start must be a {shape} array of real numbers, got {type(start).__name__}") from error
+    if logits.shape != shape:
+        raise ValueError(f"start must have shape {shape}, got {logits.shape}")
     if not np.isfinite(logits).all():
         raise ValueError("start must be finite, got NaN or infinite entries")
     if np.abs(logits).max() > _LARGEST_START:
@@ -132,10 +132,9 @@ def _check_start(start: ArrayLike, k: int) -> Array:
 
 def _without_iterating(problem: Problem) -> Array | None:
     """The optima at which the gauge is not differentiable or idle: Z = 0, and Z = T under MSE."""
-    k = problem.prior.num_classes
     if problem.is_constrained:
         return zero_risk(problem)
-    zero = np.zeros((k, k))
+    zero = np.zeros(problem.targets.shape)
     return zero if problem.dual_norm(problem.gradient(zero)) <= problem.strength else None
 
 
@@ -143,37 +142,31 @@ class _SecondOrder:
     """Gradient and Hessian of the risk at Y, in the variable ``Y = Z diag(omega)``."""
 
     def __init__(self, problem: Problem, y: Array) -> None:
-        omega, pi = problem.weights, problem.prior.probabilities
-        self._loss, self._targets = problem.loss, problem.targets
-        self._logits = y / omega
-        self._scale = pi / omega**2
-        self.gradient = problem.loss.gradients(self._logits, self._targets) * (pi / omega)
+        self._omega = problem.weights
+        self._model = problem.risk_of.model(y / self._omega)
+        self.gradient = self._model.gradient / self._omega
 
     @property
     def bound(self) -> float:
         """About the largest local curvature, for the first step length."""
-        return float((self._scale * self._diagonals.max(axis=0)).max())
+        return float(self.entries.max())
 
     def hessian(self, d: Array) -> Array:
-        """``f''[D]``, column by column."""
-        return self._loss.curvatures(self._logits, self._targets, d) * self._scale
+        """``f''[D]``."""
+        return self._model.hessian(d / self._omega) / self._omega
 
     @cached_property
-    def _diagonals(self) -> Array:
-        return self._loss.curvature_diagonals(self._logits, self._targets)
-
-    @property
     def entries(self) -> Array:
         """Diagonal of ``f''`` in the entries of Y, shape (K, m)."""
-        return self._diagonals * self._scale
+        return self._model.diagonals() / self._omega**2
 
     def diagonal(self, u: Array, v: Array) -> Array:
         """Diagonal ``f''[u_a v_b^T, u_a v_b^T]`` in the basis of the columns of u and v, shape (K, m).
 
-        ``sum_j v_jb^2 scale_j u_a^T H_j u_a``. With the Hessians' entries in the place of ``u_a^T H_j u_a`` it is exact
-        for diagonal Hessians; a softmax's ``diag p - p p^T`` is nearly one.
+        ``sum_j v_jb^2 u_a^T H_j u_a``. With the Hessians' entries in the place of ``u_a^T H_j u_a`` it is exact for
+        diagonal Hessians; a softmax's ``diag p - p p^T`` is nearly one.
         """
-        return (u.T**2 @ self._diagonals * self._scale) @ v**2
+        return u.T**2 @ self.entries @ v**2
 
 
 @dataclass
@@ -218,8 +211,7 @@ class _Search:
     def _feasible_start(self, start: Array | None) -> tuple[Array, float]:
         """``start`` scaled to the radius; by default the (centred) identity, under weight decay at its best length."""
         problem = self.problem
-        k = problem.prior.num_classes
-        logits = problem.centred(np.eye(k) if start is None else start)
+        logits = problem.centred(self._first_guess() if start is None else start)
         y = logits * problem.weights
         norm = float(np.linalg.norm(y, "nuc"))
         if norm == 0:
@@ -233,6 +225,13 @@ class _Search:
             )
             norm = math.exp(found.x)
         return y * norm, self._objective(y * norm, norm)
+
+    def _first_guess(self) -> Array:
+        """The targets, for one-hot labels the identity; where nothing of them is left, minus the gradient at 0."""
+        guess = self.problem.targets
+        if np.linalg.norm(self.problem.centred(guess)) > 1e-8 * np.linalg.norm(guess):
+            return guess
+        return -self.problem.gradient(np.zeros(guess.shape))
 
     def _objective(self, y: Array, gauge: float) -> float:
         risk = self.problem.risk(y / self.problem.weights)
@@ -372,6 +371,7 @@ class _NewtonSystem:
         g[:r, r:] = -g[:r, r:] @ right.T
         # where g > mu the rank is too small; clipping keeps the system positive definite there
         self._outside = np.minimum(outside, (1 - 1e-9) * self.mu)[:, None]
+        self._paired = len(outside)  # of K - r and m - r directions outside, as many as both have
         g[self._diag, self._diag] += self.mu
         self.gradient = self._tangent(g)
         self._prepare_preconditioner()
@@ -394,30 +394,43 @@ class _NewtonSystem:
         out = self._u.T @ self._model.hessian(self.step(x)) @ self._vt.T
         a, below, right = x[:r, :r], x[r:, :r], x[:r, r:].T
         out[:r, :r] += mu * (a - a.T) / self._sums
-        out[r:, :r] += (mu * below - outside * right) / s
-        out[:r, r:] += ((mu * right - outside * below) / s).T
+        p = self._paired
+        out[r:, :r] += mu * below / s
+        out[:r, r:] += (mu * right / s).T
+        out[r : r + p, :r] -= outside * right[:p] / s
+        out[:r, r : r + p] -= (outside * below[:p] / s).T
         return self._tangent(out)
 
     def _prepare_preconditioner(self) -> None:
-        r, mu, s = self._r, self.mu, self._s
+        r, mu, s, p = self._r, self.mu, self._s, self._paired
         curvature = self._model.diagonal(self._u, self._vt.T)
-        curvature = _floored((curvature + curvature.T) / 2)
-        self._skew = curvature[:r, :r] + 2 * mu / self._sums
-        self._below_skew = curvature[r:, :r] + (mu + self._outside) / s
-        self._below_symmetric = curvature[r:, :r] + (mu - self._outside) / s
-        entries = (self._u @ self._vt).T ** 2 @ self._model.entries
+        floor = 1e-3 * curvature.mean() + 1e-300  # divisors stay positive
+        curvature = np.maximum(curvature, floor)
+        block = curvature[:r, :r]
+        self._skew = (block + block.T) / 2 + 2 * mu / self._sums
+        paired = (curvature[r : r + p, :r] + curvature[:r, r : r + p].T) / 2
+        self._below_skew = paired + (mu + self._outside) / s
+        self._below_symmetric = paired + (mu - self._outside) / s
+        self._below_alone = curvature[r + p :, :r] + mu / s
+        self._right_alone = curvature[:r, r + p :].T + mu / s
+        # the symmetric part of A stands for R S with R = U V^T, see the module's docstring
+        square = min(self._u.shape[1], len(self._vt))
+        rotation = self._u[:, :square] @ self._vt[:square]
+        entries = rotation.T**2 @ self._model.entries
         self._entries = _floored((entries + entries.T) / 2)
 
     def _precondition(self, x: Array) -> Array:
-        r = self._r
+        r, p = self._r, self._paired
         out = np.zeros_like(x)
         a, below, right = x[:r, :r], x[r:, :r], x[:r, r:].T
         v = self._vt[:r]
         out[:r, :r] = v @ ((v.T @ ((a + a.T) / 2) @ v) / self._entries) @ v.T + (a - a.T) / (2 * self._skew)
-        symmetric = (below + right) / (2 * self._below_symmetric)
-        skew = (below - right) / (2 * self._below_skew)
-        out[r:, :r] = symmetric + skew
-        out[:r, r:] = (symmetric - skew).T
+        symmetric = (below[:p] + right[:p]) / (2 * self._below_symmetric)
+        skew = (below[:p] - right[:p]) / (2 * self._below_skew)
+        out[r : r + p, :r] = symmetric + skew
+        out[:r, r : r + p] = (symmetric - skew).T
+        out[r + p :, :r] = below[p:] / self._below_alone
+        out[:r, r + p :] = (right[p:] / self._right_alone).T
         return self._tangent(out)
 
     def solve(self) -> tuple[Array, int]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm.geometry import ZERO_LOGITS, collapse
+from ufm.labels import ClassPrior
 from ufm.losses import ClosedForm
 from ufm.phases import Phase
 from ufm.problem import Problem
@@ -38,6 +39,10 @@ def supports(problem: Problem) -> Support:
     """Exact for plain cross-entropy and mean squared error under a nuclear norm, whatever the prior."""
     if problem.loss.closed_form is None:
         return Support.refused(f"loss {problem.loss.name} has no symmetry reduction here, only 'ce' and 'mse' have")
+    if not isinstance(problem.prior, ClassPrior):
+        return Support.refused("prior has labels that are not one-hot, for which no symmetry reduction is derived here")
+    if problem.bias is not None:
+        return Support.refused("bias has no symmetry reduction here")
     if not problem.has_nuclear_norm:
         return Support.refused(
             f"architecture {problem.architecture!r} has no nuclear-norm gauge, the problem is not convex in it"
@@ -57,7 +62,7 @@ def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
     """
     if problem.loss.closed_form is ClosedForm.MEAN_SQUARED_ERROR:
         return _mean_squared_error(problem, dim)
-    groups = problem.prior.groups
+    groups = problem.class_prior.groups
     if len(groups) == 2:
         return _two_groups(problem, dim)
     weights = problem.weights[[group.classes[0] for group in groups]]
@@ -65,17 +70,17 @@ def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
         logits, mu, collapsed, steps = _one_group(problem, float(weights[0]))
         phase = Phase.TOTAL if collapsed[0] else Phase.NONE
     else:
-        many = ManyGroups(problem.prior, weights)
+        many = ManyGroups(problem.class_prior, weights)
         found = many.constrained(problem.radius) if problem.is_constrained else many.penalised(problem.strength)
         logits, mu, collapsed, steps = found.logits, found.multiplier, found.collapsed, found.steps
         phase = _phase(problem, logits, collapsed)
-    risk = ReducedRisk(problem.prior)
+    risk = ReducedRisk(problem.class_prior)
     norm = risk.dual_norm(risk.gradient(logits), weights)
     value = risk.value(logits)
     if problem.is_constrained:
         lower = risk.entropy(logits) - problem.radius * norm
     else:
-        value += problem.strength * logits.gauge(problem.prior, weights)
+        value += problem.strength * logits.gauge(problem.class_prior, weights)
         lower = risk.entropy(logits, min(1.0, problem.strength / norm) if norm > 0 else 1.0)
     return _solution(problem, dim, value, lower, logits, mu, collapsed, steps, phase)
 
@@ -109,7 +114,7 @@ def _solution(
         mu,
         True if closed else None,
         steps,
-        lambda: logits.expand(problem.prior),
+        lambda: logits.expand(problem.class_prior),
         info,
         dim,
         collapsed=collapsed,
@@ -120,15 +125,15 @@ def _solution(
 
 def _phase(problem: Problem, logits: ReducedLogits, collapsed: tuple[bool, ...]) -> Phase:
     """The phase of all classes: exact within groups; those of different counts have merged where columns coincide."""
-    z = logits.expand(problem.prior)
-    groups = [group.classes for group in problem.prior.groups]
+    z = logits.expand(problem.class_prior)
+    groups = [group.classes for group in problem.class_prior.groups]
     # between |Z|_F / sqrt(K) and |Z|_F lies the largest singular value, which sets the scale
     return collapse(z, groups, max(MERGED * float(np.linalg.norm(z)), ZERO_LOGITS), collapsed)[1]
 
 
 def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, tuple[bool, ...], int]:
     """Balanced classes: ``Z = s (I - 11^T/K)``, the simplex ETF."""
-    k = problem.prior.num_classes
+    k = problem.class_prior.num_classes
     if problem.is_constrained:
         s = problem.radius / (k - 1)
         q = math.exp(-s) / (1 + (k - 1) * math.exp(-s))
@@ -147,8 +152,8 @@ def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, t
 
 
 def _two_groups(problem: Problem, dim: int | None) -> Solution:
-    a, b = problem.prior.groups
-    n = problem.prior.num_samples
+    a, b = problem.class_prior.groups
+    n = problem.class_prior.num_samples
     if problem.is_constrained:  # omega = 1
         core = TwoGroups(a.size, b.size, a.count / n, b.count / n, 1.0, 1.0)
         found = core.constrained(problem.radius)
@@ -177,8 +182,8 @@ def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
 
     With budgets ``sum_k z_k = radius`` fixes mu (water-filling), and mu = 0 once radius >= K. Theory section 3.
     """
-    pi, omega = problem.prior.probabilities, problem.weights
-    k = problem.prior.num_classes
+    pi, omega = problem.class_prior.probabilities, problem.weights
+    k = problem.class_prior.num_classes
     if not problem.is_constrained:
         mu = problem.strength
     elif problem.radius >= k:
@@ -206,7 +211,7 @@ def _mean_squared_error(problem: Problem, dim: int | None) -> Solution:
         lower = math.fsum(pi * (miss - 0.5 * miss**2)) - problem.radius * norm
     else:
         value += mu * math.fsum(omega * z)
-    groups = problem.prior.groups
+    groups = problem.class_prior.groups
     s = np.array([z[group.classes[0]] for group in groups])
     logits = ReducedLogits(s, np.diag(s))
     collapsed = tuple(bool(group.size > 1 and s[a] == 0) for a, group in enumerate(groups))

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ufm._extras import require
 from ufm._validation import one_of, positive
 from ufm.architectures import Constrained, Penalised
+from ufm.labels import ClassPrior
 from ufm.losses import Loss
 from ufm.problem import Problem
 from ufm.reduction import ReducedLogits
@@ -84,7 +85,7 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
 
     tol = positive("tol", tol)
     name = one_of("solver", "CLARABEL" if solver is None else solver, cp.installed_solvers())
-    k = problem.prior.num_classes
+    k, columns = problem.targets.shape
     if k > _SLOW_CLASSES:
         warnings.warn(
             f"method 'sdp' is slow for K = {k} > {_SLOW_CLASSES} classes; method 'nuclear' is not",
@@ -93,10 +94,16 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
         )
     scale_w, scale_h = _scales(problem)
     # X = S x S with S = diag(scale_w, scale_h): the same program in units that suit the solver
-    x = cp.Variable((2 * k, 2 * k), PSD=True)
+    x = cp.Variable((k + columns, k + columns), PSD=True)
     x_ww, x_wh, x_hh = x[:k, :k], x[:k, k:], x[k:, k:]
     z = scale_w * scale_h * x_wh
-    objective = problem.loss.expression(z, problem.targets, problem.prior.probabilities)
+    shifted = z
+    if problem.bias is not None:
+        bias = cp.Variable(k)
+        shifted = z + cp.reshape(bias, (k, 1), order="C") @ np.ones((1, columns))
+    objective = problem.loss.expression(shifted, problem.targets, problem.prior.probabilities)
+    if problem.bias:
+        objective += problem.bias / 2 * cp.sum_squares(bias)
     budgets: list[Any] = []
     architecture = problem.spectral.convex(problem.max_rank)
     if isinstance(architecture, Penalised):
@@ -127,12 +134,19 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
         logits,
         tol=tol,
         # weak duality holds at any point, and the mean over permutations within groups has less of the solver's noise
-        lower=problem.lower_bound(ReducedLogits.mean(logits, problem.prior).expand(problem.prior)),
+        lower=problem.lower_bound(_averaged(problem, logits)),
         iterations=info["solver_iterations"],
         info=info,
         dim=dim,
         trouble="" if program.status == cp.OPTIMAL else f"{name} reports {program.status}",
     )
+
+
+def _averaged(problem: Problem, logits: Array) -> Array:
+    """The mean over permutations of classes with equal counts, where these leave the risk unchanged."""
+    if not isinstance(problem.prior, ClassPrior) or problem.loss.closed_form is None:
+        return logits
+    return ReducedLogits.mean(logits, problem.prior).expand(problem.prior)
 
 
 def _scales(problem: Problem) -> tuple[float, float]:

@@ -35,6 +35,7 @@ from ufm._threads import blas_threads
 from ufm._validation import integer, positive
 from ufm.architectures import Constrained, Penalised
 from ufm.geometry import Geometry
+from ufm.labels import ClassPrior
 from ufm.losses import ClosedForm
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
@@ -63,6 +64,8 @@ def supports(problem: Problem) -> Support:
     """Bounded for every loss with an infimum and every architecture of this package."""
     if not problem.is_known:
         return Support.refused(f"architecture {problem.architecture!r} states no price of singular values")
+    if not isinstance(problem.prior, ClassPrior):
+        return Support.refused("prior has labels that are not one-hot, for which there are no codes to start from")
     if not math.isfinite(problem.loss.infimum):
         return Support.refused(f"loss {problem.loss.name} has no finite infimum")
     return Support("bounded", "local minima from many starts; global only where the lower bound meets the value")
@@ -146,7 +149,7 @@ def solve_search(
 def _minimum(
     problem: Problem, logits: Array, value: float, share: float, stationarity: float, is_minimum: bool | None
 ) -> LocalMinimum:
-    geometry = Geometry.of(problem.spectral.factorise(logits, problem.prior), problem.prior)
+    geometry = Geometry.of(problem.spectral.factorise(logits, problem.prior), problem.class_prior)
     return LocalMinimum(value, share, stationarity, is_minimum, logits, geometry)
 
 
@@ -167,7 +170,7 @@ def _convex_problem(problem: Problem, upper: float) -> float:
         form = problem.spectral.relaxation(problem.prior.num_classes, upper)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a gap that stays open makes the bound lower, not wrong
-        return solve_convex(Problem.of(form, problem.prior, problem.loss)).lower
+        return solve_convex(Problem(form, problem.prior, problem.loss, problem.bias)).lower
 
 
 def _etf_proof(problem: Problem, upper: float) -> float:
@@ -207,7 +210,7 @@ class Landscape:
         self.rank = rank
         k = self._k = problem.prior.num_classes
         self._pi, self._omega = problem.prior.probabilities, problem.weights
-        self._ce = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY
+        self._ce = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY and problem.bias is None
         architecture = self._architecture = problem.spectral
         self._depth = architecture.num_factors
         self._tau = cast(Constrained, architecture).bound(k) if problem.is_constrained else 0.0

@@ -129,7 +129,7 @@ def compare(solution: Solution, threshold: float, classifier: Array, means: Arra
     """
     network = gram_matrices(classifier, means)
     theory = gram_of(solution)
-    prior, geometry = solution.problem.prior, solution.geometry
+    prior, geometry = solution.problem.class_prior, solution.geometry
     # Class means are samples without spread.
     measured = measure(np.asarray(means).T, np.arange(prior.num_classes), classifier=classifier, prior=prior)
     found: dict[str, Any] = {}

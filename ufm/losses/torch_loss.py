@@ -1,0 +1,79 @@
+"""Losses written in torch: derivatives by automatic differentiation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ufm._extras import require
+from ufm.losses.base import Array, Loss
+
+__all__ = ["TorchLoss", "torch_loss"]
+
+
+class TorchLoss(Loss):
+    """A loss whose value is a torch function of one column; build it with :func:`torch_loss`."""
+
+    floor = 1e-14
+
+    def __init__(self, function: Callable[[Any, Any], Any], convex: bool, infimum: float) -> None:
+        self._function = function
+        self._torch = require("torch", extra="deq")
+        self.is_convex = convex
+        self.infimum = infimum
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return getattr(self._function, "__name__", type(self._function).__name__)
+
+    def __repr__(self) -> str:
+        return f"torch_loss({self.name}, convex={self.is_convex}, infimum={self.infimum})"
+
+    def values(self, logits: Array, targets: Array) -> Array:
+        """The function at every column, in float64."""
+        z, t = self._tensors(logits, targets)
+        with self._torch.no_grad():
+            return np.array([float(self._column(z[:, j], t[:, j])) for j in range(z.shape[1])])
+
+    def gradients(self, logits: Array, targets: Array) -> Array:
+        """By one backward pass through the sum over columns."""
+        z, t = self._tensors(logits, targets)
+        z.requires_grad_(True)
+        total = sum(self._column(z[:, j], t[:, j]) for j in range(z.shape[1]))
+        (gradient,) = self._torch.autograd.grad(total, z)
+        return np.array(gradient.numpy(), dtype=float)
+
+    def _tensors(self, logits: Array, targets: Array) -> tuple[Any, Any]:
+        torch = self._torch
+        return torch.tensor(np.array(logits), dtype=torch.float64), torch.tensor(np.array(targets), dtype=torch.float64)
+
+    def _column(self, z: Any, t: Any) -> Any:
+        found = self._function(z, t)
+        if getattr(found, "shape", None) != ():
+            raise TypeError(f"fn must return a scalar tensor, got {found!r}")
+        return found
+
+
+def torch_loss(fn: Callable[[Any, Any], Any], convex: bool = True, infimum: float = 0.0) -> Loss:
+    """A loss from ``fn(logits (K,), target (K,)) -> scalar tensor``, in float64, derivatives by autograd.
+
+    Args:
+        fn: differentiable in its first argument.
+        convex: whether it is convex for every target. It is attacked with random points before it is believed.
+        infimum: a number that no value is below.
+
+    Raises:
+        TypeError: ``fn`` is not callable, or returns no scalar tensor.
+
+    >>> import torch
+    >>> torch_loss(lambda z, t: torch.logsumexp(z, 0) - (t * z).sum()).value(np.zeros((2, 2)), np.array([0.5, 0.5]))
+    0.6931471805599453
+    """
+    if not callable(fn):
+        raise TypeError(f"fn must be a function of logits and target, got {fn!r}")
+    if not isinstance(convex, bool):
+        raise TypeError(f"convex must be a bool, got {convex!r}")
+    return TorchLoss(fn, convex, float(infimum))

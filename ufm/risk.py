@@ -1,0 +1,140 @@
+"""The risk of a problem: a loss over labelled columns, with a bias of its own where the problem has one.
+
+Without a bias ``f(Z) = sum_j pi_j l(z_j; t_j)``. With one the problem is joint in Z and b, the gauge sees Z alone, and
+b is taken out: ``F(Z) = min_b f(Z + b 1^T) + (lambda_b/2) |b|^2`` is convex where f is, its gradient is that of f at
+the best b, and its second derivative is a Schur complement. A free bias has lambda_b = 0. Source: theory section 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm.losses import ClosedForm, Loss
+
+__all__ = ["LocalModel", "Risk"]
+
+Array = NDArray[np.float64]
+
+_MAX_NEWTON = 200
+#: Of the bias's Hessian: eigenvalues below this fraction of the largest are directions in which it does not matter.
+_SINGULAR = 1e-13
+
+
+@dataclass(frozen=True)
+class Risk:
+    """``f``, or ``F`` with the bias taken out.
+
+    Attributes:
+        loss: what a column of logits is judged by.
+        targets: T, shape (K, m).
+        pi: weights of the columns, shape (m,).
+        decay: lambda_b >= 0 of the bias; None without a bias.
+    """
+
+    loss: Loss
+    targets: Array
+    pi: Array
+    decay: float | None = None
+
+    def value(self, logits: Array) -> float:
+        """The risk at logits (K, m)."""
+        if self.decay is None:
+            return self.loss.value(logits, self.pi, self.targets)
+        return self._biased(logits, self.best_bias(logits))
+
+    def gradient(self, logits: Array) -> Array:
+        """Its gradient, shape (K, m)."""
+        if self.decay is not None:
+            logits = logits + self.best_bias(logits)[:, None]
+        return self.loss.gradient(logits, self.pi, self.targets)
+
+    def model(self, logits: Array) -> LocalModel:
+        """Gradient and second derivative at ``logits``."""
+        if self.decay is not None:
+            logits = logits + self.best_bias(logits)[:, None]
+        return LocalModel(self, logits)
+
+    def best_bias(self, logits: Array) -> Array:
+        """The b (K,) that minimises ``f(Z + b 1^T) + (lambda_b/2) |b|^2``, by Newton's method; zeros without a bias.
+
+        Of several the shortest, where the loss is constant along a direction and the bias is free.
+        """
+        if self.decay is None:
+            return np.zeros(len(logits))
+        if self.loss.closed_form is ClosedForm.MEAN_SQUARED_ERROR:
+            return np.asarray((self.targets - logits) @ self.pi / (self.pi.sum() + self.decay), dtype=float)
+        b = np.zeros(len(logits))
+        value, idle = self._biased(logits, b), 0
+        best, least = b, np.inf
+        for _ in range(_MAX_NEWTON):
+            shifted = logits + b[:, None]
+            gradient = self.loss.gradient(shifted, self.pi, self.targets).sum(axis=1) + self.decay * b
+            size = float(np.linalg.norm(gradient))
+            if size < least:
+                best, least, idle = b, size, 0
+            else:
+                idle += 1
+            if size == 0 or idle >= 3:
+                break
+            step = -_pseudo_solve(self.bias_hessian(shifted), gradient)
+            if float(step @ gradient) >= 0:
+                step = -gradient
+            length = 1.0
+            for _ in range(60):
+                trial = self._biased(logits, b + length * step)
+                if trial <= value + 1e-14 * abs(value):
+                    break
+                length /= 2
+            b, value = b + length * step, trial
+        c = self.loss.constant_direction(len(logits))
+        if c is not None and self.decay == 0:
+            best = best - c * (c @ best) / (c @ c)
+        return best
+
+    def _biased(self, logits: Array, b: Array) -> float:
+        risk = self.loss.value(logits + b[:, None], self.pi, self.targets)
+        return risk + (self.decay or 0.0) / 2 * float(b @ b)
+
+    def bias_hessian(self, shifted: Array) -> Array:
+        """``sum_j pi_j H_j + lambda_b I``, shape (K, K)."""
+        k = len(shifted)
+        out = np.empty((k, k))
+        for i in range(k):
+            direction = np.zeros_like(shifted)
+            direction[i] = 1.0
+            out[:, i] = self.loss.curvatures(shifted, self.targets, direction) @ self.pi
+        return (out + out.T) / 2 + (self.decay or 0.0) * np.eye(k)
+
+
+class LocalModel:
+    """Gradient and second derivative of a risk at logits that its bias, if there is one, is already added to."""
+
+    def __init__(self, risk: Risk, shifted: Array) -> None:
+        self._risk, self._z = risk, shifted
+        self.gradient = risk.loss.gradient(shifted, risk.pi, risk.targets)
+        self._bias: Array | None = None if risk.decay is None else risk.bias_hessian(shifted)
+
+    def hessian(self, d: Array) -> Array:
+        """``F''[D]``: with a bias ``H[D + e 1^T]`` at the e that keeps the bias best, ``B e = -sum_j (H[D])_j``."""
+        out = self._curved(d)
+        if self._bias is not None:
+            e = -_pseudo_solve(self._bias, out.sum(axis=1))
+            out = out + self._curved(np.repeat(e[:, None], d.shape[1], axis=1))
+        return out
+
+    def diagonals(self) -> Array:
+        """About the diagonal of the second derivative, (K, m), of the loss alone: for preconditioning."""
+        return self._risk.loss.curvature_diagonals(self._z, self._risk.targets) * self._risk.pi
+
+    def _curved(self, d: Array) -> Array:
+        return self._risk.loss.curvatures(self._z, self._risk.targets, d) * self._risk.pi
+
+
+def _pseudo_solve(matrix: Array, right: Array) -> Array:
+    """The shortest solution of a symmetric positive-semidefinite system."""
+    values, vectors = np.linalg.eigh(matrix)
+    kept = values > _SINGULAR * max(float(values[-1]), 1e-300)
+    return np.asarray(vectors[:, kept] @ (vectors[:, kept].T @ right / values[kept]), dtype=float)
