@@ -94,7 +94,13 @@ class Problem:
         return Risk(self.loss, self.targets, self.prior.probabilities, self.bias)
 
     def best_bias(self, logits: Array) -> Array | None:
-        """The bias b (K,) that is best beside logits Z; None without one."""
+        """The bias b (K,) that is best beside logits Z; None without one.
+
+        >>> import ufm
+        >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([3, 1]), "mse", "free")
+        >>> problem.best_bias(np.zeros((2, 2)))
+        array([0.75, 0.25])
+        """
         return None if self.bias is None else self.risk_of.best_bias(logits)
 
     @cached_property

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ufm.losses import ClosedForm, Loss
 
-__all__ = ["LocalModel", "Risk"]
+__all__ = ["Risk"]
 
 Array = NDArray[np.float64]
 
@@ -32,6 +32,11 @@ class Risk:
         targets: T, shape (K, m).
         pi: weights of the columns, shape (m,).
         decay: lambda_b >= 0 of the bias; None without a bias.
+
+    >>> from ufm.losses import get_loss
+    >>> risk = Risk(get_loss("mse"), np.eye(2), np.array([0.75, 0.25]), decay=0.0)
+    >>> risk.best_bias(np.zeros((2, 2))), risk.value(np.zeros((2, 2)))
+    (array([0.75, 0.25]), 0.1875)
     """
 
     loss: Loss

@@ -10,7 +10,7 @@ import numpy as np
 from ufm._extras import require
 from ufm.losses.base import Array, Loss
 
-__all__ = ["TorchLoss", "torch_loss"]
+__all__ = ["torch_loss"]
 
 
 class TorchLoss(Loss):

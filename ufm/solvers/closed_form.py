@@ -39,6 +39,12 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
     Args:
         problem: what to solve.
         dim: feature dimension of the factors, default K.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.UnconstrainedFeatures(0.1, 0.1), ufm.ClassPrior.balanced(2), "mse")
+    >>> solve_closed_form(problem).logits.round(6)
+    array([[0.8, 0. ],
+           [0. , 0.8]])
     """
     labels = problem.prior
     root = np.sqrt(labels.counts)
