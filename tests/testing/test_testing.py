@@ -186,7 +186,7 @@ class TestStrategies:
             ({"activation": "ReLU"}, ValueError, "activation must be one of 'identity', 'relu', 'tanh', got 'ReLU'"),
             ({"rho": 1.0}, ValueError, r"rho must lie in \[0, 1\)"),
             ({"rho": 0.4}, ValueError, r"matrix must have \|A\|_2 <= rho = 0.4, got 0.5"),
-            ({"matrix": np.array([[math.nan]])}, ValueError, "matrix must be a finite matrix"),
+            ({"matrix": np.array([[math.nan]])}, ValueError, "matrix must be finite"),
             ({"injection": np.zeros((2, 3))}, ValueError, r"must fit together, got \(1, 1\) and \(2, 3\)"),
             ({"matrix": np.zeros((1, 2))}, ValueError, "must fit together"),
         ],

@@ -55,7 +55,7 @@ def _options(
 
 
 def main() -> None:
-    """Entry point of the ``ufm`` script."""
+    """Run the command that ``sys.argv`` names, and end the process with its exit status."""
     try:
         with interruptible(), interrupts_held():  # a command says from where on it can be interrupted
             app(prog_name="ufm")

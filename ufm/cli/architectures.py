@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ufm._families import FAMILIES, Parameter, command_word, parameters_of
+from ufm import architectures
+from ufm._parameters import Parameter, parameters_of
 from ufm._validation import one_of
+from ufm.architectures import command_word
 from ufm.cli.options import Options, flag, numbers
 
 if TYPE_CHECKING:
@@ -15,7 +17,12 @@ __all__ = ["ARCHITECTURES", "ARCHITECTURE_OPTIONS", "architecture_of"]
 
 DEFAULT = "layer-peeled"
 
-_CLASSES = {command_word(cls): cls for cls in FAMILIES.values()}
+#: Classes by their name on the command line, the default first.
+_CLASSES = dict(
+    sorted(
+        ((command_word(cls), cls) for cls in architectures.ARCHITECTURES.values()), key=lambda item: item[0] != DEFAULT
+    )
+)
 _PARAMETERS = {name: parameters_of(cls) for name, cls in _CLASSES.items()}
 
 
@@ -70,7 +77,11 @@ ARCHITECTURE_OPTIONS: Options = {
 
 
 def architecture_of(given: dict[str, Any]) -> Architecture:
-    """The architecture of the options; raises ValueError for one that is missing or plays no role."""
+    """The architecture of the options; raises ValueError for one that is missing or plays no role.
+
+    >>> architecture_of({"architecture": "deep-linear", "budgets": "1,2"})
+    DeepLinear(budgets=(1.0, 2.0))
+    """
     name = one_of("--architecture", given.pop("architecture", DEFAULT), _CLASSES)
     _, wanted, optional = ARCHITECTURES[name]
     missing = [flag(key) for key in wanted if key not in given]

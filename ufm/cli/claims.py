@@ -6,7 +6,7 @@ from ufm.cli._app import app, command
 from ufm.cli.options import JsonOption
 from ufm.cli.output import print_json, print_table
 
-__all__ = ["claims"]
+__all__: list[str] = []  # a command is registered, not called
 
 
 @command(app, "claims", "ufm claims --json")

@@ -11,7 +11,7 @@ from ufm.cli._app import app, command
 from ufm.cli.options import JsonOption
 from ufm.cli.output import print_figures, print_json
 
-__all__ = ["measure"]
+__all__: list[str] = []  # a command is registered, not called
 
 
 @command(app, "measure", "ufm measure features.npz")

@@ -41,6 +41,10 @@ def parsed(*kinds: type) -> dict[str, Any]:
     """Keywords of ``typer.Option`` that parse an ``int``, a ``float`` or, failing these, ``str``, by the ``kinds``.
 
     Unlike typer's own, the error shows the text that is none of them.
+
+    >>> parse = parsed(int, float)["parser"]
+    >>> parse("3"), parse("0.5"), parse("inf")
+    (3, 0.5, inf)
     """
     nouns = {int: "an integer", float: "a number"}
     wanted = " or ".join(noun for kind, noun in nouns.items() if kind in kinds)
@@ -77,6 +81,12 @@ def with_options(
 
     Raises:
         ValueError: one of them has a name that the command has too.
+
+    >>> @with_options({"rho": ((float,), ("--rho",), "Spectral bound.")}, dict)
+    ... def show(given, name):
+    ...     print(given, name)
+    >>> show(rho=0.5, name="A")
+    {'rho': 0.5} A
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -108,12 +118,20 @@ def with_options(
 
 
 def flag(key: str) -> str:
-    """The option of the argument ``key``: ``"--E-W"``."""
+    """The option of the argument ``key``.
+
+    >>> flag("E_W")
+    '--E-W'
+    """
     return f"--{key.replace('_', '-')}"
 
 
 def numbers(name: str, text: str) -> list[float]:
-    """The numbers of ``1,2,5``; ValueError that names the option of ``name`` for text that is none."""
+    """The numbers in a text; ValueError that names the option of ``name`` for text that is none.
+
+    >>> numbers("counts", "100,10")
+    [100.0, 10.0]
+    """
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
@@ -128,7 +146,11 @@ def prior_of(
     ratio: float | None,
     minority_count: float | None,
 ) -> ClassPrior:
-    """The class prior of ``--counts``, or of ``--majority``, ``--minority``, ``--ratio`` and ``--minority-count``."""
+    """The class prior of ``--counts``, or of ``--majority``, ``--minority``, ``--ratio`` and ``--minority-count``.
+
+    >>> prior_of(None, 2, 1, 10.0, None)
+    ClassPrior([10, 10, 1])
+    """
     from ufm.labels import ClassPrior
 
     if counts is not None:
@@ -142,14 +164,24 @@ def prior_of(
 
 
 def class_numbers(majority: int | None, minority: int | None, otherwise: str = "") -> tuple[int, int]:
-    """(K_A, K_B), or a ValueError that asks for them."""
+    """(K_A, K_B), or a ValueError that asks for them.
+
+    >>> class_numbers(5, None)
+    Traceback (most recent call last):
+    ValueError: --majority and --minority must be given
+    """
     if majority is None or minority is None:
         raise ValueError(f"--majority and --minority must be given{otherwise}")
     return majority, minority
 
 
 def check_figure(name: str, path: Path | None) -> None:
-    """ValueError for the name of a figure that cannot be written, MissingExtraError where none can be drawn."""
+    """ValueError for the name of a figure that cannot be written, MissingExtraError where none can be drawn.
+
+    >>> check_figure("plot", Path("phases.gif"))
+    Traceback (most recent call last):
+    ValueError: --plot must end in .png, .svg or .pdf, got 'phases.gif'
+    """
     if path is None:
         return
     if path.suffix not in (".png", ".svg", ".pdf"):
@@ -158,7 +190,12 @@ def check_figure(name: str, path: Path | None) -> None:
 
 
 def prepare_files(out: Path | None, figure: Path | None) -> None:
-    """See that both can be written, before any training."""
+    """See that both can be written, before any training; None for what is not wanted.
+
+    >>> prepare_files(None, Path("loop.txt"))
+    Traceback (most recent call last):
+    ValueError: --figure must end in .png, .svg or .pdf, got 'loop.txt'
+    """
     from ufm.verification import prepare_directory
 
     check_figure("figure", figure)

@@ -19,7 +19,11 @@ __all__ = ["console", "print_figures", "print_json", "print_table", "progress_ba
 
 
 def console(*, stderr: bool = False) -> Console:
-    """The terminal, or standard error."""
+    """Standard output, or standard error, as wide as the terminal.
+
+    >>> console(stderr=True).stderr
+    True
+    """
     require("rich", extra="cli")
     from rich.console import Console
 
@@ -28,7 +32,11 @@ def console(*, stderr: bool = False) -> Console:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, float, float | None], None]]:
-    """A progress bar on standard error while the body lasts; yields what a computation calls to move it."""
+    """A progress bar on standard error while the body lasts; yields what a computation calls to move it.
+
+    >>> with progress_bar() as progress:
+    ...     progress("points", 1, 3)
+    """
     from rich.progress import Progress
 
     with Progress(console=console(stderr=True), transient=True) as bar:
@@ -39,19 +47,34 @@ def progress_bar() -> Iterator[Callable[[str, float, float | None], None]]:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document; numbers that JSON lacks become the strings "Infinity", "-Infinity" and "NaN"."""
+    """Print one JSON document; numbers that JSON lacks become the strings "Infinity", "-Infinity" and "NaN".
+
+    >>> print_json({"ratio": math.inf})
+    {"ratio": "Infinity"}
+    """
     from ufm._json import strict
 
     typer.echo(json.dumps(strict(value), ensure_ascii=False, allow_nan=False))
 
 
 def print_figures(figures: dict[str, Any]) -> None:
-    """Print names and values in two columns."""
+    """Print names and values in two columns.
+
+    >>> print_figures({"is_global": True, "value": 0.25})
+    is global  yes...
+    value      0.25...
+    """
     print_table(None, [(name.replace("_", " "), value) for name, value in figures.items()])
 
 
 def print_table(header: tuple[str, ...] | None, rows: list[tuple[Any, ...]], digits: int = 12) -> None:
-    """Print rows under a header, floats with ``digits`` significant digits; long cells go on in the next line."""
+    """Print rows under a header, floats with ``digits`` significant digits; long cells go on in the next line.
+
+    >>> print_table(("n_B", "s_B"), [(8, None), (14, 1 / 3)], digits=3)
+    n_B  s_B...
+    8    -...
+    14   0.333...
+    """
     require("rich", extra="cli")
     from rich.table import Table
     from rich.text import Text

@@ -12,7 +12,7 @@ from ufm.cli.architectures import ARCHITECTURE_OPTIONS
 from ufm.cli.options import JsonOption, LossOption, Options, check_figure, numbers, with_options
 from ufm.cli.output import print_figures, print_json, print_table
 
-__all__ = ["phase"]
+__all__: list[str] = []  # a command is registered, not called
 
 
 #: Parameters of a phase diagram, by their name in ``ufm.phase_diagram``.

@@ -20,7 +20,7 @@ from ufm.cli.options import (
 )
 from ufm.cli.output import print_figures, print_json, print_table
 
-__all__ = ["solve"]
+__all__: list[str] = []  # a command is registered, not called
 
 
 @command(app, "solve", "ufm solve --E-W 1 --E-H 5 --majority 5 --minority 5 --ratio 12")

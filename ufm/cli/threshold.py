@@ -11,7 +11,7 @@ from ufm.cli.architectures import ARCHITECTURE_OPTIONS, architecture_of
 from ufm.cli.options import JsonOption, LossOption, MajorityOption, MinorityOption, class_numbers, with_options
 from ufm.cli.output import print_figures, print_json
 
-__all__ = ["threshold"]
+__all__: list[str] = []  # a command is registered, not called
 
 
 @command(app, "threshold", "ufm threshold --E-W 1 --E-H 5 --majority 5 --minority 5")

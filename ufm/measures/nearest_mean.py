@@ -54,6 +54,9 @@ class NearestMean:
 
     Args:
         means: class means, shape (d, K).
+
+    >>> NearestMean(np.array([[1.0, -1.0]])).count_agreements(np.array([[0.9], [-0.2]]), np.array([0, 0]))
+    1
     """
 
     def __init__(self, means: Array) -> None:

@@ -14,7 +14,7 @@ from ufm.cli.deq.options import SINGLE_OPTIONS, TRAINING_OPTIONS
 from ufm.cli.options import FigureOption, JsonOption, RootOption, numbers, prepare_files, with_options
 from ufm.cli.output import print_json, print_table, progress_bar
 
-__all__ = ["deq_hysteresis"]
+__all__: list[str] = []  # a command is registered, not called
 
 
 @command(deq_app, "hysteresis", "ufm deq hysteresis --leg 2,4,8,11,12,16 --leg 12,11,8,4,2 --start zero")

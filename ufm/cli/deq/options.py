@@ -67,5 +67,9 @@ SHARED_OPTIONS = ("dataset", "majority_count", "num_majority", "num_minority", "
 
 
 def long_flag(key: str) -> str:
-    """The option of a training or a run."""
+    """The option of a training or a run.
+
+    >>> long_flag("minority_count")
+    '--minority-count'
+    """
     return (SINGLE_OPTIONS | TRAINING_OPTIONS | EXPERIMENT_OPTIONS)[key][1][0]

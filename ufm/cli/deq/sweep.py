@@ -18,7 +18,7 @@ from ufm.cli.output import print_json, print_table, progress_bar
 if TYPE_CHECKING:
     from ufm.deq import MeasuredThreshold
 
-__all__ = ["deq_sweep"]
+__all__: list[str] = []  # a command is registered, not called
 
 
 @command(deq_app, "sweep", "ufm deq sweep --effort quick --out sweep.jsonl")

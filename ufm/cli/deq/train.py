@@ -18,7 +18,7 @@ from ufm.cli.output import print_figures, print_json, print_table, progress_bar
 if TYPE_CHECKING:
     from ufm.deq import TrainingConfig
 
-__all__ = ["deq_train"]
+__all__: list[str] = []  # a command is registered, not called
 
 
 @command(deq_app, "train", "ufm deq train --minority-count 10 --save network.npz")

@@ -14,21 +14,9 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
-from ufm.architectures import (
-    Architecture,
-    DeepLinear,
-    LayerPeeled,
-    LinearDEQ,
-    PenalisedDEQ,
-    UnconstrainedFeatures,
-)
+from ufm.architectures import Architecture
 
-__all__ = ["FAMILIES", "Parameter", "command_word", "parameters_of"]
-
-#: The architectures of this package by the name of their class.
-FAMILIES: dict[str, type[Architecture]] = {
-    cls.__name__: cls for cls in (LayerPeeled, LinearDEQ, DeepLinear, UnconstrainedFeatures, PenalisedDEQ)
-}
+__all__ = ["Parameter", "parameters_of"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +39,7 @@ class Parameter:
 def parameters_of(cls: type[Architecture]) -> tuple[Parameter, ...]:
     """The parameters of an architecture, a frozen dataclass whose docstring describes its fields under ``Args:``.
 
+    >>> from ufm.architectures import LayerPeeled
     >>> [(p.name, p.required, p.text) for p in parameters_of(LayerPeeled)]
     [('E_W', True, 'classifier budget > 0'), ('E_H', True, 'feature budget > 0')]
 
@@ -68,15 +57,6 @@ def parameters_of(cls: type[Architecture]) -> tuple[Parameter, ...]:
         for field in dataclasses.fields(cls)  # type: ignore[arg-type]
         if field.init
     )
-
-
-def command_word(cls: type) -> str:
-    """The class's name as the command line spells it: ``"layer-peeled"``.
-
-    >>> command_word(LinearDEQ)
-    'linear-deq'
-    """
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
 
 
 def _kinds(cls: type, name: str, hint: Any) -> tuple[type, ...]:
