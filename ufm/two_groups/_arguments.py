@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from ufm._validation import integer
-from ufm.architectures import Constrained
+from ufm.architectures import Constrained, Penalised
 
-__all__ = ["MOST_CLASSES", "class_numbers", "finite_bound", "finite_radius"]
+__all__ = ["MOST_CLASSES", "class_numbers", "finite_bound", "finite_radius", "finite_strength"]
 
 #: Most classes of a group: float64 counts exactly up to here.
 MOST_CLASSES = 2**53
 
 #: Radii beyond these leave no room in float64 for their logits.
 SMALLEST_RADIUS, LARGEST_RADIUS = 1e-300, 1e290
+
+#: Smallest strength of weight decay, and inverse of the largest.
+SMALLEST_STRENGTH = 1e-290
 
 
 def class_numbers(num_majority: Any, num_minority: Any, *, most: int = MOST_CLASSES) -> tuple[int, int]:
@@ -24,6 +27,17 @@ def class_numbers(num_majority: Any, num_minority: Any, *, most: int = MOST_CLAS
         if count > most:
             raise ValueError(f"{name} must be at most {most}, for accuracy in float64, got {count:.6g}")
     return k_a, k_b
+
+
+def finite_strength(architecture: Penalised) -> float:
+    """Strength of the nuclear-norm penalty; ValueError where float64 has no room for it, or it is not convex."""
+    strength = architecture.strength
+    if not SMALLEST_STRENGTH <= strength <= 1 / SMALLEST_STRENGTH:
+        raise ValueError(
+            f"architecture must leave a strength (1 - rho) sqrt(lambda_W lambda_H) between {SMALLEST_STRENGTH:g} and "
+            f"{1 / SMALLEST_STRENGTH:g}, got {strength:.6g} from {architecture!r}"
+        )
+    return strength
 
 
 def finite_bound(architecture: Constrained, num_classes: int) -> float:

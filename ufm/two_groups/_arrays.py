@@ -444,8 +444,9 @@ def _residuals(xp: Any, points: Points) -> tuple[Any, Any]:
     else:
         inverse = xp.exp(-points.log_ratio)
         # e_B = R e_A, and of the two with and without B the larger one holds
-        left, alone = (k_a + k_b - points.radius) / (k_a * inverse + k_b), 1 - points.radius / k_a
-        together = left * inverse > alone
+        full = xp.where(points.radius < k_a + k_b, points.radius, 1.0 * (k_a + k_b))
+        left, alone = (k_a + k_b - full) / (k_a * inverse + k_b), 1 - full / k_a
+        together = left * inverse >= alone
         e_a = xp.where(together, left * inverse, alone)
         e_b = xp.where(together, left, 1.0)
         e_a, e_b = xp.where(e_a > 0, e_a, 0.0), xp.where(e_b > 0, e_b, 0.0)

@@ -137,7 +137,7 @@ def solve_batch(
     }
     given = {name: value for name, value in given.items() if value is not None or name not in _OPTIONAL}
     word = closed_form(loss, where="for arrays of problems")
-    _check_choice(given)
+    check_choice(given)
     xp, arrays = _arrays({"minority_count": 1.0} | given)
     if "majority_count" in arrays:
         with np.errstate(over="ignore"):
@@ -196,7 +196,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check_choice(given: dict[str, Any]) -> None:
+def check_choice(given: dict[str, Any]) -> None:
     """Raise ValueError unless the arguments describe one architecture and one prior."""
     budgets, decays = {"E_W", "E_H"} & given.keys(), {"lambda_W", "lambda_H"} & given.keys()
     if (len(budgets), len(decays)) not in {(2, 0), (0, 2)}:

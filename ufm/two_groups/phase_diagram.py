@@ -30,7 +30,7 @@ from ufm._validation import as_array, one_of
 from ufm.losses import Loss, closed_form
 from ufm.phases import PHASES
 from ufm.two_groups import _arrays as core
-from ufm.two_groups.batch import check_values, solve_batch
+from ufm.two_groups.batch import check_choice, check_values, solve_batch
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -309,7 +309,7 @@ def _check_diagram(dataset: Any) -> None:
             f"got {dataset.attrs.get('loss')!r}"
         )
     try:
-        _arguments(_parameters({str(k): v.values for k, v in dataset.coords.items() if k in PARAMETERS}))
+        check_choice(_arguments(_parameters({str(k): v.values for k, v in dataset.coords.items() if k in PARAMETERS})))
     except (TypeError, ValueError) as error:
         raise ValueError(f"dataset must have the coordinates of a phase diagram: {error}") from None
     strange = [str(name) for name in dataset["phase"].dims if name not in PARAMETERS]

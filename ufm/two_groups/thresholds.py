@@ -30,7 +30,7 @@ from scipy.optimize import brentq
 from ufm._validation import real
 from ufm.architectures import Constrained, known_architecture
 from ufm.losses import Loss, closed_form
-from ufm.two_groups._arguments import class_numbers, finite_radius
+from ufm.two_groups._arguments import class_numbers, finite_radius, finite_strength
 from ufm.two_groups.counts import CountRule, count_rule
 from ufm.two_groups.scalar import log_total_ratio
 
@@ -106,7 +106,7 @@ def collapse_threshold(
     word = closed_form(loss, where="for a collapse threshold")
     rule = count_rule(architecture, num_samples, majority_count, minority_count)
     if rule is not None:
-        return _penalised(architecture.strength, k_a, k_b, rule)
+        return _penalised(finite_strength(architecture), k_a, k_b, rule)
     tau = finite_radius(architecture, k_a + k_b)
     return _mse_budget(tau, k_a) if word == "mse" else _ce_budget(tau, k_a, k_b)
 
@@ -151,10 +151,10 @@ def _curve(angle: float, k_a: int, k_b: int) -> tuple[float, float]:
     e = math.exp(angle)
     norm = math.sqrt(1 + e * e) if angle < 0 else e * math.sqrt(1 + 1 / (e * e))
     cos, sin = 1 / norm, e / norm
-    # 1 - a cos without cancellation
+    # 1 - a cos and 1 - b sin, which is 1 - K_A r, without cancellation
     q = (k_a / k + k_b / k * sin * sin) / (1 + math.sqrt(k_b / k) * cos) / k_a
     r = sin / math.sqrt(k * k_a)
-    v = k_b * math.log((1 - k_a * r) / (k_b * r))
+    v = k_b * math.log((k_b / k + k_a / k * cos * cos) / (1 + math.sqrt(k_a / k) * sin) / (k_b * r))
     d = math.log(q * math.sqrt(k * k_b) / cos)
     s = math.sqrt(k_a / k_b) * v / e - k_a * d
     tau = (k_a - 1) * s + math.sqrt(k_a / k) * v / sin
@@ -175,16 +175,16 @@ def _ce_budget(tau: float, k_a: int, k_b: int) -> Threshold:
         return Threshold(1.0, 1.0, 1.0 + 1e-12)
     root = brentq(excess, lo, top, xtol=1e-15, rtol=4 * 2.3e-16, maxiter=500) if excess(lo) >= 0 else lo
     log_ratio = _curve(root, k_a, k_b)[1]
-    if log_ratio > 709:
+    width = 1e-14 * max(1.0, abs(root))
+    ends = [_curve(min(root + shift, top), k_a, k_b)[1] for shift in (width, -width)]
+    if max(log_ratio, *ends) > 709:
         raise ValueError(
             f"architecture has a threshold R* = exp({log_ratio:.6g}) beyond the range of float64; "
             f"choose budgets with a smaller radius than {tau:.6g}"
         )
-    width = 1e-14 * max(1.0, abs(root))
-    ends = [_curve(min(root + shift, top), k_a, k_b)[1] for shift in (width, -width)]
-    ratio = math.exp(log_ratio)
+    ratio = max(1.0, math.exp(log_ratio))
     ulp = 1e-14
-    return Threshold(ratio, max(1.0, math.exp(min(ends)) * (1 - ulp)), math.exp(max(ends)) * (1 + ulp))
+    return Threshold(ratio, max(1.0, math.exp(min(ends)) * (1 - ulp)), max(1.0, math.exp(max(ends))) * (1 + ulp))
 
 
 def _mse_budget(tau: float, k_a: int) -> Threshold:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm.architectures import PenalisedDEQ
+from ufm.two_groups._arguments import SMALLEST_STRENGTH
 from ufm.two_groups.counts import CountRule
 from ufm.two_groups.transitions._family import Family
 from ufm.two_groups.transitions._states import Point
@@ -29,6 +30,11 @@ class PenalisedFamily(Family):
     def __init__(self, k_a: int, k_b: int, architecture: PenalisedDEQ, rule: CountRule) -> None:
         super().__init__(k_a, k_b, architecture.rho)
         self.lam = architecture.slope
+        if not (self.lam * (1 - self.rho) >= SMALLEST_STRENGTH and self.lam <= 1 / SMALLEST_STRENGTH):
+            raise ValueError(
+                f"architecture must leave (1 - rho) sqrt(lambda_W lambda_H) between {SMALLEST_STRENGTH:g} and "
+                f"{1 / SMALLEST_STRENGTH:g}, got {self.lam * (1 - self.rho):.6g} from {architecture!r}"
+            )
         self.lambda_a = architecture.lambda_A
         self.rule = rule
 
