@@ -159,19 +159,24 @@ class TestBudgets:
         with pytest.raises(ValueError, match=r"fit together, got shapes \(6, 4\) and \(6, 4\)"):
             found.compare(np.ones((6, 4)), np.ones((6, 4)))
 
-    @pytest.mark.parametrize("weighting", ["samples", "classes"])
     @pytest.mark.parametrize(
-        ("classifier", "features", "rho"),
+        ("classifier", "features", "rho", "weighting"),
         [
-            (1e300, 1.0, 0.0),
-            (1.0, 1e300, 0.5),
-            (1.7e308, 1.7e308, 0.5),
-            (1e3, 1e3, 0.0),
-            (1e3, 1e3, 0.9),
-            (1.0, 1.0, 1 - 1e-9),
-            (1e-300, 1.0, 0.0),
-            (5e-324, 5e-324, 0.5),
-            (1e-40, 1e-40, 0.5),
+            *(
+                (*case, weighting)
+                for case in (
+                    (1e300, 1.0, 0.0),
+                    (1.0, 1e300, 0.5),
+                    (1.7e308, 1.7e308, 0.5),
+                    (1e3, 1e3, 0.0),
+                    (1e3, 1e3, 0.9),
+                    (1.0, 1.0, 1 - 1e-9),
+                    (1e-300, 1.0, 0.0),
+                    (5e-324, 5e-324, 0.5),
+                )
+                for weighting in ("samples", "classes")
+            ),
+            (1e-40, 1e-40, 0.5, "samples"),
         ],
     )
     def test_absurd_budgets_are_named(self, weighting, classifier, features, rho):
@@ -182,8 +187,13 @@ class TestBudgets:
         ):
             predict_from_budgets(absurd, COUNTS, 3, weighting=weighting)
 
-    @pytest.mark.parametrize("weighting", ["samples", "classes"])
-    @pytest.mark.parametrize(("classifier", "features"), [(1e-9, 1e-9), (1e100, 1e-100), (30.0, 30.0)])
+    @pytest.mark.parametrize(
+        ("classifier", "features", "weighting"),
+        [
+            *((*pair, w) for pair in ((1e-9, 1e-9), (1e100, 1e-100), (30.0, 30.0)) for w in ("samples", "classes")),
+            (1e-40, 1e-40, "classes"),
+        ],
+    )
     def test_extreme_budgets_that_are_spent(self, weighting, classifier, features):
         found = predict_from_budgets(Budgets(classifier, features, 240 * features, 0.5), COUNTS, 3, weighting=weighting)
         w = found.solution.factors.classifier
