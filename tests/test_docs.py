@@ -1,0 +1,57 @@
+"""The docs: their examples run, their links resolve, and every section of the theory that is cited exists."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+CITED = re.compile(r"theory,?\s+sections?\s+((?:\d+(?:,\s*|\s+and\s+)?)+)", re.IGNORECASE)
+
+
+def cited_sections() -> dict[int, str]:
+    """Section numbers that sources cite, each with one place."""
+    found: dict[int, str] = {}
+    for folder in ("ufm", "proofs_check", "benchmarks", "tests", "notebooks"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".ipynb") and "theory" in (text := path.read_text(encoding="utf-8")):
+                for match in CITED.finditer(text):
+                    for number in re.findall(r"\d+", match.group(1)):
+                        found.setdefault(int(number), f"{path.relative_to(ROOT)}: {match.group(0)!r}")
+    return found
+
+
+def test_every_section_that_is_cited_exists():
+    headings = re.findall(r"^## Section (\d+)\. ", (ROOT / "docs" / "theory.md").read_text(encoding="utf-8"), re.M)
+    assert [int(n) for n in headings] == list(range(1, len(headings) + 1))
+    cited = cited_sections()
+    assert len(cited) >= 6
+    missing = {number: place for number, place in cited.items() if number > len(headings)}
+    assert missing == {}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page):
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if ">>>" in page.read_text(encoding="utf-8")], ids=lambda p: p.name
+)
+def test_examples_run(page):
+    failed, tried = doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert tried > 0
+    assert failed == 0
+
+
+def test_paths_that_developing_names_exist():
+    text = (ROOT / "docs" / "developing.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:ufm|tests|proofs_check)/[\w/.]+)`", text)
+    assert len(paths) >= 8
+    assert [path for path in paths if not (ROOT / path).exists()] == []
