@@ -61,6 +61,8 @@ def test_the_core_needs_numpy_and_scipy_alone():
     assert done.returncode == 0, done.stderr
 
 
+DIAGRAM = "ufm.phase_diagram(K_A=5, K_B=5, R=[2.0, 3.0], E_W=1.0, E_H=[1.0, 2.0])"
+
 #: What a user writes, the package that is missing, and the extra that the error must name.
 USES = [
     ("ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.balanced(3), method='sdp')", "cvxpy", "sdp"),
@@ -73,7 +75,7 @@ USES = [
     ("ufm.verify(['lpm-balanced-etf'])", "flint", "certify"),
     ("ufm.verify(['lpm-balanced-etf'], out='no/such/folder')", "jinja2", "report"),
     ("ufm.phase_diagram(K_A=5, K_B=5, R=[2.0, 3.0], E_W=1.0, E_H=1.0)", "xarray", "grids"),
-    ("ufm.plot_phase_diagram(None)", "matplotlib", "plot"),
+    (f"ufm.plot_phase_diagram({DIAGRAM})", "matplotlib", "plot"),
     ("import ufm.deq; ufm.deq.DEQ", "torch", "deq"),
     ("import ufm.deq; ufm.deq.run_sweep", "torch", "deq"),
     ("import ufm.deq; ufm.deq.plot_sweep", "matplotlib", "plot"),
