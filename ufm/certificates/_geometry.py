@@ -1,6 +1,6 @@
 r"""Rigorous enclosures of a two-group optimum and its geometry (cross-entropy, budgets).
 
-The optimum is the unique zero of the KKT system in the closed dual form of ``ufm.two_groups.scalar``. In balls:
+The optimum is the unique zero of the KKT system in the closed dual form of ``ufm.two_groups``. In balls:
 
 * total collapse: explicit, once its optimality conditions hold strictly;
 * otherwise with unknowns m = log beta_B and t = log tan(theta): a box in (m, eta), ``t = t0 + c (m - m0) + eta``, on

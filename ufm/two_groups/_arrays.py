@@ -1,20 +1,7 @@
-r"""The two-group problem on arrays of points: one scalar equation a point, with everything else explicit.
+"""The two-group problem on arrays of points: one scalar equation a point, with everything else explicit.
 
-Notation of :mod:`ufm.two_groups.scalar`. Let ``E = e^x = omega_B v / (omega_A u)``, the tangent of the angle there up
-to a factor, and ``y = sqrt(K (K_B + K_A E^2))``. In a column of group A a wrong class of its own group and one of the
-other group have probabilities in the ratio ``A = (K_B + K E^2)/(y + K_B)``, so
-
-    d_A = log A,   beta_A = 1/(1 + (A/y)(e^{s_A} - 1)),   A = (K_B + K E^2)/(y + K_B),
-    d_B = log B - x,   beta_B = 1/(1 + (B/y)(e^{s_B} - 1)),   B = (K + K_A E^2)/(y + K_A E).
-
-*Budgets* (omega = 1). Given x, the gauge is affine in u, ``(K_A-1)(u - K_A d_A) + (K_B-1)(E u - K_B d_B) + u y/K``, and
-so ``gauge = radius`` gives u, then s_A, s_B, the multipliers, and the ratio R = beta_B/beta_A these logits are optimal
-for. Where this gives s_B < 0 the minority is collapsed: the term with s_B drops out of the gauge, ``v = K_B d_B`` and
-``beta_B = (y/E)/(K_A + K_B e^{v/K_B})``. What is left is one equation, ``log R(x) = log R``: R falls from infinity (or
-from the ratio of total collapse) to 1 at x = 0, almost linearly on either side of its kink at the threshold. Every x
-gives logits on the sphere of the gauge, so an error in x enters the value squared.
-
-*Weight decay.* beta_A and beta_B are given, x gives u and v, and the equation is ``omega_A u e^x = omega_B v``.
+Numbers in parentheses are those of the derivation in :mod:`ufm.two_groups`. *Budgets*: ``log R(x) = log R`` (5).
+*Weight decay*: beta_A and beta_B are given, x gives u and v, and the equation is ``omega_A u e^x = omega_B v`` (4).
 
 Both are safeguarded Newton iterations from x = 0. Arrays are one-dimensional float64 of NumPy or torch, whose namespace
 is passed as ``xp``; a point that has converged drops out.
@@ -120,7 +107,7 @@ class Frame:
 
 
 def frame_at(xp: Any, x: Any, k_a: Any, k_b: Any, careful: bool = False) -> Frame:
-    """The frame of x; ``careful`` keeps the relative accuracy of d_A and d_B where x, and with it both, is small."""
+    """The frame (4) of x; ``careful`` keeps the relative accuracy of d_A and d_B near x = 0, where both are small."""
     k = k_a + k_b
     e = xp.exp(x)
     e2 = e * e
@@ -218,7 +205,7 @@ def _ratio_at(xp: Any, x: Any, points: Points, careful: bool = False) -> tuple[A
     fr = frame_at(xp, x, k_a, k_b, careful)
     d_b_x = fr.b_l - 1
     c_a, c_b = k_a * (k_a - 1), k_b * (k_b - 1)
-    # u = top/bottom, from gauge = radius, without s_B and with it
+    # (5): u = top/bottom, from gauge = radius, without s_B and with it
     top, top_x = points.radius + c_a * fr.d_a, c_a * fr.d_a_x
     bottom, bottom_x = fr.y / k + (k_a - 1), fr.y * fr.y_l / k
     full, full_x = top + c_b * fr.d_b, top_x + c_b * d_b_x
@@ -232,7 +219,8 @@ def _ratio_at(xp: Any, x: Any, points: Points, careful: bool = False) -> tuple[A
     u, u_x = xp.where(collapsed, flat, u), xp.where(collapsed, (top_x - flat * bottom_x) / bottom, u_x)
     s_a, s_a_x = u - k_a * fr.d_a, u_x - k_a * fr.d_a_x
     d_b = xp.where(collapsed, u * fr.e / k_b, fr.d_b)
-    # -log beta_a = s_a + log(q + (1-q) e^{-s_a}), q = A/y; collapsed: -log beta_b = x + d + log((K_B + K_A e^{-d})/y)
+    # (4): -log beta_a = s_a + log(q + (1-q) e^{-s_a}), q = A/y
+    # (5), collapsed: -log beta_b = x + d + log((K_B + K_A e^{-d})/y)
     q_a, q_b = fr.a / fr.y, xp.where(collapsed, k_b, fr.b) / fr.y
     rest_b = xp.where(collapsed, k_a / fr.y, 1 - q_b)
     z, z_x = xp.where(collapsed, d_b, s_b), xp.where(collapsed, (u + u_x) * fr.e / k_b, s_b_x)
@@ -298,11 +286,7 @@ def total_point(xp: Any, k_a: Any, k_b: Any, s: Any) -> tuple[Any, Any]:
 
 
 def total_margin(xp: Any, k_a: Any, k_b: Any, s: Any, log_beta_b: Any) -> Any:
-    """``1 - beta_B^{-2} - c``, >= 0 iff total collapse at s_A = s is optimal.
-
-    With ``h = (K_A/K)(1 - e^{-s/K_A})`` the trivial block asks for ``(K_B/K)/(1-h)^2 + (K_A/K)/beta_B^2 <= 1``, that is
-    ``1 - beta_B^{-2} >= c = (K_B/K)(1 - e^{-s/K_A})(2 - h)/(1 - h)^2``, in parts that do not cancel.
-    """
+    """``1 - beta_B^{-2} - c``, >= 0 iff total collapse at s_A = s is optimal, see (6)."""
     k = k_a + k_b
     fall = -xp.expm1(-s / k_a)
     h = k_a / k * fall
@@ -367,7 +351,7 @@ def _imbalance_at(xp: Any, x: Any, points: Points) -> tuple[Any, Any, Optima]:
     fr = frame_at(xp, x, k_a, k_b)
     weight = xp.exp(0.5 * points.log_ratio)
     beta_a, beta_b = points.beta_b / weight, points.beta_b
-    # p/q - 1 = (1 - beta) y / (beta A)
+    # (4): p/q - 1 = (1 - beta) y / (beta A)
     odds_a, odds_b = (1 - beta_a) / beta_a * fr.y / fr.a, (1 - beta_b) / beta_b * fr.y / fr.b
     collapsed = beta_b >= 1
     # collapsed: v = K_B log(q/r), q/r = (y/(beta_B E) - K_A)/K_B
@@ -463,11 +447,7 @@ class Bounds:
 
 
 def bounds(xp: Any, points: Points, logits: Optima) -> Bounds:
-    """Evaluate logits from scratch: their probabilities come from s and d, not from the equations solved.
-
-    Budgets: ``lower = f(Z) - <G, Z> - radius |G|``. Weight decay: the entropy of the probabilities, which is the dual
-    value at ``G = grad f(Z)``, times ``min(1, strength/|G|)`` (by concavity a bound of the value at the shrunken G).
-    """
+    """Value and bound (9) of logits from scratch: probabilities come from s and d, not from the equations solved."""
     k_a, k_b = points.k_a, points.k_b
     k = k_a + k_b
     pi_a, pi_b = _probabilities(xp, points)

@@ -91,7 +91,7 @@ def solve_batch(
 
     The layer-peeled model and the linear DEQ (``E_W``, ``E_H``) or unconstrained features and the penalised DEQ
     (``lambda_W``, ``lambda_H``); the explicit networks are ``rho = 0``. Values agree with :func:`ufm.solve` to about
-    1e-12 relative. See ``ufm.two_groups._arrays`` for the method: one scalar equation a point.
+    1e-12 relative. See :mod:`ufm.two_groups` for the method: one scalar equation a point.
 
     Args:
         num_majority, num_minority: K_A, K_B >= 1.

@@ -362,7 +362,7 @@ def _margin(kind: str, loss: str, values: Mapping[str, Any]) -> Array:
 def _log_threshold(radius: Array, k_a: Array, k_b: Array) -> Array:
     """log R* at which the minority collapses under cross-entropy with budgets, by bisection on its curve.
 
-    The curve of ``ufm.two_groups._arrays`` at s_B = 0: ``u = K_B d_B / E``, ``radius = (K_A-1)(u - K_A d_A) + u y/K``.
+    The curve (5) of :mod:`ufm.two_groups` at s_B = 0: ``u = K_B d_B / E``, ``radius = (K_A-1)(u - K_A d_A) + u y/K``.
     """
     shape = np.broadcast_shapes(np.shape(radius), k_a.shape, k_b.shape)
     low, high = np.full(shape, -80.0), np.full(shape, math.log(700.0))

@@ -1,36 +1,7 @@
-r"""Cross-entropy with two groups of interchangeable classes: the KKT system in closed dual form.
+"""Cross-entropy with two groups of interchangeable classes, one problem at a time: the scalar equations (3) and (5).
 
-Group A has K_A classes of probability pi_A and gauge weight omega_A, group B likewise; K = K_A + K_B. In the symmetry
-reduction (theory section 3) four numbers remain, s_A, s_B (how far a class stands out of its own group) and d_A, d_B
-(how far its group stands out of the other), and
-
-    gauge = omega_A (K_A-1) s_A + omega_B (K_B-1) s_B + T,   T = sqrt([K_B (omega_A u)^2 + K_A (omega_B v)^2] / K),
-    u = s_A + K_A d_A,   v = s_B + K_B d_B.
-
-Write beta_a = mu omega_a / pi_a for the multiplier mu, a = sqrt(K_B/K), b = sqrt(K_A/K), and let (c, s) = (cos, sin)
-of the angle theta with a omega_A u = T c, b omega_B v = T s. Stationarity then fixes every softmax probability: in a
-column of group A, with p the correct class, q each other class of the group and r each class of the other group,
-
-    r_A = beta_A c / sqrt(K K_B),   q_A = beta_A (1 - a c) / K_A,   p_A = q_A + 1 - beta_A,
-
-and likewise for B with s and b; so s_A = log(p_A/q_A), d_A = log(q_A/r_A) and what is left is *one* equation for theta,
-
-    log(omega_A sqrt(K_B) u) - log(omega_B sqrt(K_A) v) + log tan(theta) = 0,
-
-whose left side increases with theta. B is collapsed (s_B = 0) iff beta_B >= 1; then q_B = (1 - K_A r_B)/K_B. With
-weight decay that is all: a safeguarded Newton iteration.
-
-With budgets (omega = 1) mu is unknown, and the angle determines everything else. Let ``E = e^x = v/u``, which is
-sqrt(K_B/K_A) tan(theta), and ``y = sqrt(K (K_B + K_A E^2))``. Then
-
-    d_A = log A,      beta_A = 1/(1 + (A/y)(e^{s_A} - 1)),   A = (K_B + K E^2)/(y + K_B),
-    d_B = log B - x,  beta_B = 1/(1 + (B/y)(e^{s_B} - 1)),   B = (K + K_A E^2)/(y + K_A E),
-
-and ``gauge = (K_A-1)(u - K_A d_A) + (K_B-1)(E u - K_B d_B) + u y/K = radius`` gives u. Where this makes s_B < 0 the
-minority is collapsed: the term with s_B drops out of the gauge, v = K_B d_B and ``beta_B = (y/E)/(K_A + K_B e^{d_B})``.
-So x fixes the ratio R = beta_B/beta_A for which its logits are optimal, and ``log R(x) = log R`` is left: R falls from
-infinity (or from the ratio of total collapse) to 1 at x = 0, almost linearly on either side of its kink at the
-threshold. Every x gives logits on the sphere of the gauge, so an error in x enters the value squared.
+Numbers in parentheses are those of the derivation in :mod:`ufm.two_groups`. With weight decay a safeguarded Newton
+iteration finds the angle; with budgets another finds x. :mod:`ufm.two_groups.batch` solves arrays of such problems.
 """
 
 from __future__ import annotations
@@ -97,6 +68,7 @@ def _side(k: int, k_other: int, log_beta: float, cos: float, sin: float, sign: f
         q, r = rest / k, math.exp(log_r)
         d = log_q - log_r
         return _Side(0.0, d, k * d, k * (-(k_other * r / k / q) - 1.0) * dcos / cos)
+    # (2): q = beta (1 - a c)/k, p = q + 1 - beta
     log_q = log_beta + math.log(one_minus_ac / k)
     q = math.exp(log_q)
     gap = -math.expm1(log_beta)  # p - q = 1 - beta
@@ -138,7 +110,7 @@ class TwoGroups:
         self._c_a, self._c_b = k_a * (k_a - 1), k_b * (k_b - 1)
         self.steps = 0
 
-    # -- the two sides at (log beta_B, log tan theta) -----------------------------------------------------------------
+    # -- (2), (3): the two sides at (log beta_B, log tan theta) -------------------------------------------------------
 
     def _sides(self, m: float, t: float, collapsed: bool) -> tuple[_Side | None, _Side | None]:
         # cos and sin from log tan theta, each to full relative accuracy
@@ -151,7 +123,7 @@ class TwoGroups:
         )
 
     def _angle(self, m: float, collapsed: bool) -> tuple[_Side, _Side] | None:
-        """Solve the angle equation; None when the trivial block vanishes (u and v would both have to be <= 0)."""
+        """Solve the angle equation (3); None when the trivial block vanishes (u and v would both have to be <= 0)."""
         lo, hi, t = -_T_BOUND, _T_BOUND, 0.0
         found, last, stride = None, math.inf, 1.0
         for _ in range(_MAX_STEPS):
@@ -183,7 +155,7 @@ class TwoGroups:
             t = new
         return found
 
-    # -- total collapse: trivial block zero ---------------------------------------------------------------------------
+    # -- (6): total collapse, trivial block zero ----------------------------------------------------------------------
 
     def _total_scale(self, m: float) -> float:
         """s_A with K_A q + K_B r = beta_A at u = v = 0; 0 for beta_A >= 1 or K_A = 1. The level is convex in s."""
@@ -258,6 +230,7 @@ class TwoGroups:
         ``_x`` marks derivatives, ``_l`` those of a logarithm. It is the inner loop: hence the tuple and the locals.
         """
         k_a, k_b, k, c_a, c_b = self.k_a, self.k_b, self.k, self._c_a, self._c_b
+        # (4): E, y, A and B
         e = exp(x)
         k_e2, a_e = k * e * e, k_a * e
         a_e2 = a_e * e
@@ -271,7 +244,7 @@ class TwoGroups:
         d_a, d_b = log(ratio_a), log(ratio_b) - x
         d_a_x = 2 * k_e2 / top_a - y_x / bottom_a
         b_l = 2 * a_e2 / top_b - (y_x + a_e) / bottom_b
-        # u = top/bottom from gauge = radius: first with s_B, and if that is negative without
+        # (5): u = top/bottom from gauge = radius: first with s_B, and if that is negative without
         top, top_x = radius + c_a * d_a, c_a * d_a_x
         bottom, bottom_x = k_a - 1 + y / k, y_x / k
         price = (k_b - 1) * e
@@ -381,11 +354,7 @@ def total_point(k_a: int, k_b: int, s: float) -> tuple[float, float]:
 
 
 def total_price(k_a: int, k_b: int, s: float) -> float:
-    """c with which total collapse at s_A = s is optimal iff ``1 - beta_B^{-2} >= c``.
-
-    The trivial block has ``(K_B/K)/(1 - h)^2 + (K_A/K)/beta_B^2 <= 1``, ``h = (K_A/K)(1 - e^{-s/K_A})``; here in parts
-    that do not cancel.
-    """
+    """c with which total collapse at s_A = s is optimal iff ``1 - beta_B^{-2} >= c``, see (6)."""
     k = k_a + k_b
     fall = -expm1(-s / k_a)
     h = k_a / k * fall

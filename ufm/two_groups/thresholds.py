@@ -5,16 +5,8 @@ Group B is collapsed iff its standard representation is not worth its price, ``p
 *Weight decay.* ``omega_B = sqrt(n_B)`` and mu is the strength lam, so for CE and MSE alike B is collapsed iff
 ``n_B <= N^2 lam^2``: a comparison of numbers.
 
-*Budgets, cross-entropy.* At the threshold ``mu = pi_B``, and in the closed dual form of the two-group problem (see
-``ufm.two_groups.scalar``) R drops out of everything but one equation. With K = K_A + K_B, a = sqrt(K_B/K),
-b = sqrt(K_A/K) and an angle theta, 0 < tan(theta) < sqrt(K_A/K_B), the pair (tau, R*) runs along the curve
-
-    r = sin / sqrt(K K_A),            v = K_B log((1 - K_A r) / (K_B r)),
-    q = (1 - a cos) / K_A,            d = log(q sqrt(K K_B) / cos),
-    s = sqrt(K_A/K_B) v cot(theta) - K_A d,
-    R* = 1 + q (e^s - 1),             tau = (K_A - 1) s + b v / sin,
-
-so a threshold is one scalar root, ``tau(theta) = tau``, and R* is explicit after it.
+*Budgets, cross-entropy.* At the threshold ``mu = pi_B``, and (tau, R*) runs along an explicit curve in an angle, (7) of
+the derivation in :mod:`ufm.two_groups`: a threshold is one scalar root, ``tau(theta) = tau``, and R* is explicit.
 
 *Budgets, MSE.* ``R* = 1/(1 - tau/K_A)`` for tau < K_A; otherwise no finite R collapses the minority.
 """
@@ -112,7 +104,7 @@ def collapse_threshold(
 
 
 def threshold_curve(angle: float, num_majority: int, num_minority: int) -> tuple[float, float]:
-    """``(tau, log R*)`` at ``angle = log tan(theta)`` along the threshold curve, see the module's docstring.
+    """``(tau, log R*)`` at ``angle = log tan(theta)`` along the threshold curve, (7) in :mod:`ufm.two_groups`.
 
     Args:
         angle: from -600 to ``log(K_A/K_B)/2``, where tau = 0 and R* = 1; tau and R* grow as it falls.
@@ -147,6 +139,7 @@ def _top(k_a: int, k_b: int) -> float:
 
 def _curve(angle: float, k_a: int, k_b: int) -> tuple[float, float]:
     """:func:`threshold_curve` without its checks."""
+    # (7) of the derivation, cos and sin from log tan(theta), each to full relative accuracy
     k = k_a + k_b
     e = math.exp(angle)
     norm = math.sqrt(1 + e * e) if angle < 0 else e * math.sqrt(1 + 1 / (e * e))
