@@ -235,9 +235,9 @@ def _continued(ranges: Domain) -> tuple[dict[sp.Symbol, sp.Symbol], dict[sp.Symb
     The expression is then judged as it is written, SymPy having rewritten it for the inside, at the end as well.
     """
     renamed = {
-        x: sp.Dummy(str(x), real=True)
+        x: sp.Dummy(str(x), **{"integer" if x.is_integer else "real": True})
         for x, r in ranges.items()
-        if clash(x, r) is not None and not clash(x, r.interior)
+        if clash(x, r) is not None and clash(x, r.interior) is None
     }
     return renamed, {renamed.get(x, x): r for x, r in ranges.items()}
 
@@ -300,9 +300,6 @@ def _judge(
     where: tuple[tuple[sp.Expr, sp.Symbol], ...] = (),
 ) -> Judged:
     """``lhs relation rhs`` on the domain, remembered: variants of a theorem share most of their steps."""
-    reason = _outside(lhs, rhs, *(key for key, _ in where))
-    if reason is not None:
-        return None, reason
     names = {name for _, name in where}
     given = {x: r for x, r in domain if x not in names}
     free = (lhs.free_symbols | rhs.free_symbols).union(*(key.free_symbols for key, _ in where))
@@ -378,6 +375,9 @@ def _step(
         if not isinstance(symbol, sp.Symbol) or not isinstance(r, Range):
             raise TypeError(f"domain must map symbols to ranges, got {symbol!r}: {r!r}")
     named = tuple((sp.sympify(key), name) for key, name in (where or {}).items())
+    reason = _outside(lhs, rhs, *(key for key, _ in named))
+    if reason is not None:
+        return Step(statement, method, None, reason)
     judged = _judge(lhs, rhs, relation, frozenset((domain or {}).items()), named)
     return Step(statement, method, *judged, trivial=judged[0] is True and lhs - rhs == 0)
 
@@ -535,6 +535,8 @@ def limit(statement: str, expr: Any, variable: sp.Symbol, point: Any, value: Any
         reason = f"the point {at} is not rational"
     if reason is None and claimed.has(variable):
         reason = f"the value {claimed} depends on {variable}"
+    if reason is None and variable.is_integer:
+        reason = f"{variable} is an integer and comes to no limit"
     if reason is not None:
         return Step(statement, "limit", None, reason)
     others = (expr.free_symbols | claimed.free_symbols) - {variable}

@@ -10,6 +10,7 @@ from proofs_check.theorems._kernel import (
     Range,
     above,
     at_least,
+    ball,
     below,
     between,
     compare,
@@ -163,6 +164,7 @@ LIMITS = {
     "a parameter in the exponent": lambda: limit("", x ** (y - 1), x, 0, 0),
     "from the other side": lambda: limit("", sp.Abs(r) / r, r, 0, -1),
     "the wrong infinity": lambda: limit("", 1 / x, x, 0, -sp.oo),
+    "an integer variable": lambda: limit("", m, m, 0, 0),
     "no limit": lambda: limit("", sp.sin(1 / x), x, 0, 0),
     "no limit, bounded": lambda: limit("", sp.cos(1 / x) ** 2, x, 0, half),
     "the value depends on the variable": lambda: limit("", x, x, 0, x),
@@ -243,6 +245,16 @@ def test_the_ends_of_a_range_are_exact(end):
         Range(end)
     with pytest.raises(TypeError, match="must be an exact rational number"):
         Range(sp.Integer(-9), end)
+
+
+def test_the_coordinates_of_a_point_are_exact():
+    with pytest.raises(ValueError, match="point must have exact rational coordinates"):
+        ball(x, {x: 0.5})
+
+
+def test_large_powers_come_to_an_end():
+    assert holds("", x ** (10**9), ">", 1).result is False
+    assert holds("", x ** (10**9), ">", 0).result is None
 
 
 def test_matrices_of_different_groups_are_not_compared():

@@ -14,6 +14,9 @@ __all__ = ["PRECISION", "Number", "Undefined", "ball", "evaluate", "exp_bounds",
 #: Working precision in bits of the balls that refute steps and compare constants.
 PRECISION = 320
 
+#: Beyond this exponent powers of rationals become balls: their digits would fill the memory.
+_LARGEST_EXACT_POWER = 1000
+
 #: An exact rational number or an enclosure.
 Number = flint.fmpq | flint.arb
 
@@ -29,7 +32,11 @@ def ball(expr: Any, point: Mapping[sp.Symbol, Any] | None = None) -> flint.arb:
         ValueError: ``expr`` has a free symbol, a function or a constant this evaluator does not know, or has no real
             value there.
     """
-    return flint.arb(evaluate(sp.sympify(expr), point or {}))
+    at = {x: sp.sympify(value) for x, value in (point or {}).items()}
+    for x, value in at.items():
+        if not isinstance(value, sp.Rational):
+            raise ValueError(f"point must have exact rational coordinates, got {x} = {value}")
+    return flint.arb(evaluate(sp.sympify(expr), at))
 
 
 def evaluate(expr: sp.Expr, point: Mapping[sp.Symbol, Any]) -> Number:
@@ -87,7 +94,7 @@ def _power(base: Number, exponent: Number) -> Number:
     if isinstance(exponent, flint.fmpq) and exponent.q == 1:
         if exponent < 0 and not sign_of(base):
             raise Undefined("a denominator that may be zero")
-        return base ** int(exponent.p)
+        return (base if abs(exponent) <= _LARGEST_EXACT_POWER else flint.arb(base)) ** int(exponent.p)
     if sign_of(base) == 0 and sign_of(exponent) == 1:
         return flint.fmpq(0)
     if sign_of(base) != 1:
