@@ -255,6 +255,9 @@ def test_the_coordinates_of_a_point_are_exact():
 def test_large_powers_come_to_an_end():
     assert holds("", x ** (10**9), ">", 1).result is False
     assert holds("", x ** (10**9), ">", 0).result is None
+    assert holds("", (x + y + E + F + 1) ** 60, ">", 0).result is None
+    assert holds("", sp.cos((r - 2 * s + 1) ** 2), ">=", -1, {r: everywhere(), s: everywhere()}).result is None
+    assert identity("", sp.cos(8 * r), 2 * sp.cos(4 * r) ** 2 - 1, {r: everywhere()}).result is True
 
 
 def test_matrices_of_different_groups_are_not_compared():

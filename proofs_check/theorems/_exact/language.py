@@ -34,9 +34,10 @@ from proofs_check.theorems._exact.ranges import Domain, Range, above, at_least, 
 
 __all__ = ["Language", "Refused"]
 
-#: Larger powers, multiples of angles and factorised integers are refused: nothing here needs them.
+#: Larger powers, sums of angles, expansions and factorised integers are refused: nothing here needs them.
 _LARGEST_POWER = 64
 _LARGEST_MULTIPLE = 8
+_LARGEST_EXPANSION = 20_000
 _LARGEST_INTEGER = 10**15
 
 #: Denominator of the rational bounds of a root's range.
@@ -202,6 +203,7 @@ class Language:
             if exponent.is_Integer:
                 if exponent < 0:
                     self._need_nonzero(base)
+                self._need_small(t, abs(int(exponent)))
                 return t**exponent
             return self._root(t, base, exponent)
         u = self.read(exponent)
@@ -211,6 +213,14 @@ class Language:
         found = self.sign(e)
         if found is None or not found[1]:
             raise Refused(f"the denominator {e} is not shown to be nonzero on the domain")
+
+    def _need_small(self, t: sp.Expr, power: int) -> None:
+        if power <= 4:
+            return
+        form = self.form(t)
+        terms = max(math.comb(len(part) + power - 1, power) for part in (form.num, form.den))
+        if terms > _LARGEST_EXPANSION:
+            raise Refused(f"a power with {terms} terms is beyond {_LARGEST_EXPANSION}")
 
     def _largest(self, candidates: Iterable[sp.Expr]) -> sp.Expr:
         best, *others = candidates
@@ -364,10 +374,11 @@ class Language:
         """Cosine and sine of u by the addition theorems, angle by angle of its numerator."""
         form = self.form(u)
         cos, sin = sp.Integer(1), sp.Integer(0)
+        turns = sum(abs(int(c.numerator)) for c in form.num.coeffs())
+        if turns > _LARGEST_MULTIPLE:
+            raise Refused(f"{turns} angles to be added are more than {_LARGEST_MULTIPLE}")
         for monomial, c in form.num.terms():
             multiple, den = int(c.numerator), int(c.denominator)
-            if abs(multiple) > _LARGEST_MULTIPLE:
-                raise Refused(f"{multiple} times an angle is beyond {_LARGEST_MULTIPLE}")
             angle = Form(form.ring.from_dict({monomial: sp.QQ(1, den)}), form.den).expr
             c_1, s_1 = self._angle(angle)
             for _ in range(abs(multiple)):
