@@ -175,6 +175,30 @@ class TestInterruption:
         assert not json.loads((tmp_path / "report.json").read_text())["partial"]
 
 
+class TestShown:
+    def test_a_run_shows_itself(self):
+        run = ufm.verify([*GOOD, REFUTED])
+        assert repr(run) == "<Verification: 0 of 4 claims checked>"
+        next(run)
+        assert repr(run) == "<Verification: 1 of 4 claims checked, 1 proved>"
+        list(run)
+        shown = run._repr_html_()
+        assert shown.count("<tr>") == 5
+        for claim_ in (*GOOD, REFUTED):
+            assert f"<code>{claim_.id}</code>" in shown
+
+    def test_what_a_check_says_is_escaped(self):
+        run = ufm.verify(claim("a", lambda context: Evidence("inconclusive", "<script>x</script>")))
+        list(run)
+        assert "<script>" not in run._repr_html_()
+
+    def test_the_writer_is_passed_in(self, tmp_path):
+        written = []
+        run = Verification(GOOD, Context(out=tmp_path), write=lambda *args: written.append(args))
+        list(run)
+        assert written == [(run, tmp_path)]
+
+
 class TestOut:
     def test_a_directory_that_cannot_be_written_is_refused_before_any_work(self, tmp_path):
         file = tmp_path / "file"

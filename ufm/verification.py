@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import html
 import os
 import tempfile
 import time
@@ -57,6 +58,9 @@ def verify(
         MissingExtraError: a package that some claim needs is missing, when all are to be checked. Named claims go ahead
             with what there is and ball arithmetic; one that lacks more comes out inconclusive, naming the extra. And
             one that the report needs is missing, when ``out`` is given.
+
+    >>> [verdict.status.value for verdict in verify("lpm-balanced-etf")]
+    ['proved']
     """
     one_of("effort", effort, EFFORTS)
     seed = integer("seed", seed, minimum=0)
@@ -67,7 +71,7 @@ def verify(
     claims = _select(ids, effort)
     directory = None if out is None else prepare_directory(out)
     context = Context(effort=effort, seed=seed, out=directory, on_progress=progress)
-    return Verification(claims, context, command)
+    return Verification(claims, context, command, _write_report)
 
 
 class Verification(Iterator[Verdict]):
@@ -84,16 +88,51 @@ class Verification(Iterator[Verdict]):
         interrupted: whether the run was stopped before its end.
         started: when the run began, UTC.
         command: the command line to name in the report.
+
+    Args:
+        write: called as ``write(run, context.out)`` at the end of the run, where it has a directory.
+
+    >>> from ufm.claims import claim
+    >>> @claim(id="two-and-two", title="Sum", statement="2 + 2 = 4.", source="Euclid")
+    ... def check(context):
+    ...     return Evidence("certified", f"2 + 2 is {2 + 2}", established_by=("integer arithmetic",))
+    >>> run = verify(check)
+    >>> [verdict.status.value for verdict in run], run
+    (['certified'], <Verification: 1 of 1 claims checked, 1 certified>)
     """
 
-    def __init__(self, claims: Iterable[Claim], context: Context, command: str | None = None) -> None:
+    def __init__(
+        self,
+        claims: Iterable[Claim],
+        context: Context,
+        command: str | None = None,
+        write: Callable[[Verification, Path], object] | None = None,
+    ) -> None:
         self.claims = tuple(claims)
         self.context = context
         self.verdicts: list[Verdict] = []
         self.interrupted = False
         self.started = datetime.now(UTC)
         self.command = command
+        self._write = write
         self._finished = False
+
+    def __repr__(self) -> str:
+        counts = "".join(f", {count} {status.value}" for status, count in self.counts.items() if count)
+        state = ", interrupted" if self.interrupted else ""
+        return f"<Verification: {len(self.verdicts)} of {len(self.claims)} claims checked{counts}{state}>"
+
+    def _repr_html_(self) -> str:
+        """A table of the verdicts so far, for notebooks."""
+        rows = "".join(
+            f"<tr><td><b>{v.status.value}</b></td><td>{html.escape(v.claim.title)}<br>"
+            f"<code>{html.escape(v.claim.id)}</code></td><td>{html.escape(v.evidence.summary)}</td>"
+            f"<td>{v.seconds:.1f} s</td></tr>"
+            for v in self.verdicts
+        )
+        head = "<tr><th>verdict</th><th>claim</th><th>evidence</th><th>time</th></tr>"
+        caption = html.escape(repr(self)[1:-1])
+        return f"<table><caption>{caption}</caption><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
     @property
     def current(self) -> Claim | None:
@@ -163,10 +202,14 @@ class Verification(Iterator[Verdict]):
             return
         with interrupts_held():  # all that was found is in the report
             self._finished = True
-            if self.context.out is not None:
-                from ufm.report import write_report
+            if self._write is not None and self.context.out is not None:
+                self._write(self, self.context.out)
 
-                write_report(self, self.context.out)
+
+def _write_report(run: Verification, directory: Path) -> None:
+    from ufm import report  # when a run ends: drawing is slow to import, and no run knows of reports
+
+    report.write_report(run, directory)
 
 
 def prepare_directory(path: str | os.PathLike[str], name: str = "out") -> Path:
@@ -174,6 +217,10 @@ def prepare_directory(path: str | os.PathLike[str], name: str = "out") -> Path:
 
     Raises:
         ValueError: it cannot be created or written; the message says why.
+
+    >>> prepare_directory("/proc/nowhere")
+    Traceback (most recent call last):
+    ValueError: out must be a directory that can be written, got '/proc/nowhere': ...
     """
     directory = Path(path)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -18,8 +19,13 @@ from claim_samples import CRASHING, GOOD, INTERRUPTED, LAST, REFUTED
 from deq_samples import write_fashion
 from typer.testing import CliRunner
 
+import ufm
+from ufm import architectures
 from ufm import claims as claims_package
+from ufm.certificates import CertificationError
+from ufm.claims import all_claims
 from ufm.cli import ARCHITECTURES, app
+from ufm.cli.architectures import ARCHITECTURE_OPTIONS
 from ufm.report import schema
 
 LPM = ["--E-W", "1", "--E-H", "5"]
@@ -151,6 +157,76 @@ class TestClaims:
         listed = json.loads(ufm_cli("claims", "--json").stdout)
         assert [c["id"] for c in listed] == [c.id for c in GOOD]
         assert listed[0]["statement"] == GOOD[0].statement
+
+    @pytest.mark.parametrize("width", [60, 80, 200])
+    def test_a_line_a_claim(self, monkeypatch, width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        known = all_claims()
+        lines = ufm_cli("claims").stdout.splitlines()
+        assert [line.split()[0] for line in lines] == list(known)
+        longest = max(map(len, known)) + 9 + 12
+        assert max(map(len, lines)) <= max(width, longest)
+
+    def test_verbose_has_the_statements(self, registry, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "500")
+        registry(*GOOD)
+        shown = ufm_cli("claims", "--verbose").stdout
+        assert all(c.statement in shown and c.source in shown for c in GOOD)
+
+
+OWN = """
+import ufm
+from ufm.claims import Evidence
+
+def made(id, status):
+    @ufm.claim(id=id, title="Sum", statement="2 + 2 = 4.", source="Euclid")
+    def check(context):
+        return Evidence(status, "found", established_by=("arithmetic",))
+    return check
+
+first = made("mine-good", "certified")
+MORE = [made("mine-bad", "refuted")]
+"""
+
+
+class TestClaimsOfOnesOwn:
+    @pytest.fixture
+    def file(self, tmp_path):
+        path = tmp_path / "own_claims_of_a_test.py"
+        path.write_text(OWN)
+        return path
+
+    def test_listed_and_verified(self, file, tmp_path, monkeypatch):
+        assert [c["id"] for c in json.loads(ufm_cli("claims", "--claims", file, "--json").stdout)] == [
+            "mine-good",
+            "mine-bad",
+        ]
+        out = ["--out", tmp_path / "r"]
+        assert ufm_cli("verify", "--claims", file, *out).exit_code == 1
+        result = ufm_cli("verify", "mine-good", "lpm-balanced-etf", "--claims", file, *out, "--json")
+        assert result.exit_code == 0, result.output
+        assert [v["claim"]["id"] for v in json.loads(result.stdout)["verdicts"]] == ["mine-good", "lpm-balanced-etf"]
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        assert ufm_cli("verify", "mine-good", "--claims", file.stem, *out).exit_code == 0
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("missing.py", None, "--claims must name a .py file that exists"),
+            ("no_such_module", None, "--claims must name a .py file or a module"),
+            ("empty.py", "", "with none"),
+            ("twice.py", OWN + "again = made('mine-good', 'certified')", "'mine-good' twice"),
+        ],
+    )
+    def test_wrong_usage(self, tmp_path, name, text, message):
+        path = tmp_path / name
+        if text is not None:
+            path.write_text(text)
+        for command in ("claims", "verify"):
+            result = ufm_cli(command, "--claims", path if name.endswith(".py") else name)
+            assert result.exit_code == 2
+            assert message in result.stderr
 
 
 class TestSolve:
@@ -532,3 +608,36 @@ def test_a_value_that_is_no_number_is_named(arguments, message):
 @pytest.mark.parametrize("group", [(), ("deq",)])
 def test_help_of_groups_has_an_example(group):
     assert "Example: ufm" in ufm_cli(*group, "--help").output
+
+
+def test_version():
+    result = ufm_cli("--version")
+    assert result.exit_code == 0
+    assert result.stdout.strip() == f"ufm {ufm.__version__}"
+
+
+@pytest.mark.parametrize("command", ["solve", "threshold", "phase", "verify", "claims", "measure", "certify"])
+def test_an_unknown_option_is_named(command):
+    result = ufm_cli(command, "--tol", "x")
+    assert result.exit_code == 2
+    assert "--tol" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_every_parameter_of_an_architecture_is_an_option():
+    for name, cls in architectures.ARCHITECTURES.items():
+        word = architectures.command_word(cls)
+        assert ARCHITECTURES[word][0] == name
+        fields = {f.name for f in dataclasses.fields(cls)}
+        assert {*ARCHITECTURES[word][1], *ARCHITECTURES[word][2]} == fields <= ARCHITECTURE_OPTIONS.keys()
+        assert all(ARCHITECTURE_OPTIONS[f][2] for f in fields)
+
+
+def test_a_computation_that_is_given_up_ends_in_its_message(monkeypatch):
+    def give_up(*args, **options):
+        raise CertificationError("no certificate at this precision")
+
+    monkeypatch.setattr(ufm, "solve", give_up)
+    result = ufm_cli("solve", *LPM, "--counts", "3,3")
+    assert result.exit_code == 1
+    assert result.stderr == "ufm: no certificate at this precision\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from ufm._interrupts import exit_status, interrupts_allowed
 from ufm.cli._app import app, command
 from ufm.cli.options import JsonOption, SeedOption
 from ufm.cli.output import console, print_json
+from ufm.cli.plugins import ClaimsOption, claims_of
+
+if TYPE_CHECKING:
+    from ufm.claims import Claim
 
 __all__: list[str] = []  # a command is registered, not called
 
@@ -21,6 +25,7 @@ __all__: list[str] = []  # a command is registered, not called
 def verify(
     claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Claims by id; all if none.")] = None,
     effort: Annotated[str, typer.Option("--effort", help="quick (a minute or two) or full.")] = "quick",
+    source: ClaimsOption = None,
     out: Annotated[Path, typer.Option("--out", help="Directory for report.html and report.json.")] = Path("out"),
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -30,13 +35,20 @@ def verify(
     Shows a table of verdicts as they come, then writes report.html and report.json. Exit status 0 if every claim came
     out proved, certified or supported, 1 if one did not, 130 if interrupted by Ctrl-C, 143 by SIGTERM: then finished
     verdicts are kept in a report that says it is partial.
+
+    With --claims those of a file or module of your own are checked: all of them, or the named ones, beside which claims
+    of the package can be named too.
     """
     from ufm._live import LiveView, summary_text
     from ufm.verification import verify as run_checks
 
+    wanted: list[str | Claim] | None = list(claims) if claims else None
+    if source is not None:
+        own = claims_of(source)
+        wanted = [own.get(name, name) for name in claims] if claims else list(own.values())
     view = LiveView(console(stderr=as_json))
     command = shlex.join(["ufm", *sys.argv[1:]])
-    run = run_checks(claims or None, effort, out=out, seed=seed, progress=view.progress, command=command)
+    run = run_checks(wanted, effort, out=out, seed=seed, progress=view.progress, command=command)
     stopped = False
     try:
         with interrupts_allowed(), view.running(run):

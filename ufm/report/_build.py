@@ -9,14 +9,12 @@ import platform
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ufm
 from ufm._json import strict
 from ufm.claims import Claim, Status, Verdict
-
-if TYPE_CHECKING:
-    from ufm.verification import Verification
+from ufm.report._run import Run
 
 __all__ = ["SCHEMA_VERSION", "build_report", "load_report", "schema"]
 
@@ -26,7 +24,7 @@ SCHEMA_VERSION = 1
 PACKAGES = ("numpy", "scipy", "sympy", "cvxpy", "torch", "python-flint", "scikit-learn", "matplotlib")
 
 
-def build_report(run: Verification) -> dict[str, Any]:
+def build_report(run: Run) -> dict[str, Any]:
     """The report of a run, finished or not: strict JSON values only, laid out as ``schema.json`` says.
 
     Numbers that JSON lacks become the strings ``"Infinity"``, ``"-Infinity"`` and ``"NaN"``.

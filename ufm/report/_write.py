@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ufm._files import write_atomically
 from ufm.report._build import build_report
 from ufm.report._html import render_html
-
-if TYPE_CHECKING:
-    from ufm.verification import Verification
+from ufm.report._run import Run
 
 __all__ = ["write_report"]
 
 
-def write_report(run: Verification, directory: Path) -> tuple[Path, Path]:
+def write_report(run: Run, directory: Path) -> tuple[Path, Path]:
     """Write ``report.json``, then ``report.html``, of a run into ``directory``; returns both paths."""
     report = build_report(run)
     json_path, html_path = directory / "report.json", directory / "report.html"
