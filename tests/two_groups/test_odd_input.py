@@ -353,6 +353,19 @@ def test_hysteresis() -> None:
     assert answered
 
 
+@pytest.mark.parametrize("num_majority", [1, 2])
+@pytest.mark.parametrize("num_minority", [1, 2, 7])
+def test_a_single_problem_of_vanishing_radius_is_feasible(num_majority: int, num_minority: int) -> None:
+    rng = random.Random(15)
+    for _ in range(20):
+        energy, ratio = magnitude(rng, -25, -5), 1 + magnitude(rng, -14, 4)
+        prior = ufm.ClassPrior.step(num_majority, num_minority, ratio)
+        found = ufm.solve(ufm.LayerPeeled(energy, energy), prior, method="reduced")
+        radius = (num_majority + num_minority) * energy
+        assert np.linalg.norm(found.logits, "nuc") == pytest.approx(radius, rel=1e-9)
+        assert found.is_global
+
+
 # -- what the formulas do not hold for -------------------------------------------------------------------------------
 
 

@@ -271,7 +271,13 @@ class TwoGroups:
         fall = exp(-s_a)
         rest = share_a + (1 - share_a) * fall
         slope += share_a * ((d_a_x - y_l) * (1 - fall) + u_x - k_a * d_a_x) / rest
-        return log_beta_b + s_a + log(rest), slope, to_kink, collapsed, s_a, s_b, d_a, d_b, log_beta_b
+        log_ratio = log_beta_b + s_a + log(rest)
+        # of a group of one class all of u, or v, is its d: not a sum of s and d, which may cancel
+        if k_a == 1:
+            s_a, d_a = u, 0.0
+        if k_b == 1 and not collapsed:
+            s_b, d_b = u * e, 0.0
+        return log_ratio, slope, to_kink, collapsed, s_a, s_b, d_a, d_b, log_beta_b
 
     def _lowest(self, radius: float) -> float:
         """x at which u = v = 0 on the collapsed branch, where total collapse begins; -inf where there is none.
