@@ -18,7 +18,7 @@ __all__ = ["Risk"]
 
 Array = NDArray[np.float64]
 
-_MAX_NEWTON = 200
+_MAX_NEWTON = 50
 #: Of the bias's Hessian: eigenvalues below this fraction of the largest are directions in which it does not matter.
 _SINGULAR = 1e-13
 
@@ -88,11 +88,13 @@ class Risk:
             if float(step @ gradient) >= 0:
                 step = -gradient
             length = 1.0
-            for _ in range(60):
+            for _ in range(40):
                 trial = self._biased(logits, b + length * step)
                 if trial <= value + 1e-14 * abs(value):
                     break
                 length /= 2
+            else:  # rounding leaves nothing to gain
+                break
             b, value = b + length * step, trial
         c = self.loss.constant_direction(len(logits))
         if c is not None and self.decay == 0:
@@ -133,6 +135,10 @@ class LocalModel:
     def diagonals(self) -> Array:
         """About the diagonal of the second derivative, (K, m), of the loss alone: for preconditioning."""
         return self._risk.loss.curvature_diagonals(self._z, self._risk.targets) * self._risk.pi
+
+    def forms(self, vectors: Array) -> Array:
+        """About ``u_a^T H_j u_a`` for columns u_a of ``vectors`` (K, q), shape (q, m), of the loss alone."""
+        return self._risk.loss.curvature_forms(self._z, self._risk.targets, vectors) * self._risk.pi
 
     def _curved(self, d: Array) -> Array:
         return self._risk.loss.curvatures(self._z, self._risk.targets, d) * self._risk.pi

@@ -40,6 +40,7 @@ _KNOWLEDGE = (
     "name",
     "curvatures",
     "curvature_diagonals",
+    "curvature_forms",
     "dual_values",
     "constant_direction",
     "expression",
@@ -120,6 +121,13 @@ class Loss(abc.ABC):
             v = rng.choice([-1.0, 1.0], size=logits.shape)
             total += v * self.curvatures(logits, targets, v)
         return np.maximum(total / _PROBES, 0.0)
+
+    def curvature_forms(self, logits: Array, targets: Array, vectors: Array) -> Array:
+        """About ``u_a^T H_j u_a`` for columns u_a of ``vectors`` (K, q), shape (q, m): for preconditioning as well.
+
+        Unless a loss states its own: as if the second derivatives were diagonal.
+        """
+        return np.asarray(vectors.T**2 @ self.curvature_diagonals(logits, targets), dtype=float)
 
     def dual_values(self, logits: Array, targets: Array, scale: float = 1.0) -> Array | None:
         """``-l*(scale g; t)`` at ``g = dl/dz`` for every column, (m,), l* the Fenchel conjugate, scale in [0, 1].

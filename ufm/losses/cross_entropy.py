@@ -141,6 +141,21 @@ class CrossEntropy(Loss):
             out[own, columns] = miss * (1 - miss)
         return self._weighted(t.sum(axis=0) * self._column_scales(len(x)) ** 2 * out)
 
+    def curvature_forms(self, logits: Array, targets: Array, vectors: Array) -> Array:
+        """``w S [u^T diag(p) u - (u^T p)^2]`` with ``u = Delta u_a``, in margins where a column has its own class."""
+        x, t = self._prepared(logits, targets)
+        own = _own_class(t)
+        u = (self._column_scales(len(x)) * vectors).T
+        p, miss = _softmax(x, own)
+        if own is None:
+            second, mean = u**2 @ p, u @ p
+        else:
+            p[own, np.arange(x.shape[1])] = 0.0
+            ours = u[:, own]
+            mean = u @ p - ours * miss
+            second = u**2 @ p - 2 * ours * (u @ p) + ours**2 * miss
+        return self._weighted(t.sum(axis=0) * np.maximum(second - mean**2, 0.0))
+
     def dual_values(self, logits: Array, targets: Array, scale: float = 1.0) -> Array | None:
         """``w [S H(q) + <iota, S q - t>]`` with ``q = t/S + scale (p - t/S)`` and H the entropy, shape (m,).
 

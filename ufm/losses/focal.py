@@ -68,4 +68,4 @@ class FocalLoss(Loss):
         total = e.sum(axis=0)
         shifted = logits - logits.max(axis=0)
         miss = np.stack([np.delete(e, k, axis=0).sum(axis=0) for k in range(len(e))]) / total
-        return np.where(miss < 0.5, np.log1p(-miss), shifted - np.log(total)), miss
+        return np.where(miss < 0.5, np.log1p(-np.minimum(miss, 0.5)), shifted - np.log(total)), miss

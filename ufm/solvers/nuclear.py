@@ -163,10 +163,9 @@ class _SecondOrder:
     def diagonal(self, u: Array, v: Array) -> Array:
         """Diagonal ``f''[u_a v_b^T, u_a v_b^T]`` in the basis of the columns of u and v, shape (K, m).
 
-        ``sum_j v_jb^2 u_a^T H_j u_a``. With the Hessians' entries in the place of ``u_a^T H_j u_a`` it is exact for
-        diagonal Hessians; a softmax's ``diag p - p p^T`` is nearly one.
+        ``sum_j v_jb^2 u_a^T H_j u_a / omega_j^2``.
         """
-        return u.T**2 @ self.entries @ v**2
+        return (self._model.forms(u) / self._omega**2) @ v**2
 
 
 @dataclass
@@ -309,7 +308,10 @@ class _Search:
             if new_risk <= model + 10 * _ROUNDING * abs(risk):
                 value = new_risk if self.problem.is_constrained else new_risk + self.problem.strength * s.sum()
                 return _Point(new, u, s, vt, float(value))
-            self._step /= 2
+            # half the step, or at once the one whose model the curvature met on this one allows, where that is shorter
+            curved = new_risk - risk - float(np.vdot(gradient, d))
+            met = float(np.vdot(d, d)) / (2 * curved) if curved > 0 and math.isfinite(curved) else math.inf
+            self._step = min(self._step / 2, max(met, 1e-3 * self._step))
 
     def _shrink(self, s: Array) -> Array:
         """Soft-threshold singular values (penalty), or project them onto the simplex (ball); the nonzero ones."""
