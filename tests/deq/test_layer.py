@@ -71,21 +71,39 @@ class TestSolvers:
         assert len(set(info.steps.tolist())) > 1
         torch.testing.assert_close(z, torch.cat([z for z, _ in alone]), rtol=1e-13, atol=1e-13)
 
-    def test_a_frozen_sample_stays_what_it_was(self, solver):
-        """Whatever f makes of it while the others go on."""
+    def test_a_held_sample_stays_what_it_was(self, solver):
+        """Whatever f makes of it within the tolerance while the others go on: bit for bit, and in its own steps."""
         a, h = contraction(3, 4, 0.9), draw(4, 2, 4)
         start = torch.stack([torch.linalg.solve(torch.eye(4, dtype=h.dtype) - a, h[0]), torch.zeros(4).double()])
         calls = []
 
         def f(z):
             calls.append(z)
-            return z @ a.T + h + torch.tensor([[float(len(calls) > 2)], [0.0]])
+            return z @ a.T + h + torch.tensor([[1e-12 * (len(calls) > 2)], [0.0]])
 
         point = get_solver(solver)(f, start, 1e-10, 500)
         assert point.converged.all()
+        assert not point.joint
         assert point.steps[0] == 1
         assert point.steps[1] == len(calls) > 4
         assert torch.equal(point.z[0], start[0])
+
+    def test_a_held_sample_is_looked_at_again(self, solver):
+        """Where f makes something else of it while the others go on, it has not converged, and goes on with them."""
+        a, h = contraction(3, 4, 0.9), draw(4, 2, 4)
+        start = torch.stack([torch.linalg.solve(torch.eye(4, dtype=h.dtype) - a, h[0]), torch.zeros(4).double()])
+        calls, shift = [], torch.tensor([[1.0], [0.0]], dtype=h.dtype)
+
+        def f(z):
+            calls.append(z)
+            return z @ a.T + h + shift * (len(calls) > 2)
+
+        point = get_solver(solver)(f, start, 1e-10, 500)
+        assert point.converged.all()
+        assert point.joint
+        assert point.steps[0] > 1
+        exact = torch.linalg.solve(torch.eye(4, dtype=h.dtype) - a, (h + shift).T).T
+        torch.testing.assert_close(point.z, exact, rtol=1e-8, atol=1e-8)
 
     def test_fixed_point_at_zero_has_residual_zero(self, solver):
         with torch.no_grad():

@@ -243,7 +243,9 @@ class ContractiveConvCell(nn.Module):
 
     def kernel(self) -> Tensor:
         """The bounded kernel A, shape (c, c, 3[, 3])."""
-        return self.rho * self.weight / conv_norm_bound(self.weight, self.size).clamp_min(1)
+        # Below float32 there is no Fourier transform: after ``half()`` the bound holds up to the rounding of entries.
+        wide = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
+        return (self.rho * wide / conv_norm_bound(wide, self.size).clamp_min(1)).to(self.weight.dtype)
 
     def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
         """The map on (N, c, ...)."""

@@ -14,15 +14,20 @@ Implicit Models, section 3 (unrolling-based phantom gradient; the error bound is
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ufm._extras import optional
 from ufm._validation import integer, one_of, positive
-from ufm.deq.solvers import SOLVERS, FixedPoint, check_map, describe, get_solver, minimal_tolerance
+from ufm.deq.iteration import SAMPLES, STOP_MODES, FixedPoint, Iteration, Options, Relative, check_map, power_of_two
+from ufm.deq.scope import solve_scope
+from ufm.deq.solvers import SOLVERS, get_solver, minimal_tolerance
+from ufm.deq.structure import State, Structure
 
 with optional("deq"):
     import torch
@@ -32,6 +37,9 @@ __all__ = ["DEQ", "ConvergenceError", "ConvergenceWarning", "Info", "PrecisionWa
 
 ON_FAILURE = ("warn", "raise")
 GRADIENTS = ("implicit", "phantom")
+
+#: A solver of one's own: ``(f, z0, tol, max_steps) -> z``, rows (batch, ...) to the same shape.
+OwnSolver = Callable[[Callable[[Tensor], Tensor], Tensor, float, int], Any]
 
 
 class ConvergenceWarning(RuntimeWarning):
@@ -51,16 +59,23 @@ class Info:
     """What the solvers did, sample by sample.
 
     Attributes:
-        residuals: relative residual ``|f(z) - z| / |f(z)|`` of every sample, shape (batch,).
-        steps: evaluations of ``f`` until the sample was frozen, shape (batch,).
+        residuals: relative residual ``|f(z) - z| / |f(z)|`` of every sample at the returned z, shape (batch,); absolute
+            where ``stop_mode="abs"``; of the whole state where ``samples="joint"``.
+        steps: evaluations of ``f`` until the sample was held, shape (batch,).
         converged: whether the sample met the tolerance, shape (batch,).
         backward: the same for the adjoint equation; None until ``backward`` has run, and with a phantom gradient.
+        trace: residuals at every evaluation, shape (evaluations, batch); None unless asked for.
+        states: states on the way that were asked for (``indexing``, ``n_states``), and z as the last; else empty.
+        coupled: whether the samples were taken as one, asked for or because they were found to depend on each other.
     """
 
     residuals: Tensor
     steps: Tensor
     converged: Tensor
     backward: Info | None = None
+    trace: Tensor | None = None
+    states: tuple[State, ...] = ()
+    coupled: bool = False
 
     @property
     def all_converged(self) -> bool:
@@ -69,18 +84,20 @@ class Info:
 
     @classmethod
     def _of(cls, point: FixedPoint) -> Info:
-        return cls(point.residuals, point.steps, point.converged)
+        return cls(point.residuals, point.steps, point.converged, None, point.trace, (), point.joint)
 
 
 class DEQ(nn.Module):
     """Fixed point of a map: ``z, info = deq(f, z0)``.
 
     Args:
-        solver: ``"anderson"``, ``"broyden"`` or ``"fixed_point"``.
+        solver: ``"anderson"``, ``"broyden"`` or ``"fixed_point"``, or a solver of one's own,
+            ``(f, z0, tol, max_steps) -> z``: what it returns is judged by one more evaluation of ``f``.
         tol: relative residual ``|f(z) - z| / |f(z)|`` at which a sample stops, > 0. Where f contracts with rho the
             error of z is up to ``1/(1 - rho)`` times as large, that of the gradient too: for gradients to 1e-6 at
             rho = 0.9 ask for 1e-7. Iterates that run away do not pass for a fixed point by growing.
-        max_steps: largest number of evaluations of ``f`` in the forward solve, >= 1.
+        max_steps: largest number of evaluations of ``f`` in the forward solve, >= 1. A solve that fails evaluates it
+            once or twice more, at the best iterates, which it returns.
         backward_solver, backward_tol, backward_max_steps: the same for the adjoint equation; default: as forward.
         on_failure: what to do when a sample does not converge: ``"warn"`` (:class:`ConvergenceWarning`) or
             ``"raise"`` (:class:`ConvergenceError`). A value that is not finite counts as not converged.
@@ -89,6 +106,22 @@ class DEQ(nn.Module):
         phantom_steps: k >= 1, recorded steps.
         phantom_damping: lambda in (0, 1]. The error ``(1 - lambda (1 - rho))^k`` of a contraction is least at 1; below
             1 the steps also contract where J has eigenvalues to the left of -1.
+        stop_mode: ``"rel"`` or ``"abs"``: whether ``tol`` bounds ``|f(z) - z| / |f(z)|`` or ``|f(z) - z|``.
+        samples: ``"separate"``: each sample stops by itself, and if a later evaluation shows that it depends on
+            others, all go on together. ``"coupled"``: together from the start, until each has met the tolerance.
+            ``"joint"``: the whole state is one sample, as of a graph whose nodes are the rows.
+        memory: past differences of Anderson mixing (default 8), rank-one terms of Broyden's method (default 64).
+        patience: steps without a new least residual after which an acceleration gives way to plain steps; default:
+            twice the memory, at most 16.
+        growth: times the least residual at which it does; default 10, of Broyden's method 100.
+        compact: whether ``f`` is evaluated only at samples that have not converged: checked once to be the same map.
+            Default: where ``f`` is a :class:`ufm.deq.Batchwise`, the maps of :mod:`ufm.deq.cells` among them.
+        trace: whether ``info.trace`` keeps the residuals of all evaluations.
+        indexing: evaluations, increasing, after which ``info.states`` keeps the state.
+        n_states: states that ``info.states`` keeps, at equal distances up to ``max_steps``; instead of ``indexing``.
+        eval_tol, eval_max_steps: tolerance and steps after ``eval()``; default: as in training.
+
+    Each of these may be given for one call alone: ``deq(f, z0, tol=1e-3)``.
 
     The state and the residuals are float32 at least, whatever the dtype of ``z0``, and every ``f(z)`` is taken in the
     dtype of ``z0``. A relative residual below :func:`ufm.deq.solvers.minimal_tolerance` of the dtype that ``f``
@@ -96,7 +129,18 @@ class DEQ(nn.Module):
     :class:`PrecisionWarning` naming the least one. Under ``torch.compile`` the layer runs as it is, between two
     compiled graphs; ``f`` itself may be compiled.
 
-    Source: Bai, Kolter, Koltun 2019, Theorem 1 (implicit); Geng et al. 2021, section 3 (phantom).
+    Examples:
+        >>> import torch
+        >>> z, info = DEQ()(lambda z: 0.5 * z + 1, torch.zeros(3, 2))
+        >>> z[0].tolist(), info.all_converged
+        ([2.0, 2.0], True)
+        >>> zeros = {"x": torch.zeros(3, 2), "y": torch.zeros(3, 2)}
+        >>> state, _ = DEQ()(lambda s: {"x": 0.5 * s["y"] + 1, "y": s["x"]}, zeros)
+        >>> state["y"][0].tolist()
+        [2.0, 2.0]
+
+    Source: Bai, Kolter, Koltun 2019, Theorem 1 (implicit); Geng et al. 2021, section 3 (phantom); Bai, Geng, Savani,
+    Kolter 2022, Deep Equilibrium Optical Flow Estimation, section 3.4, for losses on states on the way.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
@@ -104,25 +148,34 @@ class DEQ(nn.Module):
 
     def __init__(
         self,
-        solver: str = "anderson",
+        solver: str | OwnSolver = "anderson",
         *,
         tol: float = 1e-6,
         max_steps: int = 100,
-        backward_solver: str | None = None,
+        backward_solver: str | OwnSolver | None = None,
         backward_tol: float | None = None,
         backward_max_steps: int | None = None,
         on_failure: str = "warn",
         gradient: str = "implicit",
         phantom_steps: int = 5,
         phantom_damping: float = 0.5,
+        stop_mode: str = "rel",
+        samples: str = "separate",
+        memory: int | None = None,
+        patience: int | None = None,
+        growth: float | None = None,
+        compact: bool | None = None,
+        trace: bool = False,
+        indexing: Sequence[int] | None = None,
+        n_states: int | None = None,
+        eval_tol: float | None = None,
+        eval_max_steps: int | None = None,
     ) -> None:
         super().__init__()
-        self.solver = one_of("solver", solver, SOLVERS)
+        self.solver = _solver("solver", solver)
         self.tol = positive("tol", tol)
         self.max_steps = integer("max_steps", max_steps, minimum=1)
-        self.backward_solver = (
-            self.solver if backward_solver is None else one_of("backward_solver", backward_solver, SOLVERS)
-        )
+        self.backward_solver = self.solver if backward_solver is None else _solver("backward_solver", backward_solver)
         self.backward_tol = self.tol if backward_tol is None else positive("backward_tol", backward_tol)
         self.backward_max_steps = (
             self.max_steps
@@ -135,72 +188,139 @@ class DEQ(nn.Module):
         self.phantom_damping = positive("phantom_damping", phantom_damping)
         if self.phantom_damping > 1:
             raise ValueError(f"phantom_damping must lie in (0, 1], got {phantom_damping!r}")
+        self.stop_mode = one_of("stop_mode", stop_mode, STOP_MODES)
+        self.samples = one_of("samples", samples, SAMPLES)
+        self.memory = None if memory is None else integer("memory", memory, minimum=1)
+        self.patience = None if patience is None else integer("patience", patience, minimum=1)
+        self.growth = None if growth is None else _above_one("growth", growth)
+        self.compact = None if compact is None else _boolean("compact", compact)
+        self.trace = _boolean("trace", trace)
+        self.indexing = None if indexing is None else _increasing("indexing", indexing)
+        self.n_states = None if n_states is None else integer("n_states", n_states, minimum=1)
+        if self.indexing is not None and self.n_states is not None:
+            raise ValueError(f"n_states must not be given with indexing = {self.indexing}, got {n_states!r}")
+        self.eval_tol = None if eval_tol is None else positive("eval_tol", eval_tol)
+        self.eval_max_steps = None if eval_max_steps is None else integer("eval_max_steps", eval_max_steps, minimum=1)
 
-    def forward(self, f: Callable[[Tensor], Tensor], z0: Tensor) -> tuple[Tensor, Info]:
+    def forward(self, f: Callable[[State], State], z0: State, **settings: Any) -> tuple[State, Info]:
         """Solve ``z = f(z)`` from ``z0``.
 
         Args:
-            f: map from (batch, ...) to the same shape, acting on the samples separately. Parameters and inputs that
-                it closes over receive their implicit gradients.
-            z0: start, shape (batch, ...), floating point. The equilibrium does not depend on it: no gradient.
+            f: map from (batch, ...) to the same shape, acting on the samples separately, or with ``samples``
+                ``"coupled"`` or ``"joint"`` on all. Parameters and inputs that it closes over receive their implicit
+                gradients. It may write into its argument and return the same tensor every time.
+            z0: start, shape (batch, ...), floating point or complex; or tuples, lists and dicts of such tensors, which
+                ``f`` then takes and returns. The equilibrium does not depend on it: no gradient.
+            settings: arguments of :class:`DEQ` for this call.
 
         Returns:
-            ``z`` of the shape and dtype of ``z0`` and the :class:`Info` of the solve. When gradients are recorded ``z``
-            is ``f`` at the last iterate, or the last phantom step. An empty batch gives an empty ``z``.
+            ``z`` laid out as ``z0``, at which ``info.residuals`` were taken, and the :class:`Info` of the solve. An
+            empty batch gives an empty ``z``.
 
         Raises:
-            TypeError, ValueError: ``z0`` is not a floating-point tensor with a batch dimension, ``f`` is no map or
-                returns something else than a floating-point tensor of the shape of ``z0``.
+            TypeError, ValueError: ``z0`` holds something else than floating-point tensors with a batch dimension, ``f``
+                is no map or returns something else than what is laid out as ``z0``, a setting is not what it should be.
             ConvergenceError: some sample did not converge and ``on_failure`` is ``"raise"``.
-            RuntimeError: in ``backward`` with ``create_graph=True``: the implicit gradient has no second derivative.
+            RuntimeError: under ``torch.export``, ``vmap``, or with an implicit gradient under another transform of
+                ``torch.func``; in ``backward`` with ``create_graph=True`` or batched gradients: the implicit gradient
+                has no second derivative.
         """
-        check_map(f)
-        if not isinstance(z0, Tensor) or not z0.is_floating_point():
-            raise TypeError(f"z0 must be a floating-point tensor, got {describe(z0)}")
-        if z0.ndim < 1 or z0.shape[1:].numel() == 0:
-            raise ValueError(
-                f"z0 must have a batch dimension and at least one entry a sample, got shape {tuple(z0.shape)}"
-            )
         if torch.compiler.is_compiling():
+            if _is_exporting():
+                raise RuntimeError(_EXPORT)
             # Loops that stop on data are no graph: they run as they are, with f as it comes.
-            return torch.compiler.disable(self._solve)(f, z0)
-        return self._solve(f, z0)
+            return torch.compiler.disable(self._forward)(f, z0, settings)
+        return self._forward(f, z0, settings)
+
+    def _forward(self, f: Callable[[State], State], z0: State, settings: dict[str, Any]) -> tuple[State, Info]:
+        """:meth:`forward`, out of sight of the compiler."""
+        check_map(f)
+        structure = Structure(z0)
+        layer = self._with(settings) if settings else self
+        _refuse_transforms(layer.gradient)
+        with solve_scope():
+            z, info = layer._solve(structure.wrap(f), structure.pack(z0, "z0"))
+        if info.states:
+            info.states = tuple(structure.unpack(state) for state in info.states)
+        return structure.unpack(z), info
+
+    def _with(self, settings: dict[str, Any]) -> DEQ:
+        """This layer with other settings; what the adjoint equation has from the forward solve follows."""
+        current = {name: getattr(self, name) for name in _SETTINGS}
+        for name in settings:
+            if name not in current:
+                raise TypeError(f"{name} must not be given: the settings of a call are {', '.join(_SETTINGS)}")
+        for name in ("solver", "tol", "max_steps"):
+            if current[f"backward_{name}"] == current[name]:
+                current[f"backward_{name}"] = None
+        for name, other in (("indexing", "n_states"), ("n_states", "indexing")):
+            if settings.get(name) is not None:
+                current[other] = None
+        for name in ("tol", "max_steps"):
+            if name in settings:  # this call's, after eval() too
+                current[f"eval_{name}"] = None
+        return DEQ(**{**current, **settings}).train(self.training)
+
+    def _options(self) -> Options:
+        """What the solvers are told beside tolerance and steps."""
+        steps = self._steps()
+        states = self.indexing or ()
+        if self.n_states is not None:
+            states = tuple(max(1, steps * i // self.n_states) for i in range(1, self.n_states))
+        return Options(
+            self.memory, self.patience, self.growth, self.stop_mode, self.samples, self.compact, self.trace, states
+        )
+
+    def _tolerance(self) -> float:
+        return self.tol if self.training or self.eval_tol is None else self.eval_tol
+
+    def _steps(self) -> int:
+        return self.max_steps if self.training or self.eval_max_steps is None else self.eval_max_steps
 
     def _solve(self, f: Callable[[Tensor], Tensor], z0: Tensor) -> tuple[Tensor, Info]:
         """Both passes of :meth:`forward`, once its arguments are checked."""
+        tol, steps, options = self._tolerance(), self._steps(), self._options()
         with torch.no_grad():
-            point = get_solver(self.solver)(f, z0.detach(), self.tol, self.max_steps)
+            point = run_solver(self.solver, f, z0.detach(), tol, steps, options)
         info = Info._of(point)
         dtype = _resolution(point.dtype, z0.device)
-        self._judge("forward", self.solver, info, self.tol, self.max_steps, dtype)
+        self._judge("forward", self.solver, info, tol, steps, dtype)
+        wanted = self.indexing is not None or self.n_states is not None
         if not torch.is_grad_enabled():
+            info.states = (*point.states, point.z) if wanted else ()
             return point.z, info
-        if self.gradient == "phantom":
-            z = point.z
-            for _ in range(self.phantom_steps):
-                z = torch.lerp(z, f(z).to(z.dtype), self.phantom_damping)
-            return z, info
-        root = point.z.detach().requires_grad_()
-        image = f(root).to(root.dtype)
+        with finite_records(not info.all_converged and bool((~info.residuals.isfinite()).any())):
+            states = tuple(self._phantom(f, state) for state in point.states)
+            z = self._phantom(f, point.z) if self.gradient == "phantom" else self._implicit(f, point.z, info, dtype)
+        info.states = (*states, z) if wanted else ()
+        return z, info
+
+    def _phantom(self, f: Callable[[Tensor], Tensor], root: Tensor) -> Tensor:
+        """``root`` with the gradient of damped steps from it."""
+        z = root
+        for _ in range(self.phantom_steps):
+            z = torch.lerp(z, f(z.clone()).to(z.dtype), self.phantom_damping)
+        # Its value is that whose residual is known; where the steps are not finite, they say so.
+        return torch.where(z.isfinite(), root + (z - z.detach()), z)
+
+    def _implicit(self, f: Callable[[Tensor], Tensor], root: Tensor, info: Info, dtype: torch.dtype) -> Tensor:
+        """``root`` with the implicit gradient."""
+        root = root.detach().requires_grad_()
+        # A clone, for f may write into its argument.
+        image = f(root.clone()).to(root.dtype)
         if not image.requires_grad:
-            return image, info
+            return root.detach()
 
         def solve(image: Tensor, root: Tensor, gradient: Tensor) -> Tensor:
             return self._solve_adjoint(image, root, gradient, info, dtype)
 
-        return implicit_gradient(image, root, solve), info
+        return implicit_gradient(image, root, solve, root)
 
     def _solve_adjoint(self, image: Tensor, root: Tensor, gradient: Tensor, info: Info, dtype: torch.dtype) -> Tensor:
         """Solve ``y = J^T y + gradient``."""
         wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
-        if torch.finfo(dtype).bits < 32:
-            # The equation is linear: at unit scale products in half precision neither overflow nor vanish.
-            largest = torch.linalg.vector_norm(wide.flatten(1), ord=torch.inf, dim=1)
-            scale = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
-            scale = scale.view(-1, *(1,) * (wide.ndim - 1))
-            wide = wide / scale
-        else:
-            scale = None
+        scale = unit_scale(wide, torch.finfo(dtype).bits < 32 and not info.coupled)
+        wide = wide / scale
 
         def adjoint(y: Tensor) -> Tensor:
             # allow_unused: a map that ignores z has J = 0.
@@ -208,18 +328,23 @@ class DEQ(nn.Module):
             (product,) = torch.autograd.grad(image, root, y, retain_graph=True, allow_unused=True)
             return wide if product is None else product + wide
 
+        samples = "coupled" if info.coupled and self.samples == "separate" else self.samples
+        options = replace(self._options(), samples=samples, compact=False, states=(), stop_mode="rel")
         with torch.no_grad():
-            point = get_solver(self.backward_solver)(adjoint, wide, self.backward_tol, self.backward_max_steps)
+            point = run_solver(self.backward_solver, adjoint, wide, self.backward_tol, self.backward_max_steps, options)
         info.backward = Info._of(point)
         self._judge("backward", self.backward_solver, info.backward, self.backward_tol, self.backward_max_steps, dtype)
-        return (point.z if scale is None else point.z * scale).to(gradient.dtype)
+        return (point.z * scale).to(gradient.dtype)
 
-    def _judge(self, direction: str, solver: str, info: Info, tol: float, max_steps: int, dtype: torch.dtype) -> None:
+    def _judge(
+        self, direction: str, solver: str | OwnSolver, info: Info, tol: float, max_steps: int, dtype: torch.dtype
+    ) -> None:
         """Say aloud what did not converge, and what converged further than ``dtype`` can tell."""
         floor = minimal_tolerance(dtype)
         name = str(dtype).removeprefix("torch.")
+        relative = self.stop_mode == "rel" or direction == "backward"
         if info.all_converged:
-            if tol < floor:
+            if tol < floor and relative:
                 warnings.warn(
                     f"{direction} solve: tol = {tol:g} is below {floor:.2g}, the least relative residual that {name} "
                     "resolves; residuals under it are rounding and do not bound the error",
@@ -229,36 +354,193 @@ class DEQ(nn.Module):
             return
         failed = int((~info.converged).sum())
         worst = float(info.residuals[~info.converged].max())
+        kind = "relative" if relative else "absolute"
+        called = repr(solver) if isinstance(solver, str) else getattr(solver, "__name__", repr(solver))
         message = (
-            f"{direction} solve with {solver!r} did not converge: {failed} of {len(info.converged)} samples have "
-            f"relative residuals above tol = {tol:g} after at most {max_steps} steps (worst {worst:.3g})"
+            f"{direction} solve with {called} did not converge: {failed} of {len(info.converged)} samples have "
+            f"{kind} residuals above tol = {tol:g} after at most {max_steps} steps (worst {worst:.3g})"
         )
-        if tol < floor:
+        if tol < floor and relative:
             message += f"; {name} resolves no less than {floor:.2g}"
+        elif tol < TF32 and relative and _uses_tf32(dtype, info.residuals.device):
+            message += (
+                f"; TF32, which torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32 permits, "
+                f"resolves no less than {TF32:.2g}"
+            )
         if self.on_failure == "raise":
             raise ConvergenceError(message)
         warnings.warn(message, ConvergenceWarning, stacklevel=_users_level())
 
     def extra_repr(self) -> str:
-        """Solver settings, for ``print``."""
-        return (
+        """Solver settings, for ``print``: the usual ones, and what differs from the default."""
+        text = (
             f"solver={self.solver!r}, tol={self.tol:g}, max_steps={self.max_steps}, "
             f"backward_solver={self.backward_solver!r}, backward_tol={self.backward_tol:g}, "
             f"backward_max_steps={self.backward_max_steps}, on_failure={self.on_failure!r}, gradient={self.gradient!r}"
-            + (
-                f", phantom_steps={self.phantom_steps}, phantom_damping={self.phantom_damping:g}"
-                if self.gradient == "phantom"
-                else ""
-            )
+        )
+        if self.gradient == "phantom":
+            text += f", phantom_steps={self.phantom_steps}, phantom_damping={self.phantom_damping:g}"
+        for name in _SETTINGS[_SETTINGS.index("stop_mode") :]:
+            default, value = _DEFAULTS[name], getattr(self, name)
+            text += "" if value == default else f", {name}={value!r}"
+        return text
+
+
+_DEFAULTS: dict[str, Any] = dict(DEQ.__init__.__kwdefaults__ or {})
+
+#: Names of the settings of a layer, and of a call.
+_SETTINGS = ("solver", *_DEFAULTS)
+
+#: Least relative residual that products in TF32 resolve, of 10 explicit bits: four times their epsilon.
+TF32 = 4 * 2.0**-10
+
+
+def run_solver(
+    solver: str | OwnSolver,
+    f: Callable[[Tensor], Tensor],
+    z0: Tensor,
+    tol: float,
+    max_steps: int,
+    options: Options,
+    relative: Relative | None = None,
+) -> FixedPoint:
+    """Solve with a solver of ours, or with one's own: then one more evaluation judges what it returns.
+
+    Raises:
+        TypeError, ValueError: one's own returned something else than a floating-point tensor of the shape of ``z0``.
+    """
+    if isinstance(solver, str):
+        return get_solver(solver)(f, z0, tol, max_steps, relative, options)
+    count = 0
+
+    def counted(z: Tensor) -> Tensor:
+        nonlocal count
+        count += 1
+        return f(z)
+
+    found = solver(counted, z0.clone(), tol, max_steps)
+    z = found.z if isinstance(found, FixedPoint) else found
+    if not isinstance(z, Tensor) or not z.is_floating_point() or z.shape != z0.shape:
+        raise TypeError(f"solver must return a floating-point tensor of shape {tuple(z0.shape)}, got {found!r}")
+    state = Iteration(f, z.to(z0.dtype), tol, 1, relative, replace(options, compact=False, states=()))
+    state.evaluate()
+    point = state.result()
+    return replace(point, steps=torch.full_like(point.steps, count), states=(point.z,) * len(options.states))
+
+
+def _solver(name: str, value: Any) -> str | OwnSolver:
+    """The name of one of our solvers, or a callable."""
+    if callable(value) and not isinstance(value, str):
+        return value  # type: ignore[no-any-return]
+    return one_of(name, value, SOLVERS)
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def _above_one(name: str, value: Any) -> float:
+    if not positive(name, value) > 1:
+        raise ValueError(f"{name} must be > 1, got {value!r}")
+    return float(value)
+
+
+def _increasing(name: str, values: Any) -> tuple[int, ...]:
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        raise TypeError(f"{name} must be a sequence of integers >= 1, got {values!r}")
+    steps = tuple(integer(f"{name}[{i}]", value, minimum=1) for i, value in enumerate(values))
+    if any(b <= a for a, b in itertools.pairwise(steps)):
+        raise ValueError(f"{name} must increase, got {values!r}")
+    return steps
+
+
+def unit_scale(gradient: Tensor, by_sample: bool) -> Tensor:
+    """A power of two by which the gradient is of order 1: the adjoint equation is linear.
+
+    At unit scale products in half precision neither overflow nor vanish, nor do squares of what is very small or large.
+    One number for all, for samples may depend on each other; in half precision one each.
+    """
+    if not gradient.numel():
+        return gradient.new_ones(())
+    if by_sample:
+        largest = torch.linalg.vector_norm(gradient.flatten(1), ord=torch.inf, dim=1)
+        return power_of_two(largest).view(-1, *(1,) * (gradient.ndim - 1))
+    return power_of_two(torch.where(gradient.isfinite(), gradient.abs(), 0.0).amax())
+
+
+@contextlib.contextmanager
+def finite_records(needed: bool) -> Iterator[None]:
+    """Record values that are not finite as ones, so that zero times their derivative is zero.
+
+    A sample without a finite value has no gradient. If the loss ignores it, nothing of it reaches the parameters that
+    it shares with the others; if not, its incoming gradient is not finite, and says so.
+    """
+    if not needed:
+        yield
+        return
+
+    def pack(t: Tensor) -> Tensor:
+        if not t.is_floating_point() or bool(t.isfinite().all()):
+            return t
+        return torch.where(t.isfinite(), t, 1.0)
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        yield
+
+
+_EXPORT = (
+    "a DEQ cannot be exported nor traced: when its solver stops depends on the data, with gradient='phantom' too; "
+    "export f, and iterate it where it is used"
+)
+
+
+def _is_exporting() -> bool:
+    """Whether ``torch.export`` is tracing; before torch 2.7 it cannot be told from the compiler."""
+    asked = getattr(torch.compiler, "is_exporting", None)
+    return False if asked is None else bool(asked())
+
+
+def _refuse_transforms(gradient: str) -> None:
+    """RuntimeError under transforms that need more of a layer than one evaluation of its gradient."""
+    if torch.jit.is_tracing():
+        raise RuntimeError(_EXPORT)
+    transform = _transform()
+    if transform == "Vmap":
+        raise RuntimeError(
+            "a DEQ cannot be mapped by torch.func.vmap, nor by what is built on it, with gradient='phantom' neither: "
+            "its solver stops on the data; pass the samples as a batch, which it takes one by one anyway"
+        )
+    if transform is not None and gradient != "phantom":
+        raise RuntimeError(
+            f"the implicit gradient cannot be transformed by torch.func ({transform.lower()}): use gradient='phantom', "
+            "or torch.autograd.grad"
         )
 
 
-def implicit_gradient(image: Tensor, root: Tensor, solve: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-    """``image = f(root)`` with the gradient ``solve(image, root, g)`` in place of the incoming g.
+def _is_batched(gradient: Tensor) -> bool:
+    """Whether a gradient stands for several, as of ``is_grads_batched``, old or new."""
+    functorch = getattr(torch._C, "_functorch", None)
+    tests = (getattr(functorch, name, None) for name in ("is_batchedtensor", "is_legacy_batchedtensor"))
+    return _transform() is not None or any(test is not None and test(gradient) for test in tests)
+
+
+def _transform() -> str | None:
+    """Name of the innermost transform of ``torch.func`` that is running, None where there is none."""
+    peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+    interpreter = None if peek is None else peek()
+    return None if interpreter is None else str(interpreter.key()).rpartition(".")[2]
+
+
+def implicit_gradient(
+    image: Tensor, root: Tensor, solve: Callable[[Tensor, Tensor, Tensor], Tensor], value: Tensor | None = None
+) -> Tensor:
+    """``value``, or ``image = f(root)``, with the gradient ``solve(image, root, g)`` to image in place of g.
 
     Called in ``backward`` with gradients enabled. Source: Bai, Kolter, Koltun 2019, Theorem 1.
     """
-    result: Tensor = _ImplicitGradient.apply(image, root, solve)
+    result: Tensor = _ImplicitGradient.apply(image, root, solve, image if value is None else value)
     return result
 
 
@@ -266,13 +548,20 @@ class _ImplicitGradient(torch.autograd.Function):
     """What :func:`implicit_gradient` applies."""
 
     @staticmethod
-    def forward(ctx: Any, image: Tensor, root: Tensor, solve: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    def forward(
+        ctx: Any, image: Tensor, root: Tensor, solve: Callable[[Tensor, Tensor, Tensor], Tensor], value: Tensor
+    ) -> Tensor:
         ctx.save_for_backward(image, root)
         ctx.solve = solve
-        return image.view_as(image)
+        # A copy, for f may return the same buffer again.
+        return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise RuntimeError("the implicit gradient has no forward mode: use gradient='phantom'")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         # Not once_differentiable: it says nothing where the incoming gradient is a constant, and the solution y, which
         # depends on all that f does, would pass for one too.
         if torch.is_grad_enabled():
@@ -280,17 +569,37 @@ class _ImplicitGradient(torch.autograd.Function):
                 "the implicit gradient cannot be differentiated again (create_graph=True): use gradient='phantom' or "
                 "record the iterations"
             )
+        if _is_batched(gradient):
+            raise RuntimeError(
+                "the implicit gradient cannot be batched (is_grads_batched=True, vectorize=True): its solver stops on "
+                "the data; use gradient='phantom', or one backward after the other"
+            )
         image, root = ctx.saved_tensors
         with torch.enable_grad():
             y = ctx.solve(image, root, gradient)
-        return y, None, None
+        return y, None, None, None
 
 
 def _resolution(dtype: torch.dtype, device: torch.device) -> torch.dtype:
     """The coarser of ``dtype`` and what autocast computes in; autocast leaves float64 alone."""
-    if dtype == torch.float64 or not torch.is_autocast_enabled(device.type):
-        return dtype
-    return max(dtype, torch.get_autocast_dtype(device.type), key=lambda kind: torch.finfo(kind).eps)
+    cast = None if dtype == torch.float64 else _autocast(device.type)
+    return dtype if cast is None else max(dtype, cast, key=lambda kind: torch.finfo(kind).eps)
+
+
+def _autocast(device: str) -> torch.dtype | None:
+    """What autocast computes in on a device, None where it is off; torch 2.2 and 2.3 have a function a device."""
+    try:
+        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    except (TypeError, AttributeError):
+        if device == "cpu":
+            return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
+        return torch.get_autocast_gpu_dtype() if device == "cuda" and torch.is_autocast_enabled() else None
+
+
+def _uses_tf32(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether products of float32 may be rounded to TF32."""
+    allowed = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    return dtype == torch.float32 and device.type == "cuda" and bool(allowed)
 
 
 def _users_level() -> int:

@@ -23,8 +23,8 @@ from typing import Any
 
 from ufm._extras import optional
 from ufm._validation import integer, one_of
-from ufm.deq.layer import DEQ, Info, implicit_gradient
-from ufm.deq.solvers import describe, get_solver
+from ufm.deq.iteration import describe, norms
+from ufm.deq.layer import DEQ, Info, finite_records, implicit_gradient, run_solver, unit_scale
 from ufm.deq.wellposed import Monotone, spectral_norm
 
 with optional("deq"):
@@ -93,10 +93,14 @@ class _Splitting:
         self.z = self.inner = shift
 
     def relative(self, state: Tensor, image: Tensor) -> Tensor:
-        """Relative residual ``|prox_1(A z + p) - z| / |prox_1(A z + p)|`` of the candidate."""
+        """Relative residual ``|prox_1(A z + p) - z| / |prox_1(A z + p)|`` of the candidate.
+
+        Where the prox is 0 throughout, as of a dead relu, relative to its argument, whose rounding z has.
+        """
         value = self.prox(self.inner, 1.0)
-        norm = torch.linalg.vector_norm(value, dim=1).clamp_min_(torch.finfo(value.dtype).tiny)
-        return torch.linalg.vector_norm(value - self.z, dim=1) / norm
+        norm, size = norms(value - self.z), norms(value)
+        size = torch.where(size == 0, norms(self.inner), size)
+        return torch.where(norm == 0, 0.0, norm / size)
 
 
 class _ForwardBackward(_Splitting):
@@ -179,6 +183,12 @@ class MonotoneDEQ(nn.Module):
                 f"deq must have gradient='implicit', got {self.deq.gradient!r}: unrolled steps of a map that expands "
                 "approximate no gradient"
             )
+        for name, allowed in (("stop_mode", "rel"), ("samples", "separate"), ("indexing", None), ("n_states", None)):
+            if getattr(self.deq, name) != allowed:
+                raise ValueError(
+                    f"deq must have {name} = {allowed!r}, got {getattr(self.deq, name)!r}: what is solved is a "
+                    "splitting, whose states are not those of the layer"
+                )
         d = len(self.monotone.symmetric)
         self.injection = nn.Linear(p, d, dtype=dtype)
         generator = torch.Generator().manual_seed(integer("seed", seed, minimum=0) + 1)
@@ -207,51 +217,55 @@ class MonotoneDEQ(nn.Module):
         return self._solve(x)
 
     def _solve(self, x: Tensor) -> tuple[Tensor, Info]:
-        with torch.autocast(x.device.type, enabled=False):
-            matrix = self.monotone()
-            shift = self.injection(x.to(matrix.dtype))
+        # Inputs that are not finite must not reach the parameters through a loss that ignores them.
+        with torch.autocast(x.device.type, enabled=False), finite_records(not bool(x.isfinite().all())):
+            weights = self.monotone()
+            # Below float32 there is no inverse, and no singular value.
+            dtype = torch.promote_types(weights.dtype, torch.float32)
+            matrix, shift = weights.to(dtype), self.injection(x.to(weights.dtype)).to(dtype)
+            z, info = self._equilibrium(matrix, shift)
+            return z.to(weights.dtype), info
+
+    def _equilibrium(self, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Info]:
+        """``z = sigma(A z + p)``, with its gradient."""
+        with torch.no_grad():
+            identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+            lipschitz = float(spectral_norm(identity - matrix))
+            resolvent = None
+            if self.splitting == "peaceman_rachford":
+                resolvent = torch.linalg.inv(identity + (identity - matrix) / lipschitz)
+
+        def split(a: Tensor, p: Tensor, prox: Prox, inverse: Any) -> Any:
+            return _SPLITTINGS[self.splitting](a, p, prox, self.monotone.m, lipschitz, inverse)
+
+        deq = self.deq
+        tol, steps = deq._tolerance(), deq._steps()
+        with torch.no_grad():
+            contraction = split(matrix, shift, _PROXES[self.activation], resolvent)
+            zeros = torch.zeros_like(shift)
+            point = run_solver(deq.solver, contraction, zeros, tol, steps, deq._options(), contraction.relative)
+        info = Info._of(point)
+        deq._judge("forward", deq.solver, info, tol, steps, shift.dtype)
+        image = _ACTIVATIONS[self.activation](torch.addmm(shift, contraction.z, matrix.T))
+        if not image.requires_grad:
+            return image, info
+
+        def solve(image: Tensor, _: Tensor, gradient: Tensor) -> Tensor:
+            # Where there is no finite z there is no slope either; nothing comes in, or what comes is not finite.
+            slope = torch.where(image.isfinite(), _SLOPES[self.activation](image.detach()), 0.0)
+            scale = unit_scale(gradient, False)
+
+            def prox(v: Tensor, alpha: float) -> Tensor:
+                return v * (slope / (slope + alpha * (1 - slope)))
+
+            tol, steps = deq.backward_tol, deq.backward_max_steps
             with torch.no_grad():
-                identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-                lipschitz = float(spectral_norm(identity - matrix))
-                resolvent = None
-                if self.splitting == "peaceman_rachford":
-                    resolvent = torch.linalg.inv(identity + (identity - matrix) / lipschitz)
+                inverse = None if resolvent is None else resolvent.T
+                adjoint = split(matrix.detach().T, gradient / scale, prox, inverse)
+                start = gradient / scale
+                point = run_solver(deq.backward_solver, adjoint, start, tol, steps, deq._options(), adjoint.relative)
+            info.backward = Info._of(point)
+            deq._judge("backward", deq.backward_solver, info.backward, tol, steps, shift.dtype)
+            return adjoint.inner * scale
 
-            def split(a: Tensor, p: Tensor, prox: Prox, inverse: Any) -> Any:
-                return _SPLITTINGS[self.splitting](a, p, prox, self.monotone.m, lipschitz, inverse)
-
-            deq = self.deq
-            with torch.no_grad():
-                contraction = split(matrix, shift, _PROXES[self.activation], resolvent)
-                point = get_solver(deq.solver)(
-                    contraction, torch.zeros_like(shift), deq.tol, deq.max_steps, contraction.relative
-                )
-            info = Info._of(point)
-            deq._judge("forward", deq.solver, info, deq.tol, deq.max_steps, shift.dtype)
-            image = _ACTIVATIONS[self.activation](torch.addmm(shift, contraction.z, matrix.T))
-            if not image.requires_grad:
-                return image, info
-
-            def solve(image: Tensor, _: Tensor, gradient: Tensor) -> Tensor:
-                slope = _SLOPES[self.activation](image.detach())
-
-                def prox(v: Tensor, alpha: float) -> Tensor:
-                    return v * (slope / (slope + alpha * (1 - slope)))
-
-                with torch.no_grad():
-                    adjoint = split(matrix.detach().T, gradient, prox, None if resolvent is None else resolvent.T)
-                    point = get_solver(deq.backward_solver)(
-                        adjoint, gradient, deq.backward_tol, deq.backward_max_steps, adjoint.relative
-                    )
-                info.backward = Info._of(point)
-                deq._judge(
-                    "backward",
-                    deq.backward_solver,
-                    info.backward,
-                    deq.backward_tol,
-                    deq.backward_max_steps,
-                    shift.dtype,
-                )
-                return adjoint.inner
-
-            return implicit_gradient(image, contraction.z, solve), info
+        return implicit_gradient(image, contraction.z, solve), info

@@ -158,7 +158,9 @@ class SpectralBound(nn.Module):
 
     def forward(self) -> Tensor:
         """The bounded matrix A, shape (d, d)."""
-        return self.rho * _CONTRACTIONS[self.parametrisation](self.weight)
+        # Below float32 there are no singular values: after ``half()`` the bound holds up to the rounding of entries.
+        wide = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
+        return (self.rho * _CONTRACTIONS[self.parametrisation](wide)).to(self.weight.dtype)
 
 
 class Monotone(nn.Module):

@@ -1,0 +1,602 @@
+"""The state of a fixed-point solve: iterates, true residuals, which samples are held, what goes astray.
+
+Samples run along the first axis. A sample that has met the tolerance is held where it is while the others go on, and
+looked at again at every evaluation. If its residual then exceeds the tolerance, the samples depend on each other: the
+whole state goes on as one, held nowhere. Whatever is returned, the last evaluation of ``f`` was at it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "SAMPLES",
+    "STOP_MODES",
+    "FixedPoint",
+    "Guard",
+    "Iteration",
+    "Map",
+    "Options",
+    "Relative",
+    "check_image",
+    "check_map",
+    "describe",
+    "norms",
+    "power_of_two",
+]
+
+Map = Callable[[Tensor], Tensor]
+
+#: Relative residuals (batch,) of the problem itself, from rows z and f(z), where f only serves to solve it.
+Relative = Callable[[Tensor, Tensor], Tensor]
+
+#: ``"separate"``: each sample stops by itself; ``"coupled"``: they go on together until each has met the tolerance;
+#: ``"joint"``: the whole state is one sample, with one residual.
+SAMPLES = ("separate", "coupled", "joint")
+
+#: ``"rel"``: ``|f(z) - z| / |f(z)|``; ``"abs"``: ``|f(z) - z|``.
+STOP_MODES = ("rel", "abs")
+
+#: A difference of residuals is rounding when it is below this many times the epsilon of f, relative to f(z).
+ROUNDING = 2.0
+
+#: A sample has run away when |f(z)| is this many times what it was at the start and the large residuals since,
+RUNAWAY = 100.0
+
+#: unless its residual, and the rounding of f(z), are below this part of what the residual was along the way from the
+#: start; where f(z) = z to the last bit, below this part.
+FALLEN, FALLEN_EXACTLY = 0.01, 0.25
+
+#: The residual of an accelerated step raises what the next are relative to by this factor at most: a wild step says
+#: little of the problem.
+SURGE = 10.0
+
+#: A held sample's residual may exceed the tolerance by this many epsilons of f, as sums in another order do.
+SLACK = 8.0
+
+#: A sample at its best iterate again has made no headway when its residual is above this part of the one before.
+HEADWAY = 0.25
+
+#: A residual is a new least one when it is below this part of the former: less is no progress worth waiting for.
+RECORD = 0.99
+
+#: Plain steps after the first failure of an acceleration; each failure doubles them.
+PLAIN_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a solver goes about it, beside tolerance and largest number of steps.
+
+    Attributes:
+        memory: number of past differences that Anderson mixing, or rank-one terms that Broyden's method keeps; None:
+            the solver's own.
+        patience: steps without a new least residual after which an acceleration counts as lost; None: twice the
+            memory, at most 16.
+        growth: times the least residual at which an acceleration counts as lost; None: the solver's own.
+        stop_mode: ``"rel"`` or ``"abs"``, see :data:`STOP_MODES`.
+        samples: ``"separate"``, ``"coupled"`` or ``"joint"``, see :data:`SAMPLES`.
+        compact: whether f is evaluated at the samples that are not held alone. None: where f says that it can be (it
+            has a method ``of_rows``).
+        trace: whether the residuals of all steps are kept.
+        states: evaluations after which iterates are kept, increasing.
+    """
+
+    memory: int | None = None
+    patience: int | None = None
+    growth: float | None = None
+    stop_mode: str = "rel"
+    samples: str = "separate"
+    compact: bool | None = None
+    trace: bool = False
+    states: tuple[int, ...] = ()
+
+
+@dataclass
+class FixedPoint:
+    """Result of a solver.
+
+    Attributes:
+        z: the iterate at which all samples met the tolerance, else every sample's best; shape and dtype of ``z0``.
+        residuals: ``|f(z) - z| / |f(z)|`` at the returned ``z``, shape (batch,); 0 where ``f(z) = z``. Of a sample that
+            has run away, see :class:`Iteration`, more.
+        steps: evaluations of ``f`` until the sample stopped, shape (batch,), integer.
+        converged: residual finite and at most the tolerance, shape (batch,).
+        dtype: in which ``f`` returned its values.
+        joint: whether the samples were taken as one, asked for or because they depend on each other.
+        trace: residuals at every evaluation, shape (evaluations, batch), or None.
+        states: iterates after the evaluations asked for, at most as many; those that were not reached are ``z``.
+    """
+
+    z: Tensor
+    residuals: Tensor
+    steps: Tensor
+    converged: Tensor
+    dtype: torch.dtype
+    joint: bool = False
+    trace: Tensor | None = None
+    states: tuple[Tensor, ...] = ()
+
+
+def norms(x: Tensor, careful: bool = True) -> Tensor:
+    """Euclidean norms of rows (b, n), shape (b,); if careful, without underflow or overflow of the squares."""
+    norm = torch.linalg.vector_norm(x, dim=1)
+    if not careful:
+        return norm
+    # By row: what one sample needs changes no bit of another's.
+    scale = power_of_two(torch.linalg.vector_norm(x, ord=torch.inf, dim=1))
+    scaled = torch.linalg.vector_norm(x / scale[:, None], dim=1) * scale
+    return torch.where((norm > _floor(norm.dtype)) & (norm < torch.inf), norm, scaled)
+
+
+def power_of_two(x: Tensor) -> Tensor:
+    """The power of two at most x > 0, by which products and quotients do not round; 1 where x is 0 or not finite."""
+    exponent = (torch.frexp(x)[1] - 1).to(x.dtype)
+    least = math.log2(torch.finfo(x.dtype).tiny)
+    return torch.where((x > 0) & x.isfinite(), torch.exp2(exponent.clamp_min(least)), 1.0)
+
+
+def _floor(dtype: torch.dtype) -> float:
+    """Norms above lose nothing when entries below their epsilon underflow in squares."""
+    info = torch.finfo(dtype)
+    return float(info.tiny**0.5 / info.eps)
+
+
+class Iteration:
+    """Iterates as (units, m) rows, where a unit is a sample or, in a joint solve, the whole state.
+
+    Where there is no fixed point iterates run away, as of ``f(z) = z + b``, and a residual that stays what it was
+    becomes small beside them. So let m be the largest of ``|z_0|``, ``|f(z_0)|`` and the residuals ``|f(z_k) - z_k|``
+    above ``|f(z_k)|/100``. Farther than 100 m a residual is believed if it has fallen: if it, and the rounding of f(z),
+    are below a hundredth of ``d^T (f(z_0) - z_0)``, d the direction from z_0 to z, along which the residual of a map
+    without a fixed point stays. Otherwise it counts relative to 100 m, and as no smaller than the rounding of f(z).
+
+    Args:
+        f: the map.
+        z0: start, shape (batch, ...).
+        tol: tolerance of the residuals.
+        max_steps: largest number of evaluations.
+        relative: residuals of the problem itself, or None.
+        options: see :class:`Options`.
+    """
+
+    def __init__(
+        self, f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relative | None, options: Options
+    ) -> None:
+        self.f, self.shape, self.dtype, self.relative, self.options = f, z0.shape, z0.dtype, relative, options
+        self.max_steps, self.batch = max_steps, len(z0)
+        rows = z0.reshape(self.batch, z0.shape[1:].numel())
+        self.z = rows.to(torch.promote_types(z0.dtype, torch.float32), copy=True)
+        self.image: Tensor | None = None
+        self.seen = z0.dtype
+        #: As the comparison with residuals rounds it: that of their least must not differ.
+        self.tol = torch.tensor(tol, dtype=self.z.dtype).item()
+        self.count, self.extreme, self.interacting = 0, False, False
+        #: Rows of the residuals: the samples, or the whole state.
+        self.judged = min(self.batch, 1) if options.samples == "joint" else self.batch
+        self.joint = options.samples != "separate"
+        if self.joint:
+            self.z = self.z.reshape(min(self.batch, 1), rows.numel() if self.batch else rows.shape[1])
+        full = torch.full((self.judged,), torch.inf, dtype=self.z.dtype, device=z0.device)
+        self.residuals = self.norm = self.size = full
+        self.largest = full.new_zeros(self.judged)
+        self.start = self._by_sample(self.z)
+        self.first: Tensor | None = None  # residual at the start
+        self.held: Tensor | None = None
+        self.num_held = 0
+        info = torch.finfo(self.z.dtype)
+        self.quantum = SLACK * info.tiny * info.eps * max(self.z.numel() // max(self.judged, 1), 1) ** 0.5
+        self.idle = torch.zeros(self.judged, dtype=torch.long, device=z0.device)
+        self.guard: Guard | None = None
+        self.event = self.accelerated = False
+        self.writes: bool | None = None  # whether f writes into its argument
+        self.compact = _Compaction(f, options.compact) if self._may_compact() else None
+        self.trace: list[Tensor] = []
+        self.states: list[Tensor] = []
+        self._forget_best()
+
+    # Evaluations ----------------------------------------------------------------------------------------------------
+
+    def evaluate(self) -> None:
+        """Evaluate f at the iterates; update residuals, hold what has met the tolerance."""
+        self._look()
+        self.count += 1
+        if not self.batch:
+            return
+        numbers = self._measure()
+        if not self.extreme and self._is_extreme(numbers):
+            self.extreme = True
+            numbers = self._measure()
+        self._conclude(numbers)
+
+    def _look(self) -> None:
+        """``f(z)`` and ``f(z) - z`` at the current iterates."""
+        if self.dtype != self.z.dtype:
+            self.z = self.z.to(self.dtype).to(self.z.dtype)
+        rows = self.z.view(self.batch, -1) if self.batch else self.z
+        if self.compact is not None and self.held is not None and self.compact.rows is not None:
+            part = self._call(self.compact.map, rows[self.compact.rows])
+            assert self.image is not None
+            image = self.image.view_as(rows).index_copy(0, self.compact.rows, part)
+        else:
+            image = self._call(self.f, rows)
+        self.image = image.view(self.z.shape)
+        self.residual = self.image - self.z
+
+    def _call(self, f: Map, rows: Tensor) -> Tensor:
+        """f of rows, as rows of the solver's dtype that no one else writes to.
+
+        Captured graphs return the same buffer each time, and some maps write into their argument: both are copied.
+        """
+        point = rows.to(self.dtype)
+        shape = torch.Size((len(rows), *self.shape[1:]))
+        if point is rows and self.writes is not False:
+            point = rows.clone()
+        version = None if point.is_inference() else point._version
+        image = f(point.view(shape))
+        check_image(image, shape)
+        written = version is None or point._version != version
+        if self.writes is False and written and point is rows:
+            raise RuntimeError("f must not write into its argument at some calls only: give it a copy, or none")
+        self.writes = bool(self.writes) or written
+        self.seen = image.dtype
+        return image.reshape(rows.shape).to(rows.dtype, copy=True)
+
+    def _measure(self) -> Tensor:
+        """Residuals, what they mean, and in one tensor of ten numbers all that is decided on the host."""
+        assert self.image is not None
+        image, residual = self._by_sample(self.image), self._by_sample(self.residual)
+        norm, size = norms(residual, self.extreme), norms(image, self.extreme)
+        if self.count == 1:
+            self.largest = torch.maximum(norms(self.start, self.extreme), size)
+            self.first = residual
+        self.norm, self.size = norm, size
+        if self.relative is not None:
+            rows = (self.z.view(self.batch, -1), self.image.view(self.batch, -1))
+            fresh = self.relative(*rows)
+        elif self.options.stop_mode == "abs":
+            fresh = norm
+        else:
+            # f(0) = 0 has residual 0; and so have a few of the least numbers that the dtype has.
+            fresh = torch.where(norm <= self.quantum, 0.0, norm / size)
+        self.fresh = fresh
+        held = self.held
+        if held is None:
+            broken = torch.zeros_like(fresh, dtype=torch.bool)
+            self.residuals = fresh
+        else:
+            scale = size if self.options.stop_mode == "abs" and self.relative is None else 1.0
+            # NaN compares as false: broken.
+            broken = held & ~(fresh <= self.tol + SLACK * torch.finfo(self.seen).eps * scale)
+            self.residuals = torch.where(held & ~broken, self.residuals, fresh)
+        met = self.residuals <= self.tol
+        if self.relative is None:
+            # A small part of a far f(z) says nothing of the problem: it may be rounding.
+            most = torch.where((self.largest > 0) & ~self._is_plain(), SURGE * self.largest, torch.inf)
+            raised = torch.minimum(norm, most).maximum(self.largest)
+            raised = torch.where(norm > size / RUNAWAY, raised, self.largest)
+            far = met & (size > RUNAWAY * raised)
+            if held is not None:
+                far = far & ~held
+            self._raised = raised
+        else:
+            self._raised, far = self.largest, torch.zeros_like(met)
+        self._met, self._far = met, far
+        score = self.residuals if len(self.z) == self.judged else self.residuals.amax(dim=0, keepdim=True)
+        self.score = score
+        self._better = (score < self.best_score) | (score <= self.tol)
+        happens = self.guard.look(score, score <= self.tol) if self.guard is not None else self._better.new_zeros(())
+        ends = torch.stack([*torch.aminmax(self.residuals), *torch.aminmax(norm), *torch.aminmax(size)])
+        flags = torch.stack([broken.any(), far.any(), self._better.all(), happens, met.sum()]).to(ends.dtype)
+        return torch.cat([ends, flags])
+
+    def _is_extreme(self, numbers: Tensor) -> bool:
+        """Whether squares of residuals or images may have left the range of the dtype."""
+        self._numbers = numbers.tolist()
+        low, high = self._numbers[2], max(self._numbers[3], self._numbers[5])
+        return not (min(low, self._numbers[4]) > _floor(self.z.dtype) and high < torch.inf)
+
+    def _conclude(self, measured: Tensor) -> None:
+        """Act on what was measured."""
+        numbers = measured.tolist() if self.extreme else self._numbers
+        most = numbers[1]
+        broken, far, all_better, happens, number = (int(n) for n in numbers[6:])
+        self.largest = self._raised
+        if self.held is not None:
+            self.idle += self.held
+        if far:
+            self._disbelieve()
+            number = int(self._met.sum())
+        if self.options.trace:
+            self.trace.append(self.residuals)
+        if self.count in self.options.states:
+            self.states.append(self.z.to(self.dtype).reshape(self.shape))
+        if broken and not self.joint:
+            self.interacting = True
+            self.held, self.num_held, self.compact = None, 0, None
+            return
+        self._keep_best(bool(all_better), most)
+        self.event = bool(happens)
+        if self.guard is not None:
+            self.guard.commit()
+        if len(self.z) != self.judged:
+            number = number if number == self.judged else 0
+        if number != self.num_held:
+            self.held, self.num_held = self._met if number else None, number
+            if self.compact is not None and 0 < number < self.batch:
+                self._restrict()
+
+    def _disbelieve(self) -> None:
+        """Residuals of samples that have run away, relative to where they started."""
+        assert self.first is not None
+        assert self.image is not None
+        way = self._by_sample(self.image) - self.start
+        direction = way / norms(way)[:, None].clamp_min(torch.finfo(way.dtype).tiny)
+        along = torch.linalg.vecdot(direction, self.first).abs()
+        unit = torch.finfo(self.seen).eps / 2
+        part = torch.where(self.norm == 0, FALLEN_EXACTLY, FALLEN)
+        doubted = self._far & ~(torch.maximum(self.norm, unit * self.size) <= part * along)
+        least = torch.maximum(self.norm, 2 * unit * self.size)
+        if self.options.stop_mode == "rel":
+            least = least / (RUNAWAY * self.largest)
+        self.residuals = torch.where(doubted, least, self.residuals)
+        self._met = self.residuals <= self.tol
+        self.score = self.residuals if len(self.z) == self.judged else self.residuals.amax(dim=0, keepdim=True)
+
+    def _is_plain(self) -> Tensor:
+        """Whether a sample's last step was plain, shape (judged,) or a scalar."""
+        if not self.accelerated:
+            return self.largest.new_ones((), dtype=torch.bool)
+        plain = self.largest.new_zeros((), dtype=torch.bool) if self.guard is None else self.guard.plain > 0
+        return plain if len(self.z) == self.judged else plain.any()
+
+    def _by_sample(self, rows: Tensor) -> Tensor:
+        """Rows (units, m) as those whose residuals are judged: samples, or the whole state."""
+        return rows if len(rows) == self.judged else rows.view(self.judged, -1)
+
+    # Samples --------------------------------------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """Every sample has met the tolerance."""
+        return self.num_held == self.judged or not self.batch
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another step is to be taken."""
+        return not self.done and not self.interacting and self.count < self.max_steps
+
+    def resolves(self, change: Tensor) -> Tensor:
+        """Whether norms (units, 1) of differences of residuals are more than the rounding of f(z)."""
+        size = self.size if len(self.z) == self.judged else norms(self.size[None])
+        return change > ROUNDING * torch.finfo(self.seen).eps * size[:, None]
+
+    def lengths(self, rows: Tensor) -> Tensor:
+        """Norms of rows (units, m), shape (units, 1)."""
+        return norms(rows, self.extreme)[:, None]
+
+    def move(self, z: Tensor) -> None:
+        """Set the iterates of the samples that are not held."""
+        self.z = z if self.held is None or len(z) != self.judged else torch.where(self.held[:, None], self.z, z)
+
+    def join(self) -> None:
+        """Go on with the whole state as one unit: its samples depend on each other."""
+        self.joint, self.interacting = True, False
+        self.z, self.residual = self.z.view(1, -1), self.residual.view(1, -1)
+        assert self.image is not None
+        self.image = self.image.view(1, -1)
+        self.residuals, self.score = self.fresh, self.fresh.amax(dim=0, keepdim=True)
+        self.largest = self.largest.amax().expand_as(self.largest)
+        self._forget_best()
+        self._keep_best(True, float(self.score))
+
+    def _may_compact(self) -> bool:
+        """Whether f is to be evaluated at some samples alone."""
+        wanted = self.options.compact
+        if wanted is None:
+            wanted = hasattr(self.f, "of_rows")
+        return bool(wanted) and self.relative is None and not self.joint
+
+    def _restrict(self) -> None:
+        """Find the samples that are not held, and the map of these."""
+        assert self.compact is not None
+        assert self.held is not None
+        rows = (~self.held).nonzero()[:, 0]
+        if not self.compact.restrict(self, rows):
+            self.compact = None
+
+    # The best iterate -----------------------------------------------------------------------------------------------
+
+    def _forget_best(self) -> None:
+        self.best_score = torch.full((len(self.z),), torch.inf, dtype=self.z.dtype, device=self.z.device)
+        self.best: tuple[Tensor, ...] = (self.z, self.z, self.z)  # z, image, residual
+        self.best_is_last, self.whole, self.whole_score = True, self.z, torch.inf
+
+    def _keep_best(self, all_better: bool, most: float) -> None:
+        """Keep the iterates with the least residuals, by unit, and the one that is best as a whole."""
+        assert self.image is not None
+        now = (self.z, self.image, self.residual)
+        if all_better or self.count == 1:
+            self.best_score, self.best = torch.where(self.score.isnan(), torch.inf, self.score), now
+        else:
+            better = (self.score < self.best_score) | (self.score <= self.tol)
+            self.best_score = torch.where(better, self.score, self.best_score)
+            self.best = _where(better, now, self.best)
+        self.best_is_last = all_better
+        if most <= self.whole_score:
+            self.whole, self.whole_score = self.z, most
+
+    def result(self) -> FixedPoint:
+        """Package the state; NaN residuals count as not converged.
+
+        Where samples did not meet the tolerance they return to their best iterates, and f is evaluated there: if their
+        residuals are not what they were, the samples depend on each other, and the best state as a whole is returned.
+        """
+        if self.batch and not self.done and not self.best_is_last:
+            claimed, self.z = self.best_score, self.best[0]
+            self._check()
+            slack = SLACK * torch.finfo(self.seen).eps
+            if len(self.z) > 1 and bool((self.score > 2 * claimed + slack).any()):
+                self.z, self.joint = self.whole, True
+                self._check()
+        elif self.compact is not None and self.num_held:
+            self._check()
+        return self._package()
+
+    def _check(self) -> None:
+        """Evaluate f at all samples, and believe no residual from before."""
+        steps, self.compact, self.held, self.guard = self.count, None, None, None
+        self._look()
+        self.count += 1
+        if self._is_extreme(self._measure()):
+            self.extreme = True
+            self._measure()
+        if bool(self._far.any()):
+            self._disbelieve()
+        self.count = steps
+
+    def _package(self) -> FixedPoint:
+        z = self.z.to(self.dtype).reshape(self.shape)
+        residuals, steps = self.residuals, self.count - self.idle
+        trace = torch.stack(self.trace) if self.trace else None
+        if self.judged != self.batch:
+            residuals, steps = residuals.expand(self.batch), steps.expand(self.batch)
+            trace = None if trace is None else trace.expand(-1, self.batch)
+        states = (*self.states, *(z,) * (len(self.options.states) - len(self.states)))
+        return FixedPoint(z, residuals, steps, residuals <= self.tol, self.seen, self.joint, trace, states)
+
+
+def _where(rows: Tensor, first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The rows of the first tensors where the mask (units,) says so, else of the second."""
+    return tuple(torch.where(rows[:, None], a, b) for a, b in zip(first, second, strict=True))
+
+
+class _Compaction:
+    """Evaluations of f at some samples alone, allowed once they have been seen to give the same values."""
+
+    def __init__(self, f: Map, asked: bool | None) -> None:
+        self.f, self.asked = f, bool(asked)
+        self.rows: Tensor | None = None
+        self.map: Map = f
+        self.seen_to_agree = False
+
+    def restrict(self, state: Iteration, rows: Tensor) -> bool:
+        """Evaluate f at these samples alone from now on; False where that is another map.
+
+        Raises:
+            ValueError: it is another map, though the caller asked for it.
+        """
+        of_rows = getattr(self.f, "of_rows", None)
+        self.rows, self.map = rows, self.f if of_rows is None else of_rows(rows)
+        if not self.seen_to_agree:
+            self.seen_to_agree = self._agrees(state, rows)
+            if not self.seen_to_agree and self.asked:
+                raise ValueError(
+                    "compact must be False: f of some samples alone is not what it is of these among all "
+                    "(wrap a map with inputs of its own in ufm.deq.Batchwise)"
+                )
+        return self.seen_to_agree
+
+    def _agrees(self, state: Iteration, rows: Tensor) -> bool:
+        assert state.image is not None
+        try:
+            part = state._call(self.map, state.z[rows])
+        except (RuntimeError, ValueError, IndexError):  # sizes that do not fit, whoever notices
+            return False
+        known = state.image[rows]
+        slack = 64 * torch.finfo(state.seen).eps * known.abs().amax(dim=1, keepdim=True)
+        # Where both are NaN they agree.
+        return bool((((part - known).abs() <= slack) | ~known.isfinite()).all())
+
+
+class Guard:
+    """Sends a unit whose acceleration goes astray back, with an empty memory, and then lets plain steps take over.
+
+    A unit is lost when its residual is ``growth`` times the least since it was last sent back, when that has been the
+    least for ``patience`` steps, or when it is not finite. If the least of all has fallen to :data:`HEADWAY` of what it
+    was the last time, the unit goes on from its best iterate. Otherwise the acceleration has failed, and plain steps
+    follow, twice as many after each failure: from the best iterate, and every second time from where the plain
+    iteration from the start had got to. So where that converges the solver does, in a multiple of its steps.
+
+    Source: the safeguard of Zhang, O'Donoghue, Boyd 2020 (plain steps in between); the schedule is made for this.
+    """
+
+    def __init__(self, state: Iteration, patience: int, growth: float) -> None:
+        self.state, self.growth = state, growth
+        zeros = torch.zeros(len(state.z), dtype=torch.long, device=state.z.device)
+        self.stale, self.plain, self.failures = zeros, zeros, zeros
+        self.limit = zeros + patience
+        infinite = torch.full_like(zeros, torch.inf, dtype=state.z.dtype)
+        self.least, self.mark = infinite, infinite
+        self.on_orbit = zeros.bool()
+        self.orbit: tuple[Tensor, ...] | None = None
+        self.any_plain = False
+
+    def look(self, score: Tensor, met: Tensor) -> Tensor:
+        """Whether some unit is lost, or done with its plain steps; nothing changes before :meth:`commit`."""
+        plain = self.plain > 0
+        better = score < RECORD * self.least
+        least = torch.where(better, score, self.least)
+        stale = torch.where(better | plain, 0, self.stale + 1)
+        # Written so that NaN counts as lost.
+        astray = ~(score <= self.growth * least) | (stale >= self.limit)
+        self.lost = torch.where(plain, ~score.isfinite(), astray) & ~met
+        self.ended = (self.plain == 1) & ~self.lost
+        self._next = (least, stale, (self.plain - 1).clamp_min(0))
+        return (self.lost | self.ended).any()
+
+    def commit(self) -> None:
+        """Count the step that was looked at."""
+        self.least, self.stale, self.plain = self._next
+        if self.orbit is None:
+            self.orbit, self.mark = self._now(), self.least
+
+    def _now(self) -> tuple[Tensor, ...]:
+        assert self.state.image is not None
+        return self.state.z, self.state.image, self.state.residual
+
+    def recover(self) -> Tensor:
+        """Send the lost units back; which they are, shape (units,)."""
+        state, lost = self.state, self.lost
+        assert self.orbit is not None
+        self.orbit = _where(self.ended & self.on_orbit, self._now(), self.orbit)
+        failed = lost & ~(state.best_score < HEADWAY * self.mark)
+        self.failures = self.failures + failed
+        to_orbit = failed & (self.failures % 2 == 0)
+        target = _where(to_orbit, self.orbit, state.best)
+        state.z, state.image, state.residual = _where(lost, target, self._now())
+        length = PLAIN_STEPS * 2 ** (self.failures - 1).clamp(0, 40)
+        self.plain = torch.where(lost, torch.where(failed, length, 0), self.plain)
+        self.limit = torch.where(failed, length // 2, self.limit)
+        self.on_orbit = torch.where(lost, to_orbit, self.on_orbit)
+        self.mark = torch.where(lost, state.best_score, self.mark)
+        self.stale = torch.where(lost | self.ended, 0, self.stale)
+        # What comes next need not beat this iterate: where f expands, that would loop for ever.
+        self.least = torch.where(lost | self.ended, torch.inf, self.least)
+        self.any_plain = bool((self.plain > 0).any())
+        return lost
+
+
+def check_map(f: Any) -> None:
+    """TypeError where f cannot be called."""
+    if not callable(f):
+        raise TypeError(f"f must be a map of tensors, got {f!r}")
+
+
+def check_image(image: Any, shape: torch.Size) -> None:
+    """TypeError or ValueError where f(z) is no floating-point tensor of the shape of z."""
+    if not isinstance(image, Tensor) or not image.is_floating_point():
+        raise TypeError(f"f must return a floating-point tensor, got {describe(image)}")
+    if image.shape != shape:
+        raise ValueError(f"f must keep the shape of z, {tuple(shape)}, but returned {tuple(image.shape)}")
+
+
+def describe(value: Any) -> str:
+    """A value in a message: a tensor by its dtype."""
+    return f"a tensor of dtype {value.dtype}" if isinstance(value, Tensor) else repr(value)

@@ -1,0 +1,42 @@
+"""What stays the same within one solve: masks of dropout and normalised weights, drawn or computed once."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+__all__ = ["once_in_a_solve", "solve_scope"]
+
+_scope: contextvars.ContextVar[dict[Hashable, Any] | None] = contextvars.ContextVar("_scope", default=None)
+
+
+@contextlib.contextmanager
+def solve_scope() -> Iterator[None]:
+    """The extent of a solve: its iterations and the evaluation that is recorded for the gradient."""
+    token = _scope.set({})
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def once_in_a_solve(key: Hashable, make: Callable[[], Any]) -> Any:
+    """What ``make`` gives, made once in a solve for this key, and each time outside of solves.
+
+    Examples:
+        >>> import itertools
+        >>> numbers = itertools.count()
+        >>> with solve_scope():
+        ...     [once_in_a_solve("key", lambda: next(numbers)) for _ in range(3)]
+        [0, 0, 0]
+        >>> [once_in_a_solve("key", lambda: next(numbers)) for _ in range(3)]
+        [1, 2, 3]
+    """
+    scope = _scope.get()
+    if scope is None:
+        return make()
+    if key not in scope:
+        scope[key] = make()
+    return scope[key]
