@@ -14,6 +14,7 @@ _EXPORTS = {
     "MODELS": "ufm.networks.models",
     "ConvergenceError": "ufm.deq.layer",
     "ConvergenceWarning": "ufm.deq.layer",
+    "Batchwise": "ufm.deq.batchwise",
     "Budgets": "ufm.trainings.prediction",
     "Comparison": "ufm.trainings.paper",
     "Dataset": "ufm.data",
@@ -66,6 +67,7 @@ _EXPORTS = {
 
 if TYPE_CHECKING:
     from ufm.data import Dataset, DatasetFormatError, DatasetNotFoundError, DatasetWarning, digits, load_dataset
+    from ufm.deq.batchwise import Batchwise
     from ufm.deq.jacobian import jacobian_penalty, spectral_radius
     from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info, PrecisionWarning
     from ufm.deq.monotone import MonotoneDEQ
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEQ",
     "MODELS",
+    "Batchwise",
     "Budgets",
     "Comparison",
     "ConvergenceError",

@@ -11,6 +11,7 @@ from typing import Any
 
 from ufm._extras import optional
 from ufm._validation import fraction, integer, one_of, real
+from ufm.deq.batchwise import Batchwise
 from ufm.deq.wellposed import STARTS, SpectralBound, check_dtype
 
 with optional("deq"):
@@ -96,7 +97,7 @@ class DenseCell(nn.Module):
     def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
         """The map on (N, d)."""
         transposed = self.equilibrium().T
-        return lambda z: self.activation(torch.addmm(h, z, transposed))
+        return Batchwise(lambda z, h: self.activation(torch.addmm(h, z, transposed)), h)
 
 
 class FreeCell(nn.Module):
@@ -253,7 +254,7 @@ class ContractiveConvCell(nn.Module):
             raise ValueError(f"h must have a spatial size of at most {self.size}, got {tuple(h.shape[2:])}")
         kernel = self.kernel()
         convolution = (nn.functional.conv1d, nn.functional.conv2d)[len(self.size) - 1]
-        return lambda z: self.activation(convolution(z, kernel, padding="same") + h)
+        return Batchwise(lambda z, h: self.activation(convolution(z, kernel, padding="same") + h), h)
 
 
 class ResidualConvCell(nn.Module):
@@ -292,11 +293,11 @@ class ResidualConvCell(nn.Module):
     def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
         """The map on (N, c, ...)."""
 
-        def f(z: Tensor) -> Tensor:
+        def f(z: Tensor, h: Tensor) -> Tensor:
             inner = self.norm1(torch.relu(self.conv1(z)))
             return self.norm3(torch.relu(z + self.norm2(h + self.conv2(inner))))
 
-        return f
+        return Batchwise(f, h)
 
 
 def group_norm(channels: int, dtype: torch.dtype) -> nn.GroupNorm:

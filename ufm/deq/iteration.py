@@ -60,6 +60,9 @@ SURGE = 10.0
 #: A held sample's residual may exceed the tolerance by this many epsilons of f, as sums in another order do.
 SLACK = 8.0
 
+#: Two evaluations of f at the same point differ by as many epsilons at most where samples do not depend on each other.
+PROBE = 64.0
+
 #: A sample at its best iterate again has made no headway when its residual is above this part of the one before.
 HEADWAY = 0.25
 
@@ -194,7 +197,7 @@ class Iteration:
         self.quantum = SLACK * info.tiny * info.eps * max(self.z.numel() // max(self.judged, 1), 1) ** 0.5
         self.idle = torch.zeros(self.judged, dtype=torch.long, device=z0.device)
         self.guard: Guard | None = None
-        self.event = self.accelerated = False
+        self.event = self.accelerated = self.probed = False
         self.writes: bool | None = None  # whether f writes into its argument
         self.compact = _Compaction(f, options.compact) if self._may_compact() else None
         self.trace: list[Tensor] = []
@@ -385,16 +388,38 @@ class Iteration:
         """Set the iterates of the samples that are not held."""
         self.z = z if self.held is None or len(z) != self.judged else torch.where(self.held[:, None], self.z, z)
 
-    def join(self) -> None:
-        """Go on with the whole state as one unit: its samples depend on each other."""
-        self.joint, self.interacting = True, False
-        self.z, self.residual = self.z.view(1, -1), self.residual.view(1, -1)
+    def probe(self) -> None:
+        """Evaluate f where samples were sent back: if it is not what it was there, they depend on each other.
+
+        Once in a solve is enough; as one unit there is nothing to be told.
+        """
+        if self.probed or self.joint or self.count >= self.max_steps:
+            return
+        self.probed = True
         assert self.image is not None
-        self.image = self.image.view(1, -1)
-        self.residuals, self.score = self.fresh, self.fresh.amax(dim=0, keepdim=True)
+        known, size = self.image, self.size
+        self._look()
+        self.count += 1
+        slack = PROBE * torch.finfo(self.seen).eps * known.abs().amax(dim=1, keepdim=True)
+        # What was not finite says nothing.
+        if bool((((self.image - known).abs() > slack) & known.isfinite()).any()):
+            self.interacting, self.held, self.num_held, self.compact = True, None, 0, None
+            self.fresh = torch.full_like(size, torch.inf)
+
+    def join(self) -> None:
+        """Go on with the whole state as one unit, from the best one: its samples depend on each other."""
+        self.joint, self.interacting = True, False
         self.largest = self.largest.amax().expand_as(self.largest)
-        self._forget_best()
-        self._keep_best(True, float(self.score))
+        score = float(self.fresh.amax())
+        if score <= self.whole_score:
+            assert self.image is not None
+            self.z, self.residual, self.image = (t.view(1, -1) for t in (self.z, self.residual, self.image))
+            self.residuals, self.score = self.fresh, self.fresh.amax(dim=0, keepdim=True)
+            self._forget_best()
+            self._keep_best(True, score)
+        else:
+            self.z, self.image, self.guard = self.whole.view(1, -1), None, None
+            self._forget_best()
 
     def _may_compact(self) -> bool:
         """Whether f is to be evaluated at some samples alone."""
@@ -510,7 +535,7 @@ class _Compaction:
         except (RuntimeError, ValueError, IndexError):  # sizes that do not fit, whoever notices
             return False
         known = state.image[rows]
-        slack = 64 * torch.finfo(state.seen).eps * known.abs().amax(dim=1, keepdim=True)
+        slack = PROBE * torch.finfo(state.seen).eps * known.abs().amax(dim=1, keepdim=True)
         # Where both are NaN they agree.
         return bool((((part - known).abs() <= slack) | ~known.isfinite()).all())
 

@@ -289,7 +289,7 @@ class DEQ(nn.Module):
         if not torch.is_grad_enabled():
             info.states = (*point.states, point.z) if wanted else ()
             return point.z, info
-        with finite_records(not info.all_converged and bool((~info.residuals.isfinite()).any())):
+        with finite_records(not info.all_converged):
             states = tuple(self._phantom(f, state) for state in point.states)
             z = self._phantom(f, point.z) if self.gradient == "phantom" else self._implicit(f, point.z, info, dtype)
         info.states = (*states, z) if wanted else ()
@@ -300,8 +300,8 @@ class DEQ(nn.Module):
         z = root
         for _ in range(self.phantom_steps):
             z = torch.lerp(z, f(z.clone()).to(z.dtype), self.phantom_damping)
-        # Its value is that whose residual is known; where the steps are not finite, they say so.
-        return torch.where(z.isfinite(), root + (z - z.detach()), z)
+        # Its value is that whose residual is known, where the steps run away too.
+        return torch.where(z.isfinite(), root + (z - z.detach()), root)
 
     def _implicit(self, f: Callable[[Tensor], Tensor], root: Tensor, info: Info, dtype: torch.dtype) -> Tensor:
         """``root`` with the implicit gradient."""

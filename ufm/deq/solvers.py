@@ -153,6 +153,7 @@ def _iterate(kind: type[_Acceleration], memory: int, state: Iteration) -> None:
         method.learn(*former)
         if state.event:
             method.forget(guard.recover())
+            state.probe()
 
 
 def fixed_point(
@@ -171,13 +172,11 @@ def fixed_point(
     state = Iteration(f, z0, tol, max_steps, relative, options)
     state.evaluate()
     while not state.done and state.count < max_steps:
+        if state.image is not None:
+            state.move(state.image)
+        state.evaluate()
         if state.interacting:
             state.join()
-        assert state.image is not None
-        state.move(state.image)
-        state.evaluate()
-    if state.interacting:
-        state.join()
     return state.result()
 
 

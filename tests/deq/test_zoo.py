@@ -1,0 +1,84 @@
+"""Hard cells, all solvers: no wrong word of convergence, and the gradient right where there is one."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from deq_zoo import ALL, ZOO, Cell
+from torch import Tensor
+
+from ufm.deq import DEQ, ConvergenceWarning
+from ufm.deq.iteration import norms
+
+CASES = [pytest.param(cell, solver, id=f"{name}-{solver}") for name, cell in ZOO.items() for solver in ALL]
+
+
+def solve(cell: Cell, solver: str, p: Tensor, **settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return DEQ(solver, **{**cell.settings, **settings})(lambda z: cell.f(z, p), cell.z0)
+
+
+def rows(z: Tensor) -> Tensor:
+    return z.reshape(len(z), -1)
+
+
+@pytest.mark.parametrize(("cell", "solver"), CASES)
+@pytest.mark.parametrize("recorded", [False, True], ids=["quiet", "recorded"])
+def test_the_residual_is_that_of_what_is_returned(cell, solver, recorded):
+    with torch.set_grad_enabled(recorded):
+        z, info = solve(cell, solver, cell.p.clone().requires_grad_(recorded))
+    z = z.detach()
+    with torch.no_grad():
+        image = cell.f(z.clone(), cell.p).clone()
+    size = norms(rows(image))
+    true = norms(rows(image - z)) / torch.where(size == 0, 1.0, size)
+    tol, eps = cell.settings.get("tol", 1e-6), torch.finfo(z.dtype).eps
+    if cell.exists:
+        torch.testing.assert_close(info.residuals, true, rtol=1e-3, atol=16 * eps, equal_nan=True)
+        assert ((true <= tol + 16 * eps) | ~info.converged).all()
+    else:
+        assert not info.converged.any()
+    if solver in cell.solved_by:
+        assert info.all_converged, f"{info.residuals} after {info.steps}"
+
+
+@pytest.mark.parametrize(("cell", "solver"), [case for case in CASES if case.values[0].exact is not None])
+def test_values_and_gradients(cell, solver):
+    p = cell.p.clone().requires_grad_()
+    backward = {"backward_solver": "anderson", "backward_max_steps": 5000, "backward_tol": cell.settings.get("tol")}
+    z, info = solve(cell, solver, p, **backward)
+    if not info.all_converged:
+        pytest.skip("does not converge, and says so")
+    # In units of the fixed point, so that what is compared is neither tiny nor huge.
+    unit = float(cell.exact.abs().max())
+    weight = torch.linspace(0.5, 1.5, z.numel(), dtype=z.dtype).view(z.shape) / unit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        (found,) = torch.autograd.grad((weight * z).sum(), p)
+    jacobian = torch.autograd.functional.jacobian(lambda z: cell.f(z.clone(), cell.p), z.detach()).double()
+    n = z.numel()
+    resolvent = torch.linalg.inv(torch.eye(n, dtype=torch.float64) - jacobian.reshape(n, n))
+    # A residual of tol is an error of so much at most, wherever the samples are.
+    bound = 4 * float(torch.linalg.matrix_norm(resolvent, 2)) * cell.settings.get("tol", 1e-6)
+    error = (z.detach().double() - cell.exact.double()).div(unit).norm() / cell.exact.double().div(unit).norm()
+    assert float(error) <= bound
+    assert info.backward is not None
+    if info.backward.all_converged:
+        y = (resolvent.T @ weight.double().reshape(n)).view(z.shape)
+        (wanted,) = torch.autograd.grad(cell.f(z.detach().clone(), p), p, y.to(z.dtype))
+        wanted = wanted.double()
+        assert float((found.double() - wanted).mul(unit).norm()) <= bound * float(wanted.mul(unit).norm())
+
+
+@pytest.mark.parametrize("solver", ["anderson", "broyden"])
+def test_never_worse_than_plain_steps(solver):
+    """Where the plain iteration converges, the solver does within three times its steps and a handful."""
+    for name, cell in ZOO.items():
+        plain = solve(cell, "fixed_point", cell.p, max_steps=4000)[1]
+        if plain.all_converged:
+            steps = int(plain.steps.max())
+            info = solve(cell, solver, cell.p, max_steps=3 * steps + 40)[1]
+            assert info.all_converged, name
