@@ -148,7 +148,9 @@ def tiny(scale: float, dtype: torch.dtype) -> Cell:
     a = 0.9 * orthogonal(7, 5)
     h = draw(8, 3, 5)
     cell = linear(a.to(dtype), h.to(dtype), settings={"max_steps": 300})
-    return Cell(lambda z, p: z @ a.to(dtype).T + p, (scale * h).to(dtype), cell.z0, scale * cell.exact, True, ALL, cell.settings)
+    return Cell(
+        lambda z, p: z @ a.to(dtype).T + p, (scale * h).to(dtype), cell.z0, scale * cell.exact, True, ALL, cell.settings
+    )
 
 
 def huge() -> Cell:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
-
+from ufm._extras import optional
 from ufm.deq.iteration import check_map
+
+with optional("deq"):
+    from torch import Tensor
 
 __all__ = ["Batchwise"]
 

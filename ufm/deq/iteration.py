@@ -12,8 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+from ufm._extras import optional
+
+with optional("deq"):
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "SAMPLES",
@@ -463,7 +466,9 @@ class Iteration:
         Where samples did not meet the tolerance they return to their best iterates, and f is evaluated there: if their
         residuals are not what they were, the samples depend on each other, and the best state as a whole is returned.
         """
-        if self.batch and not self.done and not self.best_is_last:
+        if self.image is None and self.batch:
+            self._check()
+        elif self.batch and not self.done and not self.best_is_last:
             claimed, self.z = self.best_score, self.best[0]
             self._check()
             slack = SLACK * torch.finfo(self.seen).eps

@@ -24,6 +24,10 @@ from ufm.deq.iteration import (
     describe,
 )
 
+with optional("deq"):
+    import torch
+    from torch import Tensor
+
 __all__ = [
     "SOLVERS",
     "FixedPoint",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from ufm._extras import optional
 from ufm.deq.iteration import describe
+
+with optional("deq"):
+    import torch
+    from torch import Tensor
 
 __all__ = ["State", "Structure"]
 

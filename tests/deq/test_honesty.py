@@ -1,0 +1,334 @@
+"""What the layer says of itself: looks at the host, compaction, best iterates, settings, transforms."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from deq_zoo import draw, orthogonal
+from torch import Tensor
+
+from ufm.deq import DEQ, Batchwise, ConvergenceError, ConvergenceWarning
+from ufm.deq.cells import DenseCell
+from ufm.deq.layer import _autocast, _resolution
+from ufm.deq.solvers import SOLVERS, Options, get_solver
+
+quiet = pytest.mark.filterwarnings("ignore::ufm.deq.ConvergenceWarning")
+
+
+def cosine(h: Tensor):
+    return lambda z: 0.5 * torch.cos(z) + h
+
+
+@quiet
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_one_look_at_the_host_an_iteration(solver, monkeypatch):
+    looks = []
+    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "nonzero"):
+        original = getattr(Tensor, name)
+        monkeypatch.setattr(Tensor, name, lambda *a, _f=original, **k: looks.append(1) or _f(*a, **k))
+    a = 0.95 * orthogonal(0, 6)
+    h = draw(1, 4, 6)
+
+    def count(steps):
+        looks.clear()
+        get_solver(solver)(lambda z: torch.tanh(z @ a.T) + h, torch.zeros_like(h), 1e-300, steps)
+        return len(looks)
+
+    # And a few where an acceleration gives way, and at the end, where a failing solve chooses its best iterates.
+    for steps in (7, 14):
+        assert steps <= count(steps) <= steps + 3
+
+
+@quiet
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_capped_solve_returns_its_best_iterate(solver):
+    """z -> 3.4 z (1 - z) has a cycle of period 2 that attracts plain steps, and residuals that rise and fall."""
+    seen = []
+
+    def f(z):
+        image = 3.4 * z * (1 - z)
+        seen.append(float((image - z).norm() / image.norm()))
+        return image
+
+    with torch.no_grad():
+        z, info = DEQ(solver, tol=1e-14, max_steps=4)(f, torch.full((1, 1), 0.9, dtype=torch.float64))
+    best = min(seen)
+    assert float(info.residuals) == pytest.approx(best, rel=1e-9)
+    assert float((f(z) - z).norm() / f(z).norm()) == pytest.approx(best, rel=1e-9)
+    assert seen[3] > best or solver != "fixed_point"
+
+
+@quiet
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("gradient", ["implicit", "phantom"])
+def test_a_sample_without_a_value_harms_no_shared_weight(solver, gradient):
+    h = draw(2, 3, 4)
+    bad = h.clone()
+    bad[1] = torch.nan
+
+    def of_weights(h):
+        a = (0.5 * orthogonal(3, 4)).requires_grad_()
+        z, _ = DEQ(solver, tol=1e-11, gradient=gradient)(lambda z: torch.tanh(z @ a.T + h), torch.zeros_like(h))
+        return torch.autograd.grad(z[[0, 2]].square().sum(), a)[0]
+
+    torch.testing.assert_close(of_weights(bad), of_weights(h), rtol=1e-10, atol=1e-12)
+
+
+class TestCompaction:
+    rates = torch.linspace(0.1, 0.98, 16, dtype=torch.float64)[:, None]
+
+    def count(self, f, **settings) -> tuple[int, Tensor]:
+        evaluated = 0
+
+        def counted(z, *inputs):
+            nonlocal evaluated
+            evaluated += len(z)
+            return f(z, *inputs)
+
+        h = draw(4, 16, 3)
+        with torch.no_grad():
+            z, info = DEQ("fixed_point", max_steps=2000, **settings)(
+                Batchwise(counted, self.rates, h), torch.zeros_like(h)
+            )
+        assert info.all_converged
+        return evaluated, z
+
+    def test_held_samples_are_not_evaluated(self):
+        def f(z, rates, h):
+            return rates * z + h
+
+        (few, z), (many, full) = self.count(f), self.count(f, compact=False)
+        assert few < 0.4 * many
+        torch.testing.assert_close(z, full, rtol=1e-10, atol=1e-10)
+
+    def test_a_map_of_the_batch_is_not_taken_apart(self):
+        def f(z, rates, h):
+            return 0.3 * rates * torch.sin(z) + h + 0.1 * z.mean(dim=0)
+
+        _, z = self.count(f)
+        _, full = self.count(f, compact=False)
+        torch.testing.assert_close(z, full, rtol=1e-5, atol=1e-5)
+        with pytest.raises(ValueError, match="compact must be False"):
+            self.count(f, compact=True)
+
+    def test_cells_can_be_taken_apart(self):
+        cell, h = DenseCell(4, 0.9, "identity", "tanh", 1.0), draw(5, 6, 4)
+        rows = torch.tensor([1, 4])
+        f = cell(h)
+        torch.testing.assert_close(f.of_rows(rows)(h[rows]), f(h)[rows])
+
+    def test_bad_inputs(self):
+        with pytest.raises(TypeError, match=r"inputs\[0\] must be a tensor, got 3"):
+            Batchwise(lambda z, h: z, 3)
+        with pytest.raises(ValueError, match="must have a batch dimension"):
+            Batchwise(lambda z, h: z, torch.tensor(1.0))
+
+
+class TestStates:
+    def test_of_several_tensors_and_complex_numbers(self):
+        h, c = draw(6, 3, 2).requires_grad_(), torch.complex(draw(7, 3, 4), draw(8, 3, 4)).requires_grad_()
+
+        def f(state):
+            x, (y,) = state["x"], state["y"]
+            return {"y": [0.4j * y + c], "x": 0.5 * torch.sin(x) + h + 0.1 * y.real[:, :2]}
+
+        start = {"x": torch.zeros(3, 2).double(), "y": [torch.zeros(3, 4, dtype=torch.complex128)]}
+        state, info = DEQ(tol=1e-12, on_failure="raise")(f, start)
+        exact = c / (1 - 0.4j)
+        torch.testing.assert_close(state["y"][0], exact)
+        image = f(state)
+        torch.testing.assert_close(image["x"], state["x"])
+        assert info.converged.shape == (3,)
+        (found,) = torch.autograd.grad(state["y"][0].abs().square().sum(), c)
+        (wanted,) = torch.autograd.grad(exact.abs().square().sum(), c)
+        torch.testing.assert_close(found, wanted)
+
+    @pytest.mark.parametrize(
+        ("f", "error", "message"),
+        [
+            (lambda s: (s[0],), ValueError, "f must return as many entries as z has, 2, got 1 entries"),
+            (lambda s: s[0], ValueError, "f must return as many entries"),
+            (lambda s: (s[0], s[1][:, :1]), ValueError, r"f must keep the shape of z, \(2, 3\)"),
+            (lambda s: (s[0], s[1] * 1j), TypeError, "f must return a floating-point tensor, got .*complex64"),
+        ],
+    )
+    def test_bad_maps(self, f, error, message):
+        with pytest.raises(error, match=message):
+            DEQ()(f, (torch.zeros(2, 3), torch.zeros(2, 3)))
+
+    def test_bad_starts(self):
+        with pytest.raises(ValueError, match="one batch size"):
+            DEQ()(lambda s: s, (torch.zeros(2, 3), torch.zeros(3, 3)))
+        with pytest.raises(ValueError, match="at least one tensor"):
+            DEQ()(lambda s: s, ())
+
+    @pytest.mark.parametrize("solver", SOLVERS)
+    def test_on_the_way_with_gradients(self, solver):
+        h = draw(9, 2, 3).requires_grad_()
+        z, info = DEQ(solver, tol=1e-10, max_steps=200, indexing=(1, 3), trace=True)(
+            cosine(h), torch.zeros(2, 3).double()
+        )
+        first, third, last = info.states
+        assert torch.equal(last, z)
+        # With a phantom gradient, and the value that the solver had.
+        assert (first == 0).all()
+        assert all(state.requires_grad for state in info.states)
+        residual = (cosine(h)(third) - third).norm(dim=1) / cosine(h)(third).norm(dim=1)
+        torch.testing.assert_close(info.trace[2], residual.detach())
+        assert info.trace.shape == (int(info.steps.max()), 2)
+        assert len(DEQ(n_states=4)(cosine(h), torch.zeros(2, 3).double())[1].states) == 4
+
+
+class TestSettings:
+    def test_of_one_call(self):
+        h, layer = draw(10, 2, 3), DEQ("fixed_point", tol=1e-3)
+        with torch.no_grad():
+            loose, tight = layer(cosine(h), h)[1], layer(cosine(h), h, tol=1e-10)[1]
+        assert loose.residuals.max() > 1e-10 >= tight.residuals.max()
+        assert layer.tol == 1e-3
+        with pytest.raises(TypeError, match="tolerance must not be given: the settings of a call are solver, tol"):
+            layer(cosine(h), h, tolerance=1)
+        with pytest.raises(ValueError, match="tol must be > 0"):
+            layer(cosine(h), h, tol=0)
+
+    def test_of_evaluation(self):
+        h, layer = draw(11, 2, 3), DEQ("fixed_point", tol=1e-3, eval_tol=1e-9, eval_max_steps=500)
+        with torch.no_grad():
+            training, evaluating = layer(cosine(h), h)[1], layer.eval()(cosine(h), h)[1]
+        assert training.residuals.max() > 1e-9 >= evaluating.residuals.max()
+
+    def test_absolute_residuals(self):
+        h = draw(12, 2, 3)
+        with torch.no_grad():
+            z, info = DEQ("fixed_point", tol=1e-8, stop_mode="abs", max_steps=200)(lambda z: 0.5 * z, h)
+        # Relative to f(z) = z / 2 no residual is ever small.
+        assert info.all_converged
+        torch.testing.assert_close(info.residuals, 0.5 * z.norm(dim=1))
+
+    def test_the_whole_state(self):
+        a = torch.diag(torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64))
+        h = torch.tensor([1.0, 1e-9, 0.0], dtype=torch.float64)
+        with torch.no_grad():
+            z, info = DEQ("fixed_point", samples="joint")(lambda z: a @ z + h, torch.ones(3).double())
+        image = a @ z + h
+        torch.testing.assert_close(info.residuals, ((image - z).norm() / image.norm()).expand(3))
+        assert info.coupled
+
+    def test_a_solver_of_ones_own_is_checked(self):
+        h = draw(13, 2, 3).requires_grad_()
+
+        def newton(f, z, tol, steps):
+            for _ in range(8):
+                z = z - (f(z) - z) / (-0.5 * torch.sin(z) - 1)
+            return z
+
+        z, info = DEQ(newton, tol=1e-12, backward_solver="anderson", on_failure="raise")(
+            cosine(h), torch.zeros(2, 3).double()
+        )
+        assert info.steps.tolist() == [8, 8]
+        (found,) = torch.autograd.grad(z.sum(), h)
+        torch.testing.assert_close(found, 1 / (1 + 0.5 * torch.sin(z.detach())))
+
+        def lazy(f, z, tol, steps):
+            return z
+
+        with pytest.raises(ConvergenceError, match="lazy did not converge: 2 of 2"):
+            DEQ(lazy, on_failure="raise")(cosine(h), torch.zeros(2, 3).double())
+        with pytest.raises(TypeError, match="solver must return a floating-point tensor of shape"):
+            DEQ(lambda f, z, tol, steps: None)(cosine(h), torch.zeros(2, 3).double())
+
+    def test_memory_and_patience(self):
+        a = 0.99 * orthogonal(14, 12)
+        h = draw(15, 1, 12)
+
+        def steps(solver, **options):
+            point = get_solver(solver)(
+                lambda z: z @ a.T + h, torch.zeros_like(h), 1e-10, 2000, None, Options(**options)
+            )
+            return int(point.steps)
+
+        assert steps("anderson", memory=12) < steps("anderson", memory=2)
+        assert steps("broyden") < steps("broyden", memory=4)
+
+    @pytest.mark.parametrize(
+        ("options", "error", "message"),
+        [
+            ({"stop_mode": "both"}, ValueError, "stop_mode must be one of 'rel', 'abs'"),
+            ({"samples": "all"}, ValueError, "samples must be one of 'separate', 'coupled', 'joint'"),
+            ({"memory": 0}, ValueError, "memory must be an integer >= 1"),
+            ({"patience": 0}, ValueError, "patience must be an integer >= 1"),
+            ({"growth": 1.0}, ValueError, "growth must be > 1"),
+            ({"compact": 1}, TypeError, "compact must be True or False"),
+            ({"trace": None}, TypeError, "trace must be True or False"),
+            ({"indexing": (3, 2)}, ValueError, "indexing must increase"),
+            ({"indexing": 3}, TypeError, "indexing must be a sequence"),
+            ({"indexing": (1,), "n_states": 2}, ValueError, "n_states must not be given with indexing"),
+            ({"eval_tol": 0}, ValueError, "eval_tol must be > 0"),
+        ],
+    )
+    def test_bad_ones(self, options, error, message):
+        with pytest.raises(error, match=message):
+            DEQ(**options)
+
+
+class TestTransforms:
+    """Implicit gradients refuse what they cannot do, and name what can."""
+
+    def layer(self, gradient):
+        settings = {"tol": 1e-12, "phantom_steps": 60, "phantom_damping": 1.0, "gradient": gradient}
+        return lambda h: DEQ(**settings)(cosine(h), torch.zeros_like(h))[0]
+
+    def transforms(self, f, h):
+        yield lambda: torch.func.grad(lambda h: f(h).sum())(h)
+        yield lambda: torch.func.jacrev(f)(h)
+        yield lambda: torch.func.jvp(f, (h,), (torch.ones_like(h),))
+        yield lambda: torch.autograd.functional.jacobian(f, h, vectorize=True)
+
+    def test_of_torch_func(self):
+        h = draw(16, 2, 3)
+        for transform in self.transforms(self.layer("implicit"), h):
+            with pytest.raises(RuntimeError, match="gradient='phantom'"):
+                transform()
+        for transform in self.transforms(self.layer("phantom"), h):
+            transform()
+        exact = torch.autograd.functional.jacobian(self.layer("implicit"), h)
+        torch.testing.assert_close(torch.func.jacrev(self.layer("phantom"))(h), exact)
+
+    def test_what_no_gradient_can_do(self):
+        h = draw(17, 2, 3)
+        for gradient in ("implicit", "phantom"):
+            with pytest.raises(RuntimeError, match="pass the samples as a batch"):
+                torch.func.vmap(self.layer(gradient))(h[None])
+            with pytest.raises(RuntimeError, match="cannot be exported nor traced"):
+                torch.jit.trace(self.layer(gradient), (h,))
+
+
+def test_autocast_of_older_torch(monkeypatch):
+    """torch 2.2 and 2.3 have a function a device, and none with an argument."""
+
+    def without_argument():
+        return False
+
+    for cast in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cast), monkeypatch.context() as patch:
+            patch.setattr(torch, "is_autocast_enabled", without_argument)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                assert _autocast("cpu") == (torch.bfloat16 if cast else None)
+                wanted = torch.bfloat16 if cast else torch.float32
+                assert _resolution(torch.float32, torch.device("cpu")) == wanted
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_cells_in_half_precision(dtype):
+    cell = DenseCell(4, 0.8, "identity", "tanh", 1.0, torch.float32).to(dtype)
+    h = draw(18, 3, 4).to(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        z, info = DEQ(tol=0.04, on_failure="raise")(cell(h), torch.zeros_like(h))
+        z.sum().backward()
+    assert z.dtype == dtype
+    assert info.all_converged
+    assert cell.equilibrium.weight.grad.isfinite().all()
