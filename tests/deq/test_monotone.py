@@ -253,6 +253,35 @@ def test_float32_and_autocast():
     torch.testing.assert_close(mixed, plain, rtol=0.05, atol=0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    layer = MonotoneDEQ(3, 6, m=0.5, deq=DEQ(tol=1e-3, max_steps=500, on_failure="raise"), dtype=torch.float32)
+    x = draw(0, 4, 3).float()
+    plain, _ = layer(x)
+    z, info = layer.to(dtype)(x.to(dtype))
+    z.sum().backward()
+    assert z.dtype == dtype
+    assert info.all_converged
+    torch.testing.assert_close(z.float(), plain, rtol=0.05, atol=0.05)
+    assert all(p.grad.isfinite().all() for p in layer.parameters())
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.filterwarnings("ignore::ufm.deq.ConvergenceWarning")
+def test_a_sample_without_a_value_harms_no_shared_weight(activation):
+    x = draw(1, 3, 3)
+    bad = x.clone()
+    bad[1] = torch.nan
+
+    def gradients(x):
+        layer = MonotoneDEQ(3, 4, m=0.5, activation=activation, deq=DEQ(tol=1e-11, max_steps=500))
+        z, _ = layer(x)
+        return torch.autograd.grad(z[[0, 2]].square().sum(), list(layer.parameters()))
+
+    for ours, wanted in zip(gradients(bad), gradients(x), strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=1e-8, atol=1e-9)
+
+
 def test_same_seed_same_layer_and_other_seed_another():
     first, second, third = (MonotoneDEQ(3, 4, seed=seed) for seed in (1, 1, 2))
     for p, q, r in zip(first.parameters(), second.parameters(), third.parameters(), strict=True):
@@ -306,6 +335,7 @@ def test_empty_batch_and_no_grad():
         ((3, 3), {"activation": "gelu"}, ValueError, "activation must be one of 'identity', 'relu', 'tanh'"),
         ((3, 3), {"splitting": "admm"}, ValueError, "splitting must be one of"),
         ((3, 3), {"deq": "anderson"}, TypeError, "deq must be a ufm.deq.DEQ"),
+        ((3, 3), {"deq": DEQ(stop_mode="abs")}, ValueError, "deq must have stop_mode = 'rel', got 'abs'"),
         ((3, 3), {"deq": DEQ(gradient="phantom")}, ValueError, "deq must have gradient='implicit', got 'phantom'"),
     ],
 )

@@ -43,8 +43,10 @@ _EXPORTS = {
     "SweepPoint": "ufm.trainings.sweep",
     "TrainingConfig": "ufm.trainings.training",
     "TrainingResult": "ufm.trainings.training",
+    "VariationalDropout": "ufm.deq.normalise",
     "build_model": "ufm.networks.models",
     "digits": "ufm.data",
+    "fixed_point_correction": "ufm.deq.normalise",
     "hysteresis_loop": "ufm.trainings.hysteresis",
     "jacobian_penalty": "ufm.deq.jacobian",
     "load_dataset": "ufm.data",
@@ -52,6 +54,7 @@ _EXPORTS = {
     "low_rank_branch": "ufm.trainings.hysteresis",
     "low_rank_codes": "ufm.trainings.hysteresis",
     "measured_threshold": "ufm.trainings.threshold",
+    "normalise": "ufm.deq.normalise",
     "paper_points": "ufm.trainings.paper",
     "plot_curves": "ufm.trainings.plotting",
     "plot_departure": "ufm.trainings.plotting",
@@ -71,6 +74,7 @@ if TYPE_CHECKING:
     from ufm.deq.jacobian import jacobian_penalty, spectral_radius
     from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info, PrecisionWarning
     from ufm.deq.monotone import MonotoneDEQ
+    from ufm.deq.normalise import VariationalDropout, fixed_point_correction, normalise
     from ufm.deq.wellposed import Monotone, SpectralBound
     from ufm.networks.models import MODELS, ExplicitNetwork, LinearDEQNetwork, Output, build_model
     from ufm.trainings.experiment import DivergedError, Experiment, ExperimentConfig, load_run, run_experiment
@@ -124,8 +128,10 @@ __all__ = [
     "SweepPoint",
     "TrainingConfig",
     "TrainingResult",
+    "VariationalDropout",
     "build_model",
     "digits",
+    "fixed_point_correction",
     "hysteresis_loop",
     "jacobian_penalty",
     "load_dataset",
@@ -133,6 +139,7 @@ __all__ = [
     "low_rank_branch",
     "low_rank_codes",
     "measured_threshold",
+    "normalise",
     "paper_points",
     "plot_curves",
     "plot_departure",

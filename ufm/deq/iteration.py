@@ -394,15 +394,15 @@ class Iteration:
     def probe(self) -> None:
         """Evaluate f where samples were sent back: if it is not what it was there, they depend on each other.
 
-        Once in a solve is enough; as one unit there is nothing to be told.
+        Once in a solve is enough; as one unit there is nothing to be told. It counts as no sample's step, for what is
+        found of a sample must not depend on the others.
         """
-        if self.probed or self.joint or self.count >= self.max_steps:
+        if self.probed or self.joint or self.batch == 1:
             return
         self.probed = True
         assert self.image is not None
         known, size = self.image, self.size
         self._look()
-        self.count += 1
         slack = PROBE * torch.finfo(self.seen).eps * known.abs().amax(dim=1, keepdim=True)
         # What was not finite says nothing.
         if bool((((self.image - known).abs() > slack) & known.isfinite()).any()):

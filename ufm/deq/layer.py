@@ -96,8 +96,9 @@ class DEQ(nn.Module):
         tol: relative residual ``|f(z) - z| / |f(z)|`` at which a sample stops, > 0. Where f contracts with rho the
             error of z is up to ``1/(1 - rho)`` times as large, that of the gradient too: for gradients to 1e-6 at
             rho = 0.9 ask for 1e-7. Iterates that run away do not pass for a fixed point by growing.
-        max_steps: largest number of evaluations of ``f`` in the forward solve, >= 1. A solve that fails evaluates it
-            once or twice more, at the best iterates, which it returns.
+        max_steps: largest number of evaluations of ``f`` in the forward solve, >= 1. Beside these it is
+            evaluated once where an acceleration gives way, to see whether samples depend on each other, and once or
+            twice where a solve fails, at the best iterates, which it returns.
         backward_solver, backward_tol, backward_max_steps: the same for the adjoint equation; default: as forward.
         on_failure: what to do when a sample does not converge: ``"warn"`` (:class:`ConvergenceWarning`) or
             ``"raise"`` (:class:`ConvergenceError`). A value that is not finite counts as not converged.

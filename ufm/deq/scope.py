@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-__all__ = ["once_in_a_solve", "solve_scope"]
+__all__ = ["in_a_solve", "once_in_a_solve", "solve_scope"]
 
 _scope: contextvars.ContextVar[dict[Hashable, Any] | None] = contextvars.ContextVar("_scope", default=None)
 
@@ -20,6 +20,11 @@ def solve_scope() -> Iterator[None]:
         yield
     finally:
         _scope.reset(token)
+
+
+def in_a_solve() -> bool:
+    """Whether a solve is going on."""
+    return _scope.get() is not None
 
 
 def once_in_a_solve(key: Hashable, make: Callable[[], Any]) -> Any:
