@@ -290,7 +290,8 @@ class DEQ(nn.Module):
         if not torch.is_grad_enabled():
             info.states = (*point.states, point.z) if wanted else ()
             return point.z, info
-        with finite_records(not info.all_converged):
+        lost = not info.all_converged and not bool(info.residuals.isfinite().all())
+        with finite_records(lost):
             states = tuple(self._phantom(f, state) for state in point.states)
             z = self._phantom(f, point.z) if self.gradient == "phantom" else self._implicit(f, point.z, info, dtype)
         info.states = (*states, z) if wanted else ()
@@ -298,11 +299,19 @@ class DEQ(nn.Module):
 
     def _phantom(self, f: Callable[[Tensor], Tensor], root: Tensor) -> Tensor:
         """``root`` with the gradient of damped steps from it."""
-        z = root
-        for _ in range(self.phantom_steps):
-            z = torch.lerp(z, f(z.clone()).to(z.dtype), self.phantom_damping)
+        z = self._damped_steps(f, root)
+        if not bool(z.isfinite().all()):
+            # Some sample has run away: again, so that the others' parameters see nothing of it.
+            with finite_records(True):
+                z = self._damped_steps(f, root)
         # Its value is that whose residual is known, where the steps run away too.
         return torch.where(z.isfinite(), root + (z - z.detach()), root)
+
+    def _damped_steps(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+        """``phantom_steps`` of ``z <- (1 - lambda) z + lambda f(z)``, recorded."""
+        for _ in range(self.phantom_steps):
+            z = torch.lerp(z, f(z.clone()).to(z.dtype), self.phantom_damping)
+        return z
 
     def _implicit(self, f: Callable[[Tensor], Tensor], root: Tensor, info: Info, dtype: torch.dtype) -> Tensor:
         """``root`` with the implicit gradient."""

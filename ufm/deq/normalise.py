@@ -36,7 +36,7 @@ class VariationalDropout(nn.Module):
     Examples:
         >>> import torch
         >>> from ufm.deq import DEQ
-        >>> drop = VariationalDropout(0.5)
+        >>> drop = VariationalDropout(0.2)
         >>> z, info = DEQ()(lambda z: 0.5 * drop(z) + 1, torch.zeros(4, 8))
         >>> info.all_converged, sorted(set(z.flatten().round(decimals=3).tolist())) != [2.0]
         (True, True)
