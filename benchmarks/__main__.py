@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks._timing import Row, exponent
 from ufm._files import write_atomically
-from ufm._interrupts import interrupts_held
+from ufm._interrupts import check_interrupt, exit_status, interrupt_answered, interruptible, interrupts_held
 
 #: What every benchmark measures, by effort: (function in module, arguments).
 Plan = dict[str, tuple[str, dict[str, Any]]]
@@ -244,16 +244,20 @@ def main(arguments: list[str] | None = None) -> int:
         write_atomically(given.out / "benchmarks.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
         write_atomically(given.out / "benchmarks.md", markdown(rows, about, command, partial=partial))
 
-    try:
-        for row in run(chosen):
-            with interrupts_held():
-                rows.append(row)
-                keep(partial=True)
-            print("  ".join(cell for cell in cells(row) if cell), flush=True)
-        keep(partial=False)
-    except KeyboardInterrupt:
-        print(f"interrupted; table of {len(rows)} rows: {given.out / 'benchmarks.md'}", file=sys.stderr)
-        return 130
+    with interruptible():
+        try:
+            keep(partial=True)
+            for row in run(chosen):
+                with interrupts_held():
+                    rows.append(row)
+                    keep(partial=True)
+                check_interrupt()
+                print("  ".join(cell for cell in cells(row) if cell), flush=True)
+            keep(partial=False)
+        except KeyboardInterrupt:
+            interrupt_answered()
+            print(f"interrupted; table of {len(rows)} rows: {given.out / 'benchmarks.md'}", file=sys.stderr)
+            return exit_status()
     for line in growth(rows):
         print(line)
     print(f"table: {given.out / 'benchmarks.md'}")

@@ -14,14 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from concurrent.futures import as_completed
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ufm import sweeps
-from ufm.deq import ExperimentConfig, Sweep, SweepConfig, SweepPoint, TrainingConfig, run_sweep
+from ufm.deq import ExperimentConfig, Sweep, SweepConfig, SweepPoint, run_sweep
 
 HERE = Path(__file__).parent
 WORKERS = int(os.environ.get("WORKERS", "1"))
@@ -122,28 +121,24 @@ def versions() -> dict[str, str]:
 # Sweeps and grids that go on ----------------------------------------------------------------------------------------
 
 
-def trained(training: TrainingConfig, branch: str, count: int, seed: int) -> SweepPoint:
-    """One point of a sweep."""
-    return run_sweep(SweepConfig(**{branch: (count,)}, seeds=(seed,), training=training)).points[0]
-
-
 def swept(path: Path, config: SweepConfig) -> Sweep:
     """The sweep of a config, ``$WORKERS`` trainings at a time; of the same trainings a file has, none is made again."""
-    kept: dict[tuple[str, int, int], SweepPoint] = {}
+    kept = Sweep(config)
     if path.exists():
         old = Sweep.load(path)
         if old.config.training == config.training:
-            kept = {(p.branch, p.minority_count, p.seed): p for p in old.points}
-    wanted = [(branch, training.minority_count, training.seed) for branch, training in config.trainings()]
-    missing = [key for key in wanted if key not in kept]
-    if not FINISHED_ONLY and missing:
-        with sweeps.processes(WORKERS) as pool:
-            futures = {pool.submit(trained, config.training, *key): key for key in missing}
-            for future in as_completed(futures):
-                kept[futures[future]] = p = future.result()
-                print(p.branch, p.minority_count, p.seed, p.status, p.scale, p.predicted_scale, flush=True)
-                Sweep(config, tuple(kept[key] for key in wanted if key in kept)).save(path)
-    return Sweep(config, tuple(kept[key] for key in wanted if key in kept))
+            found = {(p.branch, p.minority_count, p.seed): p for p in old.points}
+            wanted = [(branch, training.minority_count, training.seed) for branch, training in config.trainings()]
+            kept = Sweep(config, tuple(found[key] for key in wanted if key in found))
+    if FINISHED_ONLY or not kept.is_partial:
+        return kept
+    kept.save(path)
+    with sweeps.processes(WORKERS) as pool:
+        return run_sweep(config, path=path, executor=pool, on_point=_show)
+
+
+def _show(p: SweepPoint) -> None:
+    print(p.branch, p.minority_count, p.seed, p.status, p.scale, p.predicted_scale, flush=True)
 
 
 def trained_grid(store: Path, points: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -10,7 +11,7 @@ import sys
 
 import pytest
 
-from ufm._files import remove_unfinished, replacing, write_atomically, write_figure
+from ufm._files import remove_unfinished, replacing, sealed, unsealed, write_atomically, write_figure
 
 
 def test_text_replaces_the_old(tmp_path):
@@ -75,3 +76,14 @@ def test_figures(tmp_path):
     with pytest.raises(ValueError, match="xyz"):
         write_figure(Figure(), tmp_path / "a.xyz")
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_seal_shows_every_change_and_is_not_asked_of_old_files():
+    document = {"name": "ü", "numbers": [1, 0.1, -0.0, None, True], "nested": {"b": {}, "a": [1e-320]}}
+    kept = json.loads(json.dumps(sealed(document)))
+    assert unsealed(kept) == document
+    assert unsealed(document) == document
+    assert unsealed([1, 2]) == [1, 2]
+    for change in ({"name": "u"}, {"numbers": [1, 0.1, 0.0, None, True]}, {"nested": {}}, {"more": 1}, {"sha256": "0"}):
+        with pytest.raises(ValueError, match="checksum"):
+            unsealed({**kept, **change})

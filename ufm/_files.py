@@ -1,21 +1,35 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and JSON that carries its checksum."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["remove_unfinished", "replacing", "write_atomically", "write_figure"]
+__all__ = [
+    "check_archive",
+    "remove_unfinished",
+    "replacing",
+    "sealed",
+    "unsealed",
+    "write_atomically",
+    "write_figure",
+]
 
 #: End of the names of files that are being written.
 SUFFIX = ".part"
+
+#: Key of a JSON object's checksum.
+SEAL = "sha256"
 
 
 @contextlib.contextmanager
@@ -67,3 +81,48 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what writers that were killed left in a folder that nobody else writes to."""
     for left in folder.glob(f".*{SUFFIX}"):
         left.unlink(missing_ok=True)
+
+
+def check_archive(path: str | os.PathLike[str]) -> None:
+    """Check the checksums of a zip archive, which .npz files and torch's are: ``torch.load`` does not.
+
+    Raises:
+        ValueError: a member is another one than was written, or the file is no archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except OSError:
+        raise
+    except Exception as error:  # of a damaged directory zipfile raises whatever it stumbles over
+        raise ValueError(f"{os.fspath(path)} is damaged: {error}") from error
+    if damaged is not None:
+        raise ValueError(f"{os.fspath(path)} is damaged: the checksum of {damaged} does not fit")
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with the SHA-256 of its content under the key ``"sha256"``; :func:`unsealed` checks it.
+
+    >>> sealed({"s_B": 0.5})["sha256"][:8]
+    'bcdd4470'
+    """
+    return {**document, SEAL: _digest(document)}
+
+
+def unsealed(document: Any) -> Any:
+    """A JSON value that was read, without its checksum; one without a checksum, from before there were any, as it is.
+
+    Raises:
+        ValueError: the content is another one than that of the checksum.
+    """
+    if not isinstance(document, Mapping) or SEAL not in document:
+        return document
+    content = {key: value for key, value in document.items() if key != SEAL}
+    if document[SEAL] != _digest(content):
+        raise ValueError("its checksum does not fit: bytes of it have changed")
+    return content
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -20,6 +20,7 @@ from distributed import Client, LocalCluster
 from distributed.cfexecutor import ClientExecutor
 
 from ufm import sweeps
+from ufm.sweeps._json import decode_result, encode_result
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_solves(client: Client, store: Path) -> None:
     ]
     table = sweeps.run(sweeps.solve_point, points, store=store, executor=client.get_executor())
     assert [r.result["geometry"]["phase"] for r in table] == ["partial", "none"]
-    assert [r.result for r in table] == [sweeps.solve_point(**p) for p in points]
+    assert [r.result for r in table] == [decode_result(encode_result(sweeps.solve_point(**p))) for p in points]
 
 
 def test_failures_are_recorded_and_a_retry_is_a_new_call(client: Client, store: Path, tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ class Losing(Executor):
 class TestWatch:
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("ufm.sweeps._run.LOOK", 0.01)
+        monkeypatch.setattr("ufm.sweeps.engine.LOOK", 0.01)
 
     def test_lost_calls_are_handed_out_again(self, store: Path) -> None:
         executor = Losing("lost", 2)
@@ -251,7 +252,7 @@ class TestWatch:
             assert "workers that have the calls are silent: tcp://a, for" in message
             executor._client.state = "lost"  # as Dask does later
 
-        monkeypatch.setattr("ufm.sweeps._run.warnings.warn", tell)
+        monkeypatch.setattr("ufm.sweeps.engine.warnings.warn", tell)
         (record,) = sweeps.run(samples.square, [{"x": 3.0}], store=store, executor=executor, patience=0.1)
         assert record.result == 9.0
 

@@ -264,7 +264,7 @@ def test_nothing_left_to_do_starts_no_process(store: Path, monkeypatch: pytest.M
     def refuse() -> None:
         raise AssertionError("a pool was started")
 
-    monkeypatch.setattr("ufm.sweeps._run.processes", refuse)
+    monkeypatch.setattr("ufm.sweeps.engine.processes", refuse)
     assert len(sweeps.run(samples.square, xs(1.0), store=store)) == 1
     assert len(sweeps.run(samples.square, [], store=store)) == 0
     with pytest.raises(AssertionError, match="a pool was started"):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
+import random
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -316,11 +319,44 @@ class TestFiles:
             run_sweep(dataclasses.replace(CONFIG, seeds=(1,)), path=path)
         assert path.read_bytes() == before
 
-    def test_points_of_another_order_are_refused(self, tmp_path, sweep):
+    @pytest.mark.parametrize("order", [(2, 1), (1, 1), (0, 1, 2, 3, 4, 0)])
+    def test_points_of_another_order_are_refused(self, tmp_path, sweep, order):
         path = tmp_path / "sweep.jsonl"
-        dataclasses.replace(sweep, points=sweep.points[1:3]).save(path)
+        dataclasses.replace(sweep, points=tuple(sweep.points[i] for i in order)).save(path)
         with pytest.raises(ValueError, match="must hold the points of this sweep in order"):
             run_sweep(CONFIG, path=path)
+
+    def test_gaps_that_parallel_trainings_left_are_filled(self, tmp_path, sweep):
+        path = tmp_path / "sweep.jsonl"
+        dataclasses.replace(sweep, points=(sweep.points[1], sweep.points[3])).save(path)
+        told: list[SweepPoint] = []
+        with ThreadPoolExecutor(1) as executor:
+            found = run_sweep(CONFIG, path=path, executor=executor, on_point=told.append)
+        assert without_time(found) == without_time(sweep)
+        assert told[:2] == [sweep.points[1], sweep.points[3]]
+        assert len(told) == 5
+        assert Sweep.load(path) == found
+
+    def test_every_flipped_bit_shows(self, tmp_path, sweep):
+        path = tmp_path / "sweep.jsonl"
+        sweep.save(path)
+        data = path.read_bytes()
+        refused = 0
+        for bit in random.Random(0).sample(range(8 * len(data)), 300):
+            changed = bytearray(data)
+            changed[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(changed)
+            with contextlib.suppress(ValueError):
+                assert Sweep.load(path) == sweep, bit
+                refused -= 1
+            refused += 1
+        assert refused > 250
+
+    def test_files_without_checksums_are_read(self, tmp_path, sweep):
+        path = tmp_path / "sweep.jsonl"
+        header = {"format": "ufm.deq.sweep", "version": 1, "config": sweep.config.to_dict()}
+        path.write_text("".join(json.dumps(e) + "\n" for e in (header, *map(dataclasses.asdict, sweep.points))))
+        assert Sweep.load(path) == sweep
 
     @pytest.mark.parametrize(
         "content",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ufm
+from ufm._files import unsealed
 from ufm._json import strict
 from ufm.claims import Claim, Status, Verdict
 from ufm.report._run import Run
@@ -57,11 +58,13 @@ def schema() -> dict[str, Any]:
 
 
 def load_report(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a ``report.json``; raises ValueError when it is not one of this version."""
+    """Read a ``report.json``; raises ValueError when it is damaged or not one of this version."""
     try:
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        report = unsealed(json.loads(Path(path).read_text(encoding="utf-8")))
     except (UnicodeDecodeError, json.JSONDecodeError) as exc:
         raise ValueError(f"{path} is not JSON: {exc}") from exc
+    except ValueError as exc:
+        raise ValueError(f"{path} is damaged: {exc}") from exc
     version = report.get("schema_version") if isinstance(report, dict) else None
     if version != SCHEMA_VERSION:
         raise ValueError(f"{path} must be a report of schema version {SCHEMA_VERSION}, got {version!r}")

@@ -40,8 +40,9 @@ write-ahead log needs a file system with shared memory: keep the file on a local
 from __future__ import annotations
 
 from ufm.sweeps._pool import processes
-from ufm.sweeps._run import SweepBroken, SweepInterrupted, run, versioned
+from ufm.sweeps._run import run, versioned
 from ufm.sweeps._store import Failure, Record, SweepDamaged, Table, load, repair
+from ufm.sweeps.engine import SweepBroken, SweepInterrupted
 from ufm.sweeps.points import solve_point, train_point
 
 __all__ = [

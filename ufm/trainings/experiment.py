@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ufm._extras import MissingExtraError, optional
-from ufm._files import remove_unfinished, replacing, write_atomically, write_figure
+from ufm._files import check_archive, remove_unfinished, replacing, sealed, write_atomically, write_figure
 from ufm.data import Dataset
 from ufm.deq.jacobian import jacobian_penalty
 from ufm.deq.layer import ConvergenceWarning
@@ -102,7 +102,8 @@ def run_experiment(
                     run.publish(folder)
     experiment = Experiment(config, tuple(run.records), run.stopped, run.model)
     if folder is not None:
-        write_atomically(folder / "result.json", json.dumps(experiment.to_dict(), indent=1, allow_nan=False) + "\n")
+        text = json.dumps(sealed(experiment.to_dict()), indent=1, allow_nan=False) + "\n"
+        write_atomically(folder / "result.json", text)
         if draws:
             from ufm.trainings.plotting import plot_curves
 
@@ -274,6 +275,7 @@ class _Run:
     def restore(self, path: Path) -> None:
         """Take over a checkpoint; ValueError naming the file where it is none of this run."""
         try:
+            check_archive(path)
             state = torch.load(path, map_location=self.device, weights_only=True)
             if (state["format"], state["version"]) != (FORMAT, VERSION):
                 raise ValueError(f"format {state['format']!r}, version {state['version']!r}")
@@ -292,8 +294,8 @@ class _Run:
             raise ValueError(f"{path} must be a checkpoint of this run: {error}") from None
 
     def publish(self, folder: Path) -> None:
-        """``metrics.jsonl``, from what the checkpoint holds."""
-        lines = [json.dumps(record, allow_nan=False) + "\n" for record in self.records]
+        """``metrics.jsonl``, from what the checkpoint holds, every line with its checksum."""
+        lines = [json.dumps(sealed(record), allow_nan=False) + "\n" for record in self.records]
         write_atomically(folder / "metrics.jsonl", "".join(lines))
 
 

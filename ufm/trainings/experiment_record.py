@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ufm._extras import optional
+from ufm._files import unsealed
 from ufm.trainings.experiment_config import ExperimentConfig
 
 with optional("deq"):
@@ -92,7 +93,7 @@ def load_run(directory: str | os.PathLike[str]) -> Experiment:
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         for line in lines:
-            record = json.loads(line)
+            record = unsealed(json.loads(line))
             if not isinstance(record, dict):
                 raise ValueError(f"got {line!r}")
             records.append(record)
@@ -102,7 +103,7 @@ def load_run(directory: str | os.PathLike[str]) -> Experiment:
         ) from None
     path = folder / "result.json"
     try:
-        stopped = json.loads(path.read_text(encoding="utf-8"))["stopped"] if path.exists() else None
+        stopped = unsealed(json.loads(path.read_text(encoding="utf-8")))["stopped"] if path.exists() else None
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} must hold the result of a run: {error!r}") from None
     return Experiment(config, tuple(records), stopped)

@@ -19,14 +19,17 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ufm._extras import optional
-from ufm._files import replacing
-from ufm._interrupts import interrupts_held
+from ufm._files import check_archive, replacing, unsealed
+from ufm._interrupts import interruptible
 from ufm._validation import positive
 from ufm.data import available_counts
+from ufm.sweeps import Failure
+from ufm.sweeps.engine import Engine, decode_result, point_key
 from ufm.trainings.config import TrainingConfig
 from ufm.trainings.loop import HysteresisPoint, Loop, LoopInterrupted, leg_counts
 from ufm.trainings.low_rank import LowRankCode, low_rank_branch, low_rank_codes
@@ -50,6 +53,9 @@ __all__ = [
 
 #: End of the name of the file beside an unfinished loop's, with the weights that the next training starts from.
 STATE = ".weights.npz"
+
+#: What the engine knows a training of a loop by.
+NAME, STEP_VERSION = "ufm.trainings.hysteresis.step", "1"
 
 
 def hysteresis_loop(
@@ -87,7 +93,8 @@ def hysteresis_loop(
         TypeError, ValueError: an argument is not what it should be; the message names it. ``path`` holds something
             else, another loop, or a part of this one without its weights.
         DatasetNotFoundError, DatasetFormatError: the data set's files are not there or damaged; nothing is trained.
-        LoopInterrupted: Ctrl-C; it is a KeyboardInterrupt that carries the finished points, which are in ``path`` too.
+        LoopInterrupted: Ctrl-C or SIGTERM; it is a KeyboardInterrupt that carries the finished points, which are in
+            ``path`` too.
     """
     if not isinstance(training, TrainingConfig):
         raise TypeError(f"training must be a ufm.deq.TrainingConfig with a width, got {training!r}")
@@ -99,43 +106,88 @@ def hysteresis_loop(
             raise TypeError(f"{name} must be callable or None, got {function!r}")
     if path is not None and not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a path or None, got {path!r}")
-    generator = torch.Generator().manual_seed(training.seed)
-    weights: dict[str, Tensor] | None = None
-    if path is not None:
-        loop, weights = _resumed(loop, Path(path), generator)
-    if loop.is_partial:
+    file = _File(loop, path, root, progress, on_point)
+    if file.loop.is_partial:
         available_counts(training.dataset, root, split=training.split)
     if path is not None and not Path(path).exists():
         loop.save(path)  # a path that cannot be written shows now, not after the first training
-    trainings = [(number, n) for number, leg in enumerate(loop.legs) for n in leg]
-    largest = max(n for _, n in trainings)
     try:
-        for point in loop.points:
-            if on_point is not None:
-                on_point(point)
-        for i, (number, n) in enumerate(trainings):
-            if i < len(loop.points):
-                continue
-            if progress is not None:
-                progress(f"leg {number}, n_B = {n}", i, len(trainings))
-            initial = None if weights is None else _perturbed(weights, loop.perturbation, generator)
-            point, weights = _train_point(
-                dataclasses.replace(training, minority_count=n), number, initial, largest, root
-            )
-            with interrupts_held():
-                loop = dataclasses.replace(loop, points=(*loop.points, point))
-                if path is not None:
-                    # First the weights, with the points that they belong to: killed in between, the loop goes on from
-                    # them.
-                    _save_state(Path(path), loop, weights, generator)
-                    loop.save(path)
-                if on_point is not None:
-                    on_point(point)
+        with interruptible():
+            file.tell_kept()
+            Engine(file.train_next, file.steps, file, name=NAME, version=STEP_VERSION).run_here()
     except KeyboardInterrupt:
-        raise LoopInterrupted(loop) from None
+        raise LoopInterrupted(file.loop) from None
     if path is not None:
         _state_file(Path(path)).unlink(missing_ok=True)
-    return loop
+    return file.loop
+
+
+class _File:
+    """Where the engine keeps the points of a loop, with the state that the next training starts from."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        path: str | Path | None,
+        root: str | os.PathLike[str] | None,
+        progress: Progress | None,
+        on_point: Callable[[HysteresisPoint], None] | None,
+    ) -> None:
+        self.path, self.root, self.progress, self.on_point = (
+            None if path is None else Path(path),
+            root,
+            progress,
+            on_point,
+        )
+        self.generator = torch.Generator().manual_seed(loop.training.seed)
+        self.loop, self.weights = loop, None
+        if self.path is not None:
+            self.loop, self.weights = _resumed(loop, self.path, self.generator)
+        legs = [(number, n) for number, leg in enumerate(loop.legs) for n in leg]
+        #: Equal n_B of a leg are two trainings.
+        self.steps = [{"position": i, "leg": leg, "minority_count": n} for i, (leg, n) in enumerate(legs)]
+        self._positions = {point_key(NAME, STEP_VERSION, step): i for i, step in enumerate(self.steps)}
+        self._largest = max(n for _, n in legs)
+        self._reached: dict[str, Tensor] = {}
+        self._error: Exception | None = None
+
+    def tell_kept(self) -> None:
+        for point in self.loop.points:
+            if self.on_point is not None:
+                self.on_point(point)
+
+    def train_next(self, *, position: int, leg: int, minority_count: int) -> dict[str, Any]:
+        """Train from the last weights, with noise; returns the fields of the point."""
+        if self.progress is not None:
+            self.progress(f"leg {leg}, n_B = {minority_count}", position, len(self.steps))
+        loop, before = self.loop, self.weights
+        initial = None if before is None else _perturbed(before, loop.perturbation, self.generator)
+        config = dataclasses.replace(loop.training, minority_count=minority_count)
+        try:
+            point, self._reached = _train_point(config, leg, initial, self._largest, self.root)
+        except Exception as error:
+            self._error = error
+            raise
+        return dataclasses.asdict(point)
+
+    def status(self, key: str) -> str | None:
+        return "done" if self._positions[key] < len(self.loop.points) else None
+
+    def get(self, key: str) -> None:
+        return None
+
+    def put(self, key: str, *, result: str | None, failure: Failure | None, **_: object) -> None:
+        if result is None:
+            raise self._error or RuntimeError(f"training {self._positions[key]} of the loop failed: {failure}")
+        point = HysteresisPoint(**decode_result(result))
+        self.loop = dataclasses.replace(self.loop, points=(*self.loop.points, point))
+        self.weights = self._reached
+        if self.path is not None:
+            # First the weights, with the points that they belong to: killed in between, the loop goes on from them.
+            _save_state(self.path, self.loop, self.weights, self.generator)
+            self.loop.save(self.path)
+        if self.on_point is not None:
+            self.on_point(point)
 
 
 def _train_point(
@@ -206,8 +258,9 @@ def _resumed(loop: Loop, path: Path, generator: torch.Generator) -> tuple[Loop, 
             )
         return kept, None
     try:
+        check_archive(state)
         with np.load(state, allow_pickle=False) as arrays:
-            newest = Loop.from_dict(json.loads(arrays["loop"].tobytes().decode("utf-8")))
+            newest = Loop.from_dict(unsealed(json.loads(arrays["loop"].tobytes().decode("utf-8"))))
             prefix = "weights/"
             weights = {n.removeprefix(prefix): torch.from_numpy(arrays[n]) for n in arrays if n.startswith(prefix)}
             generator.set_state(torch.from_numpy(arrays["generator"]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ufm._files import write_atomically
+from ufm._files import sealed, unsealed, write_atomically
 from ufm._validation import integer, positive
 from ufm.trainings.config import TrainingConfig
 from ufm.trainings.prediction import predict
@@ -120,20 +120,20 @@ class Loop:
         write_atomically(path, self.to_text())
 
     def to_text(self) -> str:
-        """The JSON text that :meth:`save` writes."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        """The JSON text that :meth:`save` writes, with its checksum."""
+        return json.dumps(sealed(self.to_dict()), indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def load(cls, path: str | Path) -> Loop:
         """Read what :meth:`save` wrote; ValueError naming the file for anything else."""
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls.from_dict(unsealed(json.loads(Path(path).read_text(encoding="utf-8"))))
         except ValueError as error:
             raise ValueError(f"path must hold a loop, got {str(path)!r}: {error}") from error
 
 
 class LoopInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a loop; ``loop`` holds the finished points."""
+    """Ctrl-C or SIGTERM during a loop; ``loop`` holds the finished points."""
 
     def __init__(self, loop: Loop) -> None:
         super().__init__(f"loop interrupted after {len(loop.points)} of {sum(map(len, loop.legs))} points")

@@ -8,17 +8,21 @@ keeps what is finished, and the same call goes on from there.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ufm._files import write_atomically
-from ufm._interrupts import interrupts_held
+from ufm._files import sealed, unsealed, write_atomically
+from ufm._interrupts import interruptible
 from ufm.data import available_counts
+from ufm.sweeps import Failure, versioned
+from ufm.sweeps.engine import MAX_IN_FLIGHT, Engine, decode_result, point_key
 from ufm.trainings.config import TrainingConfig
 from ufm.trainings.judgement import STATUSES, judge
 from ufm.trainings.prediction import minority_threshold, model_of, predict
@@ -32,6 +36,11 @@ __all__ = ["BRANCHES", "STATUSES", "Sweep", "SweepConfig", "SweepInterrupted", "
 
 FORMAT = "ufm.deq.sweep"
 VERSION = 1
+
+#: What stored points know :func:`sweep_point` by.
+NAME, POINT_VERSION = "ufm.trainings.sweep.sweep_point", "1"
+#: Branch, n_B and seed.
+Place = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -99,16 +108,17 @@ class Sweep:
             raise ValueError(f"not a sweep of format {FORMAT!r}, version {VERSION}: {error}") from error
 
     def save(self, path: str | Path) -> None:
-        """Write a header and one JSON line a point; the file is replaced atomically."""
+        """Write a header and one JSON line a point, each with its checksum; the file is replaced atomically."""
         header = {"format": FORMAT, "version": VERSION, "config": self.config.to_dict()}
-        lines = [json.dumps(entry, allow_nan=False) for entry in (header, *map(dataclasses.asdict, self.points))]
+        entries = (header, *map(dataclasses.asdict, self.points))
+        lines = [json.dumps(sealed(entry), allow_nan=False) for entry in entries]
         write_atomically(path, "\n".join(lines) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Sweep:
         """Read what :meth:`save` wrote; ValueError naming the file for anything else."""
         try:
-            header, *points = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+            header, *points = map(_entry, itertools.count(1), Path(path).read_text(encoding="utf-8").splitlines())
             return cls.from_dict({**header, "points": points})
         except (ValueError, TypeError) as error:
             raise ValueError(f"path must hold a sweep, got {str(path)!r}: {error}") from error
@@ -169,7 +179,7 @@ class Sweep:
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a sweep; ``sweep`` holds the finished points."""
+    """Ctrl-C or SIGTERM during a sweep; ``sweep`` holds the finished points."""
 
     def __init__(self, sweep: Sweep) -> None:
         super().__init__(f"sweep interrupted after {len(sweep.points)} of {len(sweep.config.trainings())} points")
@@ -183,8 +193,9 @@ def run_sweep(
     root: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     on_point: Callable[[SweepPoint], None] | None = None,
+    executor: Executor | None = None,
 ) -> Sweep:
-    """Train all points of a sweep, one after the other.
+    """Train all points of a sweep, one after the other or on an executor.
 
     Args:
         config: what to train.
@@ -194,62 +205,125 @@ def run_sweep(
         progress: called as ``progress(description, finished points, all points)``, the finished points with the
             fraction of the running one that its iterations suggest.
         on_point: called with every point, those read from ``path`` included.
+        executor: any that :func:`ufm.sweeps.run` takes; it stays open. None: the trainings run in this thread.
 
     Returns:
         The complete sweep. A training that raises gives a point of status ``"failed"``, and the others go on.
 
     Raises:
-        SweepInterrupted: Ctrl-C; it is a KeyboardInterrupt that carries the finished points, which are in ``path`` too.
+        SweepInterrupted: Ctrl-C or SIGTERM; it is a KeyboardInterrupt that carries the finished points, which are in
+            ``path`` too.
+        ufm.sweeps.SweepBroken: the executor stopped working; what had finished is in ``path``.
         DatasetNotFoundError, DatasetFormatError: the data set's files are not there or damaged; nothing is trained.
         ValueError: ``path`` holds something else, or the sweep of another config.
     """
     if not isinstance(config, SweepConfig):
         raise TypeError(f"config must be a ufm.deq.SweepConfig, got {config!r}")
-    trainings = config.trainings()
-    total = len(trainings)
-    points: list[SweepPoint] = []
-    kept = path is not None and Path(path).exists()
-    if path is not None and kept:
-        points.extend(_resumed(config, Path(path)).points)
-    if len(points) < total:
+    file = _File(config, path, root, progress, on_point)
+    if file.sweep.is_partial:
         # Without its files every point would fail, and stay failed in ``path``.
         available_counts(config.training.dataset, root, split=config.training.split)
-    if path is not None and not kept:
+    if path is not None and not Path(path).exists():
         # A path that cannot be written shows now, not after the first training.
         Sweep(config).save(path)
+    function = file.train_here if executor is None else sweep_point
+    engine = Engine(function, file.points, file, name=NAME, version=POINT_VERSION)
     try:
-        for point in points:
-            if on_point is not None:
-                on_point(point)
-        for i in range(len(points), total):
-            branch, training = trainings[i]
-            description = f"{branch}, n_B = {training.minority_count} ({i + 1} of {total})"
-
-            def advance(
-                _: str, iterations: float, __: float | None, i: int = i, description: str = description
-            ) -> None:
-                if progress is not None:
-                    progress(description, i + 1 - math.exp(-iterations / 60), total)
-
-            if progress is not None:
-                progress(description, i, total)
-            point = _train_point(branch, training, root, advance)
-            # A point that is in the file is one that the caller was told of.
-            with interrupts_held():
-                points.append(point)
-                if path is not None:
-                    Sweep(config, tuple(points)).save(path)
-                if on_point is not None:
-                    on_point(point)
+        with interruptible():
+            file.tell_kept()
+            if executor is None:
+                engine.run_here()
+            else:
+                engine.run_on(executor, MAX_IN_FLIGHT)
     except KeyboardInterrupt:
-        raise SweepInterrupted(Sweep(config, tuple(points))) from None
+        raise SweepInterrupted(file.sweep) from None
     if progress is not None:
-        progress("done", total, total)
-    return Sweep(config, tuple(points))
+        progress("done", len(file.points), len(file.points))
+    return file.sweep
+
+
+@versioned(POINT_VERSION, name=NAME)
+def sweep_point(*, branch: str, training: Mapping[str, Any], root: str | None = None) -> dict[str, Any]:
+    """One training of a sweep, a point function of :func:`ufm.sweeps.run`.
+
+    Args:
+        branch: ``"explicit"``, ``"identity"`` or ``"zero"``.
+        training: fields of :class:`TrainingConfig`.
+        root: folder of the data set's files.
+
+    Returns:
+        Fields of :class:`SweepPoint`.
+    """
+    return dataclasses.asdict(_train_point(branch, TrainingConfig.from_dict(training), root, None))
+
+
+class _File:
+    """Where the engine keeps the points of a sweep: in memory, and in a file if there is one."""
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        path: str | Path | None,
+        root: str | os.PathLike[str] | None,
+        progress: Progress | None,
+        on_point: Callable[[SweepPoint], None] | None,
+    ) -> None:
+        self.config, self.path, self.progress, self.on_point = config, path, progress, on_point
+        folder = None if root is None else os.fspath(root)
+        self.points = [{"branch": b, "training": t.to_dict(), "root": folder} for b, t in config.trainings()]
+        places = [(b, t.minority_count, t.seed) for b, t in config.trainings()]
+        self._places = {point_key(NAME, POINT_VERSION, p): at for p, at in zip(self.points, places, strict=True)}
+        self._kept: dict[Place, SweepPoint] = {}
+        if path is not None and Path(path).exists():
+            self._kept = {(p.branch, p.minority_count, p.seed): p for p in _resumed(config, Path(path)).points}
+        self._error: Exception | None = None
+
+    @property
+    def sweep(self) -> Sweep:
+        """The finished points, in the order of the config."""
+        return Sweep(self.config, tuple(self._kept[at] for at in self._places.values() if at in self._kept))
+
+    def tell_kept(self) -> None:
+        for point in self.sweep.points:
+            if self.on_point is not None:
+                self.on_point(point)
+
+    def train_here(self, *, branch: str, training: Mapping[str, Any], root: str | None) -> dict[str, Any]:
+        """:func:`sweep_point` that tells how far it is, and whose error is raised as it is."""
+        config, number, total = TrainingConfig.from_dict(training), len(self._kept), len(self.points)
+
+        def advance(iterations: float) -> None:
+            if self.progress is not None:
+                description = f"{branch}, n_B = {config.minority_count} ({number + 1} of {total})"
+                self.progress(description, number + 1 - math.exp(-iterations / 60), total)
+
+        advance(0)
+        try:
+            return dataclasses.asdict(_train_point(branch, config, root, lambda _, done, __: advance(done)))
+        except Exception as error:
+            self._error = error
+            raise
+
+    def status(self, key: str) -> str | None:
+        return "done" if self._places[key] in self._kept else None
+
+    def get(self, key: str) -> None:
+        return None
+
+    def put(self, key: str, *, result: str | None, failure: Failure | None, **_: object) -> None:
+        if result is None:
+            raise self._error or RuntimeError(f"the training {self._places[key]} failed: {failure}")
+        point = SweepPoint(**decode_result(result))
+        self._kept[self._places[key]] = point
+        # A point that is in the file is one that the caller was told of: interrupts wait.
+        if self.path is not None:
+            self.sweep.save(self.path)
+        if self.on_point is not None:
+            self.on_point(point)
 
 
 def _train_point(
-    branch: str, training: TrainingConfig, root: str | os.PathLike[str] | None, progress: Progress
+    branch: str, training: TrainingConfig, root: str | os.PathLike[str] | None, progress: Progress | None
 ) -> SweepPoint:
     prediction = predict(training)
     geometry = prediction.solution.geometry
@@ -332,7 +406,15 @@ def _resumed(config: SweepConfig, path: Path) -> Sweep:
         raise ValueError(
             f"path must be new or hold a part of this sweep, but {str(path)!r} holds one of another config"
         )
-    expected = [(b, t.minority_count, t.seed) for b, t in config.trainings()[: len(sweep.points)]]
-    if [(p.branch, p.minority_count, p.seed) for p in sweep.points] != expected:
+    places = iter([(b, t.minority_count, t.seed) for b, t in config.trainings()])
+    # Trainings that ran at the same time leave gaps.
+    if not all((p.branch, p.minority_count, p.seed) in places for p in sweep.points):
         raise ValueError(f"path must hold the points of this sweep in order, but {str(path)!r} does not")
     return sweep
+
+
+def _entry(number: int, line: str) -> Any:
+    try:
+        return unsealed(json.loads(line))
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from error
