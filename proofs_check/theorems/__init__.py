@@ -148,7 +148,7 @@ def outcome(id: str, **overrides: Any) -> Outcome:
     >>> outcome("etf-gram").status
     'proved'
     """
-    own = prove(id, **overrides)
+    own = prove(id, **overrides) if overrides else _proved(_module(id).prove)
     found: set[str] = set()
     _collect(own.uses, (id,), found)
     uses = tuple(x for x in _MODULES if x in found)

@@ -136,7 +136,12 @@ def register_dataset(
 
 
 def unregister_dataset(name: str) -> None:
-    """Forget a data set that :func:`register_dataset` was told of; ValueError for a name that nobody has registered."""
+    """Forget a data set that :func:`register_dataset` was told of; ValueError for a name that nobody has registered.
+
+    >>> unregister_dataset("bogus")
+    Traceback (most recent call last):
+    ValueError: name must be one of 'digits', ..., got 'bogus'
+    """
     from ufm._validation import one_of
 
     del _SOURCES[one_of("name", name, DATASETS)]

@@ -38,6 +38,15 @@ def read_cifar(layout: Cifar, split: str, location: Path) -> Raw:
         DatasetFormatError: anything else is otherwise; the message names the file.
 
     Source: Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html
+
+    >>> import tempfile
+    >>> means = {"test": (0.0, 0.0, 0.0)}
+    >>> layout = Cifar("packed", "", "unpacked", {"test": ("test.bin",)}, {"test": 2}, 1, 2, means)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "test.bin").write_bytes(b"\\1" + bytes(3072) + b"\\0" + bytes(3072))
+    ...     raw = read_cifar(layout, "test", Path(folder))
+    >>> raw.images.shape, raw.labels.tolist()
+    ((2, 3, 32, 32), [1, 0])
     """
     contents = _members(layout, split, location) if location.is_file() else _files(layout, split, location)
     record = layout.label_bytes + int(np.prod(PIXELS))

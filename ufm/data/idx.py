@@ -81,6 +81,15 @@ def read_idx_pair(
             0..K-1, or some class has none.
 
     Source: LeCun, Cortes, Burges, The MNIST database; Xiao, Rasul, Vollgraf 2017, Fashion-MNIST.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     images, labels = Path(folder, "images"), Path(folder, "labels")
+    ...     _ = images.write_bytes(bytes([0, 0, 8, 3, *3 * [0, 0, 0, 2], *range(8)]))
+    ...     _ = labels.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 1, 0]))
+    ...     raw = read_idx_pair(images, labels, (2, 2), num_classes=2)
+    >>> raw.images.shape, raw.labels.tolist()
+    ((2, 1, 2, 2), [1, 0])
     """
     (x, image_digest), (y, label_digest) = _read_idx(images), _read_idx(labels)
     if x.shape[1:] != shape:

@@ -31,6 +31,9 @@ def first_with_all(places: list[Path], find: Callable[[Path], Any], message: str
 
     Raises:
         DatasetNotFoundError: no folder has all; ``message`` and the folders searched say what to put where.
+
+    >>> first_with_all([Path("nowhere"), Path()], lambda folder: folder if folder.is_dir() else ["all"], "").as_posix()
+    '.'
     """
     searched = []
     for folder in places:

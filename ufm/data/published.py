@@ -30,7 +30,11 @@ class Published:
 
 
 def checked_counts(where: str, labels: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
-    """Images of each class; DatasetFormatError unless every label 0..K-1 is there and no other."""
+    """Images of each class; DatasetFormatError unless every label 0..K-1 is there and no other.
+
+    >>> checked_counts("here", np.array([0, 1, 1], dtype=np.uint8), 2).tolist()
+    [1, 2]
+    """
     counts = np.bincount(labels, minlength=num_classes)
     if len(counts) > num_classes or counts.min() == 0:
         raise DatasetFormatError(
@@ -40,7 +44,12 @@ def checked_counts(where: str, labels: NDArray[np.uint8], num_classes: int) -> N
 
 
 def doubts(where: str, images: NDArray[np.uint8], counts: NDArray[np.int64], published: Published) -> tuple[str, ...]:
-    """Where a split differs from the published one: found and expected numbers."""
+    """Where a split differs from the published one: found and expected numbers.
+
+    >>> images, counts = np.zeros((4, 1, 2, 2), dtype=np.uint8), np.array([2, 2])
+    >>> doubts("here", images, counts, Published(4, (0.0,))), len(doubts("here", images, counts, Published(6, (0.5,))))
+    ((), 3)
+    """
     differences, each = [], published.size // len(counts)
     if len(images) != published.size:
         differences.append(f"{where} holds {len(images)} images; the published set has {published.size}")

@@ -28,6 +28,15 @@ class DEQNetwork(nn.Module):
 
     Raises:
         TypeError: an argument is not what it should be; the message names it.
+
+    >>> from ufm.networks import build_model
+    >>> import torch
+    >>> network = build_model("deq", (4,), 3, width=8, dim=2, tol=1e-10)
+    >>> with torch.no_grad():
+    ...     output = network(torch.ones(5, 4, dtype=torch.float64))
+    >>> f, z = output.equilibrium
+    >>> torch.allclose(f(z), z)
+    True
     """
 
     def __init__(self, encoder: nn.Module, cell: nn.Module, classifier: nn.Linear, deq: DEQ) -> None:
@@ -53,6 +62,12 @@ class UnrolledNetwork(nn.Module):
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    >>> from ufm.networks import build_model
+    >>> import torch
+    >>> network = build_model("unrolled", (4,), 3, width=8, dim=2, depth=4)
+    >>> network(torch.ones(5, 4, dtype=torch.float64)).features.shape
+    torch.Size([5, 2])
     """
 
     def __init__(self, encoder: nn.Module, cell: nn.Module, classifier: nn.Linear, depth: Any) -> None:
@@ -80,6 +95,12 @@ class UntiedNetwork(nn.Module):
 
     Raises:
         TypeError: an argument is not what it should be; the message names it.
+
+    >>> from ufm.networks import build_model
+    >>> import torch
+    >>> network = build_model("untied", (4,), 3, width=8, dim=2, depth=4)
+    >>> len(network.cells), network(torch.ones(5, 4, dtype=torch.float64)).features.shape
+    (4, torch.Size([5, 2]))
     """
 
     def __init__(self, encoder: nn.Module, cells: Sequence[nn.Module], classifier: nn.Linear) -> None:
@@ -108,6 +129,12 @@ class ResNet18(nn.Module):
 
     Raises:
         TypeError: an argument is not what it should be; the message names it.
+
+    >>> from ufm.networks import build_model
+    >>> import torch
+    >>> network = build_model("resnet18", (3, 8, 8), 10, width=2)
+    >>> network(torch.zeros(2, 3, 8, 8)).features.shape
+    torch.Size([2, 16])
     """
 
     def __init__(self, encoder: ResNet18Encoder, classifier: nn.Linear) -> None:

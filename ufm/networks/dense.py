@@ -31,6 +31,11 @@ class ExplicitNetwork(nn.Module):
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    >>> network = ExplicitNetwork(4, 3, dim=2, width=8)
+    >>> output = network(torch.zeros(5, 4, dtype=torch.float64))
+    >>> output.logits.shape, output.features.shape
+    (torch.Size([5, 3]), torch.Size([5, 2]))
     """
 
     def __init__(
@@ -75,6 +80,11 @@ class LinearDEQNetwork(nn.Module):
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    >>> network = LinearDEQNetwork(4, 3, dim=2, width=8, rho=0.5, deq=DEQ(tol=1e-12))
+    >>> output = network(torch.ones(5, 4, dtype=torch.float64))
+    >>> torch.allclose(output.features, 2 * output.injected)  # A starts at I/2
+    True
     """
 
     def __init__(

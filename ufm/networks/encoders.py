@@ -25,6 +25,11 @@ class Encoder(nn.Module):
         width: hidden units.
         dim: d.
         generator: source of the random start: U by He et al. 2015, V the same times a hundredth, b = c = 0.
+
+    >>> encoder = Encoder(4, 8, 3, torch.Generator().manual_seed(0))
+    >>> x = torch.zeros(2, 4, dtype=torch.float64)
+    >>> encoder(x).shape, encoder.activations(x).shape
+    (torch.Size([2, 3]), torch.Size([2, 8]))
     """
 
     def __init__(
@@ -60,6 +65,10 @@ class ConvEncoder(nn.Module):
         width: channels c of h, which has half the resolution, rounded up.
         generator: source of the kernels at the start, normal by He et al. 2015.
         blocks: number of residual blocks >= 0.
+
+    >>> encoder = ConvEncoder(1, 2, 8, torch.Generator().manual_seed(0))
+    >>> encoder(torch.zeros(2, 1, 9, 9)).shape
+    torch.Size([2, 8, 5, 5])
     """
 
     def __init__(

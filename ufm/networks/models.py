@@ -127,6 +127,13 @@ def build_model(
     Raises:
         TypeError, ValueError: an argument is not what it should be, or an option that the model does not have; the
             message names it.
+
+    >>> network = build_model("deq", (1, 8, 8), 10, rho=0.9, width=32)
+    >>> type(network).__name__, tuple(network.classifier.weight.shape)
+    ('DEQNetwork', (10, 16))
+    >>> build_model("explicit", (1, 8, 8), 10, rho=0.9)
+    Traceback (most recent call last):
+    ValueError: rho must not be given for 'explicit': its options are width, dim, solver, ...
     """
     o, settings = _checked_options(name, options)
     convolutional = _is_convolutional(name)
@@ -187,6 +194,11 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 
     Raises:
         TypeError, ValueError: as :func:`build_model`.
+
+    >>> check_options("deq", {"rho": 0.9, "activation": "tanh"})
+    >>> check_options("deq", {"rho": 1.5})
+    Traceback (most recent call last):
+    ValueError: rho must lie in [0, 1), got 1.5
     """
     DEQ(**_checked_options(name, options)[1])
 
@@ -222,7 +234,11 @@ def _checked_options(name: str, options: Mapping[str, Any]) -> tuple[dict[str, A
 
 
 def parameter_counts(model: nn.Module) -> dict[str, int]:
-    """Parameters of each part (``encoder``, ``cell``, ``cells``, ``equilibrium``, ``classifier``) and the ``total``."""
+    """Parameters of each part (``encoder``, ``cell``, ``cells``, ``equilibrium``, ``classifier``) and the ``total``.
+
+    >>> parameter_counts(build_model("linear-deq", (4,), 3, width=8, dim=2))
+    {'encoder': 58, 'classifier': 6, 'equilibrium': 4, 'total': 68}
+    """
     parts = {part: sum(p.numel() for p in module.parameters()) for part, module in model.named_children()}
     return {part: n for part, n in parts.items() if n} | {"total": sum(parts.values())}
 
@@ -238,6 +254,9 @@ def matched_width(
 
     Raises:
         TypeError, ValueError: as :func:`build_model`, or width 1 is over the budget already.
+
+    >>> matched_width("explicit", (4,), 3, 68, dim=2)
+    8
     """
     budget = integer("num_parameters", num_parameters, minimum=1)
 

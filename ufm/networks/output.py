@@ -37,7 +37,14 @@ class Output:
 
 
 def of_kind(name: str, value: Any, kind: type[nn.Module]) -> Any:
-    """``value``, a module of a ``kind``; else TypeError naming the argument."""
+    """``value``, a module of a ``kind``; else TypeError naming the argument.
+
+    >>> of_kind("encoder", nn.Identity(), nn.Module)
+    Identity()
+    >>> of_kind("deq", nn.Identity(), DEQ)
+    Traceback (most recent call last):
+    TypeError: deq must be a ufm.deq.DEQ, got Identity()
+    """
     if not isinstance(value, kind):
         allowed = "a ufm.deq.DEQ" if kind is DEQ else f"a torch.nn.{kind.__name__}"
         raise TypeError(f"{name} must be {allowed}, got {value!r}")
@@ -45,7 +52,13 @@ def of_kind(name: str, value: Any, kind: type[nn.Module]) -> Any:
 
 
 def check_parts(**parts: Any) -> None:
-    """TypeError naming the first of ``parts`` that is no module; ``classifier`` must be linear."""
+    """TypeError naming the first of ``parts`` that is no module; ``classifier`` must be linear.
+
+    >>> check_parts(encoder=nn.Identity(), classifier=nn.Linear(2, 3))
+    >>> check_parts(classifier=nn.Identity())
+    Traceback (most recent call last):
+    TypeError: classifier must be a torch.nn.Linear, got Identity()
+    """
     for name, part in parts.items():
         of_kind(name, part, nn.Linear if name == "classifier" else nn.Module)
 
@@ -55,5 +68,8 @@ def pool(z: Tensor) -> Tensor:
 
     The positive part matters: behind a group norm the channel means of a group add up to a constant, and features would
     miss a dimension for every group.
+
+    >>> pool(torch.tensor([[[1.0, -3.0], [2.0, 4.0]]]))
+    tensor([[0.5000, 3.0000]])
     """
     return z if z.ndim == 2 else torch.relu(z).flatten(2).mean(dim=2)

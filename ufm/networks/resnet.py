@@ -22,6 +22,9 @@ class BasicBlock(nn.Module):
     """``relu(B_2 C_2 relu(B_1 C_1 x) + S x)``: two 3-wide convolutions with batch norms, and a shortcut S.
 
     S is the identity, or a convolution of width 1 with batch norm where the shape changes.
+
+    >>> BasicBlock(2, 4, 2, 2, torch.float32)(torch.zeros(1, 2, 8, 8)).shape
+    torch.Size([1, 4, 4, 4])
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, ndim: int, dtype: torch.dtype) -> None:
@@ -44,7 +47,13 @@ class BasicBlock(nn.Module):
 
 
 def draw_kernels(network: nn.Module, generator: torch.Generator) -> None:
-    """Start the kernels of a network: normal by He et al. 2015 (fan out)."""
+    """Start the kernels of a network: normal by He et al. 2015 (fan out).
+
+    >>> layer = nn.Conv2d(1, 50, 3, bias=False)
+    >>> draw_kernels(layer, torch.Generator().manual_seed(0))
+    >>> bool(abs(layer.weight.std() / math.sqrt(2 / 450) - 1) < 0.2)
+    True
+    """
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.Conv1d | nn.Conv2d):
@@ -67,6 +76,10 @@ class ResNet18Encoder(nn.Module):
         TypeError, ValueError: an argument is not what it should be; the message names it.
 
     Source: He et al. 2016, Deep Residual Learning, section 4.2 for the stem.
+
+    >>> encoder = ResNet18Encoder(3, 2, 2, torch.Generator().manual_seed(0))
+    >>> encoder(torch.zeros(2, 3, 8, 8)).shape, encoder.dim
+    (torch.Size([2, 16]), 16)
     """
 
     def __init__(

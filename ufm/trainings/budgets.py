@@ -49,6 +49,9 @@ class Budgets:
 
     Raises:
         TypeError, ValueError: a field is no finite number >= 0; the message names it.
+
+    >>> Budgets.of(np.eye(2), np.array([[3.0, 0.0], [0.0, 4.0]]), np.array([0, 1]))
+    Budgets(classifier=1.0, features=12.5, total_features=25.0, spectral=0.0, frobenius=0.0)
     """
 
     classifier: float
@@ -111,6 +114,11 @@ class BudgetPrediction:
         solution: with logits, factors and geometry.
         threshold: n_B* at the same n_A and, with ``"samples"``, the same weight decay, with ``"classes"``, the same
             budgets; the minority is collapsed iff ``n_B <= n_B*``.
+
+    >>> predicted = predict_from_budgets(Budgets(1.0, 2.0, 60.0), [20, 20, 10, 10], 2)
+    >>> w, m = predicted.solution.factors.classifier, predicted.solution.factors.equilibrium_features
+    >>> abs(predicted.compare(w, m)["scale"]["error"]) < 1e-9
+    True
     """
 
     budgets: Budgets
@@ -156,6 +164,11 @@ def predict_from_budgets(
     Raises:
         TypeError, ValueError: an argument is not what it should be, ``budgets.spectral`` is not in [0, 1), or the
             budgets are so small or so large that in float64 no optimum spends them.
+
+    >>> predicted = predict_from_budgets(Budgets(1.0, 2.0, 60.0), [20, 20, 10, 10], 2)
+    >>> spent = (predicted.solution.factors.classifier ** 2).sum() / 4
+    >>> round(float(spent), 6), predicted.model.lambda_W > predicted.model.lambda_H
+    (1.0, True)
     """
     if not isinstance(budgets, Budgets):
         raise TypeError(f"budgets must be ufm.trainings.prediction.Budgets, got {budgets!r}")

@@ -78,6 +78,10 @@ def gram_matrices(classifier: Array, means: Array) -> dict[str, Array]:
     Args:
         classifier: W, shape (K, d).
         means: class means of the features that it sees, shape (d, K).
+
+    >>> gram = gram_matrices(np.eye(2), np.array([[1.0, -1.0], [0.0, 0.0]]))
+    >>> gram["features"].tolist(), gram["classifier"].tolist()
+    ([[1.0, -1.0], [-1.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]])
     """
     w, h = (np.asarray(x, dtype=np.float64) for x in (classifier, means))
     if w.ndim != 2 or h.shape != w.shape[::-1]:
@@ -87,7 +91,12 @@ def gram_matrices(classifier: Array, means: Array) -> dict[str, Array]:
 
 
 def gram_of(solution: Solution) -> dict[str, Array]:
-    """:func:`gram_matrices` of an optimum's factors; the features are those that its classifier sees."""
+    """:func:`gram_matrices` of an optimum's factors; the features are those that its classifier sees.
+
+    >>> import ufm
+    >>> gram_of(ufm.solve(ufm.LayerPeeled(1, 1), ufm.ClassPrior.balanced(2)))["classifier"].round(6).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
     return gram_matrices(solution.factors.classifier, solution.factors.equilibrium_features)
 
 
@@ -110,6 +119,13 @@ def compare(solution: Solution, threshold: float, classifier: Array, means: Arra
 
     Raises:
         TypeError, ValueError: arrays that are not real, finite and of these shapes.
+
+    >>> import ufm
+    >>> solution = ufm.solve(ufm.UnconstrainedFeatures(0.01, 0.01), ufm.ClassPrior.step(2, 2, 2.0))
+    >>> w, m = solution.factors.classifier, solution.factors.equilibrium_features
+    >>> found = compare(solution, 1.0, w, 1.1 * m)
+    >>> round(found["gram_features"], 6), round(found["scale"]["error"], 6), found["measured_phase"]
+    (0.21, 0.1, 'none')
     """
     network = gram_matrices(classifier, means)
     theory = gram_of(solution)
@@ -129,7 +145,11 @@ def compare(solution: Solution, threshold: float, classifier: Array, means: Arra
 
 
 def beside(predicted: float | None, measured: float | None, *, relative: bool) -> dict[str, float | None]:
-    """``{"predicted", "measured", "error", "relative_error"}``; ``error`` is the relative one or the difference."""
+    """``{"predicted", "measured", "error", "relative_error"}``; ``error`` is the relative one or the difference.
+
+    >>> [beside(2.0, 2.5, relative=relative)["error"] for relative in (True, False)]
+    [0.25, 0.5]
+    """
     if predicted is None or measured is None:
         difference = quotient = None
     else:

@@ -69,6 +69,13 @@ class TrainingConfig:
 
     Raises:
         TypeError, ValueError: a field is not what it should be; the message names it.
+
+    >>> config = TrainingConfig(minority_count=10, rho=0.9)
+    >>> config.counts, config.is_modelled, config.max_steps
+    ((100, 100, 100, 100, 100, 10, 10, 10, 10, 10), True, 2000)
+    >>> TrainingConfig(num_minority=1)
+    Traceback (most recent call last):
+    ValueError: num_minority must be an integer between 2 and 5, got 1; there are 10 classes, two of them minority
     """
 
     architecture: str = "deq"

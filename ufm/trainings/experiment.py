@@ -79,6 +79,11 @@ def run_experiment(
         DivergedError: the loss became infinite or no number.
         KeyboardInterrupt: Ctrl-C; the run is at its last checkpoint.
         ValueError: ``directory`` holds the run of another config, or a file that is not what it should be.
+
+    >>> small = {"num_majority": 2, "num_minority": 2, "majority_count": 6, "ratio": 2, "test_count": 5}
+    >>> config = ExperimentConfig("digits", "explicit", width=8, epochs=1, device="cpu", **small)
+    >>> run_experiment(config).stopped
+    'epochs'
     """
     if not isinstance(config, ExperimentConfig):
         raise TypeError(f"config must be a ufm.deq.ExperimentConfig, got {config!r}")

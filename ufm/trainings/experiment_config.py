@@ -58,6 +58,15 @@ class ExperimentConfig:
 
     Raises:
         TypeError, ValueError: a field is not what it should be; the message names it.
+
+    >>> config = ExperimentConfig(dataset="digits", num_majority=2, num_minority=2, majority_count=40, ratio=4)
+    >>> config.counts, ExperimentConfig.from_dict(config.to_dict()) == config
+    ((40, 40, 10, 10), True)
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "config.json").write_text(json.dumps(config.to_dict()))
+    ...     ExperimentConfig.from_file(Path(folder, "config.json")).ratio
+    4.0
     """
 
     dataset: str = "fashion-mnist"

@@ -25,6 +25,11 @@ def experiment_data(config: ExperimentConfig, root: str | os.PathLike[str] | Non
         ValueError: the data set has fewer images of a class than the config asks for, or ``pool`` does not divide the
             sides of its images; the message names the field.
         DatasetNotFoundError, DatasetFormatError: as :func:`ufm.data.load_dataset`.
+
+    >>> config = ExperimentConfig("digits", num_majority=2, num_minority=2, majority_count=40, ratio=4, pool=2)
+    >>> train, test = experiment_data(config)
+    >>> train.counts, train.shape, test.shape
+    ((40, 40, 10, 10), (1, 4, 4), (1, 4, 4))
     """
     k = len(config.counts)
     _check_counts(config, root)

@@ -38,6 +38,10 @@ class Experiment:
             and ``seconds``.
         stopped: why it ended: ``"epochs"``, ``"terminal"`` (the terminal phase converged), or None while it has not.
         network: the trained network; None for a run read by :func:`load_run` (``checkpoint.pt`` holds its weights).
+
+    >>> experiment = Experiment(ExperimentConfig(ratio=50), (), None)
+    >>> experiment.to_dict()["counts"], experiment.to_dict()["final"]
+    ([500, 500, 500, 500, 500, 10, 10, 10, 10, 10], None)
     """
 
     config: ExperimentConfig
@@ -68,6 +72,11 @@ def is_terminal(records: list[dict[str, Any]], patience: int, tolerance: float) 
         records: metrics so far, see :class:`Experiment`.
         patience: evaluations >= 1.
         tolerance: of the spread, absolute; each of the three is of order 1 before collapse.
+
+    >>> measures = {"trace_quotient": 0.1, "etf_error": 0.2, "self_duality_error": 0.3}
+    >>> record = {"train_accuracy": {"overall": 1.0}, "measures": measures}
+    >>> is_terminal([record, record], 1, 1e-2), is_terminal([record], 1, 1e-2)
+    (True, False)
     """
     last = records[-patience - 1 :]
     if len(last) <= patience or any(r["train_accuracy"]["overall"] < 1 for r in last):
@@ -86,6 +95,10 @@ def load_run(directory: str | os.PathLike[str]) -> Experiment:
         OSError: there is none.
         ValueError: a file of it is damaged; the message names it. :func:`run_experiment` writes ``metrics.jsonl`` and
             ``result.json`` anew from the checkpoint.
+
+    >>> load_run("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: ...
     """
     folder = Path(directory)
     config = ExperimentConfig.from_file(folder / "config.json")

@@ -30,6 +30,11 @@ def minority_gain(equilibrium: Array, classifier: Array, means: Array, tolerance
 
     Returns:
         c; 0.0 where every direction is used.
+
+    >>> unused = np.diag([0.5, 0.0, 0.2])  # W and the means use the second direction alone
+    >>> w, means = np.array([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]]), np.array([[0.0, 0.0], [1.0, -1.0], [0.0, 0.0]])
+    >>> round(minority_gain(unused, w, means), 9)
+    2.0
     """
     d = len(equilibrium)
     resolvent = np.linalg.inv(np.eye(d) - equilibrium)

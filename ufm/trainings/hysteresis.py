@@ -95,6 +95,11 @@ def hysteresis_loop(
         DatasetNotFoundError, DatasetFormatError: the data set's files are not there or damaged; nothing is trained.
         LoopInterrupted: Ctrl-C or SIGTERM; it is a KeyboardInterrupt that carries the finished points, which are in
             ``path`` too.
+
+    >>> counts = {"num_majority": 2, "majority_count": 6, "num_minority": 2, "minority_count": 3}
+    >>> training = TrainingConfig(lambda_W=0.07, lambda_H=0.07, rho=0.3, width=32, device="cpu", **counts)
+    >>> [p.minority_count for p in hysteresis_loop(training, [[3], [2]]).points]
+    [3, 2]
     """
     if not isinstance(training, TrainingConfig):
         raise TypeError(f"training must be a ufm.deq.TrainingConfig with a width, got {training!r}")

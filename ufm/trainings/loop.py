@@ -36,6 +36,14 @@ class HysteresisPoint:
             used.
         rank, predicted_rank: of the class logits.
         converged, iterations: of the optimisation.
+
+    >>> fields = {"scale": 0.5, "predicted_scale": 0.5, "phase": "none", "predicted_phase": "none"}
+    >>> fields |= {"threshold": 20.0, "local_threshold": None, "rank": 9, "predicted_rank": 9}
+    >>> point = HysteresisPoint(0, 26, objective_error=0.01, converged=True, iterations=40, **fields)
+    >>> training = TrainingConfig(architecture="explicit")
+    >>> reached = point.objective(training) / predict(training, 26).objective
+    >>> round(reached, 9)
+    1.01
     """
 
     leg: int
@@ -67,6 +75,15 @@ class Loop:
         legs: n_B of every leg.
         perturbation: relative size of the noise added before every training.
         points: what has been trained, the first of all trainings or all of them.
+
+    >>> loop = Loop(TrainingConfig(width=64), ((2, 4), (4, 2)), 1e-3, ())
+    >>> loop.is_partial, loop.leg(0), loop.runs(), Loop.from_dict(loop.to_dict()) == loop
+    (True, [], [], True)
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     loop.save(Path(folder, "loop.json"))
+    ...     Loop.load(Path(folder, "loop.json")).to_text() == loop.to_text()
+    True
     """
 
     training: TrainingConfig
@@ -141,7 +158,11 @@ class LoopInterrupted(KeyboardInterrupt):
 
 
 def leg_counts(training: TrainingConfig, legs: Any) -> tuple[tuple[int, ...], ...]:
-    """``legs`` as tuples, every n_B one that ``training`` can have."""
+    """``legs`` as tuples, every n_B one that ``training`` can have.
+
+    >>> leg_counts(TrainingConfig(), [range(2, 4), [3]])
+    ((2, 3), (3,))
+    """
 
     def items(name: str, value: Any, what: str) -> list[Any]:
         if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):

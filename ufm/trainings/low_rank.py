@@ -82,6 +82,11 @@ def low_rank_branch(
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    >>> training = TrainingConfig(num_majority=2, majority_count=10, num_minority=2, minority_count=4)
+    >>> [code] = low_rank_branch(training, [4.0], 1, starts=2)
+    >>> code.rank, code.is_stable
+    (1, False)
     """
     if not isinstance(training, TrainingConfig):
         raise TypeError(f"training must be a ufm.deq.TrainingConfig, got {training!r}")
@@ -123,6 +128,9 @@ def low_rank_codes(loop: Loop) -> tuple[LowRankCode | None, ...]:
     """For every point of a loop the code that its network should be at; None where its rank is the optimum's.
 
     Every one of :meth:`Loop.runs` starts at the best code of its rank, and goes on as :func:`low_rank_branch` follows.
+
+    >>> low_rank_codes(Loop(TrainingConfig(width=64), ((2,),), 1e-3, ()))
+    ()
     """
     if not isinstance(loop, Loop):
         raise TypeError(f"loop must be a ufm.deq.Loop, got {loop!r}")

@@ -63,6 +63,11 @@ def objective(output: Output, labels: Tensor, classifier: Tensor, lambda_W: floa
         labels: shape (N,).
         classifier: W, shape (K, d).
         lambda_W, lambda_H: weight decay.
+
+    >>> w, z = torch.zeros(2, 3), torch.zeros(4, 3)
+    >>> labels = torch.tensor([0, 1, 0, 1])
+    >>> round(objective(Output(z @ w.T, z, z + 1), labels, w, 0.1, 0.5).item(), 6)  # log 2 + 0.25 * 12
+    3.693147
     """
     risk = nn.functional.cross_entropy(output.logits, labels)
     return risk + lambda_W / 2 * classifier.square().sum() + lambda_H / 2 * output.injected.square().sum()
@@ -92,6 +97,12 @@ def fit(
         max_iterations: of L-BFGS.
         gradient_tol: largest entry of the gradient, in those coordinates, at which it ends.
         progress: called as ``progress(description, iterations, None)``.
+
+    >>> network = ExplicitNetwork(4, 2, dim=2, width=8)
+    >>> inputs, labels = torch.eye(4, dtype=torch.float64), torch.tensor([0, 0, 1, 1])
+    >>> found = fit(network, inputs, labels, lambda_W=1.0, lambda_H=1.0)  # so much decay that zero is optimal
+    >>> found.converged, round(found.objective, 6)
+    (True, 0.693147)
     """
     start = time.perf_counter()
     coordinates = Coordinates(network, inputs)
@@ -137,7 +148,11 @@ def fit(
 
 
 def equilibrium_of(network: Network) -> SpectralBound | None:
-    """What holds A of a network with an equilibrium layer; None for an explicit one."""
+    """What holds A of a network with an equilibrium layer; None for an explicit one.
+
+    >>> equilibrium_of(ExplicitNetwork(4, 2, dim=2, width=8)) is None
+    True
+    """
     layer = network.cell if isinstance(network, DEQNetwork) else network
     return cast(SpectralBound | None, getattr(layer, "equilibrium", None))
 
@@ -158,6 +173,16 @@ class Coordinates:
     matrix A: over ``min(1, 2/|(I-A)^{-1}|_2)`` at the start, for the logits ``W (I-A)^{-1} h`` move with A so much more
     than with W and h. In M itself the optimiser's first steps throw directions out of A where the gain is 10 and more,
     and it ends in low-rank codes. Everything else: itself.
+
+    >>> network = ExplicitNetwork(4, 2, dim=2, width=8)
+    >>> coordinates = Coordinates(network, torch.eye(4, dtype=torch.float64))
+    >>> x = coordinates.read()
+    >>> coordinates.assign(x)
+    >>> np.allclose(coordinates.read(), x)
+    True
+    >>> output = network(torch.eye(4, dtype=torch.float64))
+    >>> coordinates.gradient(output.logits.sum()).shape == x.shape
+    True
     """
 
     def __init__(self, network: Network, inputs: Tensor) -> None:

@@ -54,6 +54,11 @@ def experiment_point(**fields: Any) -> dict[str, Any]:
     Returns:
         ``config``, ``counts``, ``stopped``, and the metrics of the ``first`` and the ``final`` evaluation, without wall
         times.
+
+    >>> small = {"num_majority": 2, "num_minority": 2, "majority_count": 6, "ratio": 2, "test_count": 5, "width": 8}
+    >>> point = experiment_point(dataset="digits", model="explicit", epochs=1, device="cpu", **small)
+    >>> sorted(point), point["counts"]
+    (['config', 'counts', 'final', 'first', 'stopped'], [6, 6, 3, 3])
     """
     experiment = run_experiment(ExperimentConfig.from_dict(fields))
     first, final = ({key: value for key, value in experiment.records[i].items() if key != "seconds"} for i in (0, -1))
@@ -77,6 +82,10 @@ def paper_points(
         class_numbers: (K_A, K_B).
         ratios: R.
         seeds: of draws, weights and batches; both networks get the same.
+
+    >>> points = paper_points(ExperimentConfig(), seeds=(0,))
+    >>> len(points), [(p["model"], p["num_majority"], p["ratio"]) for p in points[:3]]
+    (20, [('explicit', 5, 1.0), ('deq', 5, 1.0), ('explicit', 3, 10.0)])
     """
     total = sum(class_numbers[0])
     cells = [(total - total // 2, total // 2, 1.0), *((a, b, float(r)) for a, b in class_numbers for r in ratios)]
@@ -122,6 +131,18 @@ class Comparison:
 
     Raises:
         ValueError: a result of none of the networks.
+
+    >>> def result(arm, seed, accuracy):
+    ...     config = {**ARMS[arm], "num_majority": 5, "num_minority": 5, "ratio": 10.0, "seed": seed}
+    ...     record = {"test_accuracy": {"minority": accuracy}}
+    ...     return {"config": config, "counts": [100, 10], "first": record, "final": record}
+    >>> accuracies = [("explicit", 0, 0.5), ("DEQ", 0, 0.75), ("explicit", 1, 0.5), ("DEQ", 1, 0.75)]
+    >>> comparison = Comparison([result(*x) for x in accuracies])
+    >>> cell = comparison.cells[0]
+    >>> cell, comparison.values("DEQ", cell, "minority"), comparison.difference(cell, "minority")
+    ((5, 5, 10.0), {0: 0.75, 1: 0.75}, (0.25, 0.0))
+    >>> len(comparison.rows()), comparison.markdown().splitlines()[2][:34]
+    (2, '| 5, 5 | 10 | 100, 10 | explicit |')
     """
 
     def __init__(self, results: Iterable[Mapping[str, Any]], arms: Mapping[str, Mapping[str, Any]] = ARMS) -> None:

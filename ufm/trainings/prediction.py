@@ -43,7 +43,11 @@ Array = NDArray[np.float64]
 
 
 def model_of(config: TrainingConfig) -> Penalised:
-    """The theory's architecture of a training: unconstrained features, or the penalised DEQ of the same rho."""
+    """The theory's architecture of a training: unconstrained features, or the penalised DEQ of the same rho.
+
+    >>> model_of(TrainingConfig(architecture="explicit", lambda_W=0.1, lambda_H=0.2))
+    UnconstrainedFeatures(lambda_W=0.1, lambda_H=0.2)
+    """
     if config.architecture == "explicit":
         return UnconstrainedFeatures(config.lambda_W, config.lambda_H)
     return PenalisedDEQ(config.lambda_W, config.lambda_H, config.rho)
@@ -57,6 +61,10 @@ class Prediction:
         solution: with logits, factors and geometry.
         threshold: n_B* at n_A majority samples a class: the minority is collapsed iff ``n_B <= n_B*``, the smaller
             root of ``n = ((1-rho)^2 lambda_W lambda_H) (K_A n_A + K_B n)^2``.
+
+    >>> prediction = predict(TrainingConfig(architecture="explicit", minority_count=26))
+    >>> round(prediction.threshold, 6), round(prediction.scale, 4), str(prediction.phase)
+    (20.0, 0.5595, 'none')
     """
 
     solution: Solution
@@ -114,6 +122,10 @@ def predict(config: TrainingConfig, minority_count: float | None = None) -> Pred
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    >>> config = TrainingConfig(rho=0.5)
+    >>> [str(predict(config, n_b).phase) for n_b in (10, 3.5)]
+    ['none', 'partial']
     """
     if not isinstance(config, TrainingConfig):
         raise TypeError(f"config must be a ufm.deq.TrainingConfig, got {config!r}")
@@ -126,7 +138,12 @@ def predict(config: TrainingConfig, minority_count: float | None = None) -> Pred
 
 
 def minority_threshold(model: Penalised, config: TrainingConfig) -> float:
-    """n_B* of ``model`` at the class numbers and n_A of ``config``; n_A where every ``n_B <= n_A`` is collapsed."""
+    """n_B* of ``model`` at the class numbers and n_A of ``config``; n_A where every ``n_B <= n_A`` is collapsed.
+
+    >>> config = TrainingConfig(architecture="explicit")
+    >>> round(minority_threshold(model_of(config), config), 9)
+    20.0
+    """
     threshold = collapse_threshold(
         model, config.num_majority, config.num_minority, majority_count=config.majority_count
     )

@@ -48,6 +48,16 @@ class TrainingResult:
         budgets: what the network has spent, from which :meth:`from_budgets` predicts.
         features: what the classifier sees, shape (N, d).
         labels: shape (N,).
+
+    >>> from ufm.trainings import TrainingConfig, train
+    >>> counts = {"num_majority": 2, "majority_count": 6, "num_minority": 2, "minority_count": 3}
+    >>> config = TrainingConfig(architecture="explicit", lambda_W=0.07, lambda_H=0.07, device="cpu", **counts)
+    >>> result = train(config)
+    >>> result.status, result.rank
+    ('agrees', 3)
+    >>> found = result.from_objective()["scale"]
+    >>> abs(found["error"]) < 1e-4, abs(result.from_budgets()["threshold_error"]) < 1e-3
+    (True, True)
     """
 
     config: TrainingConfig

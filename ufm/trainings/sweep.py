@@ -50,6 +50,17 @@ class Sweep:
     Attributes:
         config: what was to be trained.
         points: what has been, in order.
+
+    >>> sweep = Sweep(SweepConfig(explicit=(14, 26)))
+    >>> sweep.is_partial, sweep.branch("explicit"), Sweep.from_dict(sweep.to_dict()) == sweep
+    (True, (), True)
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sweep.save(Path(folder, "sweep.jsonl"))
+    ...     Sweep.load(Path(folder, "sweep.jsonl")) == sweep
+    True
+    >>> sweep.order_parameter()["series"]
+    []
     """
 
     config: SweepConfig
@@ -216,6 +227,11 @@ def run_sweep(
         ufm.sweeps.SweepBroken: the executor stopped working; what had finished is in ``path``.
         DatasetNotFoundError, DatasetFormatError: the data set's files are not there or damaged; nothing is trained.
         ValueError: ``path`` holds something else, or the sweep of another config.
+
+    >>> counts = {"num_majority": 2, "majority_count": 6, "num_minority": 2}
+    >>> training = TrainingConfig(minority_count=3, lambda_W=0.07, lambda_H=0.07, device="cpu", **counts)
+    >>> [(p.branch, p.status) for p in run_sweep(SweepConfig(explicit=(3,), training=training)).points]
+    [('explicit', 'agrees')]
     """
     if not isinstance(config, SweepConfig):
         raise TypeError(f"config must be a ufm.deq.SweepConfig, got {config!r}")

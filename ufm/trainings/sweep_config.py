@@ -31,6 +31,14 @@ class SweepConfig:
 
     Raises:
         TypeError, ValueError: a field is not what it should be; the message names it.
+
+    >>> config = SweepConfig(explicit=(14, 26), identity=(6,))
+    >>> [(branch, t.architecture, t.minority_count) for branch, t in config.trainings()]
+    [('explicit', 'explicit', 14), ('explicit', 'explicit', 26), ('identity', 'deq', 6)]
+    >>> SweepConfig.from_dict(config.to_dict()) == config, len(SweepConfig.quick().trainings())
+    (True, 10)
+    >>> len(SweepConfig.full().trainings())
+    135
     """
 
     explicit: tuple[int, ...] = ()

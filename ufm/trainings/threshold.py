@@ -77,6 +77,10 @@ def measured_threshold(points: Iterable[tuple[int, float, int]]) -> MeasuredThre
     Raises:
         TypeError, ValueError: a point is not what it should be, there is none, some seed has fewer than four
             uncollapsed points, its parabola has no zero below them, or a training is collapsed above all that are not.
+
+    >>> points = [(n, np.log1p(0.1 * (n - 10)), 0) for n in (11, 12, 13, 14)]
+    >>> round(measured_threshold([(9, 0.0, 0), *points]).value, 6)
+    10.0
     """
     if isinstance(points, str | bytes) or not isinstance(points, Iterable):
         raise TypeError(f"points must be (n_B, s_B, seed) each, got {points!r}")
@@ -98,6 +102,11 @@ def threshold_of_sweep(sweep: Sweep, branch: str, *, unconverged: bool = False) 
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or the branch has too few points.
+
+    >>> from ufm.trainings import SweepConfig
+    >>> threshold_of_sweep(Sweep(SweepConfig(explicit=(14,))), "explicit")
+    Traceback (most recent call last):
+    ValueError: sweep must hold points of the branch 'explicit', got none
     """
     if not isinstance(sweep, Sweep):
         raise TypeError(f"sweep must be a ufm.deq.Sweep, got {sweep!r}")

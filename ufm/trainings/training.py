@@ -84,6 +84,12 @@ def train(
         DatasetNotFoundError: the files of the data set are not there; the message says what to put where.
         TypeError, ValueError: an argument is not what it should be, ``config.device`` is ``"cuda"`` and there is none,
             ``initial`` does not fit, or the data set has fewer images than asked for.
+
+    >>> counts = {"num_majority": 2, "majority_count": 6, "num_minority": 2, "minority_count": 3}
+    >>> config = TrainingConfig(architecture="explicit", lambda_W=0.07, lambda_H=0.07, device="cpu", **counts)
+    >>> result = train(config)
+    >>> result.status, f"{result.scale:.4f}", f"{result.prediction.scale:.4f}"
+    ('agrees', '0.8467', '0.8467')
     """
     if not isinstance(config, TrainingConfig):
         raise TypeError(f"config must be a ufm.deq.TrainingConfig, got {config!r}")

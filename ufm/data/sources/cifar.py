@@ -12,6 +12,8 @@ from ufm.data.cifar_layout import Cifar
 if TYPE_CHECKING:
     from ufm.data.raw import Raw
 
+__all__ = ()  # registered, not called
+
 #: Means as networks are commonly fed with them. Checksums as published on the data sets' page, https://www.cs.toronto.edu/~kriz/cifar.html
 LAYOUTS = {
     "cifar10": Cifar(

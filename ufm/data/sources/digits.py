@@ -10,6 +10,8 @@ from ufm.data._registry import Root, register_dataset
 if TYPE_CHECKING:
     from ufm.data.raw import Raw
 
+__all__ = ()  # registered, not called
+
 #: Parts in ten of each digit that are the training split.
 TRAIN_TENTHS = 8
 

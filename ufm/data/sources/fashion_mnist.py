@@ -11,6 +11,8 @@ from ufm.data._registry import Root, register_dataset
 if TYPE_CHECKING:
     from ufm.data.raw import Raw
 
+__all__ = ()  # registered, not called
+
 #: Where Debian's package dataset-fashion-mnist puts its files.
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 #: Images of each split, and their mean pixel as found in Debian's files and as quoted since the publication.

@@ -13,6 +13,8 @@ from ufm.data._registry import Root, register_dataset
 if TYPE_CHECKING:
     from ufm.data.raw import Raw
 
+__all__ = ()  # registered, not called
+
 #: Seed of the published set.
 SEED = 42
 

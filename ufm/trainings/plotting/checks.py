@@ -10,7 +10,13 @@ __all__ = ["checked"]
 
 
 def checked(name: str, mapping: Any, key: type | UnionType, value: type) -> None:
-    """Raise unless ``mapping`` maps at least one ``key`` to a ``value`` each."""
+    """Raise unless ``mapping`` maps at least one ``key`` to a ``value`` each.
+
+    >>> checked("sizes", {"a": 1}, str, int)
+    >>> checked("sizes", {}, str, int)
+    Traceback (most recent call last):
+    ValueError: sizes must hold at least one, got none
+    """
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{name} must be a mapping to ufm.deq.{value.__name__}, got {mapping!r}")
     if not mapping:

@@ -23,6 +23,13 @@ def plot_curves(experiment: Experiment) -> Figure:
 
     Raises:
         TypeError, ValueError: ``experiment`` is no experiment, or there is no record to draw.
+
+    >>> from ufm.trainings import ExperimentConfig
+    >>> names = ("trace_quotient", "etf_error", "self_duality_error", "minority_cosine", "minority_feature_cosine")
+    >>> accuracy = {"overall": 0.9, "majority": 1.0, "minority": 0.8}
+    >>> record = {"epoch": 1, "test_accuracy": accuracy, "measures": dict.fromkeys(names, 0.5), "loss": 0.1}
+    >>> [axes.get_title() for axes in plot_curves(Experiment(ExperimentConfig(), (record,), None)).axes][:2]
+    ['test accuracy', 'NC1: tr S_W / tr S_B']
     """
     if not isinstance(experiment, Experiment):
         raise TypeError(f"experiment must be a ufm.deq.Experiment, got {experiment!r}")

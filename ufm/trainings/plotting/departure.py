@@ -30,6 +30,11 @@ def plot_departure(sweeps: Mapping[float, Sweep]) -> Figure:
     Raises:
         TypeError, ValueError: ``sweeps`` is no mapping of gammas to sweeps, or no sweep has a trained point of that
             branch.
+
+    >>> from ufm.trainings import SweepConfig
+    >>> plot_departure({0.5: Sweep(SweepConfig(explicit=(14,)))})
+    Traceback (most recent call last):
+    ValueError: sweeps must hold at least one trained point that starts at A = rho I, got none
     """
     checked("sweeps", sweeps, int | float, Sweep)
     if not any(p.scale is not None for s in sweeps.values() for p in s.branch("identity")):

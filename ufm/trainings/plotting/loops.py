@@ -38,6 +38,10 @@ def plot_hysteresis(loops: Mapping[str, Loop | Sequence[Loop]]) -> Figure:
     Raises:
         TypeError, ValueError: ``loops`` is no mapping of titles to loops, a loop has no point, or those of a panel
             differ in more than the seed.
+
+    >>> plot_hysteresis({"empty": Loop(TrainingConfig(width=64), ((2,),), 1e-3, ())})
+    Traceback (most recent call last):
+    ValueError: loops['empty'] must hold at least one point, got none
     """
     if not isinstance(loops, Mapping):
         raise TypeError(f"loops must be a mapping to ufm.deq.Loop, got {loops!r}")

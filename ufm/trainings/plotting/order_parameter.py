@@ -21,6 +21,11 @@ def plot_sweep(sweep: Sweep) -> Figure:
 
     Raises:
         TypeError, ValueError: ``sweep`` is no sweep, or there is no point to draw.
+
+    >>> from ufm.trainings import SweepConfig
+    >>> plot_sweep(Sweep(SweepConfig(explicit=(14,))))
+    Traceback (most recent call last):
+    ValueError: sweep must hold at least one trained point, got none
     """
     if not isinstance(sweep, Sweep):
         raise TypeError(f"sweep must be a ufm.deq.Sweep, got {sweep!r}")

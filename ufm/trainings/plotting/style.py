@@ -13,6 +13,13 @@ MARKERS = "os^Dv*"
 
 
 def tidy(axes: Any) -> None:
-    """Take away the upper and the right frame and draw a light grid."""
+    """Take away the upper and the right frame and draw a light grid.
+
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> tidy(axes)
+    >>> axes.spines["top"].get_visible(), axes.spines["left"].get_visible()
+    (False, True)
+    """
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e3e6ea", linewidth=0.6)
