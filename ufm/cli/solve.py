@@ -14,6 +14,7 @@ from ufm.cli.options import (
     MajorityOption,
     MinorityOption,
     SeedOption,
+    numbers,
     parsed,
     prior_of,
     with_options,
@@ -35,7 +36,12 @@ def solve(
         float | None, typer.Option("--minority-count", help="n_B; matters for penalised architectures. (default 1)")
     ] = None,
     loss: LossOption = "ce",
-    method: Annotated[str, typer.Option("--method", help="auto, reduced, nuclear, sdp, direct or search.")] = "auto",
+    bias: Annotated[
+        str | None, typer.Option("--bias", help="free, or the weight decay lambda_b > 0 of a bias. (default none)")
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", help="auto, closed_form, reduced, nuclear, sdp, direct or search.")
+    ] = "auto",
     starts: Annotated[
         int | None, typer.Option("--starts", help="Starts of a search. (default 100; direct 8)", **parsed(int))
     ] = None,
@@ -55,12 +61,14 @@ def solve(
     options = {} if starts is None else {"starts": starts}
     if options and method not in ("direct", "search") and Problem.of(architecture, prior, loss).is_convex:
         raise ValueError(f"--starts plays no role for --method {method} on this problem: it is not searched")
-    solution = ufm.solve(architecture, prior, loss, method=method, seed=seed, **options)
+    decay = bias if bias is None or bias == "free" else numbers("--bias", bias)[0]
+    solution = ufm.solve(architecture, prior, loss, bias=decay, method=method, seed=seed, **options)
     minima = [minimum.to_dict() for minimum in solution.local_minima]
     figures: dict[str, Any] = {
         "architecture": repr(architecture),
         "counts": prior.counts,
         "loss": loss,
+        **({} if solution.bias is None else {"bias": solution.bias}),
         "method": solution.method,
         "value": solution.value,
         "lower": solution.lower,
