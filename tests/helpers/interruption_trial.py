@@ -45,7 +45,10 @@ def interrupted(number: signal.Signals, moment: float, out: Path, times: int = 1
     process = start(out)
     try:
         time.sleep(moment)
-        for _ in range(times):
+        written, looked = (out / "report.json").exists(), time.monotonic()
+        process.send_signal(number)
+        sure = time.monotonic() - looked < 0.05  # that it was sent when the report was as it looked
+        for _ in range(times - 1):
             process.send_signal(number)
             time.sleep(0.01)
         stdout, stderr = process.communicate(timeout=120)
@@ -61,6 +64,7 @@ def interrupted(number: signal.Signals, moment: float, out: Path, times: int = 1
     if not report["partial"]:  # it came while the report was written or later
         assert left == 0, what
         assert code in (0, 128 + number, -number), f"{what}, the whole report"
+        assert written or not sure or code, f"{what}: it was lost"
         return "complete" if code == 0 else "complete, status of the signal"
     assert code == 128 + number, f"{what}, {kept} verdicts, {left} not run\n{stdout}\n{stderr}"
     assert kept == 0 or report["verdicts"][-1]["status"] in ("inconclusive", "supported"), what

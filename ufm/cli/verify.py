@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ufm._files import sealed
 from ufm._interrupts import exit_status, interrupts_allowed
 from ufm.cli._app import app, command
 from ufm.cli.options import JsonOption, SeedOption
@@ -63,7 +64,7 @@ def verify(
         if as_json:
             from ufm.report import build_report
 
-            print_json(build_report(run))
+            print_json(sealed(build_report(run)))
         view.console.print()
         view.console.print(summary_text(run))
         partial = " (partial: interrupted)" if run.interrupted else ""
