@@ -68,7 +68,7 @@ def _cost(name: str, problem: Problem) -> float:
         groups = len(problem.prior.groups)
         if groups <= 2 or problem.loss.closed_form is ClosedForm.MEAN_SQUARED_ERROR:
             return 1e-4 + 1e-8 * k * k
-        return 3e-5 * groups**4
+        return 4e-3 + 1.5e-5 * groups**4
     if name == "nuclear":
-        return 1e-2 + 3e-6 * k**3
+        return 6e-3 + 5e-8 * k**3
     return 1e6 + float(k)
