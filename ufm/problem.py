@@ -21,7 +21,7 @@ from ufm.architectures import (
     known_architecture,
 )
 from ufm.labels import ClassPrior, Labels
-from ufm.losses import Loss, check_loss
+from ufm.losses import Loss, check_loss, get_loss
 from ufm.risk import Risk
 
 __all__ = ["Problem"]
@@ -69,11 +69,15 @@ class Problem:
         check_architecture(architecture)
         if not isinstance(prior, ClassPrior | Labels):
             raise TypeError(f"prior must be a ufm.ClassPrior or ufm.Labels, got {prior!r}")
-        problem = cls(architecture, prior, check_loss(loss, prior.targets), check_bias(bias))
+        found = get_loss(loss)
+        # plain losses take all targets of a prior, which are not made here: symmetry alone lets K be large
+        if found.closed_form is None or isinstance(prior, Labels):
+            found = check_loss(found, prior.targets)
+        problem = cls(architecture, prior, found, check_bias(bias))
         if problem.bias is not None and not problem.loss.is_convex:
             raise ValueError(f"bias must be None for a loss that is not convex, got {bias!r} with {problem.loss!r}")
         if not problem.is_known:
-            attack(architecture, prior.targets.shape)
+            attack(architecture, (prior.num_classes, prior.num_columns))
         return problem
 
     @property
@@ -139,8 +143,7 @@ class Problem:
     @property
     def max_rank(self) -> int:
         """Bound on the rank of an optimum: K - 1 where the loss is constant along a direction, else K."""
-        rows, columns = self.targets.shape
-        return min(rows - (self.constant_direction is not None), columns)
+        return min(self.prior.num_classes - (self.constant_direction is not None), self.prior.num_columns)
 
     @cached_property
     def has_nuclear_norm(self) -> bool:

@@ -139,7 +139,7 @@ def test_tables_are_rebuilt_from_what_is_kept(name, tmp_path):
     jsonschema.validate(found, SCHEMA)
     assert found["runs"][:-1] == provenance(name)["runs"]
     assert found["runs"][-1]["trains"] is False
-    assert found["seconds"] > 0
+    assert found["seconds"] >= 0  # rounded: a table may take no time
 
 
 def test_the_former_command(tmp_path):

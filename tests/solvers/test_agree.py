@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 import ufm
+from ufm.architectures import is_known
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.testing import assert_feasible, problems
@@ -156,7 +157,7 @@ MUTANTS = [
 @pytest.mark.parametrize("method", ["nuclear", "sdp"])
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize(("right", "wrong"), MUTANTS)
-def test_wrong_problems_are_noticed(right, wrong, loss, method):
+def test_wrong_problems_are_noticed(right, wrong, loss, method, monkeypatch):
     if loss == "mse" and not isinstance(right, ufm.UnconstrainedFeatures | ufm.PenalisedDEQ):
         # keep the ball smaller than the radius K at which the risk vanishes
         right = type(right)(**{**vars(right), "E_W": 0.2})
@@ -164,10 +165,19 @@ def test_wrong_problems_are_noticed(right, wrong, loss, method):
     prior = ufm.ClassPrior([7, 2, 2, 1])
     p = Problem.of(right, prior, loss)
     reference = solve(p, "reduced")
+    if not is_known(wrong):
+        with pytest.raises(ValueError, match="must state gauge, polar and atom together"):
+            ufm.solve(wrong, prior, loss, method=method)
+    assert_agrees(p, solve(p, method), reference)
+    # as if the package did not tell an architecture from one that overrides it
+    monkeypatch.setattr("ufm.problem.is_known", lambda architecture: True)
+    monkeypatch.setattr("ufm.problem.known_architecture", lambda architecture: architecture)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # sdp works from the definition: the gauge's bound is off
-        mutant = ufm.solve(wrong, prior, loss, method=method)
-    assert_agrees(p, solve(p, method), reference)
+        try:
+            mutant = ufm.solve(wrong, prior, loss, method=method)
+        except ArithmeticError:  # the check on the way out
+            return
     if method == "sdp" and not isinstance(wrong, ufm.LayerPeeled):
         # the definition is unchanged, so the value is right, and the wrong gauge shows as a gap that does not close
         assert mutant.value != pytest.approx(reference.value, rel=1e-6) or mutant.is_global is None

@@ -51,8 +51,10 @@ def check(solution: ufm.Solution, tolerance: float = TOLERANCE) -> None:
             assert problem.gauge(solution.logits) == pytest.approx(problem.radius, rel=1e-11)
     assert solution.phase in ("none", "partial", "total")
     assert (solution.phase == "none") <= (not any(solution.collapsed))
-    # classes of different counts coincide too: where all logits vanish, or where a tail has merged
-    assert (solution.phase == "none") == (solution.geometry.collapsed_classes == ())
+    if problem.prior.num_classes <= 50:
+        # classes of different counts coincide too, where all logits vanish; those of a tail do nearly
+        assert solution.geometry.phase in (solution.phase, "tail" if solution.phase == "none" else solution.phase)
+        assert (solution.geometry.phase == "none") == (solution.geometry.collapsed_classes == ())
 
 
 def proved(solution) -> bool | None:

@@ -264,7 +264,7 @@ def test_lower_bound_is_below_every_feasible_point(seed, name, loss):
 @settings(max_examples=60)
 def test_chord_of_the_penalty_lies_below_it_up_to_the_upper_bound(rho, cost, upper, seed):
     architecture = ufm.PenalisedDEQ(0.2, 0.3, rho, cost)
-    slope = search._chord_slope(architecture, upper)
+    slope = architecture.relaxation(4, upper).strength
     grid = np.geomspace(1e-6, 1e6, 400)
     below = [s for s in grid if architecture.gauge(np.array([s])) <= upper]
     assert all(slope * s <= architecture.gauge(np.array([s])) * (1 + 1e-9) for s in below)

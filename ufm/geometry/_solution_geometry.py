@@ -121,7 +121,8 @@ class Geometry:
             flags = _flags_of_phase(one_of("phase", phase, PHASES), collapse(z, groups, tolerance)[0], groups)
         else:
             flags = None
-        sets = coinciding(z, groups, tolerance, flags)
+        # a phase of which a solver knows that it is none leaves nothing to find within a tolerance
+        sets = () if phase == Phase.NONE and not any(flags or ()) else coinciding(z, groups, tolerance, flags)
         found = _phase_of(z, sets, tolerance)
         if phase is not None:
             found = _checked_phase(one_of("phase", phase, PHASES), sets)
@@ -205,7 +206,8 @@ def collapse(
         flags: for every group whether it is collapsed, where that is known exactly.
 
     Returns:
-        A flag for every group, and the phase of all classes (see :class:`Geometry`).
+        A flag for every group, and the phase: of the groups, or of all classes where the flags are known, for groups of
+        different counts may have merged (see :class:`Geometry`).
     """
     columns = logits - logits.mean(axis=0)
     if flags is None:
@@ -214,6 +216,8 @@ def collapse(
             and _longest(columns[:, list(members)] - columns[:, list(members)].mean(axis=1, keepdims=True)) <= tolerance
             for members in groups
         )
+        merged = tuple(tuple(g) for g, flag in zip(groups, flags, strict=True) if flag)
+        return flags, _phase_of(logits, merged, tolerance)
     flags = tuple(flags)
     return flags, _phase_of(logits, coinciding(logits, groups, tolerance, flags), tolerance)
 

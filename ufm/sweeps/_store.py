@@ -209,8 +209,9 @@ class Store:
 
     def _is_new(self) -> bool:
         """True for an empty file; ValueError for a database without this module's tables."""
-        tables = {_shown(n) for (n,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        # The pages first: another process may make the tables in between, and what it has made is then seen whole.
         (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+        tables = {_shown(n) for (n,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if (tables or pages > 1) and not {"sweep_schema", "points"} <= tables:
             raise ValueError(
                 f"store must be a new file or one of {FORMAT}, got {str(self.path)!r}, another database, "
