@@ -386,6 +386,20 @@ class Context:
         on_progress: called as ``on_progress(description, completed, total)``; total may be None.
         cache: results that several claims share, see :meth:`once`.
         records: finished pieces of the check that is running, see :meth:`record`.
+
+    Raises:
+        TypeError, ValueError: the effort is neither of the two, or the seed is no integer >= 0.
+
+    >>> context = Context(on_progress=lambda description, completed, total: print(description, completed, "of", total))
+    >>> context.progress("thresholds", 1, 3)
+    thresholds 1 of 3
+    >>> context.once("grid", lambda: [0.1, 0.2])
+    [0.1, 0.2]
+    >>> context.once("grid", lambda: 1 / 0)  # there already: the function is not called
+    [0.1, 0.2]
+    >>> context.record("thresholds", {"tau": 0.5, "R": np.float64(4.0)})
+    >>> context.records
+    {'thresholds': [{'tau': 0.5, 'R': 4.0}]}
     """
 
     effort: str = "quick"
@@ -405,18 +419,28 @@ class Context:
         return self.effort == "full"
 
     def progress(self, description: str, completed: float, total: float | None = None) -> None:
-        """Tell whoever is watching how far the running check has come."""
+        """Call ``on_progress``, if there is one, with how far the running check has come.
+
+        Args:
+            description: what is being done.
+            completed: how much of it is done.
+            total: how much there is to do; None where that is not known.
+        """
         if self.on_progress is not None:
             self.on_progress(description, completed, total)
 
     def once(self, key: str, compute: Callable[[], T]) -> T:
-        """``compute()``, run once per verification and shared between claims under ``key``."""
+        """Return ``compute()``, which runs once a verification: claims that ask under the same ``key`` share it."""
         if key not in self.cache:
             self.cache[key] = compute()
         return self.cache[key]
 
     def record(self, name: str, item: Any) -> None:
-        """Keep a finished piece of long work, so that it survives an interruption and stands in the partial report."""
+        """Keep a finished piece of long work under ``name``: it survives an interruption, in the partial report.
+
+        Raises:
+            TypeError: JSON cannot hold the item (NumPy scalars and arrays are converted).
+        """
         self.records.setdefault(name, []).append(plain(f"record {name!r}", item))
 
 
@@ -425,10 +449,22 @@ class Context:
 
 @dataclass(frozen=True)
 class Enclosure:
-    """An interval said to hold a true value; ``rigorous`` if exact or ball arithmetic says so.
+    """An interval ``[lower, upper]`` said to hold a true value; ``rigorous`` if exact or ball arithmetic says so.
 
     An interval that is empty or has a NaN end is not an error but evidence of nothing: every judgement on it is
     inconclusive.
+
+    Raises:
+        TypeError: an end is no real number, or ``rigorous`` is neither True nor False.
+
+    >>> Enclosure.around(0.25, error=0.125)  # in floating point: the error is an estimate
+    Enclosure(lower=0.125, upper=0.375, rigorous=False)
+    >>> Enclosure.around(0.25, error=math.nan).is_valid
+    False
+    >>> from flint import arb
+    >>> third = Enclosure.of_ball(arb(1) / 3)
+    >>> third.rigorous, third.lower < 1 / 3 < third.upper
+    (True, True)
     """
 
     lower: float
@@ -446,7 +482,10 @@ class Enclosure:
 
     @classmethod
     def around(cls, value: float, error: float) -> Enclosure:
-        """``value`` computed in floating point with ``|value - truth| <= error``, ``error`` estimated, not proved."""
+        """Make ``[value - error, value + error]``, not rigorous: the error of a floating-point value is an estimate.
+
+        An error that is negative or NaN makes an enclosure of nothing, both of whose ends are NaN.
+        """
         value, error = float(value), float(error)
         if not error >= 0:
             return cls(math.nan, math.nan)
@@ -454,7 +493,7 @@ class Enclosure:
 
     @classmethod
     def of_ball(cls, ball: Any) -> Enclosure:
-        """Rigorous enclosure from a real ball of python-flint (``arb``), rounded outwards."""
+        """Make the rigorous enclosure of a real ball of python-flint (``arb``), its ends rounded outwards."""
         lower, upper = float(ball.lower()), float(ball.upper())
         return cls(math.nextafter(lower, -math.inf), math.nextafter(upper, math.inf), rigorous=True)
 
@@ -475,6 +514,18 @@ def judge_equal(claimed: float | Enclosure, computed: Enclosure, *, tolerance: f
         claimed: the claimed number, or the enclosure of a formula's value.
         computed: enclosure of what was computed.
         tolerance: finite, >= 0; what the claim calls equal.
+
+    Raises:
+        TypeError, ValueError: the tolerance is no finite number >= 0, or ``claimed`` is neither number nor enclosure.
+
+    >>> exact = Enclosure(0.5, 0.5, rigorous=True)
+    >>> print(judge_equal(0.5, exact, tolerance=0), judge_equal(0.75, exact, tolerance=0.125))
+    certified refuted
+    >>> rounded = Enclosure.around(0.5, error=0.01)  # floating point supports, and refutes nothing
+    >>> print(judge_equal(0.5, rounded, tolerance=0.125), judge_equal(0.75, rounded, tolerance=0.125))
+    supported inconclusive
+    >>> print(judge_equal(0.5, Enclosure(0.25, 0.75, rigorous=True), tolerance=0.125))  # wider than the tolerance
+    inconclusive
     """
     allowed = real("tolerance", tolerance)
     if allowed < 0:
@@ -496,7 +547,18 @@ def judge_order(lhs: Enclosure, rhs: Enclosure, *, strict: bool) -> Status:
     """Judge ``lhs < rhs`` (strict) or ``lhs <= rhs`` from enclosures of the two sides.
 
     ``certified`` where rigorous enclosures are in that order, ``refuted`` where they are in the opposite one,
-    ``supported`` where enclosures in floating point are in order, ``inconclusive`` where they overlap otherwise.
+    ``supported`` where enclosures in floating point are in order, ``inconclusive`` otherwise: where they overlap, where
+    floating point says the opposite, where one holds nothing.
+
+    >>> one, two = Enclosure(1, 1, rigorous=True), Enclosure(2, 2, rigorous=True)
+    >>> print(judge_order(one, two, strict=True), judge_order(two, one, strict=False))
+    certified refuted
+    >>> print(judge_order(one, one, strict=False), judge_order(one, one, strict=True))
+    certified refuted
+    >>> print(judge_order(one, Enclosure.around(2, error=0.5), strict=True))
+    supported
+    >>> print(judge_order(one, Enclosure.around(1.25, error=0.5), strict=True))  # they overlap
+    inconclusive
     """
     if not (lhs.is_valid and rhs.is_valid):
         return Status.inconclusive
@@ -509,9 +571,17 @@ def judge_order(lhs: Enclosure, rhs: Enclosure, *, strict: bool) -> Status:
 
 
 def combine(statuses: Iterable[Status]) -> Status:
-    """Status of a claim made of parts that must all hold: as strong as its weakest part, nothing from no parts.
+    """Return the status of a claim whose parts must all hold: that of its weakest part.
 
-    One refuted part refutes the whole; short of that one inconclusive part leaves it inconclusive.
+    One refuted part refutes the whole; short of that one inconclusive part leaves it inconclusive, and so do no parts.
+
+    Raises:
+        ValueError: a part is no status.
+
+    >>> print(combine(["proved", "supported", "certified"]))
+    supported
+    >>> print(combine(["proved", "inconclusive", "refuted"]), combine([]))
+    refuted inconclusive
     """
     parts = [Status(s) for s in statuses]
     if not parts:

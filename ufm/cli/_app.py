@@ -55,7 +55,24 @@ def _options(
 
 
 def main() -> None:
-    """Run the command that ``sys.argv`` names, and end the process with its exit status."""
+    """Run the command that ``sys.argv`` names, and end the process with its exit status.
+
+    Raises:
+        SystemExit: the command has ended, with 0, 1, 2 or 128 and the number of a signal, see :mod:`ufm.cli`.
+
+    >>> from unittest.mock import patch
+    >>> line = "ufm threshold --majority 5 --minority 5 --E-W 1 --E-H 5"
+    >>> with patch.object(sys, "argv", line.split()):
+    ...     try:
+    ...         main()
+    ...     except SystemExit as end:
+    ...         print("status", end.code)
+    architecture  LayerPeeled(E_W=1.0, E_H=5.0)
+    ratio         12.1924...
+    lower         12.1924...
+    upper         12.1924...
+    status 0
+    """
     try:
         with interruptible(), interrupts_held():  # a command says from where on it can be interrupted
             app(prog_name="ufm")

@@ -22,7 +22,27 @@ Array = NDArray[np.float64]
 
 
 def prove_trapped(minimum: TrappedMinimum, width: float, precision: int) -> dict[str, float]:
-    """See :func:`ufm.landscape.certify_trapped`."""
+    """Prove in ball arithmetic that a spurious local minimum lies within ``width`` of the data.
+
+    This is :func:`ufm.landscape.certify_trapped`, which says what is shown, with its arguments checked there.
+
+    Args:
+        minimum: the data.
+        width: largest ``|y|_2`` of the box, > 0.
+        precision: bits of the balls.
+
+    Returns:
+        The rigorous numbers: ``curvature``, ``gradient``, and bounds ``dual_norm_lower``, ``dual_norm_upper``.
+
+    Raises:
+        CertificationError: the data are not finite, or one of the three parts could not be shown.
+
+    >>> minimum = TrappedMinimum((1.0,) * 4, 0.04, 0.5, np.ones((4, 2)), np.ones((4, 2)))  # no critical point
+    >>> prove_trapped(minimum, 1e-9, 128)
+    Traceback (most recent call last):
+        ...
+    ufm...CertificationError: no critical point certain: ...
+    """
     if not (np.isfinite(minimum.left).all() and np.isfinite(minimum.right).all()):
         raise CertificationError("the data carry no proof: they are not finite")
     old = ctx.prec

@@ -64,6 +64,14 @@ class Measures:
         group_scales: s_b of every group on the class-mean logits ``Z = W [m_1 .. m_K]``, None for one class. A bias
             adds the same to every column: it would change neither s_b nor which classes coincide.
         phase: ``"none"``, ``"partial"`` or ``"total"``, of the same Z; see :class:`ufm.geometry.Geometry`.
+
+    >>> classifier = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])  # the two rare classes share a row
+    >>> statistics = FeatureStatistics(4).update(classifier[[0, 0, 1, 1, 2, 3]], [0, 0, 1, 1, 2, 3])
+    >>> measures = Measures.of(statistics, classifier=classifier)
+    >>> measures.groups, round(measures.minority_cosine, 6), str(measures.phase)
+    (((0, 1), (2, 3)), 1.0, 'partial')
+    >>> measures.to_dict()["counts"]
+    [2, 2, 1, 1]
     """
 
     num_samples: int
@@ -103,7 +111,7 @@ class Measures:
         nc4: float | None = None,
         tolerance: float = 1e-3,
     ) -> Measures:
-        """All measures that class means and covariances give; arguments as in :func:`measure`.
+        """Compute all measures that class means and covariances give; arguments as in :func:`measure`.
 
         Args:
             statistics: of all samples.
@@ -161,7 +169,7 @@ class Measures:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON types (tuples as lists)."""
+        """Return all fields by name as JSON types, tuples as lists."""
         return {f.name: _listed(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     def __str__(self) -> str:

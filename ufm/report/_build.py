@@ -26,9 +26,21 @@ PACKAGES = ("numpy", "scipy", "sympy", "cvxpy", "torch", "python-flint", "scikit
 
 
 def build_report(run: Run) -> dict[str, Any]:
-    """The report of a run, finished or not: strict JSON values only, laid out as ``schema.json`` says.
+    """Return the report of a run, finished or not: strict JSON values only, laid out as ``schema.json`` says.
 
     Numbers that JSON lacks become the strings ``"Infinity"``, ``"-Infinity"`` and ``"NaN"``.
+
+    >>> from ufm.claims import Evidence, claim
+    >>> @claim(id="two-and-two", title="Sum", statement="2 + 2 = 4.", source="Euclid")
+    ... def check(context):
+    ...     return Evidence("certified", "2 + 2 is 4", established_by=("integer arithmetic",))
+    >>> run = ufm.verify(check)
+    >>> build_report(run)["partial"]  # nothing has been checked yet
+    True
+    >>> verdicts = list(run)
+    >>> report = build_report(run)
+    >>> report["partial"], report["all_as_claimed"], report["counts"]["certified"]
+    (False, True, 1)
     """
     done = {v.claim.id for v in run.verdicts}
     return {
@@ -53,12 +65,31 @@ def build_report(run: Run) -> dict[str, Any]:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of ``report.json``, with a description of every field."""
+    """Return the JSON Schema (draft 2020-12) of ``report.json``, with a description of every field.
+
+    >>> sorted(schema()["required"])[:3]
+    ['all_as_claimed', 'counts', 'not_run']
+    """
     return json.loads(resources.files("ufm.report").joinpath("schema.json").read_text(encoding="utf-8"))
 
 
 def load_report(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a ``report.json``; raises ValueError when it is damaged or not one of this version."""
+    """Read a ``report.json``; where it carries a checksum, that is compared with what was read.
+
+    Raises:
+        ValueError: it is not JSON, damaged, or not a report of this version.
+        OSError: it cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "report.json")
+    ...     _ = path.write_text('{"schema_version": 0}')
+    ...     try:
+    ...         load_report(path)
+    ...     except ValueError as error:
+    ...         print(str(error).removeprefix(str(path)))
+     must be a report of schema version 1, got 0
+    """
     try:
         report = unsealed(json.loads(Path(path).read_text(encoding="utf-8")))
     except (UnicodeDecodeError, json.JSONDecodeError) as exc:

@@ -28,7 +28,21 @@ SYMBOLS = {"proved": "∎", "certified": "✓", "supported": "≈", "refuted": "
 
 
 def render_html(report: dict[str, Any]) -> str:
-    """The report as one HTML page: no script, no network, figures inline. The same report gives the same page."""
+    """Draw a report as one HTML page: no script, no network, figures inline. The same report gives the same page.
+
+    A figure that cannot be drawn is left out, and the page says why.
+
+    >>> import ufm
+    >>> from ufm.claims import Evidence, claim
+    >>> @claim(id="two-and-two", title="Sum", statement="2 + 2 = 4.", source="Euclid")
+    ... def check(context):
+    ...     return Evidence("certified", "2 + 2 is 4", established_by=("integer arithmetic",))
+    >>> run = ufm.verify(check)
+    >>> verdicts = list(run)
+    >>> page = render_html(ufm.report.build_report(run))
+    >>> page.startswith("<!DOCTYPE html>"), "2 + 2 is 4" in page, "<script" in page
+    (True, True, False)
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ufm.report", ""),
         autoescape=True,

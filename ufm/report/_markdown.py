@@ -8,7 +8,22 @@ __all__ = ["claims_table_markdown"]
 
 
 def claims_table_markdown(report: dict[str, Any]) -> str:
-    """Table of the claims of a report (see :func:`ufm.report.build_report`) with their verdicts, without timings."""
+    """Return a Markdown table of the claims of a report (:func:`ufm.report.build_report`) with their verdicts.
+
+    There are no timings in it: runs that find the same give the same table.
+
+    >>> import ufm
+    >>> from ufm.claims import Evidence, claim
+    >>> @claim(id="two-and-two", title="Sum", statement="2 + 2 = 4.", source="Euclid")
+    ... def check(context):
+    ...     return Evidence("certified", "2 + 2 is 4", established_by=("integer arithmetic",))
+    >>> run = ufm.verify(check)
+    >>> verdicts = list(run)
+    >>> print(claims_table_markdown(ufm.report.build_report(run)), end="")
+    | Verdict | Claim | Evidence | Established by |
+    | --- | --- | --- | --- |
+    | **certified** | Sum (`two-and-two`) | 2 + 2 is 4 | integer arithmetic |
+    """
     lines = ["| Verdict | Claim | Evidence | Established by |", "| --- | --- | --- | --- |"]
     for verdict in report["verdicts"]:
         claim = verdict["claim"]

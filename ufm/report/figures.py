@@ -73,6 +73,11 @@ def draw(figure: dict[str, Any], number: int) -> str:
 
     Raises:
         ValueError: an unknown kind, or data that is not laid out as this module documents.
+
+    >>> data = {"panels": [{"label": "Z", "matrix": [[2, -1], [-1, 2]]}], "class_groups": [1, 1]}
+    >>> svg = draw({"kind": "matrices", "title": "Logits", "caption": "Two classes.", "data": data}, number=1)
+    >>> svg.startswith("<svg"), 'aria-label="Logits"' in svg
+    (True, True)
     """
     kind = figure["kind"]
     if kind not in KINDS:

@@ -15,7 +15,15 @@ END = "<!-- claims:end -->"
 
 
 def replace_table(text: str, table: str) -> str:
-    """``text`` with what stands between the markers replaced by ``table``; raises ValueError without both markers."""
+    """Return ``text`` with ``table`` in place of what stands between the markers ``BEGIN`` and ``END``.
+
+    Raises:
+        ValueError: a marker is missing, is there more than once, or they stand in the other order.
+
+    >>> text = "\\n".join(["Results", BEGIN, "old", END])
+    >>> replace_table(text, "new").splitlines() == ["Results", BEGIN, "", "new", END]
+    True
+    """
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"the file must hold the lines {BEGIN!r} and {END!r} once each, in this order")
     head, rest = text.split(BEGIN)
@@ -24,7 +32,25 @@ def replace_table(text: str, table: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite the README named second from the ``report.json`` named first; a partial report is turned down."""
+    """Rewrite the README named second from the ``report.json`` named first, and return the exit status.
+
+    It is 0 when the table stands in the README, and 2, with a message on standard error and the README as it was, for
+    another number of arguments, a file that cannot be read, a README without the markers, or a partial report.
+
+    >>> import tempfile, ufm
+    >>> from ufm.claims import Evidence, claim
+    >>> @claim(id="two-and-two", title="Sum", statement="2 + 2 = 4.", source="Euclid")
+    ... def check(context):
+    ...     return Evidence("certified", "2 + 2 is 4", established_by=("integer arithmetic",))
+    >>> run = ufm.verify(check)
+    >>> verdicts = list(run)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report, _ = ufm.report.write_report(run, Path(folder))
+    ...     readme = Path(folder, "README.md")
+    ...     _ = readme.write_text(f"{BEGIN}\\n{END}", encoding="utf-8")
+    ...     main([str(report), str(readme)]), "2 + 2 is 4" in readme.read_text(encoding="utf-8")
+    (0, True)
+    """
     if len(arguments) != 2:
         print("usage: python -m ufm.report.readme REPORT.json README.md", file=sys.stderr)
         return 2

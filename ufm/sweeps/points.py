@@ -77,6 +77,11 @@ def train_point(**fields: Any) -> dict[str, Any]:
     Raises:
         TypeError, ValueError: a field is not what it should be; the message names it.
         ConvergenceError: a fixed point was not found.
+
+    >>> counts = {"num_majority": 2, "majority_count": 6, "num_minority": 2, "minority_count": 3}
+    >>> result = train_point(architecture="explicit", lambda_W=0.07, lambda_H=0.07, device="cpu", **counts)
+    >>> result["config"]["minority_count"], "seconds" in result["fit"]
+    (3, False)
     """
     from ufm.trainings.training import TrainingConfig, train
 
