@@ -51,6 +51,14 @@ class Activation(nn.Module):
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Examples:
+        >>> import torch
+        >>> u = torch.tensor([-2.0, 3.0])
+        >>> Activation("relu", 0.75)(u).tolist(), Activation("tanh", 0)(u).tolist()  # leaky; the identity
+        ([-0.5, 3.0], [-2.0, 3.0])
+        >>> Activation("relu", 0.75)
+        Activation('relu', gamma=0.75)
     """
 
     def __init__(self, name: str, gamma: Any = 1.0) -> None:
@@ -61,13 +69,13 @@ class Activation(nn.Module):
             raise ValueError(f"gamma must lie in [0, 1], got {gamma!r}")
 
     def forward(self, u: Tensor) -> Tensor:
-        """Applied to every entry."""
+        """Apply the nonlinearity to every entry of u, of any shape."""
         if self.name == "tanh":
             return (1 - self.gamma) * u + self.gamma * torch.tanh(u)
         return nn.functional.leaky_relu(u, 1 - self.gamma)
 
     def extra_repr(self) -> str:
-        """Name and strength, for ``print``."""
+        """Return name and strength, which ``print`` shows."""
         return f"{self.name!r}, gamma={self.gamma:g}"
 
 
@@ -84,6 +92,15 @@ class DenseCell(nn.Module):
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
 
+    Examples:
+        >>> import torch
+        >>> from ufm.deq import DEQ
+        >>> cell = DenseCell(2, 0.5, "identity", "tanh", 0.0)  # z = z/2 + h
+        >>> h = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
+        >>> z, info = DEQ()(cell(h), torch.zeros_like(h))
+        >>> info.all_converged, torch.allclose(z, 2 * h, atol=1e-5)
+        (True, True)
+
     Source: Banach 1922 for the fixed point of a contraction; :class:`SpectralBound` for A.
     """
 
@@ -95,7 +112,7 @@ class DenseCell(nn.Module):
         self.activation = Activation(activation, gamma)
 
     def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
-        """The map on (N, d)."""
+        """Return the map f of z, which like h has shape (N, d)."""
         transposed = self.equilibrium().T
         return Batchwise(lambda z, h: self.activation(torch.addmm(h, z, transposed)), h)
 
@@ -112,6 +129,13 @@ class FreeCell(nn.Module):
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
 
+    Examples:
+        >>> import torch
+        >>> cell = FreeCell(3, "tanh", 0.0, torch.Generator().manual_seed(0))  # linear
+        >>> z = torch.ones(2, 3, dtype=torch.float64)
+        >>> torch.allclose(cell(torch.zeros_like(z))(z).norm(dim=1), z.norm(dim=1))  # an orthogonal V keeps lengths
+        True
+
     Source: Saxe, McClelland, Ganguli 2014, for the start.
     """
 
@@ -125,7 +149,7 @@ class FreeCell(nn.Module):
         self.activation = Activation(activation, gamma)
 
     def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
-        """The map on (N, d); it ignores h."""
+        """Return the map f of z (N, d); it ignores h."""
         return lambda z: self.activation(z @ self.weight.T)
 
 
@@ -133,7 +157,15 @@ class FreeCell(nn.Module):
 
 
 def conv_class(ndim: int) -> type[nn.Conv1d] | type[nn.Conv2d]:
-    """``Conv1d`` for signals (ndim 1), ``Conv2d`` for images (ndim 2); ValueError for another ndim."""
+    """Return the class of convolutions in ``ndim`` dimensions: ``Conv1d`` for signals, ``Conv2d`` for images.
+
+    Raises:
+        TypeError, ValueError: ``ndim`` is neither 1 nor 2.
+
+    Examples:
+        >>> conv_class(2).__name__
+        'Conv2d'
+    """
     return (nn.Conv1d, nn.Conv2d)[integer("ndim", ndim, minimum=1, maximum=2) - 1]
 
 
@@ -162,6 +194,15 @@ def conv_norm_bound(kernel: Tensor, size: Sequence[int], iterations: int = GRAM_
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Examples:
+        >>> import torch
+        >>> average = torch.ones(1, 1, 3) / 3
+        >>> f"{float(conv_norm_bound(average, [8])):.4f}"  # constant signals stay as they are
+        '1.0000'
+        >>> matrix = torch.diag(torch.tensor([2.0, 1.0]))[:, :, None]  # a kernel of one pixel: of norm 2
+        >>> [f"{float(conv_norm_bound(matrix, [8], iterations=t)):.2f}" for t in (1, 5)]  # (2^4 + 1^4)^{1/4} and less
+        ['2.03', '2.00']
 
     Source: Sedghi, Gupta, Long 2019, for the blocks; Delattre et al. 2023 for the iteration.
     """
@@ -219,6 +260,18 @@ class ContractiveConvCell(nn.Module):
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
 
+    Examples:
+        >>> import torch
+        >>> from ufm.deq import DEQ
+        >>> cell = ContractiveConvCell(2, (4, 4), 0.9, "identity", "tanh", 1.0)
+        >>> kernel = cell.kernel().detach()
+        >>> tuple(kernel.shape), float(conv_norm_bound(kernel, (4, 4))) <= 0.9 + 1e-5
+        ((2, 2, 3, 3), True)
+        >>> h = torch.ones(1, 2, 4, 4)
+        >>> z, info = DEQ()(cell(h), torch.zeros_like(h))
+        >>> info.all_converged
+        True
+
     Source: Miyato et al. 2018 for dividing by the norm, there of the kernel as a matrix; :func:`conv_norm_bound`.
     """
 
@@ -243,13 +296,17 @@ class ContractiveConvCell(nn.Module):
         self.weight = nn.Parameter(weight)
 
     def kernel(self) -> Tensor:
-        """The bounded kernel A, shape (c, c, 3[, 3])."""
+        """Return the bounded kernel A, shape (c, c, 3) for signals and (c, c, 3, 3) for images."""
         # Below float32 there is no Fourier transform: after ``half()`` the bound holds up to the rounding of entries.
         wide = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
         return (self.rho * wide / conv_norm_bound(wide, self.size).clamp_min(1)).to(self.weight.dtype)
 
     def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
-        """The map on (N, c, ...)."""
+        """Return the map f of z, which like h has shape (N, c, n) or (N, c, height, width).
+
+        Raises:
+            ValueError: h is larger than ``size``, for which the bound holds.
+        """
         if any(n > bound for n, bound in zip(h.shape[2:], self.size, strict=True)):
             raise ValueError(f"h must have a spatial size of at most {self.size}, got {tuple(h.shape[2:])}")
         kernel = self.kernel()
@@ -272,6 +329,16 @@ class ResidualConvCell(nn.Module):
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
 
+    Examples:
+        >>> import torch
+        >>> from ufm.deq import DEQ
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> cell = ResidualConvCell(4, 1, generator)
+        >>> h = torch.randn(2, 4, 6, generator=generator)
+        >>> z, info = DEQ()(cell(h), torch.zeros_like(h))
+        >>> tuple(z.shape), info.all_converged
+        ((2, 4, 6), True)
+
     Source: Bai, Koltun, Kolter 2020, Multiscale Deep Equilibrium Models.
     """
 
@@ -291,7 +358,7 @@ class ResidualConvCell(nn.Module):
                 layer.weight.copy_(RESIDUAL_SCALE * noise)
 
     def forward(self, h: Tensor) -> Callable[[Tensor], Tensor]:
-        """The map on (N, c, ...)."""
+        """Return the map f of z, which like h has shape (N, c, n) or (N, c, height, width)."""
 
         def f(z: Tensor, h: Tensor) -> Tensor:
             inner = self.norm1(torch.relu(self.conv1(z)))

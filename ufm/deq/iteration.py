@@ -131,7 +131,14 @@ class FixedPoint:
 
 
 def norms(x: Tensor, careful: bool = True) -> Tensor:
-    """Euclidean norms of rows (b, n), shape (b,); if careful, without underflow or overflow of the squares."""
+    """Return the Euclidean norms (b,) of rows (b, n); if careful, without underflow or overflow of the squares.
+
+    Examples:
+        >>> import torch
+        >>> rows = torch.tensor([[3e30, 4e30], [3e-30, 4e-30]])
+        >>> [f"{float(norm):.1e}" for norm in norms(rows)]  # float32 ends at 3e38, below the squares
+        ['5.0e+30', '5.0e-30']
+    """
     norm = torch.linalg.vector_norm(x, dim=1)
     if not careful:
         return norm
@@ -142,7 +149,15 @@ def norms(x: Tensor, careful: bool = True) -> Tensor:
 
 
 def power_of_two(x: Tensor) -> Tensor:
-    """The power of two at most x > 0, by which products and quotients do not round; 1 where x is 0 or not finite."""
+    """Return the largest power of two at most x > 0, entry by entry; 1 where x is 0 or not finite.
+
+    Products and quotients with a power of two do not round.
+
+    Examples:
+        >>> import torch
+        >>> power_of_two(torch.tensor([0.3, 1.0, 5.0, 0.0])).tolist()
+        [0.25, 1.0, 4.0, 1.0]
+    """
     exponent = (torch.frexp(x)[1] - 1).to(x.dtype)
     least = math.log2(torch.finfo(x.dtype).tiny)
     return torch.where((x > 0) & x.isfinite(), torch.exp2(exponent.clamp_min(least)), 1.0)
@@ -170,6 +185,19 @@ class Iteration:
         max_steps: largest number of evaluations.
         relative: residuals of the problem itself, or None.
         options: see :class:`Options`.
+
+    Examples:
+        Picard's iteration, step by step:
+
+        >>> import torch
+        >>> state = Iteration(lambda z: 0.5 * z + 1, torch.zeros(3, 1), 1e-6, 100, None, Options())
+        >>> state.evaluate()
+        >>> while state.goes_on:
+        ...     state.move(state.image)
+        ...     state.evaluate()
+        >>> point = state.result()
+        >>> bool(point.converged.all()), [round(z, 4) for z in point.z.flatten().tolist()]
+        (True, [2.0, 2.0, 2.0])
     """
 
     def __init__(
@@ -379,16 +407,16 @@ class Iteration:
         return not self.done and not self.interacting and self.count < self.max_steps
 
     def resolves(self, change: Tensor) -> Tensor:
-        """Whether norms (units, 1) of differences of residuals are more than the rounding of f(z)."""
+        """Return whether norms (units, 1) of differences of residuals are more than the rounding of f(z)."""
         size = self.size if len(self.z) == self.judged else norms(self.size[None])
         return change > ROUNDING * torch.finfo(self.seen).eps * size[:, None]
 
     def lengths(self, rows: Tensor) -> Tensor:
-        """Norms of rows (units, m), shape (units, 1)."""
+        """Return the Euclidean norms (units, 1) of rows (units, m)."""
         return norms(rows, self.extreme)[:, None]
 
     def move(self, z: Tensor) -> None:
-        """Set the iterates of the samples that are not held."""
+        """Set the iterates of the samples that are not held to the rows z (units, m)."""
         self.z = z if self.held is None or len(z) != self.judged else torch.where(self.held[:, None], self.z, z)
 
     def probe(self) -> None:
@@ -554,6 +582,25 @@ class Guard:
     follow, twice as many after each failure: from the best iterate, and every second time from where the plain
     iteration from the start had got to. So where that converges the solver does, in a multiple of its steps.
 
+    Args:
+        state: of the solve.
+        patience: steps without a new least residual, >= 1.
+        growth: times the least residual, > 1.
+
+    Examples:
+        >>> import torch
+        >>> state = Iteration(lambda z: 0.5 * z + 1, torch.zeros(2, 1), 1e-6, 100, None, Options())
+        >>> state.evaluate()
+        >>> guard, met = Guard(state, patience=8, growth=10.0), torch.tensor([False, False])
+        >>> bool(guard.look(torch.tensor([1.0, 1.0]), met))
+        False
+        >>> guard.commit()
+        >>> bool(guard.look(torch.tensor([0.5, 20.0]), met))  # the second one's residual is 20 times its least
+        True
+        >>> guard.commit()
+        >>> guard.recover().tolist(), guard.plain.tolist()  # sent back, and so many plain steps to come
+        ([False, True], [0, 8])
+
     Source: the safeguard of Zhang, O'Donoghue, Boyd 2020 (plain steps in between); the schedule is made for this.
     """
 
@@ -569,7 +616,12 @@ class Guard:
         self.any_plain = False
 
     def look(self, score: Tensor, met: Tensor) -> Tensor:
-        """Whether some unit is lost, or done with its plain steps; nothing changes before :meth:`commit`."""
+        """Return whether some unit is lost, or done with its plain steps; :meth:`commit` counts the step.
+
+        Args:
+            score: residuals, shape (units,).
+            met: which of them have met the tolerance, and are not lost, shape (units,).
+        """
         plain = self.plain > 0
         better = score < RECORD * self.least
         least = torch.where(better, score, self.least)
@@ -592,7 +644,7 @@ class Guard:
         return self.state.z, self.state.image, self.state.residual
 
     def recover(self) -> Tensor:
-        """Send the lost units back; which they are, shape (units,)."""
+        """Send the lost units back, and return which they are, shape (units,)."""
         state, lost = self.state, self.lost
         assert self.orbit is not None
         self.orbit = _where(self.ended & self.on_orbit, self._now(), self.orbit)
@@ -614,13 +666,32 @@ class Guard:
 
 
 def check_map(f: Any) -> None:
-    """TypeError where f cannot be called."""
+    """Raise TypeError where f cannot be called.
+
+    Examples:
+        >>> check_map(2)
+        Traceback (most recent call last):
+            ...
+        TypeError: f must be a map of tensors, got 2
+    """
     if not callable(f):
         raise TypeError(f"f must be a map of tensors, got {f!r}")
 
 
 def check_image(image: Any, shape: torch.Size) -> None:
-    """TypeError or ValueError where f(z) is no floating-point tensor of the shape of z."""
+    """Raise an error where an image f(z) is no floating-point tensor of the given shape, that of z.
+
+    Raises:
+        TypeError: it is no tensor, or one of integers or complex numbers.
+        ValueError: it has another shape.
+
+    Examples:
+        >>> import torch
+        >>> check_image(torch.zeros(2, 3), torch.Size((2, 4)))
+        Traceback (most recent call last):
+            ...
+        ValueError: f must keep the shape of z, (2, 4), but returned (2, 3)
+    """
     if not isinstance(image, Tensor) or not image.is_floating_point():
         raise TypeError(f"f must return a floating-point tensor, got {describe(image)}")
     if image.shape != shape:
@@ -628,5 +699,11 @@ def check_image(image: Any, shape: torch.Size) -> None:
 
 
 def describe(value: Any) -> str:
-    """A value in a message: a tensor by its dtype."""
+    """Return how a message names a value: a tensor by its dtype, else its ``repr``.
+
+    Examples:
+        >>> import torch
+        >>> describe(torch.zeros(1000)), describe("zeros")
+        ('a tensor of dtype torch.float32', "'zeros'")
+    """
     return f"a tensor of dtype {value.dtype}" if isinstance(value, Tensor) else repr(value)

@@ -39,6 +39,14 @@ def jacobian_penalty(f: Map, z: Tensor, *, probes: int = 1, generator: torch.Gen
         TypeError, ValueError: ``f`` is no map or returns something else than a floating-point tensor of the shape of
             ``z``, ``z`` is not a floating-point tensor with a batch dimension, ``probes`` is not an integer >= 1.
 
+    Examples:
+        >>> import torch
+        >>> w = torch.tensor(3.0, requires_grad=True)
+        >>> penalty = jacobian_penalty(lambda z: w * z, torch.zeros(4, 5))  # J = w I: the penalty is w^2
+        >>> penalty.backward()
+        >>> round(float(penalty.detach()), 4), round(float(w.grad), 4)
+        (9.0, 6.0)
+
     Source: Bai, Koltun, Kolter 2021, Stabilizing Equilibrium Models by Jacobian Regularization, equation (7);
     Hutchinson 1989.
     """
@@ -75,6 +83,12 @@ def spectral_radius(f: Map, z: Tensor, *, steps: int = 100, generator: torch.Gen
 
     Raises:
         TypeError, ValueError: as :func:`jacobian_penalty`, or ``steps`` is not an integer >= 2.
+
+    Examples:
+        >>> import torch
+        >>> quarter_turn = torch.tensor([[0.0, -0.5], [0.5, 0.0]])  # times 1/2: eigenvalues i/2 and -i/2
+        >>> [round(r, 4) for r in spectral_radius(lambda z: z @ quarter_turn, torch.zeros(2, 2)).tolist()]
+        [0.5, 0.5]
 
     Source: Bai, Koltun, Kolter 2021, section 3, for its use; von Mises and Pollaczek-Geiringer 1929.
     """

@@ -155,6 +155,16 @@ class MonotoneDEQ(nn.Module):
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
 
+    Examples:
+        >>> import torch
+        >>> layer = MonotoneDEQ(2, 3)
+        >>> x = torch.ones(4, 2, dtype=torch.float64)
+        >>> z, info = layer(x)
+        >>> tuple(z.shape), info.all_converged
+        ((4, 3), True)
+        >>> torch.allclose(z, torch.relu(z @ layer.monotone().T + layer.injection(x)), atol=1e-4)
+        True
+
     Source: Winston and Kolter 2020, equation (4) and Algorithms 1 and 2.
     """
 

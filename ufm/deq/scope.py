@@ -14,7 +14,19 @@ _scope: contextvars.ContextVar[dict[Hashable, Any] | None] = contextvars.Context
 
 @contextlib.contextmanager
 def solve_scope() -> Iterator[None]:
-    """The extent of a solve: its iterations and the evaluation that is recorded for the gradient."""
+    """Mark the extent of a solve: its iterations and the evaluation that is recorded for the gradient.
+
+    What :func:`once_in_a_solve` makes inside is made once. A solve inside of another one has its own.
+
+    Examples:
+        >>> with solve_scope():
+        ...     first = once_in_a_solve("mask", list)
+        ...     first is once_in_a_solve("mask", list)
+        True
+        >>> with solve_scope():  # the next solve has a new one
+        ...     first is once_in_a_solve("mask", list)
+        False
+    """
     token = _scope.set({})
     try:
         yield
@@ -23,7 +35,15 @@ def solve_scope() -> Iterator[None]:
 
 
 def in_a_solve() -> bool:
-    """Whether a solve is going on."""
+    """Return whether a solve is going on.
+
+    Examples:
+        >>> with solve_scope():
+        ...     in_a_solve()
+        True
+        >>> in_a_solve()
+        False
+    """
     return _scope.get() is not None
 
 

@@ -69,13 +69,18 @@ _DEFAULT = Options()
 
 
 def minimal_tolerance(dtype: torch.dtype) -> float:
-    """Smallest relative residual that a map evaluated in ``dtype`` resolves: four times its epsilon.
+    """Return the smallest relative residual that a map evaluated in ``dtype`` resolves: four times its epsilon.
 
     8.9e-16 in float64, 4.8e-7 in float32, 3.9e-3 in float16, 3.1e-2 in bfloat16. A map of two or three roundings moves
     by that much when its argument moves by nothing; residuals below say more about rounding than about the equilibrium.
 
     Args:
         dtype: floating point.
+
+    Examples:
+        >>> import torch
+        >>> minimal_tolerance(torch.float32) == 4 * 2**-23
+        True
     """
     return 4 * torch.finfo(dtype).eps
 
@@ -169,7 +174,13 @@ def fixed_point(
     options: Options = _DEFAULT,
     /,
 ) -> FixedPoint:
-    """Picard iteration ``z <- f(z)``; converges linearly at rate rho when f is a rho-contraction.
+    """Iterate ``z <- f(z)`` (Picard); this converges linearly at rate rho when f is a rho-contraction.
+
+    Examples:
+        >>> import torch
+        >>> point = fixed_point(lambda z: 0.5 * z + 1, torch.zeros(3, 1), 1e-6, 100)
+        >>> bool(point.converged.all()), [round(z, 4) for z in point.z.flatten().tolist()]
+        (True, [2.0, 2.0, 2.0])
 
     Source: Banach 1922.
     """
@@ -247,7 +258,7 @@ def anderson(
     options: Options = _DEFAULT,
     /,
 ) -> FixedPoint:
-    """Anderson mixing, type II, with :data:`MEMORY` differences, per sample.
+    """Solve ``z = f(z)`` by Anderson mixing, type II, with :data:`MEMORY` differences, sample by sample.
 
     With residuals ``g_i = f(z_i) - z_i``, ``z <- sum_i alpha_i f(z_i)`` where alpha minimises ``|sum_i alpha_i g_i|``
     subject to ``sum_i alpha_i = 1``. It is solved in the differences of successive residuals, kept orthonormal by
@@ -255,6 +266,13 @@ def anderson(
     GCR, truncated as in ORTHOMIN. A difference that depends linearly on the kept ones is left out, so a singular system
     (repeated residuals) is no special case. A sample that goes astray is sent back, see
     :class:`ufm.deq.iteration.Guard`.
+
+    Examples:
+        >>> import torch
+        >>> start = torch.ones(1, 1, dtype=torch.float64)
+        >>> mixed, plain = (solve(torch.cos, start, 1e-8, 100) for solve in (anderson, fixed_point))
+        >>> f"{float(mixed.z):.6f}", f"{float(plain.z):.6f}", bool(2 * mixed.steps < plain.steps)
+        ('0.739085', '0.739085', True)
 
     Source: Anderson 1965; Walker and Ni 2011; Eisenstat, Elman, Schultz 1983 (ORTHOMIN).
     """
@@ -322,11 +340,20 @@ def broyden(
     options: Options = _DEFAULT,
     /,
 ) -> FixedPoint:
-    """Good Broyden method on ``g(z) = f(z) - z`` from ``J_g = -I``, per sample.
+    """Solve ``z = f(z)`` by the good Broyden method on ``g(z) = f(z) - z`` from ``J_g = -I``, sample by sample.
 
     The inverse Jacobian is ``-I + sum_i u_i v_i^T`` with the last :data:`BROYDEN_MEMORY` rank-one terms; a linear map
     takes at most 2 n of them, n the size of a sample (Gay 1979). A sample that goes astray is sent back, see
     :class:`ufm.deq.iteration.Guard`.
+
+    Examples:
+        >>> import torch
+        >>> start = torch.zeros(1, 1)
+        >>> def expanding(z):  # plain iteration runs away from z = 1
+        ...     return 3 - 2 * z
+        >>> found, plain = (solve(expanding, start, 1e-6, 30) for solve in (broyden, fixed_point))
+        >>> f"{float(found.z):.4f}", bool(found.converged), bool(plain.converged)
+        ('1.0000', True, False)
 
     Source: Broyden 1965; Gay 1979; Bai, Kolter, Koltun 2019, section 3.1.3.
     """
@@ -340,5 +367,13 @@ SOLVERS = tuple(_SOLVERS)
 
 
 def get_solver(name: str) -> Solver:
-    """The solver called ``name``; ValueError when there is none."""
+    """Return the solver called ``name``, one of :data:`SOLVERS`.
+
+    Raises:
+        ValueError: there is none of this name.
+
+    Examples:
+        >>> get_solver("anderson") is anderson
+        True
+    """
     return _SOLVERS[one_of("solver", name, SOLVERS)]

@@ -35,7 +35,18 @@ _DTYPES = (torch.float32, torch.float64)
 
 
 def check_dtype(dtype: Any) -> torch.dtype:
-    """``dtype`` if it is float32 or float64; ValueError otherwise."""
+    """Return ``dtype`` if it is float32 or float64, in which singular values can be computed.
+
+    Raises:
+        ValueError: it is something else.
+
+    Examples:
+        >>> import torch
+        >>> check_dtype(torch.float16)
+        Traceback (most recent call last):
+            ...
+        ValueError: dtype must be torch.float32 or torch.float64, got torch.float16
+    """
     if dtype not in _DTYPES:
         raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype!r}")
     return dtype
@@ -52,7 +63,7 @@ def _check_matrix(matrix: Any) -> None:
 
 
 def spectral_norm(matrix: Tensor) -> Tensor:
-    """``|M|_2``, the largest singular value, exactly (by SVD) and differentiable.
+    """Return ``|M|_2``, the largest singular value, exactly (by SVD) and differentiable, a scalar.
 
     Where the largest singular value is simple the derivative is ``u v^T``; where several share it the subgradient is
     the mean of theirs, finite at M = I and at M = 0 too.
@@ -63,6 +74,11 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     Raises:
         TypeError, ValueError: ``matrix`` is no matrix of float32 or float64.
 
+    Examples:
+        >>> import torch
+        >>> f"{float(spectral_norm(torch.tensor([[0.0, 2.0], [1.0, 0.0]]))):.4f}"
+        '2.0000'
+
     Source: Watson 1992, Characterization of the subdifferential of some matrix norms.
     """
     _check_matrix(matrix)
@@ -70,7 +86,7 @@ def spectral_norm(matrix: Tensor) -> Tensor:
 
 
 def normalised_contraction(matrix: Tensor) -> Tensor:
-    """``M / max(1, (1 + margin) |M|_2)``: the usual spectral normalisation. Its norm is at most 1.
+    """Return ``M / max(1, (1 + margin) |M|_2)``, the usual spectral normalisation: its norm is at most 1.
 
     The margin, 4 sqrt(max(m, n)) times the eps of the dtype, pays for the rounding of the norm, of the quotient, and of
     a product with a number: they were seen to add up to 5 eps for m, n <= 200.
@@ -85,6 +101,14 @@ def normalised_contraction(matrix: Tensor) -> Tensor:
     Raises:
         TypeError, ValueError: ``matrix`` is no matrix of float32 or float64.
 
+    Examples:
+        >>> import torch
+        >>> small = torch.diag(torch.tensor([0.5, 0.25]))
+        >>> torch.equal(normalised_contraction(small), small)
+        True
+        >>> torch.linalg.svdvals(normalised_contraction(8 * small)).round(decimals=4).tolist()
+        [1.0, 0.5]
+
     Source: Miyato, Kataoka, Koyama, Yoshida 2018, there with power iteration for the norm.
     """
     norm = spectral_norm(matrix)
@@ -93,7 +117,7 @@ def normalised_contraction(matrix: Tensor) -> Tensor:
 
 
 def cayley_contraction(matrix: Tensor) -> Tensor:
-    """``2 M (I + M^T M)^{-1}``: smooth in M, of norm at most 1, with every contraction as a value.
+    """Return ``2 M (I + M^T M)^{-1}``: smooth in M, of norm at most 1, with every contraction as a value.
 
     It is the off-diagonal block of the orthogonal Cayley transform of the skew matrix ``[[0, -M^T], [M, 0]]``: a
     singular value s of M becomes ``2s/(1+s^2)``, which is 0 at 0 and reaches 1 at s = 1 with slope zero, so M = 0 gives
@@ -105,6 +129,13 @@ def cayley_contraction(matrix: Tensor) -> Tensor:
 
     Raises:
         TypeError, ValueError: ``matrix`` is no matrix of float32 or float64.
+
+    Examples:
+        >>> import torch
+        >>> matrix = torch.diag(torch.tensor([0.5, 1.0, 7.0], dtype=torch.float64))
+        >>> value = cayley_contraction(matrix)  # s becomes 2s/(1 + s^2)
+        >>> [round(s, 6) for s in torch.diagonal(value).tolist()]
+        [0.8, 1.0, 0.28]
 
     Source: Cayley 1846 for the transform; its block as a contraction derived here.
     """
@@ -137,6 +168,16 @@ class SpectralBound(nn.Module):
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
+
+    Examples:
+        >>> import torch
+        >>> bounded = SpectralBound(3, rho=0.9)
+        >>> torch.allclose(bounded(), 0.9 * torch.eye(3, dtype=torch.float64))
+        True
+        >>> with torch.no_grad():
+        ...     _ = bounded.weight.fill_(100.0)  # whatever M is
+        >>> float(spectral_norm(bounded().detach())) <= 0.9 + 1e-12
+        True
     """
 
     def __init__(
@@ -157,7 +198,7 @@ class SpectralBound(nn.Module):
         self.weight = nn.Parameter(weight)
 
     def forward(self) -> Tensor:
-        """The bounded matrix A, shape (d, d)."""
+        """Return the bounded matrix A, shape (d, d)."""
         # Below float32 there are no singular values: after ``half()`` the bound holds up to the rounding of entries.
         wide = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
         return (self.rho * _CONTRACTIONS[self.parametrisation](wide)).to(self.weight.dtype)
@@ -183,6 +224,13 @@ class Monotone(nn.Module):
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it.
 
+    Examples:
+        >>> import torch
+        >>> a = Monotone(3, m=0.5)().detach()
+        >>> symmetric = torch.eye(3, dtype=torch.float64) - (a + a.T) / 2
+        >>> float(torch.linalg.eigvalsh(symmetric)[0]) >= 0.5 - 1e-12
+        True
+
     Source: Winston and Kolter 2020, Theorem 1 and Proposition 1; Pabbaraju, Winston, Kolter 2021, Theorem 1.
     """
 
@@ -196,7 +244,7 @@ class Monotone(nn.Module):
         )
 
     def forward(self) -> Tensor:
-        """The matrix A, shape (d, d)."""
+        """Return the matrix A, shape (d, d)."""
         b, c = self.symmetric, self.skew
         identity = torch.eye(len(b), dtype=b.dtype, device=b.device)
         return (1 - self.m) * identity - b.T @ b + c - c.T
