@@ -49,6 +49,16 @@ class Problem:
         loss: what the columns of logits are judged by.
         bias: lambda_b >= 0 of a bias b that is added to every column, 0 for a free one; None for none. It is taken out
             of the problem, see :mod:`ufm.risk`.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.balanced(3), "mse")
+    >>> z = np.diag([1.0, 1.0, 1.0])
+    >>> problem.risk(z), problem.gauge(z), problem.objective(z), problem.bound
+    (0.0, 3.0, 0.0, 3.0)
+    >>> problem.gradient(np.zeros((3, 3))).round(3).tolist()[0], round(problem.dual_norm(np.eye(3)), 6)
+    ([-0.333, 0.0, 0.0], 1.0)
+    >>> bool(problem.lower_bound(0.9 * z) <= 0.0), problem.centred(z) is z
+    (True, True)
     """
 
     architecture: Architecture

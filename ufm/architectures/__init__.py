@@ -36,7 +36,11 @@ __all__ = [
 
 
 def check_architecture(architecture: Any, argument: str = "architecture") -> Architecture:
-    """Return ``architecture`` if it is one, else raise ``TypeError``."""
+    """Return ``architecture`` if it is one, else raise ``TypeError``.
+
+    >>> check_architecture(LayerPeeled(1.0, 1.0))
+    LayerPeeled(E_W=1.0, E_H=1.0)
+    """
     if not isinstance(architecture, Architecture):
         raise TypeError(
             f"{argument} must be one of {', '.join(ARCHITECTURES)}, or an object of a subclass of ufm.Architecture, "
@@ -56,6 +60,9 @@ def known_architecture(architecture: Any, argument: str = "architecture", where:
     Raises:
         TypeError: it is no architecture.
         ValueError: it is one of one's own, of which only gauge, polar and atom are known.
+
+    >>> known_architecture(LayerPeeled(1.0, 1.0))
+    LayerPeeled(E_W=1.0, E_H=1.0)
     """
     check_architecture(architecture, argument)
     if not isinstance(architecture, Spectral) or not is_known(architecture):

@@ -16,7 +16,16 @@ ROUNDS = 8
 
 
 def statements(architecture: Architecture) -> tuple[str, ...]:
-    """Which of gauge, polar and atom are stated by a class of one's own, and not by one of this package."""
+    """Which of gauge, polar and atom are stated by a class of one's own, and not by one of this package.
+
+    >>> from ufm.architectures import LayerPeeled
+    >>> class Twice(LayerPeeled):
+    ...     __module__ = "mine"
+    ...     def gauge(self, y):
+    ...         return 2 * super().gauge(y)
+    >>> statements(Twice(1.0, 1.0))
+    ('gauge',)
+    """
     cls = type(architecture)
     stated = []
     for name in STATEMENTS:
@@ -38,6 +47,9 @@ def attack(architecture: Architecture, shape: tuple[int, int]) -> None:
 
     Raises:
         ValueError: one of the three is missing, or a contradiction, with the numbers that show it.
+
+    >>> from ufm.solvers.table import ARCHITECTURES
+    >>> attack(ARCHITECTURES["of one's own (gauge, polar, atom)"], (3, 3))  # stands it
     """
     name = type(architecture).__name__
     missing = [s for s in STATEMENTS if s not in statements(architecture)]

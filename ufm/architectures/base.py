@@ -83,6 +83,21 @@ class Architecture(abc.ABC):
     A subclass states :meth:`gauge`, :meth:`polar` and :meth:`atom`, which belong together: none of them is taken from a
     base class once another is overridden. With :meth:`bound` it is a constraint ``gauge(Z) <= bound``, without it a
     penalty ``gauge(Z diag(omega))`` that is added to the risk.
+
+    >>> class Frobenius(Architecture):
+    ...     def gauge(self, y):
+    ...         return float(np.linalg.norm(y))
+    ...     def polar(self, gradient):
+    ...         return float(np.linalg.norm(gradient))
+    ...     def atom(self, gradient):
+    ...         return gradient / np.linalg.norm(gradient)
+    >>> round_, g = Frobenius(), np.diag([3.0, 4.0])
+    >>> round_.polar(g), float(np.vdot(g, round_.atom(g))), round_.gauge(round_.atom(g))
+    (5.0, 5.0, 1.0)
+    >>> round_.is_constrained, round_.bound(2), round_.convex_form(2), round_.parameters
+    (False, None, None, {})
+    >>> round_.column_weights(ClassPrior([5, 1]))
+    array([1., 1.])
     """
 
     #: Whether the gauge is a function of singular values.
@@ -139,7 +154,18 @@ class Architecture(abc.ABC):
 
 
 class Spectral(Architecture):
-    """Architectures whose gauge, or price where it is not convex, is a function of the singular values."""
+    """Architectures whose gauge, or price where it is not convex, is a function of the singular values.
+
+    >>> from ufm.architectures import LayerPeeled
+    >>> peeled = LayerPeeled(1.0, 1.0)
+    >>> peeled.gauge(np.diag([3.0, 1.0])), peeled.spectral_gauge(np.array([3.0, 1.0]))
+    (4.0, 4.0)
+    >>> peeled.convex(2) is peeled, peeled.relaxation(3, 0.5) is peeled, peeled.equilibrium_spectrum(np.ones(2))
+    (True, True, array([0., 0.]))
+    >>> factors = peeled.factorise(np.diag([3.0, 1.0]), ClassPrior([5, 1]))
+    >>> bool(np.allclose(factors.logits, np.diag([3.0, 1.0]))), round(float((factors.classifier**2).sum()), 6)
+    (True, 4.0)
+    """
 
     is_spectral = True
 
@@ -229,7 +255,13 @@ class Spectral(Architecture):
 
 
 class Constrained(Spectral):
-    """Architectures with budgets: ``Omega(sigma(Z)) <= tau``, Omega homogeneous of degree one."""
+    """Architectures with budgets: ``Omega(sigma(Z)) <= tau``, Omega homogeneous of degree one.
+
+    >>> from ufm.architectures import LinearDEQ
+    >>> deq = LinearDEQ(1.0, 1.0, 0.5)
+    >>> deq.bound(3), deq.radius(3), deq.factor_budgets(3), deq.spectral_gauge(np.array([6.0]))
+    (3.0, 6.0, (3.0, 3.0), 3.0)
+    """
 
     is_constrained = True
 
@@ -259,7 +291,13 @@ class Constrained(Spectral):
 
 
 class Penalised(Spectral):
-    """Architectures with weight decay: ``f(Z) + Omega(sigma(Z D^{1/2}))``, ``D = diag(n_k)``."""
+    """Architectures with weight decay: ``f(Z) + Omega(sigma(Z D^{1/2}))``, ``D = diag(n_k)``.
+
+    >>> from ufm.architectures import UnconstrainedFeatures
+    >>> model = UnconstrainedFeatures(0.1, 0.1)
+    >>> model.column_weights(ClassPrior([9, 4])), round(model.spectral_gauge(np.array([3.0, 1.0])), 6)
+    (array([3., 2.]), 0.4)
+    """
 
     lambda_W: float
     lambda_H: float
@@ -286,11 +324,19 @@ class Penalised(Spectral):
 
 
 def numerical_rank(sigma: Array) -> int:
-    """Number of singular values (r,), descending, that count when logits are factorised."""
+    """Number of singular values (r,), descending, that count when logits are factorised.
+
+    >>> numerical_rank(np.array([2.0, 1.0, 1e-12]))
+    2
+    """
     return int((sigma > RANK_TOLERANCE * sigma[0]).sum()) if len(sigma) and sigma[0] > 1e-300 else 0
 
 
 def geometric_mean(*values: float) -> float:
-    """``prod sqrt(x_j)``: two equal factors give themselves back, which two rounded roots do not."""
+    """``prod sqrt(x_j)``: two equal factors give themselves back, which two rounded roots do not.
+
+    >>> geometric_mean(0.1, 0.1), geometric_mean(1e-300, 1e-300)
+    (0.1, 1e-300)
+    """
     product = math.prod(values)
     return math.sqrt(product) if 1e-280 < product < 1e280 else math.prod(map(math.sqrt, values))

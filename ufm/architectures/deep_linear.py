@@ -29,6 +29,16 @@ class DeepLinear(Constrained):
 
     Raises:
         ValueError: fewer than two factors, or a budget that is not positive and finite.
+
+    >>> deep = DeepLinear((1.0, 4.0, 1.0))
+    >>> deep.depth, deep.bound(5), deep.factor_budgets(5)
+    (3, 2.0, (1.0, 4.0, 1.0))
+    >>> round(deep.gauge(np.array([8.0, 1.0])), 6)  # (8^(2/3) + 1)^(3/2)
+    11.18034
+    >>> deep.convex_form(4) is None, deep.relaxation(4, 1.0)
+    (True, DeepLinear(budgets=(2.0, 2.0)))
+    >>> deep.factor_spectra(np.array([8.0])).ravel().round(6).tolist()
+    [1.587401, 3.174802, 1.587401]
     """
 
     budgets: tuple[float, ...]

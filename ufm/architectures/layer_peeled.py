@@ -22,6 +22,12 @@ class LayerPeeled(Constrained):
     Args:
         E_W: classifier budget > 0.
         E_H: feature budget > 0.
+
+    >>> peeled = LayerPeeled(1.0, 4.0)
+    >>> peeled.factor_budgets(3), peeled.bound(3), peeled.radius(3)
+    ((3.0, 12.0), 6.0, 6.0)
+    >>> peeled.convex_form(2) is peeled, peeled.balance
+    (True, 0.5)
     """
 
     E_W: float

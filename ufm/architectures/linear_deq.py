@@ -29,6 +29,16 @@ class LinearDEQ(Constrained):
         E_H: budget > 0 of the injected features h.
         rho: spectral bound in [0, 1).
         E_A: budget >= 0 of |A|_F^2; None for none.
+
+    >>> LinearDEQ(1.0, 1.0, 0.5).radius(3)  # K sqrt(E_W E_H) / (1 - rho)
+    6.0
+    >>> budgeted = LinearDEQ(1.0, 1.0, 0.9, E_A=0.25)
+    >>> budgeted.spectral_bound, budgeted.convex_form(3) is None, budgeted.relaxation(3, 1.0)
+    (0.5, True, LinearDEQ(E_W=1.0, E_H=1.0, rho=0.5))
+    >>> budgeted.equilibrium_spectrum(np.array([4.0, 3.0]))  # sigma sqrt(E_A) / |sigma|
+    array([0.4, 0.3])
+    >>> round(budgeted.gauge(np.array([4.0, 3.0])), 6), budgeted.bound(3), budgeted.factor_budgets(3)
+    (4.5, 3.0, (3.0, 3.0))
     """
 
     E_W: float
@@ -94,6 +104,9 @@ def water_filling(sigma: Array, cap: float, budget: float) -> Array:
     for the least m at which the next entry stays below the cap. Where the budget does not bind (fewer positive entries
     than ``budget / cap^2``) the positive ones are at the cap, and the zeros, whose a changes nothing, get what one of
     them could.
+
+    >>> water_filling(np.array([4.0, 3.0, 0.0]), cap=0.9, budget=0.25)
+    array([0.4, 0.3, 0. ])
     """
     sigma = np.asarray(sigma, dtype=float)
     if len(sigma) == 0 or cap == 0:

@@ -33,6 +33,18 @@ class PenalisedDEQ(Penalised):
     Raises:
         ValueError: a parameter out of range. Without a cap (rho = 1, or rho None) the penalised problem need not have
             a minimiser, and is refused: a direction of logits costs at most ``lambda_A/2``, however large.
+
+    >>> capped = PenalisedDEQ(0.1, 0.1, 0.5, lambda_A=0.2)
+    >>> capped.slope, capped.convex_form(3) is None
+    (0.1, True)
+    >>> capped.equilibrium_spectrum(np.array([0.5, 4.0]))  # min(rho, lam sigma / lambda_A)
+    array([0.25, 0.5 ])
+    >>> round(capped.gauge(np.array([4.0])), 6)  # lam (1 - rho) s + lambda_A rho^2 / 2
+    0.225
+    >>> capped.relaxation(3, 0.225).strength <= capped.slope
+    True
+    >>> PenalisedDEQ(0.1, 0.1, 0.5).strength
+    0.05
     """
 
     lambda_W: float

@@ -16,7 +16,12 @@ C = TypeVar("C", bound=type[Spectral])
 
 
 def register(cls: C) -> C:
-    """Class decorator: list the architecture under its class's name."""
+    """Class decorator: list the architecture under its class's name.
+
+    >>> import ufm.architectures
+    >>> "LayerPeeled" in ARCHITECTURES
+    True
+    """
     ARCHITECTURES[cls.__name__] = cls
     return cls
 
@@ -51,10 +56,20 @@ def _overrides(cls: type, name: str) -> bool:
 
 
 def command_word(cls: type) -> str:
-    """The class's name as the command line spells it: ``"layer-peeled"``."""
+    """The class's name as the command line spells it.
+
+    >>> from ufm.architectures import LinearDEQ
+    >>> command_word(LinearDEQ)
+    'linear-deq'
+    """
     return file_word(cls).replace("_", "-")
 
 
 def file_word(cls: type) -> str:
-    """The class's name as certificates spell it: ``"layer_peeled"``."""
+    """The class's name as certificates spell it.
+
+    >>> from ufm.architectures import LayerPeeled
+    >>> file_word(LayerPeeled)
+    'layer_peeled'
+    """
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()

@@ -22,6 +22,13 @@ class UnconstrainedFeatures(Penalised):
     Args:
         lambda_W: weight decay > 0 of the classifier.
         lambda_H: weight decay > 0 of the features, summed over samples.
+
+    >>> model = UnconstrainedFeatures(0.04, 0.01)
+    >>> model.strength, model.balance, model.convex_form(2) is model
+    (0.02, 0.5, True)
+    >>> import numpy as np
+    >>> model.gauge(np.diag([3.0, 1.0]))
+    0.08
     """
 
     lambda_W: float

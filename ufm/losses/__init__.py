@@ -70,7 +70,11 @@ def get_loss(loss: str | Loss, argument: str = "loss") -> Loss:
 
 
 def check_loss(loss: str | Loss, targets: np.ndarray[Any, np.dtype[np.float64]], argument: str = "loss") -> Loss:
-    """:func:`get_loss`, and :func:`attack` for a loss that is not of this package, once for every shape of targets."""
+    """:func:`get_loss`, and :func:`attack` for a loss that is not of this package, once for every shape of targets.
+
+    >>> check_loss("bce", np.eye(2)).name
+    'bce'
+    """
     found = get_loss(loss, argument)
     if type(found) in _OURS:
         found.values(np.zeros(targets.shape), targets)  # refuses targets and parameters that do not fit

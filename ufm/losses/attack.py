@@ -32,6 +32,9 @@ def attack(loss: Loss, targets: Array) -> None:
     Raises:
         TypeError: ``is_convex`` is no boolean, or a function does not return numbers of the right shape.
         ValueError: a contradiction, with the numbers that show it.
+
+    >>> from ufm.losses import CrossEntropy
+    >>> attack(CrossEntropy(smoothing=0.1), np.eye(3))  # stands it
     """
     found = contradiction(loss, targets)
     if found:
@@ -39,7 +42,12 @@ def attack(loss: Loss, targets: Array) -> None:
 
 
 def contradiction(loss: Loss, targets: Array) -> str:
-    """What random points contradict, in words; empty where nothing was found."""
+    """What random points contradict, in words; empty where nothing was found.
+
+    >>> from ufm.losses import MeanSquaredError
+    >>> contradiction(MeanSquaredError(), np.eye(3))
+    ''
+    """
     if not isinstance(getattr(loss, "is_convex", None), bool | np.bool_):
         raise TypeError(f"loss {type(loss).__name__} must say is_convex = True or False")
     rng = np.random.default_rng(20241205)

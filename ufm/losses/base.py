@@ -68,6 +68,20 @@ class Loss(abc.ABC):
 
     A class that overrides ``values`` or ``gradients`` inherits nothing that its base knew of its own: no curvature, no
     conjugate, no direction along which it is constant. It may state them anew.
+
+    >>> class Quartic(Loss):
+    ...     is_convex = True
+    ...     def values(self, logits, targets):
+    ...         return ((logits - targets) ** 4).sum(axis=0)
+    ...     def gradients(self, logits, targets):
+    ...         return 4 * (logits - targets) ** 3
+    >>> loss, t, z = Quartic(), np.eye(2), np.zeros((2, 2))
+    >>> loss.value(z, np.array([0.5, 0.5])), loss.gradient(z, np.array([0.5, 0.5])).tolist()
+    (1.0, [[-2.0, 0.0], [0.0, -2.0]])
+    >>> loss.curvatures(z, t, np.eye(2)).round(6).tolist()  # 12 r^2, by differences
+    [[12.0, 0.0], [0.0, 12.0]]
+    >>> loss.name, loss.dual_value(z, np.ones(2)), loss.constant_direction(2), loss.closed_form
+    ('Quartic', None, None, None)
     """
 
     is_convex: bool
