@@ -34,6 +34,14 @@ class ReducedLogits:
     Attributes:
         s: (g,) scale of every group's own standard representation; 0 for a group of one class.
         trivial: M, (g, g), the block on the groups' indicator vectors.
+
+    >>> prior = ClassPrior([5, 5, 1])
+    >>> z = np.diag([2.0, 4.0, 1.0])
+    >>> reduced = ReducedLogits.mean(z, prior)
+    >>> reduced.s.tolist(), np.abs(reduced.expand(prior)).round(6).tolist()
+    ([3.0, 0.0], [[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> round(reduced.gauge(prior, np.ones(2)), 6)
+    7.0
     """
 
     s: Array
@@ -71,6 +79,14 @@ class ReducedRisk:
     A column of group b has margin ``delta_bb = s_b`` over its K_b - 1 siblings and
     ``delta_ab = s_b + t_bb - t_ab`` over the K_a classes of group a, so ``loss_b = log(1 + sum_a m_ab e^{-delta_ab})``
     with ``m_ab = K_a - [a=b]``.
+
+    >>> prior = ClassPrior([5, 5, 1])
+    >>> risk, zero = ReducedRisk(prior), ReducedLogits(np.zeros(2), np.zeros((2, 2)))
+    >>> round(risk.value(zero), 6), round(risk.entropy(zero), 6)  # log 3, both
+    (1.098612, 1.098612)
+    >>> d_s, d_m = risk.gradient(zero)
+    >>> round(risk.dual_norm((d_s, d_m), np.ones(2)), 6), risk.hessians(zero).shape
+    (0.454545, (2, 3, 3))
     """
 
     def __init__(self, prior: ClassPrior) -> None:

@@ -60,6 +60,13 @@ def solve_atoms(problem: Problem, *, dim: int | None = None, tol: float = 1e-6, 
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
+
+    >>> import ufm
+    >>> from ufm.solvers.table import ARCHITECTURES
+    >>> entrywise = ARCHITECTURES["of one's own (gauge, polar, atom)"]  # the sum of absolute values is at most 2
+    >>> solution = solve_atoms(Problem.of(entrywise, ufm.ClassPrior([1, 1]), "mse"))
+    >>> bool(solution.value < 1e-9), solution.logits.round(3).tolist()
+    (True, [[1.0, 0.0], [0.0, 1.0]])
     """
     if dim is not None:
         raise ValueError(f"dim must be None for an architecture of one's own, whose atoms have no dimension, got {dim}")

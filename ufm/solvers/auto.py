@@ -17,6 +17,11 @@ def first_closed(problem: Problem, methods: list[Method], *, dim: int | None = N
     """What the first of ``methods`` finds; where it leaves a gap, what the first of the others finds that leaves none.
 
     With options only the first is asked: they are its own.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([3, 1]))
+    >>> first_closed(problem, ranked(problem)).method
+    'reduced'
     """
     method, *others = methods
     if options or not others:
@@ -47,7 +52,12 @@ def solve_convex(problem: Problem) -> Solution:
 
 
 def ranked(problem: Problem) -> list[Method]:
-    """The method that does most, and the other exact ones by their cost; without an exact one the search."""
+    """The method that does most, and the other exact ones by their cost; without an exact one the search.
+
+    >>> import ufm
+    >>> [m.name for m in ranked(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([3, 1])))]
+    ['reduced', 'nuclear']
+    """
     answers = supported(problem)
     exact = [name for name in ("closed_form", "reduced", "nuclear", "atoms") if answers[name].answer == "exact"]
     if exact:

@@ -69,6 +69,12 @@ def solve_direct(
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]), "ce")
+    >>> solution = solve_direct(problem, starts=2)
+    >>> round(solution.value, 6), solution.is_global
+    (0.368981, True)
     """
     k = problem.prior.num_classes
     d = k if dim is None else integer("dim", dim, minimum=1)

@@ -38,7 +38,11 @@ class Support:
 
     @classmethod
     def refused(cls, reason: str) -> Support:
-        """Not at all, because of ``reason``."""
+        """Not at all, because of ``reason``.
+
+        >>> bool(Support.refused("loss is not convex")), bool(Support("exact"))
+        (False, True)
+        """
         return cls("refused", reason)
 
 
@@ -50,6 +54,12 @@ class Method:
         name: what ``method=`` calls it.
         module: where its ``supports`` and its solve function are; imported when it is asked.
         function: name of the solve function, ``function(problem, *, dim, ...options)``.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([3, 1]))
+    >>> nuclear = METHODS["nuclear"]
+    >>> nuclear.supports(problem).answer, nuclear.options, nuclear.solve(problem, dim=None).is_global
+    ('exact', ('tol', 'max_iter', 'start'), True)
     """
 
     name: str
@@ -90,7 +100,13 @@ METHODS: dict[str, Method] = {
 
 
 def supported(problem: Problem) -> dict[str, Support]:
-    """What every method says of ``problem``."""
+    """What every method says of ``problem``.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.DeepLinear((1.0, 1.0, 1.0)), ufm.ClassPrior([3, 1, 1]))
+    >>> [name for name, support in supported(problem).items() if support]
+    ['direct', 'search']
+    """
     return {name: method.supports(problem) for name, method in METHODS.items()}
 
 
@@ -99,6 +115,10 @@ def method_of(name: str, problem: Problem) -> Method:
 
     Raises:
         ValueError: it does not; the message says why, and which methods do.
+
+    >>> import ufm
+    >>> method_of("reduced", Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([3, 1]))).name
+    'reduced'
     """
     method = METHODS[name]
     answer = method.supports(problem)

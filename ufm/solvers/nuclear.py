@@ -94,6 +94,12 @@ def solve_nuclear(
 
     Raises:
         TypeError, ValueError: ``tol``, ``max_iter`` or ``start`` is not what it should be.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]), "ce")
+    >>> solution = solve_nuclear(problem)
+    >>> round(solution.value, 6), solution.is_global
+    (0.368981, True)
     """
     tol = positive("tol", tol)
     max_iter = integer("max_iter", max_iter, minimum=1)

@@ -59,6 +59,11 @@ def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
 
     Returns:
         The optimum; ``lower`` is the weak-duality bound at the reduced gradient.
+
+    >>> import ufm
+    >>> solution = solve_reduced(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.step(3, 7, 50.0)))
+    >>> solution.is_global, solution.collapsed, str(solution.phase)
+    (True, (False, True), 'partial')
     """
     if problem.loss.closed_form is ClosedForm.MEAN_SQUARED_ERROR:
         return _mean_squared_error(problem, dim)

@@ -79,6 +79,11 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
     Raises:
         TypeError, ValueError: ``tol`` or ``solver`` is not what it should be.
         RuntimeError: the conic solver failed.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]), "ce")
+    >>> round(solve_sdp(problem).value, 5)
+    0.36898
     """
     require("cvxpy", extra="sdp")
     import cvxpy as cp

@@ -99,6 +99,12 @@ def solve_search(
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]), "ce")
+    >>> solution = solve_search(problem, starts=3)
+    >>> round(solution.value, 6), solution.is_global
+    (0.368981, True)
     """
     seed = integer("seed", seed, minimum=0)
     starts = integer("starts", starts, minimum=1)
