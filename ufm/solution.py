@@ -63,7 +63,13 @@ class LocalMinimum:
         return self.geometry.structure
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the logits, as JSON types."""
+        """Everything but the logits, as JSON types.
+
+        >>> import ufm
+        >>> found = ufm.solve(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]), method="search", starts=3)
+        >>> found.local_minima[0].to_dict()["rank"]
+        1
+        """
         names = ("value", "share", "stationarity", "is_minimum", "rank", "phase", "structure")
         return {name: getattr(self, name) for name in names} | {"singular_values": self.singular_values.tolist()}
 

@@ -108,6 +108,11 @@ class Geometry:
             TypeError, ValueError: factors and prior that do not belong together, factors not finite or without
                 equilibrium, ``collapsed`` of the wrong length or true for a group of one class, an unknown phase, or
                 one that contradicts ``collapsed`` or that no group of this prior can have.
+
+        >>> factors = Factors(np.eye(3) - 1 / 3, np.eye(3) - 1 / 3)
+        >>> found = Geometry.of(factors, ClassPrior([1, 1, 1]))
+        >>> found.structure, found.rank, str(found.phase), round(found.etf_error, 6)
+        ('simplex ETF', 2, 'none', 0.0)
         """
         w, h, z = _checked(factors, prior)
         groups = [group.classes for group in prior.groups]
@@ -165,7 +170,11 @@ class Geometry:
         return getattr(self, name)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON types (arrays and tuples as lists)."""
+        """All fields as JSON types (arrays and tuples as lists).
+
+        >>> Geometry.of(Factors(np.eye(2), np.eye(2)), ClassPrior([1, 1])).to_dict()["collapsed"]
+        [False]
+        """
         return {
             f.name: value.tolist() if isinstance(value := getattr(self, f.name), np.ndarray) else _listed(value)
             for f in dataclasses.fields(self)
@@ -180,6 +189,9 @@ def group_scales(logits: Array, groups: Groups) -> tuple[float | None, ...]:
     Args:
         logits: Z, shape (K, K), column k = logits of class k.
         groups: class indices, a tuple a group.
+
+    >>> group_scales(np.diag([2.0, 4.0, 1.0]), [(0, 1), (2,)])
+    (3.0, None)
     """
     scales: list[float | None] = []
     for members in groups:
@@ -208,6 +220,10 @@ def collapse(
     Returns:
         A flag for every group, and the phase: of the groups, or of all classes where the flags are known, for groups of
         different counts may have merged (see :class:`Geometry`).
+
+    >>> flags, phase = collapse(np.diag([3.0, 0.0, 0.0]), [(0,), (1, 2)], 1e-7)
+    >>> flags, str(phase)
+    ((False, True), 'total')
     """
     columns = logits - logits.mean(axis=0)
     if flags is None:
@@ -233,6 +249,9 @@ def coinciding(
         tolerance: absolute tolerance on the Euclidean distance of two columns.
         flags: for every group whether its classes coincide, where that is known exactly: those of a group that has not
             collapsed are distinct, however close they are, and those of one that has are together.
+
+    >>> coinciding(np.diag([3.0, 0.0, 0.0]), [(0,), (1,), (2,)], 1e-7)
+    ((1, 2),)
     """
     columns = logits - logits.mean(axis=0)
     apart = {k for a, g in enumerate(groups) if flags is not None and not flags[a] and len(g) > 1 for k in g}

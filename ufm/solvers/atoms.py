@@ -37,7 +37,12 @@ _PATIENCE = 30
 
 
 def supports(problem: Problem) -> Support:
-    """Exact for every convex loss and every architecture of one's own that states gauge, polar and atom."""
+    """Exact for every convex loss and every architecture of one's own that states gauge, polar and atom.
+
+    >>> import ufm
+    >>> supports(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]))).answer
+    'refused'
+    """
     if not problem.loss.is_convex:
         return Support.refused(f"loss {problem.loss.name} is not convex")
     if problem.is_known:

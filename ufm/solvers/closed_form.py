@@ -23,7 +23,12 @@ __all__ = ["solve_closed_form", "supports"]
 
 
 def supports(problem: Problem) -> Support:
-    """Exact for mean squared error under weight decay with a nuclear norm, without bias or with a free one."""
+    """Exact for mean squared error under weight decay with a nuclear norm, without bias or with a free one.
+
+    >>> import ufm
+    >>> supports(Problem.of(ufm.UnconstrainedFeatures(0.1, 0.1), ufm.ClassPrior([1, 1]), "mse")).answer
+    'exact'
+    """
     if problem.loss.closed_form is not ClosedForm.MEAN_SQUARED_ERROR:
         return Support.refused(f"loss {problem.loss.name} has no closed form for any targets, only 'mse' has")
     if problem.is_constrained or not problem.has_nuclear_norm:

@@ -24,7 +24,13 @@ _UNDERFLOW = 1e-300
 
 
 def zero_risk(problem: Problem, rank: int | None = None) -> Array | None:
-    """Logits of mean squared error 0, the targets themselves, where budgets and ``rank`` allow them; else None."""
+    """Logits of mean squared error 0, the targets themselves, where budgets and ``rank`` allow them; else None.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]), "mse")
+    >>> zero_risk(problem).tolist()  # radius 2 reaches the identity
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
     if problem.loss.closed_form is not ClosedForm.MEAN_SQUARED_ERROR or not problem.is_constrained:
         return None
     if rank is not None and rank < np.linalg.matrix_rank(problem.targets):
@@ -36,6 +42,11 @@ def is_closed(problem: Problem, value: float, lower: float, tol: float) -> bool:
     """Whether ``value - lower`` is at most ``tol |value|``, or the absolute gap that the loss counts as closed.
 
     A value that underflows has no accurate bound, and without such an absolute gap never counts as closed.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]), "mse")
+    >>> is_closed(problem, 1.0, 1.0 - 1e-12, 1e-9), is_closed(problem, 1.0, 0.9, 1e-9)
+    (True, False)
     """
     floor = problem.loss.floor
     if floor == 0 and abs(value) < _UNDERFLOW:
@@ -47,6 +58,11 @@ def multiplier(problem: Problem, logits: Array) -> float:
     """``mu``: ``|G|_2`` at an optimum of the convex problem with budgets, the strength with weight decay.
 
     Where the gauge is not convex: ``-<G, Z> / tau``, Euler's relation for a homogeneous gauge, and the slope at 0.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]), "mse")
+    >>> multiplier(problem, np.zeros((2, 2)))  # |G|_2 at Z = 0
+    0.5
     """
     architecture = problem.architecture
     if problem.has_nuclear_norm:
@@ -86,6 +102,11 @@ def conclude(
         factors: optimised factors; None for the factorisation of ``logits``.
         value: objective of these factors, at least that of ``logits``; None for the latter.
         trouble: why the solver stopped early, for the warning.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]), "mse")
+    >>> conclude(problem, "mine", np.eye(2), tol=1e-9, iterations=0, info={}, dim=None).is_global
+    True
     """
     value = problem.objective(logits) if value is None else value
     lower = max(lower, problem.loss.infimum, problem.lower_bound(logits) if problem.is_convex else -math.inf)
@@ -130,6 +151,12 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
 
     Raises:
         ArithmeticError: it does not; nothing that a solver says here can be trusted.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]), "mse")
+    >>> found = conclude(problem, "mine", np.eye(2), tol=1e-9, iterations=0, info={}, dim=None)
+    >>> checked(found) is found
+    True
     """
     problem = solution.problem
     if reduced is not None and problem.loss.closed_form is ClosedForm.CROSS_ENTROPY:

@@ -37,7 +37,12 @@ Array = NDArray[np.float64]
 
 
 def supports(problem: Problem) -> Support:
-    """Bounded for every loss and every architecture of this package: descent in the factors, no gauge enters."""
+    """Bounded for every loss and every architecture of this package: descent in the factors, no gauge enters.
+
+    >>> import ufm
+    >>> supports(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]))).answer
+    'bounded'
+    """
     if not problem.is_known:
         return Support.refused(f"architecture {problem.architecture!r} states no factors")
     return Support("bounded", "a descent from random starts; global only where the duality gap closes")

@@ -61,7 +61,12 @@ _PATIENCE = 4
 
 
 def supports(problem: Problem) -> Support:
-    """Exact for every convex loss under a nuclear norm, whatever the prior."""
+    """Exact for every convex loss under a nuclear norm, whatever the prior.
+
+    >>> import ufm
+    >>> supports(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]))).answer
+    'exact'
+    """
     if not problem.loss.is_convex:
         return Support.refused(f"loss {problem.loss.name} is not convex")
     if not problem.has_nuclear_norm:

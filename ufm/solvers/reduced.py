@@ -36,7 +36,12 @@ GAP_TOLERANCE = 1e-9
 
 
 def supports(problem: Problem) -> Support:
-    """Exact for plain cross-entropy and mean squared error under a nuclear norm, whatever the prior."""
+    """Exact for plain cross-entropy and mean squared error under a nuclear norm, whatever the prior.
+
+    >>> import ufm
+    >>> supports(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]))).answer
+    'exact'
+    """
     if problem.loss.closed_form is None:
         return Support.refused(f"loss {problem.loss.name} has no symmetry reduction here, only 'ce' and 'mse' have")
     if not isinstance(problem.prior, ClassPrior):

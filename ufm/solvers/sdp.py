@@ -49,7 +49,12 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def supports(problem: Problem) -> Support:
-    """Exact for convex losses that state a CVXPY expression, under a nuclear norm."""
+    """Exact for convex losses that state a CVXPY expression, under a nuclear norm.
+
+    >>> import ufm
+    >>> supports(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]))).answer
+    'exact'
+    """
     if not problem.loss.is_convex:
         return Support.refused(f"loss {problem.loss.name} is not convex")
     if not problem.has_nuclear_norm:

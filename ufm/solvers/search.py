@@ -61,7 +61,12 @@ _RESTARTS = 4
 
 
 def supports(problem: Problem) -> Support:
-    """Bounded for every loss with an infimum and every architecture of this package."""
+    """Bounded for every loss with an infimum and every architecture of this package.
+
+    >>> import ufm
+    >>> supports(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]))).answer
+    'bounded'
+    """
     if not problem.is_known:
         return Support.refused(f"architecture {problem.architecture!r} states no price of singular values")
     if not isinstance(problem.prior, ClassPrior):
@@ -199,6 +204,10 @@ def relaxed_lower_bound(problem: Problem, upper: float) -> tuple[str, float]:
     Args:
         problem: a problem, convex or not.
         upper: an upper bound of its optimal value: the value at some feasible point.
+
+    >>> import ufm
+    >>> relaxed_lower_bound(Problem.of(ufm.DeepLinear((1.0, 1.0, 1.0)), ufm.ClassPrior([1, 1]), "mse"), 0.5)[0]
+    'nuclear norm'
     """
     name, lower = max(((name, bound(problem, upper)) for name, bound in RELAXATIONS.items()), key=lambda item: item[1])
     least = problem.loss.infimum
