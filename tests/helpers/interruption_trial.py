@@ -55,9 +55,11 @@ def interrupted(number: signal.Signals, moment: float, out: Path, times: int = 1
     finally:
         process.kill()
     code, what = process.returncode, f"{number.name} after {moment:.2f} s: status {process.returncode}"
-    assert "Traceback" not in stderr, f"{what}\n{stdout}\n{stderr}"
     assert (out / "report.json").is_file(), f"{what}, no report\n{stdout}\n{stderr}"
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    # The one traceback there may be is Python's own, of a signal in its last steps, when the whole report is there.
+    in_shutdown = not report["partial"] and "Exception ignored in" in stderr and stderr.count("Traceback") == 1
+    assert "Traceback" not in stderr or in_shutdown, f"{what}\n{stdout}\n{stderr}"
     kept, left = len(report["verdicts"]), len(report["not_run"])
     assert "<html" in (out / "report.html").read_text(encoding="utf-8"), what
     assert {p.name for p in out.iterdir()} == {"report.json", "report.html"}, f"{what}, {list(out.iterdir())}"
