@@ -11,7 +11,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test lint bench readme notebooks clean
+.PHONY: verify test lint bench claims docs notebooks clean
 
 verify: $(STAMP)
 	$(BIN)/ufm verify --effort $(EFFORT) --out $(OUT)
@@ -30,9 +30,14 @@ bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks --effort $(BENCH_EFFORT) --out $(OUT)/benchmarks
 
-# The claims table of the README, generated from the verdicts of the last `make verify`.
-readme: $(STAMP)
-	$(BIN)/python -m ufm.report.readme $(OUT)/report.json README.md
+# The table of claims, generated from the verdicts of the last `make verify`.
+claims: $(STAMP)
+	$(BIN)/python -m ufm.report.readme $(OUT)/report.json docs/claims.md
+
+# The site, in out/docs: generated pages, strict links, no network when it is read.
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs $(OUT)/docs
 
 # Run the notebooks and keep their outputs.
 notebooks: $(STAMP)

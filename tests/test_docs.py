@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
+import io
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+#: Folders that the site's builder writes.
+GENERATED = {"library", "results", "notebooks"}
+PAGES = [
+    path for path in sorted((ROOT / "docs").rglob("*.md")) if not GENERATED & set(path.relative_to(ROOT / "docs").parts)
+]
 CITED = re.compile(r"theory,?\s+sections?\s+((?:\d+(?:,\s*|\s+and\s+)?)+)", re.IGNORECASE)
 
 
@@ -34,7 +40,7 @@ def test_every_section_that_is_cited_exists():
     assert missing == {}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_resolve(page):
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if "://" not in target:
@@ -48,6 +54,33 @@ def test_examples_run(page):
     failed, tried = doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert tried > 0
     assert failed == 0
+
+
+PRINTING = [
+    (page.relative_to(ROOT / "docs").as_posix(), code, expected)
+    for page in PAGES
+    for code, expected in re.findall(
+        r"```python\n(?!>>>)(.*?)```\n\n```text\n(.*?)```", page.read_text(encoding="utf-8"), re.S
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "code", "expected"), PRINTING, ids=[f"{p}-{i}" for i, (p, _, _) in enumerate(PRINTING)]
+)
+def test_examples_print_what_the_page_says(page, code, expected):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(code, page, "exec"), {})
+    assert out.getvalue() == expected
+
+
+def test_every_block_of_python_is_run():
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+        printing = sum(1 for name, _, _ in PRINTING if name == page.relative_to(ROOT / "docs").as_posix())
+        assert len(blocks) == printing + sum(block.startswith(">>>") for block in blocks), page
 
 
 def test_paths_that_developing_names_exist():

@@ -1,4 +1,4 @@
-"""The README: its example prints what it says, its commands and paths exist, its table is the generated one."""
+"""The README: its example prints what it says, its commands, links and paths exist; the claims' table is complete."""
 
 from __future__ import annotations
 
@@ -57,10 +57,19 @@ def test_images_exist() -> None:
     assert all((ROOT / image).is_file() for image in images)
 
 
+def test_readme_is_short() -> None:
+    assert len(README.encode()) <= 6144
+
+
+def test_links_of_the_readme_resolve() -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", README)
+    assert len(targets) >= 10
+    assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+
+
 def test_table_holds_every_claim_and_no_other() -> None:
-    table = README.split("<!-- claims:begin")[1].split("<!-- claims:end -->")[0]
+    table = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+    table = table.split("<!-- claims:begin")[1].split("<!-- claims:end -->")[0]
     for claim_id in all_claims():
-        assert table.count(f"(`{claim_id}`)") == 1, (
-            f"claim {claim_id!r} is not in the README's table: run `make readme`"
-        )
+        assert table.count(f"(`{claim_id}`)") == 1, f"claim {claim_id!r} is not in docs/claims.md: run `make claims`"
     assert len(re.findall(r"^\| \*\*", table, re.MULTILINE)) == len(all_claims())

@@ -671,10 +671,10 @@ def test_bad_parts(build, error, message):
         build()
 
 
-def test_example_of_the_readme(capsys):
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    (code,) = (block for block in re.findall(r"```py\n(.*?)```", readme, re.DOTALL) if "build_model" in block)
-    exec(compile(code, "README.md", "exec"), {})
+def test_example_of_the_guide(capsys):
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "networks.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```py\n(.*?)```", guide, re.DOTALL) if "build_model" in block)
+    exec(compile(code, "networks.md", "exec"), {})
     assert "torch.Size([550, 10])" in capsys.readouterr().out
 
 

@@ -698,10 +698,10 @@ if __name__ == "__main__":
     assert [(r.function, r.result) for r in sweeps.load(store)] == [("script.triple", 6)]
 
 
-def test_the_example_of_the_readme(tmp_path: Path) -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_example_of_the_guide(tmp_path: Path) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "sweeps.md").read_text(encoding="utf-8")
     script = tmp_path / "example.py"
-    script.write_text(readme.split("```py\n")[1].split("```")[0], encoding="utf-8")
+    script.write_text(guide.split("```py\n")[1].split("```")[0], encoding="utf-8")
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (
         0,

@@ -373,12 +373,12 @@ class TestCommand:
         assert not list(tmp_path.iterdir())
 
 
-def test_the_example_of_the_readme(tmp_path, monkeypatch):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (code,) = (block for block in re.findall(r"```py\n(.*?)```", readme, re.DOTALL) if "phase_diagram" in block)
+def test_the_example_of_the_guide(tmp_path, monkeypatch):
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "phase_diagrams.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```py\n(.*?)```", guide, re.DOTALL) if "phase_diagram" in block)
     assert code.count(", 1000)") == 2
     monkeypatch.chdir(tmp_path)
-    exec(compile(code.replace(", 1000)", ", 30)"), "README.md", "exec"), {})
+    exec(compile(code.replace(", 1000)", ", 30)"), "phase_diagrams.md", "exec"), {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["diagram.nc", "diagram.png"]
 
 

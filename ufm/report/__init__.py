@@ -4,6 +4,7 @@ Data flows one way: a run becomes a JSON-able report, and the page and the table
 """
 
 from ufm.report._build import build_report, load_report, schema
+from ufm.report._formula import to_html
 from ufm.report._html import render_html
 from ufm.report._markdown import claims_table_markdown
 from ufm.report._write import write_report
@@ -14,5 +15,6 @@ __all__ = [
     "load_report",
     "render_html",
     "schema",
+    "to_html",
     "write_report",
 ]

@@ -22,7 +22,11 @@ SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d{1,3})\b")
 
 
 def to_html(text: str) -> Markup:
-    """Escape ``text`` and set its subscripts, superscripts and powers of ten."""
+    """Return ``text`` as HTML, escaped, with its subscripts, superscripts and powers of ten set.
+
+    >>> print(to_html("n_B <= |A|_F^2"))
+    n<sub>B</sub> &lt;= |A|<sub>F</sub><sup>2</sup>
+    """
     escaped = str(Markup.escape(text))
     lowered = SUBSCRIPT.sub(lambda m: f"{m['base'] or ''}<sub>{m['braced'] or m['bare']}</sub>", escaped)
     raised = SUPERSCRIPT.sub(lambda m: f"<sup>{m['braced'] or m['bare']}</sup>", lowered)

@@ -1,4 +1,4 @@
-"""Put the claims table of a report between the markers in a README: ``python -m ufm.report.readme REPORT README``."""
+"""Put the claims table of a report between the markers of a page: ``python -m ufm.report.readme REPORT PAGE``."""
 
 from __future__ import annotations
 

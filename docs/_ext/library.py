@@ -1,0 +1,210 @@
+"""Writes the pages that are generated: a page a claim with its indexes, the kept results, the notebooks.
+
+They are made before Sphinx reads its sources, from what the repository holds: the claims themselves, the last kept
+verdicts (``results/verification/report.json``), the folders of ``results/`` and ``notebooks/``. None is committed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parents[1]
+ROOT = DOCS.parent
+VERIFICATION = ROOT / "results" / "verification"
+STATUSES = ("proved", "certified", "supported", "refuted", "inconclusive", "not run")
+MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_`[]$"})
+
+
+def escaped(text: str) -> str:
+    """Return plain text as Markdown that shows it as it is, on one line, its subscripts and powers set."""
+    from ufm.report import to_html
+
+    return str(to_html(" ".join(text.split()))).translate(MARKDOWN)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page where it differs, so that Sphinx builds again only what changed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def remove_others(folder: Path, kept: Iterable[Path]) -> None:
+    """Remove pages of an earlier build that nothing writes any more."""
+    for path in set(folder.glob("*.md")) - set(kept):
+        path.unlink()
+
+
+# The library of theorems --------------------------------------------------------------------------------------------
+
+
+def verdicts() -> dict[str, dict[str, Any]]:
+    """Return the kept verdicts by the claims' ids; none where no run is kept."""
+    file = VERIFICATION / "report.json"
+    if not file.exists():
+        return {}
+    report = json.loads(file.read_text(encoding="utf-8"))
+    return {verdict["claim"]["id"]: verdict for verdict in report["verdicts"]}
+
+
+def metadata(claim: Any) -> Mapping[str, tuple[str, ...]]:
+    """Return what a claim is found by: its topic, and where it says so, paper, losses and architectures."""
+    found = {"topic": (claim.group,)}
+    for name in ("paper", "papers", "losses", "architectures"):
+        value = getattr(claim, name, None)
+        if value:
+            found[name.removesuffix("s") if name == "papers" else name] = (
+                (value,) if isinstance(value, str) else tuple(value)
+            )
+    return found
+
+
+def claim_page(claim: Any, verdict: Mapping[str, Any] | None) -> str:
+    """Return the page of a claim: statement, verdict with its evidence, what it rests on, code that reproduces it."""
+    status = verdict["status"] if verdict else "not run"
+    lines = [f"# {escaped(claim.title)}", "", f"**{status}** · `{claim.id}` · {escaped(claim.group)}", ""]
+    lines += ["## Statement", "", escaped(claim.statement), ""]
+    if claim.hypotheses:
+        lines += ["Hypotheses:", "", *(f"- {escaped(h)}" for h in claim.hypotheses), ""]
+    if claim.region:
+        lines += [f"Where: {escaped(claim.region)}", ""]
+    lines += [f"Source: {escaped(claim.source)}", ""]
+    if verdict:
+        lines += ["## Evidence", "", escaped(verdict["summary"]), ""]
+        lines += [*(f"- {escaped(text)}" for text in verdict["established_by"]), ""]
+        if verdict["assumptions"]:
+            lines += ["It rests, unchecked, on: " + escaped("; ".join(verdict["assumptions"])) + ".", ""]
+        lines += list(certificates(claim.id))
+    lines += ["## Check it", "", "```python", "import ufm", ""]
+    lines += [f'(verdict,) = ufm.verify(["{claim.id}"])', "print(verdict.status, verdict.evidence.summary)", "```", ""]
+    lines += [f"or `ufm verify {claim.id}` in a shell.", ""]
+    return "\n".join(lines)
+
+
+def certificates(claim_id: str) -> Iterator[str]:
+    """Yield links to the certificates that a claim left, where they are kept."""
+    files = sorted((VERIFICATION / "certificates").glob(f"{claim_id}*.json"))
+    if files:
+        yield "Certificates, for `ufm certify FILE`: "
+        yield ", ".join(
+            f"{{download}}`{file.name} <../../results/verification/certificates/{file.name}>`" for file in files
+        )
+        yield ""
+
+
+def index(title: str, groups: Mapping[str, list[Any]], found: Mapping[str, Any]) -> str:
+    """Return a page that lists claims under headings."""
+    lines = [f"# {title}", ""]
+    for heading, claims in groups.items():
+        lines += [f"## {escaped(heading)}", ""]
+        for claim in claims:
+            status = found[claim.id]["status"] if claim.id in found else "not run"
+            lines.append(f"- **{status}** [{escaped(claim.title)}]({claim.id}.md)")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def library() -> None:
+    """Write the library of theorems."""
+    from ufm.claims import all_claims
+
+    claims, found, folder = list(all_claims().values()), verdicts(), DOCS / "library"
+    pages = {folder / f"{claim.id}.md": claim_page(claim, found.get(claim.id)) for claim in claims}
+    keys = {"by topic": "topic", "by paper": "paper", "by loss": "losses", "by architecture": "architectures"}
+    indexes = {}
+    for title, key in keys.items():
+        groups: dict[str, list[Any]] = {}
+        for claim in claims:
+            for value in metadata(claim).get(key, ()):
+                groups.setdefault(str(value), []).append(claim)
+        if groups:
+            ordered = groups if key == "topic" else dict(sorted(groups.items()))
+            indexes[folder / f"{key}.md"] = index(f"Claims {title}", ordered, found)
+    status = {
+        name: [c for c in claims if (found[c.id]["status"] if c.id in found else "not run") == name]
+        for name in STATUSES
+    }
+    indexes[folder / "verdict.md"] = index("Claims by verdict", {k: v for k, v in status.items() if v}, found)
+    counts = ", ".join(f"{len(v)} {k}" for k, v in status.items() if v)
+    listing = "\n".join(path.stem for path in [*indexes, *pages])
+    front = (
+        f"# Library of theorems\n\n{len(claims)} statements: {counts}. A page each: the precise statement, its "
+        "hypotheses and source, the evidence, what it rests on, and how to check it. *Proved*: symbolically, for all "
+        "parameters. *Certified*: in rigorous arithmetic. *Supported*: numerics agree, to a stated resolution. "
+        "*Refuted*, *inconclusive*: as the words say.\n\n"
+        f"```{{toctree}}\n:maxdepth: 1\n\n{listing}\n```\n"
+    )
+    pages |= indexes | {folder / "index.md": front}
+    for path, text in pages.items():
+        write(path, text)
+    remove_others(folder, pages)
+
+
+# Kept results and notebooks -----------------------------------------------------------------------------------------
+
+
+def result_page(folder: Path) -> str:
+    """Return the page of a kept result: what it shows, how it was made, its tables and figures."""
+    provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    machine = provenance["machine"]
+    lines = [f"# {folder.name}", "", escaped(provenance["what"]), ""]
+    lines += [
+        f"`{provenance['command']}`, {provenance['date']}, commit `{str(provenance['commit'])[:12]}`, "
+        f"on {escaped(machine['device'])}.",
+        "",
+    ]
+    if provenance["notes"]:
+        lines += [escaped(provenance["notes"]), ""]
+    for figure in sorted([*folder.glob("*.svg"), *folder.glob("*.png")]):
+        lines += [f"![{figure.stem}](../../results/{folder.name}/{figure.name})", ""]
+    for table in sorted(folder.glob("*.md")):
+        lines += [re.sub(r"^#+", "##", table.read_text(encoding="utf-8"), flags=re.M), ""]
+    return "\n".join(lines)
+
+
+def results() -> None:
+    """Write a page for every kept result, and their index."""
+    folders = sorted(path.parent for path in (ROOT / "results").glob("*/provenance.json"))
+    pages = {DOCS / "results" / f"{folder.name}.md": result_page(folder) for folder in folders}
+    listing = "\n".join(path.stem for path in pages)
+    pages[DOCS / "results" / "index.md"] = (
+        "# Kept results\n\nEach is written by a script of its own, `results/NAME/run.py`, and states the commit, "
+        "machine, versions and seeds.\n\n"
+        f"```{{toctree}}\n:maxdepth: 1\n\n{listing}\n```\n"
+    )
+    for path, text in pages.items():
+        write(path, text)
+    remove_others(DOCS / "results", pages)
+
+
+def notebooks() -> None:
+    """Copy the notebooks with their outputs."""
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        target = DOCS / "notebooks" / notebook.name
+        target.parent.mkdir(exist_ok=True)
+        if not target.exists() or target.read_bytes() != notebook.read_bytes():
+            shutil.copyfile(notebook, target)
+
+
+def generate(*_: Any) -> None:
+    """Write every generated page."""
+    library()
+    results()
+    notebooks()
+
+
+def to_the_site(app: Any, docname: str, source: list[str]) -> None:
+    """Turn links into the repository, which a reader of the sources follows, into links to the generated pages."""
+    source[0] = re.sub(r"\]\((\.\./)+results/README\.md\)", "](/results/index.md)", source[0])
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the extension with Sphinx."""
+    app.connect("builder-inited", generate)
+    app.connect("source-read", to_the_site)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
