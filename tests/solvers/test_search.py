@@ -220,7 +220,7 @@ def test_one_pass_cross_entropy_is_the_loss(seed, k, log_size, order):
     rng = np.random.default_rng(seed)
     z = np.array(10**log_size * (rng.normal(size=(k, k)) + rng.choice([0, 5]) * np.eye(k)), order=order)
     pi = rng.dirichlet(np.ones(k))
-    value, gradient = search._cross_entropy(z, pi)
+    value, gradient = search.cross_entropy(z, pi)
     loss = Problem.of(ARCHITECTURES["two factors"], SKEWED).loss
     assert value == pytest.approx(loss.value(z, pi), rel=1e-13)
     np.testing.assert_allclose(gradient, loss.gradient(z, pi), rtol=1e-10, atol=1e-300)
@@ -309,22 +309,22 @@ def test_a_proof_for_a_small_budget_closes_the_gap():
 def test_minima_are_one_up_to_permutations_of_classes_with_equal_counts_only():
     problem = Problem.of(ufm.LinearDEQ(1, 1, rho=0.95, E_A=0.8), ufm.ClassPrior.step(3, 3, 5))
     landscape = Landscape(problem, 5)
-    catalogue = search._Catalogue(landscape, 2000)
+    catalogue = search.Catalogue(landscape, 2000)
     minimum = solve_search(problem, starts=10).logits
     first = catalogue.descend(landscape.at(minimum))
     within = [1, 2, 0, 5, 3, 4]
     assert catalogue.descend(landscape.at(minimum[np.ix_(within, within)])) == first
     across = [3, 4, 5, 0, 1, 2]
-    point = catalogue._point(landscape.at(minimum[np.ix_(across, across)]))
-    assert catalogue._known(point) is None
-    assert catalogue._known(catalogue._point(landscape.at(1.01 * minimum + 0.01 * np.eye(6)))) is None
+    point = catalogue.point(landscape.at(minimum[np.ix_(across, across)]))
+    assert catalogue.known(point) is None
+    assert catalogue.known(catalogue.point(landscape.at(1.01 * minimum + 0.01 * np.eye(6)))) is None
 
 
 def test_saddles_are_left_downhill():
     """Started exactly at the ETF above the boundary of its stability, the descent finds better."""
     problem = Problem.of(ufm.LinearDEQ(1, 1, rho=0.95, E_A=1.0), ufm.ClassPrior.balanced(6))
     landscape = Landscape(problem, 5)
-    catalogue = search._Catalogue(landscape, 2000)
+    catalogue = search.Catalogue(landscape, 2000)
     etf = landscape.at(np.eye(6) - 1 / 6)
     assert np.linalg.norm(landscape(etf)[1]) < 1e-12
     end = catalogue.points[catalogue.descend(etf)]
@@ -345,7 +345,7 @@ def test_an_idle_deep_network_with_terms_to_spare_is_at_no_minimum():
     np.testing.assert_allclose(landscape.logits(point), np.diag([1.0, 0.0, 0.0, 0.0]), atol=1e-12)
     assert np.linalg.norm(landscape(point)[1]) < 1e-9
     assert np.linalg.eigvalsh(landscape.hessian(point))[0] > -1e-6
-    catalogue = search._Catalogue(landscape, 2000)
+    catalogue = search.Catalogue(landscape, 2000)
     end = catalogue.points[catalogue.descend(point)]
     assert catalogue.points[0].is_minimum is False
     assert landscape(landscape.filled(point))[0] < landscape(point)[0]

@@ -1,0 +1,226 @@
+"""The parametrisation: objective and gradient in one vector free of constraints, see :mod:`ufm.solvers.search`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from ufm.architectures import Constrained, Penalised
+from ufm.losses import ClosedForm
+from ufm.problem import Problem
+
+__all__ = ["STATIONARY", "Landscape", "cross_entropy"]
+
+Array = NDArray[np.float64]
+
+#: Size of ``|x| |grad log F(x)|``, in units of what log F can vary in a small ball, up to which a point is stationary.
+STATIONARY = 1e-9
+
+
+class Landscape:
+    """The objective and its gradient in ``x = (P, Q, t, slack)``, see :mod:`ufm.solvers.search`.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]))
+    >>> landscape = Landscape(problem, rank=2)
+    >>> x = landscape.at(np.eye(3) - 1 / 3)  # the ETF, scaled to all of tau
+    >>> landscape.size, round(math.exp(landscape(x)[0]), 6), bool(np.linalg.norm(landscape(x)[1]) < 1e-9)
+    (13, 0.368981, True)
+    >>> landscape.logits(x).round(6)[0].tolist(), [part.shape for part in landscape.split(x)]
+    ([1.0, -0.5, -0.5], [(3, 2), (2, 3), (0,)])
+    >>> bool(np.linalg.eigvalsh(landscape.hessian(x))[0] > -1e-6), landscape.filled(x)
+    (True, None)
+    >>> bool(np.array_equal(landscape.pruned(x), x))
+    True
+    """
+
+    def __init__(self, problem: Problem, rank: int) -> None:
+        self.problem = problem
+        self.rank = rank
+        k = self._k = problem.prior.num_classes
+        self._pi, self._omega = problem.prior.probabilities, problem.weights
+        self._ce = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY and problem.bias is None
+        architecture = self._architecture = problem.spectral
+        self._depth = architecture.num_factors
+        self._tau = cast(Constrained, architecture).bound(k) if problem.is_constrained else 0.0
+        self._price = architecture.slope if isinstance(architecture, Penalised) else 0.0
+        self._slack = problem.is_constrained
+        zero = np.zeros((k, k))
+        # what is descended is log(value - shift), the shift below every value where that may be 0
+        self._shift = problem.loss.infimum - (0.0 if self._is_positive else 1e-15 * self._excess(zero))
+        # the most that it can vary to first order within a small ball, the unit of stationarity there
+        start = problem.risk(zero) - self._shift
+        self.origin = math.log(start)
+        reach = self._tau * problem.dual_norm(problem.gradient(zero)) / start
+        self.unit = min(1.0, reach) if problem.is_constrained else 1.0
+        self._sizes = (k * rank, k * rank, rank if self._depth > 2 else 0, int(self._slack))
+
+    @property
+    def _is_positive(self) -> bool:
+        """Whether values stay far enough above the infimum for their logarithm to be descended."""
+        return self.problem.loss.closed_form is not None
+
+    def _excess(self, logits: Array) -> float:
+        return max(self.problem.risk(logits) - self.problem.loss.infimum, 1e-300)
+
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return sum(self._sizes)
+
+    def at(self, y: Array) -> Array:
+        """A point whose logits are those of the best rank-r approximation of ``y`` (K, K), scaled; 0 is left alone."""
+        u, s, vt = np.linalg.svd(y)
+        u, s, vt = u[:, : self.rank], s[: self.rank], vt[: self.rank]
+        if not s.any():
+            return np.zeros(self.size)
+        power = 1 / self._depth
+        x = [(u * s**power).ravel(), (s[:, None] ** power * vt).ravel(), s**power if self._depth > 2 else np.empty(0)]
+        return self._scaled(np.concatenate([*x, np.zeros(int(self._slack))]))
+
+    def _scaled(self, x: Array) -> Array:
+        """``x`` at the length at which the objective is least (no matter but for a penalty), or where ``|x| = 1``."""
+        x = x / np.linalg.norm(x)
+        if self.problem.is_constrained:
+            return x
+        found = minimize_scalar(lambda t: self(math.exp(t) * x)[0], bounds=(-5.0, 8.0), method="bounded")
+        return math.exp(found.x) * x
+
+    def split(self, x: Array) -> tuple[Array, Array, Array]:
+        """P (K, r), Q (r, K) and t (r,), or an empty t."""
+        n, k, r = self._k * self.rank, self._k, self.rank
+        return x[:n].reshape(k, r), x[n : 2 * n].reshape(r, k), x[2 * n : 2 * n + self._sizes[2]]
+
+    def logits(self, x: Array) -> Array:
+        """Z (K, K), feasible; centred where the loss does not change."""
+        return self.problem.centred(self._evaluate(x)[0] / self._omega)
+
+    def _evaluate(self, x: Array) -> tuple[Array, float, Callable[[Array], Array]]:
+        """Y, the penalty, and what turns df/dY into the gradient of objective and penalty."""
+        p_, q, t = self.split(x)
+        m = self._depth
+        squares = np.einsum("ij,ij->j", p_, p_) + np.einsum("ij,ij->i", q, q)
+        middle = t ** (m - 2) if m > 2 else np.ones(self.rank)
+        left = p_ * middle
+        product = left @ q
+        if m > 2:
+            gauge = float(squares.sum() + (m - 2) * (t @ t)) / m
+            slopes = np.full(self.rank, 2 / m)
+        else:
+            p = squares / 2
+            a = self._architecture.equilibrium_spectrum(p)
+            slopes = 1 - a
+            gauge = float(slopes @ p)
+        if not self.problem.is_constrained:
+            penalty = self._architecture.spectral_gauge(squares / 2)
+            slopes = slopes * self._price
+            scale = 1.0
+        else:
+            penalty = 0.0
+            total = gauge + 0.5 * x[-1] ** 2
+            scale = (self._tau ** (2 / m) / total) ** (m / 2) if total > 0 else 0.0
+
+        def gradient(g: Array) -> Array:
+            if self.problem.is_constrained:
+                inner = float(np.vdot(g, product))
+                pull = -inner * scale * m / 2 / total
+            else:
+                pull = 1.0
+            g = scale * g
+            parts = [
+                (g @ (middle[:, None] * q).T + pull * slopes * p_).ravel(),
+                (left.T @ g + (pull * slopes)[:, None] * q).ravel(),
+            ]
+            if m > 2:
+                across = np.einsum("ij,ij->j", p_, g @ q.T)
+                parts.append((m - 2) * t ** (m - 3) * across + pull * 2 * (m - 2) / m * t)
+            if self._slack:
+                parts.append(np.array([pull * x[-1]]))
+            return np.concatenate(parts)
+
+        return scale * product, penalty, gradient
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        """``log(objective - shift)`` and its gradient; the shift is 0 for cross-entropy and mean squared error."""
+        y, value, gradient = self._evaluate(x)
+        z = y / self._omega
+        if self._ce:
+            risk, g = cross_entropy(z, self._pi)
+        else:
+            risk, g = self.problem.risk(z), self.problem.gradient(z)
+        value = max(value + risk - self._shift, 1e-300)
+        return math.log(value), gradient(g / self._omega) / value
+
+    def pruned(self, x: Array) -> Array:
+        """``x`` without the terms that a descent has all but emptied: a is not smooth where several vanish together."""
+        p, q, t = (part.copy() for part in self.split(x))
+        sizes = np.einsum("ij,ij->j", p, p) + np.einsum("ij,ij->i", q, q)
+        empty = sizes < 1e-12 * sizes.max()
+        p[:, empty] = q[empty] = 0.0
+        if len(t):
+            t[empty] = 0.0
+        new = np.concatenate([p.ravel(), q.ravel(), t, x[len(x) - self._sizes[3] :]])
+        return new if self(new)[0] <= self(x)[0] + 1e-13 else x
+
+    def filled(self, x: Array) -> Array | None:
+        """With M > 2 factors, what lies below a stationary point that does not need all of tau and has terms to spare.
+
+        An empty term changes the logits by a product of M small factors, which no Hessian shows. With what is left of
+        tau paying for a term of size e along the leading singular pair of -G the risk falls by ``e^M |G|_2``. None
+        where this does not apply.
+        """
+        m = self._depth
+        if m == 2:
+            return None
+        y, _, _ = self._evaluate(x)
+        u, s, vt = np.linalg.svd(y)
+        rank = int((s > 1e-9 * s[0]).sum())
+        needed = float((s[:rank] ** (2 / m)).sum())
+        idle = self._tau ** (2 / m) - needed
+        g = self.problem.gradient(y / self._omega) / self._omega
+        left, size, right = np.linalg.svd(-g)
+        if rank >= self.rank or idle < 1e-6 * needed or size[0] < 1e-8:
+            return None
+        root, e = s[:rank] ** (1 / m), math.sqrt(idle / 2)
+        p, q, t = np.zeros((self._k, self.rank)), np.zeros((self.rank, self._k)), np.zeros(self.rank)
+        p[:, :rank], q[:rank], t[:rank] = u[:, :rank] * root, root[:, None] * vt[:rank], root
+        p[:, rank], q[rank], t[rank] = e * left[:, 0], e * right[0], e
+        return np.concatenate([p.ravel(), q.ravel(), t, [math.sqrt(idle)]])
+
+    def hessian(self, x: Array) -> Array:
+        """Second derivatives by central differences of the gradient, (n, n)."""
+        n = len(x)
+        step = 6e-6 * max(float(np.linalg.norm(x)) / math.sqrt(n), 1e-8)
+        h = np.empty((n, n))
+        for i in range(n):
+            ahead, behind = x.copy(), x.copy()
+            ahead[i] += step
+            behind[i] -= step
+            h[i] = (self(ahead)[1] - self(behind)[1]) / (2 * step)
+        return (h + h.T) / 2
+
+
+def cross_entropy(z: Array, pi: Array) -> tuple[float, Array]:
+    """Risk and gradient of one-hot labels with one exponential, as accurate as those of the loss.
+
+    >>> value, gradient = cross_entropy(np.zeros((2, 2)), np.array([0.5, 0.5]))
+    >>> round(value, 6), gradient.tolist()
+    (0.693147, [[-0.25, 0.25], [0.25, -0.25]])
+    """
+    margins = z - z.diagonal()
+    top = margins.max(axis=0)  # at least 0, the margin of the class itself
+    e = np.exp(margins - top)
+    diagonal = e.ravel("K")[:: len(pi) + 1]  # a view: e is new, and square
+    own = diagonal.copy()
+    diagonal[:] = 0.0
+    rest = e.sum(axis=0)
+    total = own + rest
+    loss = np.where(top > 0, top + np.log(total), np.log1p(rest))
+    e /= total
+    diagonal[:] = -rest / total
+    return float(pi @ loss), e * pi

@@ -1,0 +1,120 @@
+"""The search from starts to solution: what it supports, its options, and what it says of what it found."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ufm._threads import blas_threads
+from ufm._validation import integer, positive
+from ufm.labels import ClassPrior
+from ufm.problem import Problem
+from ufm.solution import LocalMinimum, Solution
+from ufm.solvers.conclude import checked, is_closed, multiplier, zero_risk
+from ufm.solvers.methods import Support
+from ufm.solvers.search.catalogue import Catalogue, minimum
+from ufm.solvers.search.landscape import STATIONARY, Landscape
+from ufm.solvers.search.relaxations import relaxed_lower_bound
+from ufm.solvers.search.starting_points import starting_points
+
+__all__ = ["solve_search", "supports"]
+
+
+def supports(problem: Problem) -> Support:
+    """Bounded for every loss with an infimum and every architecture of this package.
+
+    >>> import ufm
+    >>> supports(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]))).answer
+    'bounded'
+    """
+    if not problem.is_known:
+        return Support.refused(f"architecture {problem.architecture!r} states no price of singular values")
+    if not isinstance(problem.prior, ClassPrior):
+        return Support.refused("prior has labels that are not one-hot, for which there are no codes to start from")
+    if not math.isfinite(problem.loss.infimum):
+        return Support.refused(f"loss {problem.loss.name} has no finite infimum")
+    return Support("bounded", "local minima from many starts; global only where the lower bound meets the value")
+
+
+def solve_search(
+    problem: Problem,
+    *,
+    dim: int | None = None,
+    seed: int = 0,
+    starts: int = 100,
+    rank: int | None = None,
+    tol: float = 1e-9,
+    max_iter: int = 3000,
+) -> Solution:
+    """Search for the local minima of ``problem`` from structured and random starts.
+
+    Args:
+        problem: what to solve, convex or not.
+        dim: feature dimension of the factors, default K; the rank of the logits is at most that.
+        seed: seed >= 0 of the starts.
+        starts: number of starts >= 1: codes of every kind, then random ones; see the module's docstring.
+        rank: number r >= 1 of terms, default the bound K - 1 (CE) or K (MSE) of the optimal rank.
+        tol: relative gap > 0 between value and lower bound up to which the best minimum counts as global.
+        max_iter: L-BFGS iterations per descent >= 1.
+
+    Returns:
+        The best minimum; ``local_minima`` lists all distinct ones, best first, ``lower`` comes from
+        :func:`relaxed_lower_bound`, ``is_global`` is True where the gap is closed and None otherwise. ``info`` holds
+        ``starts``, ``stationary_points``, ``saddles`` (those left downhill), ``relative_gap`` and ``relaxation``.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]), "ce")
+    >>> solution = solve_search(problem, starts=3)
+    >>> round(solution.value, 6), solution.is_global
+    (0.368981, True)
+    """
+    seed = integer("seed", seed, minimum=0)
+    starts = integer("starts", starts, minimum=1)
+    r = problem.max_rank if rank is None else integer("rank", rank, minimum=1)
+    r = r if dim is None else min(r, dim)
+    tol = positive("tol", tol)
+    max_iter = integer("max_iter", max_iter, minimum=1)
+    landscape = Landscape(problem, r)
+    found = Catalogue(landscape, max_iter)
+    # threads cost matrices of this size ten times what they bring
+    with blas_threads(1):
+        if (fitted := zero_risk(problem, r)) is not None:
+            minima: tuple[LocalMinimum, ...] = (minimum(problem, fitted, 0.0, 1.0, 0.0, True),)
+        else:
+            for y in starting_points(problem, r, starts, np.random.default_rng(seed)):
+                found.descend(landscape.at(y))
+            minima = found.minima()
+        best = minima[0]
+        name, lower = relaxed_lower_bound(problem, best.value)
+    lower = min(lower, best.value)
+    info: dict[str, Any] = {
+        "starts": found.starts,
+        "stationary_points": len(found.points),
+        "saddles": found.saddles,
+        "relative_gap": (best.value - lower) / best.value if best.value > 0 else 0.0,
+        "relaxation": name,
+    }
+    if best.stationarity > STATIONARY:
+        info["warning"] = f"the best point is stationary to {best.stationarity:.2g} only, not {STATIONARY:g}"
+        warnings.warn(f"method 'search': {info['warning']}", RuntimeWarning, stacklevel=3)
+    found_best = Solution(
+        problem,
+        "search",
+        best.value,
+        lower,
+        best.value,
+        multiplier(problem, best.logits),
+        True if is_closed(problem, best.value, lower, tol) else None,
+        found.iterations,
+        best.logits,
+        info,
+        dim,
+        local_minima=minima,
+    )
+    return checked(found_best)
