@@ -73,11 +73,18 @@ class Naive:
         )
 
     def nc4(self, predictions):
-        hits = 0
+        return sum(self.hits(predictions)) / self.n
+
+    def hits(self, predictions):
+        found = []
         for i in range(self.n):
             distances = [((self.x[i] - mean) ** 2).sum() for mean in self.mean]
-            hits += distances.index(min(distances)) == predictions[i]
-        return hits / self.n
+            found.append(distances.index(min(distances)) == predictions[i])
+        return found
+
+    def nc4_by_class(self, predictions):
+        hits = self.hits(predictions)
+        return [sum(h for h, c in zip(hits, self.y, strict=True) if c == k) / sum(self.y == k) for k in range(self.k)]
 
 
 def naive_cv(values):
@@ -100,6 +107,34 @@ def naive_etf_error(vectors):
     g = np.array([[a @ b for b in vectors] for a in vectors])
     etf = np.array([[(1 if i == j else 0) - 1 / k for j in range(k)] for i in range(k)]) / math.sqrt(k - 1)
     return math.sqrt(((g / math.sqrt((g**2).sum()) - etf) ** 2).sum())
+
+
+def naive_gap(vectors):
+    cosines = naive_cosines(vectors)
+    return sum(abs(c + 1 / (len(vectors) - 1)) for c in cosines) / len(cosines)
+
+
+def naive_log_kernel(vectors):
+    kernels = [-math.log(math.sqrt(2 - 2 * c)) for c in naive_cosines(vectors)]
+    return naive_cv(kernels) if abs(sum(kernels)) > 1e-10 else None
+
+
+def naive_effective_rank(gram):
+    sigma = [math.sqrt(max(v, 0)) for v in np.linalg.eigvalsh(gram)]
+    kept = [s for s in sigma if s > 1e-6 * max(sigma)]  # what is below is the root of round-off
+    shares = [s / sum(kept) for s in kept]
+    return math.exp(-sum(p * math.log(p) for p in shares))
+
+
+def naive_duality(w, m):
+    return [a @ c / math.sqrt((a @ a) * (c @ c)) for a, c in zip(w, m, strict=True)]
+
+
+def naive_logit_error(w, m):
+    z = np.array([[a @ c for c in m] for a in w])
+    k = len(w)
+    etf = np.array([[(1 if i == j else 0) - 1 / k for j in range(k)] for i in range(k)]) / math.sqrt(k - 1)
+    return math.sqrt(((z / math.sqrt((z**2).sum()) - etf) ** 2).sum())
 
 
 def naive_measures(x, y, w, b, groups):
@@ -139,6 +174,17 @@ def naive_measures(x, y, w, b, groups):
         "minority_cosine": mean(minority),
         "majority_cosine": mean(majority),
         "group_scales": scales,
+        "mean_cosine_gap": naive_gap(data.m),
+        "coherence": max(map(abs, naive_cosines(data.m))),
+        "separation_kernel_cv": naive_log_kernel(data.m),
+        "effective_rank": naive_effective_rank(np.array([[a @ c for c in data.m] for a in data.m])),
+        "classifier_mean_cosine_gap": naive_gap(w),
+        "classifier_coherence": max(map(abs, naive_cosines(w))),
+        "duality_cosine": mean(naive_duality(w, data.m)),
+        "uniform_duality_cv": naive_cv(naive_duality(w, data.m)),
+        "logit_etf_error": naive_logit_error(w, data.m),
+        "smallest_margin": min(z[c][c] - max(z[j][c] for j in range(k) if j != c) for c in range(k)),
+        "nc4_by_class": data.nc4_by_class(predictions),
     }
 
 
@@ -307,7 +353,8 @@ def test_invariance_under_relabelling_and_shuffling(seed, counts):
     renamed = measure(x[rows], name_of[y][rows], classifier=w[back], bias=b[back]).to_dict()
     for d in (original, renamed):
         d["groups"] = [len(g) for g in d["groups"]]
-    original["counts"] = [counts[c] for c in back]
+    for name in ("counts", "nc4_by_class"):
+        original[name] = [original[name][c] for c in back]
     same(renamed, original, 1e-10)
 
 
@@ -641,7 +688,8 @@ def test_other_arguments():
     batches = [(x[:9], y[:9]), [x[9:], y[9:]]]
     once = measure(iter(batches), classifier=w, bias=b)
     assert once.nc4 is None
-    same(dataclasses.replace(once, nc4=full.nc4).to_dict(), full.to_dict(), 1e-11)
+    assert once.nc4_by_class is None
+    same(dataclasses.replace(once, nc4=full.nc4, nc4_by_class=full.nc4_by_class).to_dict(), full.to_dict(), 1e-11)
     assert measure(batches, num_classes=4).nc4 is None
     assert measure(batches, prior=ufm.ClassPrior.balanced(4)).groups == ((0, 1, 2, 3),)
     predictions = (x @ w.T + b).argmax(axis=1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from ufm._validation import array, integer
 from ufm.labels import ClassPrior
 from ufm.measures._input import (
     LARGEST,
     Array,
+    IntArray,
     check_prior,
     checked_classifier,
     checked_features,
@@ -17,7 +20,7 @@ from ufm.measures._input import (
     refuse_network,
 )
 from ufm.measures.accumulators import FeatureStatistics
-from ufm.measures.nearest_mean import NearestMean, nearest_mean_agreement
+from ufm.measures.nearest_mean import NearestMean
 from ufm.measures.summary import Measures
 
 __all__ = ["measure"]
@@ -34,6 +37,7 @@ def measure(
     prior: ClassPrior | None = None,
     num_minority: int | None = None,
     tolerance: float = 1e-3,
+    centre: str = "classes",
 ) -> Measures:
     """Measure the neural collapse of features that a network gives its last, linear layer.
 
@@ -50,6 +54,8 @@ def measure(
         num_minority: instead, the number of least frequent classes that make up the minority, the later of two equally
             frequent ones first; the others are the majority.
         tolerance: the phase takes logits as collapsed up to this fraction of their largest singular value.
+        centre: what the class means are centred by, for NC2 and NC3: ``"classes"``, their unweighted mean, or
+            ``"samples"``, the mean of all samples ``sum_k n_k m_k / N``, which under imbalance is another point.
 
     Returns:
         The :class:`Measures`.
@@ -74,17 +80,20 @@ def measure(
     statistics.check_complete()
     w, b = checked_classifier(classifier, bias, k, statistics.dim)
     if predictions is not None:
-        agreement: float | None = nearest_mean_agreement(batches[0][0], statistics.means, predictions)
+        says = checked_labels("predictions", predictions, num_classes=k, length=len(batches[0][0]))
+        agreements = _agreements(batches, statistics, says)
     else:
-        agreement = None if w is None else _agreement(batches, statistics, (w, b))
+        agreements = None if w is None else _agreements(batches, statistics, (w, b))
     return Measures.of(
         statistics,
         classifier=classifier,
         bias=bias,
         prior=prior,
         num_minority=num_minority,
-        nc4=agreement,
+        nc4=None if agreements is None else float(agreements.sum() / statistics.num_samples),
+        nc4_by_class=None if agreements is None else tuple((agreements / statistics.counts).tolist()),
         tolerance=tolerance,
+        centre=centre,
     )
 
 
@@ -101,21 +110,23 @@ def _batches(features: Any, labels: Any, predictions: Any) -> Any:
     return features
 
 
-def _agreement(batches: Any, statistics: FeatureStatistics, classifier: tuple[Array, Array]) -> float | None:
-    """NC4 by a second pass over the batches; None where they can be gone through once only."""
+def _agreements(batches: Any, statistics: FeatureStatistics, predictor: IntArray | tuple[Array, Array]) -> Array | None:
+    """Samples of every class that NC4 counts, (K,), by a second pass; None for batches that come once only."""
     if isinstance(batches, Iterator):
         return None
-    nearest, seen, agreements = NearestMean(statistics.means), 0, 0
-    for batch_features, _ in _pairs(batches):
+    nearest, seen = NearestMean(statistics.means), 0
+    agreements = np.zeros(statistics.num_classes)
+    for batch_features, batch_labels in _pairs(batches):
         x = checked_features(batch_features)
+        y = checked_labels("labels", batch_labels, num_classes=statistics.num_classes, length=len(x))
         seen += len(x)
-        agreements += nearest.count_agreements(x, classifier)
+        agreements += np.bincount(y[nearest.agreements(x, predictor)], minlength=statistics.num_classes)
     if seen not in (0, statistics.num_samples):
         raise ValueError(
             f"features must give the same samples each time, got {statistics.num_samples} and then {seen}: "
             "pass an iterator to go through them once, without NC4"
         )
-    return agreements / seen if seen else None
+    return agreements if seen else None
 
 
 def _num_classes(num_classes: Any, prior: Any, classifier: Any, batches: Any) -> int:

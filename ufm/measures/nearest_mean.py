@@ -66,13 +66,17 @@ class NearestMean:
         self._longest = math.sqrt(self._squares.max())
 
     def count_agreements(self, features: NDArray[Any], predictor: IntArray | tuple[Array, Array]) -> int:
-        """How many rows of features (n, d) have a nearest class mean where the predictor says.
+        """How many rows of features (n, d) agree, see :meth:`agreements`."""
+        return int(self.agreements(features, predictor).sum())
+
+    def agreements(self, features: NDArray[Any], predictor: IntArray | tuple[Array, Array]) -> NDArray[np.bool_]:
+        """Which rows of features (n, d) have a nearest class mean where the predictor says, shape (n,).
 
         Args:
             features: shape (n, d), finite.
             predictor: classes, shape (n,), or (W, b) whose ``argmax(W h + b)`` they are.
         """
-        agreements = 0
+        agreements = np.zeros(len(features), dtype=bool)
         for rows in chunks(len(features)):
             chunk = features[rows].astype(np.float64)
             if isinstance(predictor, tuple):
@@ -84,5 +88,5 @@ class NearestMean:
             # |h - m_k|^2 less the common |h|^2, and what round-off can make of two equal ones.
             distances = self._squares - 2 * chunk @ self._means
             slack = ROUND_OFF * self._longest * (self._longest + np.linalg.norm(chunk, axis=1))
-            agreements += int((distances[np.arange(len(chunk)), predicted] <= distances.min(axis=1) + slack).sum())
+            agreements[rows] = distances[np.arange(len(chunk)), predicted] <= distances.min(axis=1) + slack
         return agreements

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ufm._validation import fraction, integer
+from ufm._validation import fraction, integer, one_of
 from ufm.geometry import (
     centred,
     collapse,
@@ -21,13 +21,25 @@ from ufm.geometry import (
 from ufm.labels import ClassPrior
 from ufm.measures._input import Array, check_prior, checked_classifier
 from ufm.measures.accumulators import FeatureStatistics
-from ufm.measures.between_class import equiangle_cv, equiangle_std, equinorm_cv
+from ufm.measures.between_class import (
+    coherence,
+    effective_rank,
+    equiangle_cv,
+    equiangle_std,
+    equinorm_cv,
+    mean_cosine_gap,
+    separation_kernel_cv,
+)
+from ufm.measures.duality import class_margins, duality_cosines, logit_etf_error, uniform_duality_cv
 from ufm.measures.within_class import cdnv, nc1, trace_quotient
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["Measures"]
+
+#: What is left of class means after centring counts as zero below this fraction of them: it is round-off.
+ROUND_OFF = 1e-13
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,18 @@ class Measures:
         group_scales: s_b of every group on the class-mean logits ``Z = W [m_1 .. m_K]``, None for one class. A bias
             adds the same to every column: it would change neither s_b nor which classes coincide.
         phase: ``"none"``, ``"partial"`` or ``"total"``, of the same Z; see :class:`ufm.geometry.Geometry`.
+        mean_cosine_gap: NC2, of the columns of M, see :func:`mean_cosine_gap`.
+        coherence: NC2, of the columns of M, see :func:`coherence`.
+        separation_kernel_cv: generalised NC2 with the logarithmic kernel, see :func:`separation_kernel_cv`.
+        effective_rank: of M, see :func:`effective_rank`.
+        classifier_mean_cosine_gap: of the rows of W.
+        classifier_coherence: of the rows of W.
+        duality_cosine: NC3, mean over classes of :func:`duality_cosines`.
+        uniform_duality_cv: UNC3, see :func:`uniform_duality_cv`.
+        logit_etf_error: Zhu's NC3, see :func:`logit_etf_error`.
+        smallest_margin: the least of :func:`class_margins` of ``W [m_1 .. m_K] + b 1^T``: positive iff the classifier
+            decides every class mean rightly.
+        nc4_by_class: NC4 among the samples of every class; None where ``nc4`` is, and where labels were not at hand.
 
     >>> classifier = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])  # the two rare classes share a row
     >>> statistics = FeatureStatistics(4).update(classifier[[0, 0, 1, 1, 2, 3]], [0, 0, 1, 1, 2, 3])
@@ -98,6 +122,17 @@ class Measures:
     majority_cosine: float | None = None
     group_scales: tuple[float | None, ...] | None = None
     phase: str | None = None
+    mean_cosine_gap: float | None = None
+    coherence: float | None = None
+    separation_kernel_cv: float | None = None
+    effective_rank: float | None = None
+    classifier_mean_cosine_gap: float | None = None
+    classifier_coherence: float | None = None
+    duality_cosine: float | None = None
+    uniform_duality_cv: float | None = None
+    logit_etf_error: float | None = None
+    smallest_margin: float | None = None
+    nc4_by_class: tuple[float, ...] | None = None
 
     @classmethod
     def of(
@@ -109,7 +144,9 @@ class Measures:
         prior: ClassPrior | None = None,
         num_minority: int | None = None,
         nc4: float | None = None,
+        nc4_by_class: tuple[float, ...] | None = None,
         tolerance: float = 1e-3,
+        centre: str = "classes",
     ) -> Measures:
         """Compute all measures that class means and covariances give; arguments as in :func:`measure`.
 
@@ -120,7 +157,9 @@ class Measures:
             prior: class prior whose groups to use.
             num_minority: size of the minority instead.
             nc4: :func:`nearest_mean_agreement`, which needs a second pass over the samples.
+            nc4_by_class: the same among the samples of every class.
             tolerance: fraction of the largest singular value up to which logits count as collapsed.
+            centre: what is taken off class means to centre them, ``"classes"`` or ``"samples"``; see :func:`measure`.
 
         Raises:
             TypeError, ValueError: a class without samples, or an argument that does not fit.
@@ -130,7 +169,7 @@ class Measures:
         tolerance = fraction("tolerance", tolerance)
         means, within = statistics.means, statistics.within_covariance
         groups = _groups(statistics, prior, num_minority)
-        m = centred(means)
+        m = _centred(means, statistics.counts, one_of("centre", centre, ("classes", "samples")))
         minority, majority = _extreme_cosines(m, groups)
         measures = cls(
             num_samples=statistics.num_samples,
@@ -148,8 +187,13 @@ class Measures:
             minority_feature_cosine=minority,
             majority_feature_cosine=majority,
             nc4=nc4,
+            mean_cosine_gap=mean_cosine_gap(m),
+            coherence=coherence(m),
+            separation_kernel_cv=separation_kernel_cv(m),
+            effective_rank=effective_rank(m),
+            nc4_by_class=nc4_by_class,
         )
-        w, _ = checked_classifier(classifier, bias, statistics.num_classes, statistics.dim)
+        w, b = checked_classifier(classifier, bias, statistics.num_classes, statistics.dim)
         if w is None:
             return measures
         minority, majority = _extreme_cosines(w.T, groups)
@@ -166,6 +210,12 @@ class Measures:
             majority_cosine=majority,
             group_scales=group_scales(logits, groups),
             phase=collapse(logits, groups, tolerance * float(np.linalg.norm(logits, 2)))[1],
+            classifier_mean_cosine_gap=mean_cosine_gap(w.T),
+            classifier_coherence=coherence(w.T),
+            duality_cosine=float(duality_cosines(w, m).mean()),
+            uniform_duality_cv=uniform_duality_cv(w, m),
+            logit_etf_error=logit_etf_error(w, m),
+            smallest_margin=float(class_margins(w @ means + b[:, None]).min()),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -197,11 +247,21 @@ class Measures:
             ("NC2  equinorm CV, class means", self.equinorm_cv),
             ("NC2  equiangle CV, class means", self.equiangle_cv),
             ("NC2  equiangle std, class means", self.equiangle_std),
+            ("NC2  mean |cos + 1/(K-1)|, class means", self.mean_cosine_gap),
+            ("NC2  coherence, class means", self.coherence),
+            ("NC2  log-distance CV, class means", self.separation_kernel_cv),
+            ("NC2  effective rank, class means", self.effective_rank),
             ("NC2  ETF error, classifier", self.classifier_etf_error),
             ("NC2  equinorm CV, classifier", self.classifier_equinorm_cv),
             ("NC2  equiangle CV, classifier", self.classifier_equiangle_cv),
             ("NC2  equiangle std, classifier", self.classifier_equiangle_std),
+            ("NC2  mean |cos + 1/(K-1)|, classifier", self.classifier_mean_cosine_gap),
+            ("NC2  coherence, classifier", self.classifier_coherence),
             ("NC3  self-duality error", self.self_duality_error),
+            ("NC3  mean duality cosine", self.duality_cosine),
+            ("NC3  duality cosine CV (UNC3)", self.uniform_duality_cv),
+            ("NC3  ETF error, class-mean logits", self.logit_etf_error),
+            ("smallest margin of a class mean", self.smallest_margin),
             ("NC4  agreement with nearest mean", self.nc4),
             ("minority cosine, classifier", self.minority_cosine),
             ("minority cosine, class means", self.minority_feature_cosine),
@@ -212,6 +272,15 @@ class Measures:
         shown = [(f"s_b  of {len(members)} classes, {_span(members)}", s) for members, s in scales if s is not None]
         values = [(label, "-" if value is None else f"{value:.6g}") for label, value in [*rows, *shown]]
         return [*values, ("phase", self.phase or "-")]
+
+
+def _centred(means: Array, counts: Any, centre: str) -> Array:
+    """Class means less their unweighted mean, or less the mean of all samples ``sum_k n_k m_k / N``."""
+    if centre == "classes":
+        return centred(means)
+    shift = means @ (counts / counts.sum())
+    m = means - shift[:, None]
+    return np.zeros_like(m) if np.linalg.norm(m) <= ROUND_OFF * np.linalg.norm(means) else m
 
 
 def _groups(statistics: FeatureStatistics, prior: Any, num_minority: Any) -> tuple[tuple[int, ...], ...]:

@@ -1,0 +1,142 @@
+"""The neural collapse of a torch network over a loader: forward hooks take what its layers see."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ufm._extras import require
+from ufm.measures.front import measure
+from ufm.measures.summary import Measures
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["measure_model"]
+
+
+def measure_model(
+    model: torch.nn.Module,
+    loader: Iterable[Any],
+    *,
+    layers: Sequence[str] | None = None,
+    num_classes: int | None = None,
+    nc4: bool = True,
+    **options: Any,
+) -> Measures | dict[str, Measures]:
+    """Measure the neural collapse of a network on a data set.
+
+    What the network's last ``torch.nn.Linear`` takes is measured as features, with its weight and bias as classifier;
+    feature maps are flattened. The network is put into evaluation mode for the time, on the device where it is.
+
+    Args:
+        model: a torch network that maps inputs to logits.
+        loader: iterable of (inputs, labels) batches.
+        layers: names of submodules (``model.named_modules()``) whose outputs are measured instead, without classifier.
+        num_classes: K; default that of the last linear layer, and needed with ``layers`` where there is none.
+        nc4: go through the loader a second time for NC4; without it, or with an iterator, NC4 is None.
+        options: ``prior``, ``num_minority``, ``tolerance`` and ``centre`` of :func:`measure`.
+
+    Returns:
+        :class:`Measures`, or with ``layers`` a dictionary of them by layer.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        TypeError, ValueError: not a module, a layer that it has not, no linear layer, or what :func:`measure` refuses.
+
+    >>> import torch
+    >>> _ = torch.manual_seed(0)
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> data = [(torch.randn(8, 2, 2), torch.tensor([0, 1] * 4)) for _ in range(2)]
+    >>> measure_model(net, data).dim, sorted(measure_model(net, data, layers=["1", "2"]))
+    (3, ['1', '2'])
+    """
+    nn = require("torch", extra="deq").nn
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    heads = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    if num_classes is None:
+        if not heads:
+            raise ValueError("num_classes must be given for a model without a torch.nn.Linear")
+        num_classes = heads[-1][1].out_features
+    if layers is not None:
+        return _layers(model, loader, layers, num_classes, options)
+    if not heads:
+        raise ValueError("model must have a torch.nn.Linear, whose input is measured; or say layers=")
+    name, head = heads[-1]
+    batches: Any = _Outputs(model, loader, name, inputs=True)
+    bias = None if head.bias is None else head.bias.detach()
+    found = measure(
+        batches if nc4 and not isinstance(loader, Iterator) else iter(batches),
+        classifier=head.weight.detach(),
+        bias=bias,
+        num_classes=num_classes,
+        **options,
+    )
+    return found
+
+
+def _layers(model: Any, loader: Any, layers: Any, num_classes: int, options: dict[str, Any]) -> dict[str, Measures]:
+    """Measures of the outputs of several submodules, in one pass."""
+    from ufm.measures.accumulators import FeatureStatistics
+
+    if isinstance(layers, str) or not layers:
+        raise TypeError(f"layers must be a sequence of names of submodules, got {layers!r}")
+    known = dict(model.named_modules())
+    unknown = [name for name in layers if name not in known]
+    if unknown:
+        raise ValueError(
+            f"layers must name submodules of the model, got {unknown}; it has {', '.join(filter(None, known))}"
+        )
+    statistics = {name: FeatureStatistics(num_classes) for name in layers}
+    for outputs, labels in _forward(model, loader, {name: known[name] for name in layers}, inputs=False):
+        for name, features in outputs.items():
+            statistics[name].update(features, labels)
+    return {name: Measures.of(found, **options) for name, found in statistics.items()}
+
+
+class _Outputs:
+    """(features, labels) batches of one submodule, anew each time that they are gone through."""
+
+    def __init__(self, model: Any, loader: Any, name: str, *, inputs: bool) -> None:
+        self._model, self._loader, self._name, self._inputs = model, loader, name, inputs
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        modules = {self._name: dict(self._model.named_modules())[self._name]}
+        for outputs, labels in _forward(self._model, self._loader, modules, inputs=self._inputs):
+            yield outputs[self._name], labels
+
+
+def _forward(model: Any, loader: Any, modules: dict[str, Any], *, inputs: bool) -> Iterator[tuple[dict[str, Any], Any]]:
+    """What the modules take, or give, for every batch: (n, d) tensors by name, and the labels."""
+    import torch
+
+    caught: dict[str, Any] = {}
+
+    def keep(name: str) -> Any:
+        def hook(module: Any, args: Any, output: Any) -> None:
+            value = args[0] if inputs else output
+            if not isinstance(value, torch.Tensor):
+                raise TypeError(f"layer {name!r} must give a tensor to be measured, got {type(value).__name__}")
+            caught[name] = value.detach().flatten(1)
+
+        return hook
+
+    place = next((p.device for p in model.parameters()), None)
+    training = model.training
+    with contextlib.ExitStack() as stack:
+        for name, module in modules.items():
+            stack.callback(module.register_forward_hook(keep(name)).remove)
+        stack.callback(model.train, training)
+        model.eval()
+        for i, batch in enumerate(loader):
+            if not isinstance(batch, Sequence) or len(batch) != 2:
+                raise TypeError(f"loader must give (inputs, labels) batches, got {type(batch).__name__} as batch {i}")
+            caught.clear()
+            with torch.no_grad():
+                model(batch[0] if place is None else batch[0].to(place))
+            missing = set(modules) - set(caught)
+            if missing:
+                raise ValueError(f"layers must take part in the forward pass, {sorted(missing)} did not")
+            yield dict(caught), batch[1]
