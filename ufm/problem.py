@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm._validation import one_of, real
+from ufm._validation import one_of, positive, real
 from ufm.architectures import (
     Architecture,
     Constrained,
@@ -31,6 +31,11 @@ Array = NDArray[np.float64]
 
 #: Singular values below this fraction of the largest are rounding, to a gauge with infinite slope at 0.
 ROUNDING = 1e-13
+
+#: Most that an absolute gap may be and count as closed, as a fraction of the risk at logits 0 above its infimum.
+FLOOR_SHARE = 1e-14
+#: Largest risk, and entry of its gradient, at logits 0: squares of what is larger leave float64.
+LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -81,13 +86,17 @@ class Problem:
             raise TypeError(f"prior must be a ufm.ClassPrior or ufm.Labels, got {prior!r}")
         found = get_loss(loss)
         # plain losses take all targets of a prior, which are not made here: symmetry alone lets K be large
-        if found.closed_form is None or isinstance(prior, Labels):
+        plain = found.closed_form is not None and isinstance(prior, ClassPrior)
+        if not plain:
             found = check_loss(found, prior.targets)
         problem = cls(architecture, prior, found, check_bias(bias))
         if problem.bias is not None and not problem.loss.is_convex:
             raise ValueError(f"bias must be None for a loss that is not convex, got {bias!r} with {problem.loss!r}")
+        if not plain:
+            _check_size(problem)
         if not problem.is_known:
             attack(architecture, (prior.num_classes, prior.num_columns))
+            _check_own(problem)
         return problem
 
     @property
@@ -116,6 +125,21 @@ class Problem:
         array([0.75, 0.25])
         """
         return None if self.bias is None else self.risk_of.best_bias(logits)
+
+    @cached_property
+    def floor(self) -> float:
+        """The absolute gap that counts as closed: the loss's, where that is nothing beside the risk at logits 0.
+
+        >>> import ufm
+        >>> tiny = ufm.Labels(1e-10 * np.eye(2), [1, 1])
+        >>> bool(Problem.of(ufm.LayerPeeled(1.0, 1.0), tiny, "mse").floor < 1e-33)
+        True
+        """
+        if self.loss.floor == 0:
+            return 0.0
+        start = self.loss.value(np.zeros(self.targets.shape), self.prior.probabilities, self.targets)
+        above = start - self.loss.infimum if np.isfinite(self.loss.infimum) else abs(start)
+        return min(self.loss.floor, FLOOR_SHARE * max(above, 0.0))
 
     @cached_property
     def is_known(self) -> bool:
@@ -247,11 +271,52 @@ class Problem:
             return base - (self.radius if self.is_known else self.bound) * norm
         strength = self.strength if self.is_known else 1.0
         scale = 1.0 if norm <= strength else strength / norm
-        found = self.loss.dual_value(logits, pi, scale, self.targets) if self.bias is None else None
+        found = self._dual_value(logits, gradient, scale)
         if found is None:
             spare = self.risk(np.zeros_like(logits)) - least
             found = self.risk(logits) - float(np.vdot(gradient, logits)) - max(0.0, norm / strength - 1) * spare
         return found
+
+    def _dual_value(self, logits: Array, gradient: Array, scale: float) -> float | None:
+        """``-F*(c G)``, F the risk with its bias taken out: ``-f*(c G) - |c G 1|^2 / (2 lambda_b)``.
+
+        A free bias has G 1 = 0 where it is best, and what rounding leaves of it is charged at the bias's own size.
+        """
+        pi = self.prior.probabilities
+        b = self.best_bias(logits)
+        if b is None:
+            return self.loss.dual_value(logits, pi, scale, self.targets)
+        found = self.loss.dual_value(logits + b[:, None], pi, scale, self.targets)
+        if found is None:
+            return None
+        left = scale * gradient.sum(axis=1)
+        if self.bias:
+            return found - float(left @ left) / (2 * self.bias)
+        return found - float(np.abs(left) @ np.maximum(np.abs(b), 1.0))
+
+
+def _check_size(problem: Problem) -> None:
+    """ValueError where the risk at logits 0, or its gradient, is so large that float64 cannot hold its square."""
+    zero = np.zeros(problem.targets.shape)
+    pi = problem.prior.probabilities
+    with np.errstate(all="ignore"):
+        value, slope = problem.loss.value(zero, pi, problem.targets), problem.loss.gradient(zero, pi, problem.targets)
+    if not (abs(value) <= LARGEST and np.abs(slope).max() <= LARGEST):
+        raise ValueError(
+            f"loss and targets must give a risk and a gradient of at most {LARGEST:g} at logits 0, got {value:g} and "
+            f"{np.abs(slope).max():g}: with {problem.loss!r} scale the targets, weights or scales down"
+        )
+
+
+def _check_own(problem: Problem) -> None:
+    """What an architecture of one's own says beside its gauge: the weights of the columns, and the bound."""
+    name = type(problem.architecture).__name__
+    weights = np.asarray(problem.weights)
+    m = problem.prior.num_columns
+    if weights.shape != (m,) or weights.dtype.kind not in "fi" or not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError(f"architecture {name}.column_weights must be {m} positive finite numbers, got {weights!r}")
+    if problem.is_constrained:
+        positive(f"architecture {name}.bound", problem.architecture.bound(problem.prior.num_classes))
 
 
 def check_bias(bias: Any) -> float | None:

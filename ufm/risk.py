@@ -7,7 +7,8 @@ the best b, and its second derivative is a Schur complement. A free bias has lam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ __all__ = ["Risk"]
 Array = NDArray[np.float64]
 
 _MAX_NEWTON = 50
+_EPSILON = 2.0**-53
 #: Of the bias's Hessian: eigenvalues below this fraction of the largest are directions in which it does not matter.
 _SINGULAR = 1e-13
 
@@ -43,18 +45,29 @@ class Risk:
     targets: Array
     pi: Array
     decay: float | None = None
+    #: The last logits, as bytes, and their best bias: value, gradient and curvature ask for the same one.
+    _found: dict[bytes, Array] = field(default_factory=dict, repr=False, compare=False)
 
     def value(self, logits: Array) -> float:
         """The risk at logits (K, m)."""
         if self.decay is None:
-            return self.loss.value(logits, self.pi, self.targets)
+            return _or_infinite(self.loss.value(logits, self.pi, self.targets))
         return self._biased(logits, self.best_bias(logits))
 
     def gradient(self, logits: Array) -> Array:
         """Its gradient, shape (K, m)."""
         if self.decay is not None:
             logits = logits + self.best_bias(logits)[:, None]
-        return self.loss.gradient(logits, self.pi, self.targets)
+        return self._gradient(logits)
+
+    def _gradient(self, shifted: Array) -> Array:
+        found = self.loss.gradient(shifted, self.pi, self.targets)
+        if not np.isfinite(found).all():
+            raise ValueError(
+                f"loss {self.loss.name} must have finite gradients, got one that is not at logits of size "
+                f"{np.abs(shifted).max():.3g}"
+            )
+        return found
 
     def model(self, logits: Array) -> LocalModel:
         """Gradient and second derivative at ``logits``."""
@@ -71,18 +84,29 @@ class Risk:
             return np.zeros(len(logits))
         if self.loss.closed_form is ClosedForm.MEAN_SQUARED_ERROR:
             return np.asarray((self.targets - logits) @ self.pi / (self.pi.sum() + self.decay), dtype=float)
-        b = np.zeros(len(logits))
-        value, idle = self._biased(logits, b), 0
+        key = logits.tobytes()
+        if key not in self._found:
+            starts = [np.zeros(len(logits)), *self._found.values()]  # 0, and what was best beside the last logits
+            self._found.clear()
+            self._found[key] = self._newton_bias(logits, starts)
+        return self._found[key].copy()
+
+    def _newton_bias(self, logits: Array, starts: list[Array]) -> Array:
+        decay = self.decay or 0.0
+        value, b = min(((self._biased(logits, start), start) for start in starts), key=lambda pair: pair[0])
+        idle = 0
         best, least = b, np.inf
         for _ in range(_MAX_NEWTON):
             shifted = logits + b[:, None]
-            gradient = self.loss.gradient(shifted, self.pi, self.targets).sum(axis=1) + self.decay * b
+            columns = self._gradient(shifted)
+            gradient = columns.sum(axis=1) + decay * b
+            rounding = _EPSILON * float(np.abs(columns).sum() + decay * np.abs(b).sum())
             size = float(np.linalg.norm(gradient))
             if size < least:
                 best, least, idle = b, size, 0
             else:
                 idle += 1
-            if size == 0 or idle >= 3:
+            if size <= rounding or idle >= 3:
                 break
             step = -_pseudo_solve(self.bias_hessian(shifted), gradient)
             if float(step @ gradient) >= 0:
@@ -97,12 +121,12 @@ class Risk:
                 break
             b, value = b + length * step, trial
         c = self.loss.constant_direction(len(logits))
-        if c is not None and self.decay == 0:
+        if c is not None and decay == 0:
             best = best - c * (c @ best) / (c @ c)
         return best
 
     def _biased(self, logits: Array, b: Array) -> float:
-        risk = self.loss.value(logits + b[:, None], self.pi, self.targets)
+        risk = _or_infinite(self.loss.value(logits + b[:, None], self.pi, self.targets))
         return risk + (self.decay or 0.0) / 2 * float(b @ b)
 
     def bias_hessian(self, shifted: Array) -> Array:
@@ -114,6 +138,11 @@ class Risk:
             direction[i] = 1.0
             out[:, i] = self.loss.curvatures(shifted, self.targets, direction) @ self.pi
         return (out + out.T) / 2 + (self.decay or 0.0) * np.eye(k)
+
+
+def _or_infinite(value: float) -> float:
+    """``value``; infinity where it is not a number, so that a descent turns back from there."""
+    return math.inf if math.isnan(value) else value
 
 
 class LocalModel:

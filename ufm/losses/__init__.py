@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import numpy as np
 
 from ufm._validation import one_of
-from ufm.losses.attack import attack
+from ufm.losses.attack import attack, attack_at
 from ufm.losses.base import ClosedForm, Loss
 from ufm.losses.binary_cross_entropy import BinaryCrossEntropy
 from ufm.losses.cross_entropy import CrossEntropy
@@ -27,9 +26,11 @@ __all__ = [
     "MeanSquaredError",
     "SquaredHinge",
     "attack",
+    "attack_at",
     "check_loss",
     "closed_form",
     "get_loss",
+    "is_ours",
     "torch_loss",
 ]
 
@@ -38,9 +39,6 @@ LOSSES: dict[str, Loss] = {"ce": CrossEntropy(), "mse": MeanSquaredError(), "bce
 
 #: Functions that weigh columns into a risk; a loss states its columns instead.
 _RISKS = ("value", "gradient", "dual_value")
-
-#: Losses of one's own that have stood the attack, with the shapes of the targets for which they did.
-_stood: weakref.WeakKeyDictionary[Loss, set[tuple[int, int]]] = weakref.WeakKeyDictionary()
 
 
 def get_loss(loss: str | Loss, argument: str = "loss") -> Loss:
@@ -52,7 +50,7 @@ def get_loss(loss: str | Loss, argument: str = "loss") -> Loss:
 
     Raises:
         TypeError: neither; or a class that overrides the risk (``value``, ``gradient``, ``dual_value``), which is made
-            of its columns, instead of ``values``, ``gradients`` and ``dual_values``.
+            of its columns, instead of ``values``, ``gradients`` and ``dual_values``; or one that claims a closed form.
         ValueError: an unknown name.
 
     >>> get_loss("mse").name
@@ -66,27 +64,37 @@ def get_loss(loss: str | Loss, argument: str = "loss") -> Loss:
                 f"{argument} {type(loss).__name__} overrides {name}, which weighs the columns of the contract: state "
                 "values(logits, targets) and gradients(logits, targets) for every column instead, see ufm.losses.base"
             )
+    if loss.closed_form is not None and not is_ours(loss):
+        raise TypeError(
+            f"{argument} {type(loss).__name__} must leave closed_form None, got {loss.closed_form!r}: the formulas of "
+            "this package are derived for its own classes alone"
+        )
     return loss
 
 
 def check_loss(loss: str | Loss, targets: np.ndarray[Any, np.dtype[np.float64]], argument: str = "loss") -> Loss:
-    """:func:`get_loss`, and :func:`attack` for a loss that is not of this package, once for every shape of targets.
+    """:func:`get_loss`, and :func:`attack` for a loss that is not of this package.
+
+    A loss that stood it for other targets is attacked again: what it is may depend on them, and on its own state.
 
     >>> check_loss("bce", np.eye(2)).name
     'bce'
     """
     found = get_loss(loss, argument)
-    if type(found) in _OURS:
+    if is_ours(found):
         found.values(np.zeros(targets.shape), targets)  # refuses targets and parameters that do not fit
         return found
-    try:
-        shapes = _stood.setdefault(found, set())
-    except TypeError:  # unhashable
-        shapes = set()
-    if targets.shape not in shapes:
-        attack(found, targets)
-        shapes.add(targets.shape)
+    attack(found, targets)
     return found
+
+
+def is_ours(loss: Loss) -> bool:
+    """Whether ``loss`` is of a class of this package, tested here; a subclass is another loss.
+
+    >>> is_ours(CrossEntropy(smoothing=0.1))
+    True
+    """
+    return type(loss) in _OURS
 
 
 def closed_form(loss: str | Loss, argument: str = "loss", where: str = "here") -> str:

@@ -1,18 +1,21 @@
 """Attacks on what a loss says of itself: gradient, curvature, convexity, dual values, constant direction, infimum.
 
 A loss of one's own is believed only where random points do not contradict it; the classes of this package are tested
-instead. Finding nothing proves nothing: a loss that is wrong on a set that random points miss passes.
+instead. Finding nothing proves nothing: a loss that is wrong on a set that random points miss passes. So what a solver
+ends with is attacked once more, :func:`attack_at`, at the size and place of the logits that were found.
 """
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import Any
 
 import numpy as np
 
 from ufm.losses.base import Array, Loss
 
-__all__ = ["attack", "contradiction"]
+__all__ = ["attack", "attack_at", "contradiction"]
 
 #: Sizes of the random logits that are tried.
 SIZES = (0.1, 1.0, 10.0)
@@ -48,17 +51,54 @@ def contradiction(loss: Loss, targets: Array) -> str:
     >>> contradiction(MeanSquaredError(), np.eye(3))
     ''
     """
-    if not isinstance(getattr(loss, "is_convex", None), bool | np.bool_):
-        raise TypeError(f"loss {type(loss).__name__} must say is_convex = True or False")
+    _check_words(loss)
     rng = np.random.default_rng(20241205)
     for size in SIZES:
         for _ in range(ROUNDS):
             z, other, d = (size * rng.normal(size=targets.shape) for _ in range(3))
-            checks = (_shapes, _derivatives, _infimum, _constancy, _convexity, _duality)
-            for check in checks:
-                if found := check(loss, targets, z, other, d / size):
-                    return found
+            if found := _tried(loss, targets, z, other, d / size):
+                return found
     return ""
+
+
+def attack_at(loss: Loss, targets: Array, logits: Array) -> None:
+    """:func:`attack` around ``logits`` (K, m), such as those of an optimum: near them, at their size, and back to 0.
+
+    Raises:
+        TypeError, ValueError: as :func:`attack` does.
+
+    >>> from ufm.losses import MeanSquaredError
+    >>> attack_at(MeanSquaredError(), np.eye(3), 100 * np.eye(3))  # stands it
+    """
+    rng = np.random.default_rng(20241205)
+    size = max(float(np.abs(logits).max()), 1e-3)
+    for share in (1e-3, 0.1, 1.0):
+        for other in (np.zeros_like(logits), logits + share * size * rng.normal(size=logits.shape), share * logits):
+            d = rng.normal(size=logits.shape)
+            if found := _tried(loss, targets, logits, other, d):
+                raise ValueError(f"loss {type(loss).__name__} contradicts itself at the logits found: {found}")
+
+
+def _tried(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
+    with np.errstate(all="ignore"):
+        for check in (_shapes, _derivatives, _infimum, _constancy, _convexity, _duality):
+            if found := check(loss, t, z, other, d):
+                return found
+    return ""
+
+
+def _check_words(loss: Loss) -> None:
+    """What a loss says in single words: ``is_convex``, ``infimum`` and ``floor``."""
+    name = type(loss).__name__
+    if not isinstance(getattr(loss, "is_convex", None), bool | np.bool_):
+        raise TypeError(f"loss {name} must say is_convex = True or False")
+    for word, least, most in (("infimum", -math.inf, math.inf), ("floor", 0.0, math.inf)):
+        said: Any = getattr(loss, word)
+        if isinstance(said, bool | np.bool_) or not isinstance(said, numbers.Real | np.floating | np.integer):
+            raise TypeError(f"loss {name}.{word} must be a real number, got {said!r}")
+        if not least <= said < most:
+            allowed = "-inf or a finite number" if word == "infimum" else "finite and >= 0"
+            raise ValueError(f"loss {name}.{word} must be {allowed}, got {said!r}")
 
 
 def _shapes(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
@@ -66,12 +106,17 @@ def _shapes(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
         ("values", loss.values(z, t), t.shape[1:]),
         ("gradients", loss.gradients(z, t), t.shape),
         ("curvatures", loss.curvatures(z, t, d), t.shape),
+        ("curvature_diagonals", loss.curvature_diagonals(z, t), t.shape),
+        ("curvature_forms", loss.curvature_forms(z, t, np.eye(len(t))), t.shape),
+        ("dual_values", loss.dual_values(z, t, 1.0), t.shape[1:]),
     ):
+        if found is None and name == "dual_values":
+            continue
         array = np.asarray(found)
-        if array.shape != shape or array.dtype.kind != "f":
+        if array.shape != shape or array.dtype.kind != "f" or array.dtype.itemsize < 8:
             raise TypeError(
-                f"loss {type(loss).__name__}.{name} must return floats of shape {shape} for logits of shape {t.shape}, "
-                f"got shape {array.shape} of {array.dtype}"
+                f"loss {type(loss).__name__}.{name} must return floats of shape {shape}, in double precision, for logits of "
+                f"shape {t.shape}, got shape {array.shape} of {array.dtype}"
             )
         if not np.isfinite(array).all():
             return f"{name} are not finite at logits of size {np.abs(z).max():.3g}"

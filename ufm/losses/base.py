@@ -63,7 +63,8 @@ class Loss(abc.ABC):
     Attributes:
         is_convex: whether ``l(.; t)`` is convex for every target. It has to be said; it is attacked by random segments.
         infimum: a number that no value is below, ``-inf`` if none is known.
-        floor: absolute gap between upper and lower bound of a risk that counts as closed, beside the relative one.
+        floor: absolute gap between upper and lower bound of a risk that counts as closed, beside the relative one;
+            never more than 1e-14 of what the risk is at logits 0, above its infimum.
         closed_form: which of the package's formulas hold for it, or None. Never inherited: a subclass is another loss.
 
     A class that overrides ``values`` or ``gradients`` inherits nothing that its base knew of its own: no curvature, no

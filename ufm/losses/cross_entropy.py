@@ -197,6 +197,10 @@ class CrossEntropy(Loss):
         k = len(logits)
         if self.smoothing:
             targets = (1 - self.smoothing) * targets + self.smoothing / k * targets.sum(axis=0)
+        if targets.min() < 0:
+            raise ValueError(
+                f"targets must be >= 0 for cross-entropy, whose infimum is -inf beside others, got {targets.min():g}"
+            )
         if self.scales is None and self.shifts is None:
             return logits, targets
         return self._column_scales(k) * logits + self._shifts(k)[:, None], targets

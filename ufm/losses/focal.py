@@ -50,6 +50,8 @@ class FocalLoss(Loss):
     def values(self, logits: Array, targets: Array) -> Array:
         """``-sum_k t_k (1 - p_k)^gamma log p_k``, shape (m,)."""
         log_p, miss = self._probabilities(logits)
+        if targets.min() < 0:
+            raise ValueError(f"targets must be >= 0 for a focal loss, got {targets.min():g}")
         return np.asarray(-(targets * miss**self.gamma * log_p).sum(axis=0), dtype=float)
 
     def gradients(self, logits: Array, targets: Array) -> Array:

@@ -63,6 +63,15 @@ class SquaredHinge(Loss):
         active = self._weights(targets) * (self._excess(logits) > 0)
         return np.asarray(active.sum(axis=1) + active.sum(axis=0), dtype=float)
 
+    def dual_values(self, logits: Array, targets: Array, scale: float = 1.0) -> Array | None:
+        """``sum_{k, j} t_k [t_j = 0] (margin c e - c^2 e^2 / 2)`` with the excesses e and the scale c.
+
+        The conjugate is a least cost of flows ``y_jk >= 0`` that balance to the gradient, of which ``c e`` is one: a
+        lower bound of ``-l*(c g)``, and equal to it at c = 1.
+        """
+        e = scale * self._excess(logits)
+        return np.asarray((self._weights(targets) * (self.margin * e - e**2 / 2)).sum(axis=(0, 1)), dtype=float)
+
     def expression(self, logits: Any, targets: Array, weights: Array) -> Any:
         """The sum of squared positive parts for CVXPY."""
         import cvxpy as cp

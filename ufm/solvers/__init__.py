@@ -20,6 +20,9 @@ __all__ = ["METHODS", "Method", "Support", "solve", "supported"]
 #: What ``method=`` may be.
 METHODS = ("auto", *_METHODS)
 
+#: Methods that solve the convex problem in the logits, and see no dimension of the factors.
+_WHATEVER_DIM = ("closed_form", "reduced", "nuclear", "sdp")
+
 
 def solve(
     architecture: Any,
@@ -75,7 +78,7 @@ def solve(
         options["seed"] = seed
     chosen.check_options(options)
     found = first_closed(problem, [chosen, *others], dim=dim, **options)
-    if dim is not None and dim < problem.max_rank and chosen.name in ("reduced", "nuclear", "sdp"):
+    if dim is not None and dim < problem.max_rank and found.method in _WHATEVER_DIM:
         return _within(found, dim, search=method == "auto", seed=seed or 0)
     return found
 
@@ -91,4 +94,5 @@ def _within(found: Solution, dim: int, *, search: bool, seed: int) -> Solution:
             f"dim must be at least the rank of the optimal logits, {rank}, for method {found.method!r}, got {dim}; "
             "methods that take it as a constraint: 'search', 'direct'"
         )
-    return _METHODS["search"].solve(found.problem, dim=dim, seed=seed)
+    name = "search" if _METHODS["search"].supports(found.problem) else "direct"
+    return _METHODS[name].solve(found.problem, dim=dim, seed=seed)

@@ -58,8 +58,20 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
         q = np.sqrt(labels.probabilities)
         y = y - np.outer(y @ q, q)
     u, s, vt = np.linalg.svd(y, full_matrices=False)
-    s = np.maximum(0.0, s - labels.num_samples * problem.strength)
-    # exact up to rounding of the decomposition: the gap is that of the bound, of second order in it
+    # value and bound from singular values, not from the residual of the logits: they may be far below its rounding
+    n = labels.num_samples
+    kept = np.minimum(s, n * problem.strength)  # of the residual
+    value = float(kept @ kept) / (2 * n) + problem.strength * float((s - kept).sum())
+    lower = float(s @ kept) / n - float(kept @ kept) / (2 * n)  # weak duality at the residual
+    s = s - kept
     return conclude(
-        problem, "closed_form", (u * s) @ vt / root, tol=1e-9, iterations=0, info={"singular_values": s}, dim=dim
+        problem,
+        "closed_form",
+        (u * s) @ vt / root,
+        tol=1e-9,
+        lower=lower,
+        iterations=0,
+        info={"singular_values": s},
+        dim=dim,
+        value=value,
     )

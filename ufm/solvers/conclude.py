@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm.architectures import Factors, Penalised
-from ufm.losses import ClosedForm
+from ufm.architectures.attack import attack_at as attack_architecture_at
+from ufm.losses import ClosedForm, attack_at, is_ours
 from ufm.problem import Problem
 from ufm.reduction import ReducedLogits, ReducedRisk
 from ufm.solution import Solution
@@ -21,6 +22,8 @@ Array = NDArray[np.float64]
 
 #: A loss below this has no accurate bound any more.
 _UNDERFLOW = 1e-300
+#: With weight decay an absolute gap counts as closed up to this fraction of the value.
+FLOOR_ROOM = 1e-6
 
 
 def zero_risk(problem: Problem, rank: int | None = None) -> Array | None:
@@ -48,9 +51,10 @@ def is_closed(problem: Problem, value: float, lower: float, tol: float) -> bool:
     >>> is_closed(problem, 1.0, 1.0 - 1e-12, 1e-9), is_closed(problem, 1.0, 0.9, 1e-9)
     (True, False)
     """
-    floor = problem.loss.floor
-    if floor == 0 and abs(value) < _UNDERFLOW:
-        return False
+    if problem.loss.floor == 0 and abs(value) < _UNDERFLOW:
+        return value == lower == 0 == problem.objective(np.zeros(problem.targets.shape))
+    # weight decay sets a scale of its own, beside which an absolute gap may be all that there is
+    floor = problem.floor if problem.is_constrained else min(problem.floor, FLOOR_ROOM * abs(value))
     return value - lower <= max(tol * abs(value), floor)
 
 
@@ -110,8 +114,9 @@ def conclude(
     """
     value = problem.objective(logits) if value is None else value
     lower = max(lower, problem.loss.infimum, problem.lower_bound(logits) if problem.is_convex else -math.inf)
+    # a bound above the value by more than rounding is no bound
+    closed = is_closed(problem, value, lower, tol) and is_closed(problem, lower, value, max(tol, GAP_ROOM))
     lower = min(value, lower)
-    closed = is_closed(problem, value, lower, tol)
     info["relative_gap"] = (value - lower) / value if value > 0 else 0.0
     if not closed:
         if problem.loss.floor == 0 and abs(value) < _UNDERFLOW:
@@ -141,6 +146,8 @@ def conclude(
 
 #: Relative room for rounding between a value and the objective at its logits, and between a gauge and its bound.
 VALUE_ROOM, GAUGE_ROOM = 1e-7, 1e-9
+#: Relative room for rounding by which a lower bound may exceed the value.
+GAP_ROOM = 1e-9
 
 
 def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solution:
@@ -149,8 +156,11 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
     Its value is the objective at its logits (that of its factors may be above), the logits are feasible, and
     ``lower <= value``, all to rounding. With reduced coordinates both are evaluated there, in microseconds.
 
+    A loss or an architecture of one's own is attacked again where the solver ended, far from 0 perhaps.
+
     Raises:
         ArithmeticError: it does not; nothing that a solver says here can be trusted.
+        TypeError, ValueError: a loss or an architecture of one's own contradicts itself there.
 
     >>> import ufm
     >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]), "mse")
@@ -159,6 +169,7 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
     True
     """
     problem = solution.problem
+    _attack_at(problem, solution)
     if reduced is not None and problem.loss.closed_form is ClosedForm.CROSS_ENTROPY:
         prior = problem.class_prior
         weights = problem.weights[[group.classes[0] for group in prior.groups]]
@@ -168,7 +179,7 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
         objective, gauge = problem.objective(solution.logits), math.nan
         if problem.is_constrained:
             gauge = problem.gauge(solution.logits)
-    room = VALUE_ROOM * abs(objective) + max(problem.loss.floor, _UNDERFLOW) + 1e-15 * abs(problem.loss.infimum)
+    room = VALUE_ROOM * abs(objective) + max(problem.floor, _UNDERFLOW) + 1e-15 * abs(problem.loss.infimum)
     wrong = not (objective <= solution.value + room)
     if solution.factors_are_own is False:
         wrong = wrong or not abs(objective - solution.value) <= room
@@ -187,3 +198,18 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
             f"{solution.value!r}"
         )
     return solution
+
+
+def _attack_at(problem: Problem, solution: Solution) -> None:
+    if not is_ours(problem.loss):
+        bias = problem.best_bias(solution.logits)
+        attack_at(problem.loss, problem.targets, solution.logits if bias is None else solution.logits + bias[:, None])
+        if solution.value < problem.loss.infimum - VALUE_ROOM * abs(problem.loss.infimum) - problem.floor:
+            raise ValueError(
+                f"loss {problem.loss.name} contradicts itself: method {solution.method!r} found the value "
+                f"{solution.value!r}, below its infimum {problem.loss.infimum!r}"
+            )
+    if not problem.is_known:
+        y = solution.logits * problem.weights
+        direction = -problem.gradient(solution.logits) / problem.weights
+        attack_architecture_at(problem.architecture, y, direction)

@@ -41,7 +41,7 @@ from scipy.optimize import minimize_scalar
 from ufm._validation import integer, positive
 from ufm.problem import Problem
 from ufm.solution import Solution
-from ufm.solvers.conclude import conclude, is_closed, zero_risk
+from ufm.solvers.conclude import FLOOR_ROOM, conclude, is_closed, zero_risk
 from ufm.solvers.methods import Support
 
 __all__ = ["solve_nuclear", "supports"]
@@ -143,10 +143,11 @@ def _check_start(start: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 def _without_iterating(problem: Problem) -> Array | None:
     """The optima at which the gauge is not differentiable or idle: Z = 0, and Z = T under MSE."""
-    if problem.is_constrained:
-        return zero_risk(problem)
     zero = np.zeros(problem.targets.shape)
-    return zero if problem.dual_norm(problem.gradient(zero)) <= problem.strength else None
+    slope = problem.dual_norm(problem.gradient(zero))
+    if problem.is_constrained:
+        return zero if slope == 0 else zero_risk(problem)
+    return zero if slope <= problem.strength else None
 
 
 class _SecondOrder:
@@ -281,7 +282,7 @@ class _Search:
         gradient, gauge = problem.gradient(logits), problem.gauge(logits)
         complementarity = abs(problem.strength * gauge + float(np.vdot(gradient, logits)))
         excess = max(0.0, problem.dual_norm(gradient) - problem.strength) * gauge
-        return complementarity + excess <= max(tol * self._value, problem.loss.floor)
+        return complementarity + excess <= max(tol * self._value, min(problem.floor, FLOOR_ROOM * self._value))
 
     def _proximal_burst(self, steps: int) -> _Point:
         """Take accelerated proximal gradient steps, none of which raises the objective."""
@@ -323,6 +324,11 @@ class _Search:
             curved = new_risk - risk - float(np.vdot(gradient, d))
             met = float(np.vdot(d, d)) / (2 * curved) if curved > 0 and math.isfinite(curved) else math.inf
             self._step = min(self._step / 2, max(met, 1e-3 * self._step))
+            if self._step == 0:
+                raise ValueError(
+                    f"loss {self.problem.loss.name} must be finite and continuous at logits of size "
+                    f"{np.abs(y / self.problem.weights).max():.3g}, got {risk:g} there and {new_risk:g} next to them"
+                )
 
     def _shrink(self, s: Array) -> Array:
         """Soft-threshold singular values (penalty), or project them onto the simplex (ball); the nonzero ones."""
@@ -455,7 +461,9 @@ class _NewtonSystem:
         z = self._precondition(residual)
         p, rz = z, np.vdot(residual, z)
         first = rz
-        for step in range(1, _MAX_CG + 1):
+        # in exact arithmetic as many steps as there are unknowns end it; rounding takes some more
+        limit = min(_MAX_CG, 10 + 4 * x.size)
+        for step in range(1, limit + 1):
             hp = self.apply(p)
             curvature = np.vdot(p, hp)
             if not curvature > 0:  # rounding, next to the solution
@@ -467,7 +475,7 @@ class _NewtonSystem:
             if rz <= target * first:
                 return x, step
             p = z + rz / previous * p
-        return x, _MAX_CG
+        return x, limit
 
 
 def _floored(diagonal: Array) -> Array:

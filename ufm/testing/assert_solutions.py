@@ -209,7 +209,7 @@ def _checked(name: str, solution: Solution) -> Solution:
 
 def _floor(problem: Problem) -> float:
     """Absolute gap that counts as closed."""
-    return max(problem.loss.floor, 1e-290)
+    return max(problem.floor, 1e-290)
 
 
 def _square(x: Array) -> float:
