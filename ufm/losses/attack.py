@@ -96,7 +96,7 @@ def _check_words(loss: Loss) -> None:
         said: Any = getattr(loss, word)
         if isinstance(said, bool | np.bool_) or not isinstance(said, numbers.Real | np.floating | np.integer):
             raise TypeError(f"loss {name}.{word} must be a real number, got {said!r}")
-        if not least <= said < most:
+        if not least <= float(said) < most:
             allowed = "-inf or a finite number" if word == "infimum" else "finite and >= 0"
             raise ValueError(f"loss {name}.{word} must be {allowed}, got {said!r}")
 
@@ -115,8 +115,8 @@ def _shapes(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
         array = np.asarray(found)
         if array.shape != shape or array.dtype.kind != "f" or array.dtype.itemsize < 8:
             raise TypeError(
-                f"loss {type(loss).__name__}.{name} must return floats of shape {shape}, in double precision, for logits of "
-                f"shape {t.shape}, got shape {array.shape} of {array.dtype}"
+                f"loss {type(loss).__name__}.{name} must return floats of shape {shape}, in double precision, for "
+                f"logits of shape {t.shape}, got shape {array.shape} of {array.dtype}"
             )
         if not np.isfinite(array).all():
             return f"{name} are not finite at logits of size {np.abs(z).max():.3g}"
