@@ -22,7 +22,6 @@ dimensions of zero-sum vectors of group a, and as S B S, S = diag(sqrt K_a), on 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,18 +30,49 @@ from typing import Any
 
 from flint import arb, arb_mat, ctx, fmpq, fmpz
 
-__all__ = ["FORMAT", "LEMMAS", "PROVED_IN", "Outcome", "check", "check_file"]
+from proofs_check.kinds import geometry, local_minimum, optimality, uncollapsed
+from proofs_check.kinds.reading import (
+    MAX_BYTES,
+    MAX_DIGITS,
+    RATIONAL,
+    Answer,
+    Claim,
+    Reject,
+    brief,
+    fields,
+    fraction,
+    identity,
+    integer,
+    interval,
+    matrix,
+    parse,
+    positive_definite,
+    rational,
+    vector,
+)
+
+__all__ = [
+    "FORMAT",
+    "LEMMAS",
+    "MAX_BYTES",
+    "MAX_DIGITS",
+    "PROVED_IN",
+    "RATIONAL",
+    "Claim",
+    "Outcome",
+    "Reject",
+    "check",
+    "check_file",
+    "parse",
+]
 
 FORMAT = "ufm-certificate/1"
 PRECISION = 512  # bits; nothing in a file can change it
-MAX_BYTES = 4_000_000
-MAX_DIGITS = 400
 MAX_CLASSES = 1_000_000
 MAX_GROUPS = 128
 MAX_FACTOR_SIZE = 16  # rows and columns of the exact matrices of a counterexample
 MAX_FACTORS = 8
 MAX_FACTOR_BITS = 128  # of their numerators and denominators
-RATIONAL = re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}(/[0-9]{{1,{MAX_DIGITS}}})?", re.ASCII)
 
 #: What is used without being checked here: classical, or proved elsewhere.
 LEMMAS = {
@@ -54,6 +84,9 @@ LEMMAS = {
     "threshold, with collapse above it and none below",
     "mse": "under MSE the optimum is diagonal (sign flips and convexity)",
     "etf": "the best simplex-ETF logits of an architecture, from its gauge",
+    "columns": "what every column of balanced logits satisfies that beat the simplex ETF under a Frobenius budget",
+    "trapped": "a strict local minimum of the explicit network is one of the equilibrium layer with A = rho on the "
+    "features in use and 0 beside them if |G D^{-1/2}|_2 < lam, and no global one if |G D^{-1/2}|_2 > (1 - rho) lam",
 }
 
 #: Files of ``proofs_check/theorems`` with the proofs; duality is classical.
@@ -64,13 +97,9 @@ PROVED_IN = {
     "threshold": ("threshold_curve",),
     "mse": ("mse_closed_form",),
     "etf": ("frobenius_gauge", "schatten_factors"),
+    "columns": ("frobenius_budget_etf", "frobenius_gauge"),
+    "trapped": ("factor_landscape",),
 }
-
-Answer = tuple[str, tuple[str, ...]]  # why a claim holds, and the lemmas that takes
-
-
-class Reject(Exception):
-    """The certificate does not pass; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -122,133 +151,7 @@ def check_file(path: str | Path) -> Outcome:
         return Outcome(False, f"cannot read {str(path)!r:.200}: {problem!s:.200}")
 
 
-# Reading ------------------------------------------------------------------------------------------------------------
-
-
-def parse(text: str | bytes) -> Any:
-    """JSON of bounded size, without floats, NaN or duplicate keys; the standard library bounds its depth."""
-    if len(text) > MAX_BYTES:
-        raise Reject(f"the file is larger than {MAX_BYTES} bytes")
-    if isinstance(text, bytes):
-        text = text.decode("utf-8")
-
-    def no_float(token: str) -> Any:
-        raise Reject(f"{token[:40]} is not allowed: numbers are exact, as strings 'p/q'")
-
-    def small_int(token: str) -> int:
-        if len(token) > 9:
-            raise Reject("integers have at most 9 digits; larger numbers are strings 'p/q'")
-        return int(token)
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) != len(pairs):
-            raise Reject(f"duplicate key among {sorted(key[:40] for key, _ in pairs[:20])}")
-        return dict(pairs)
-
-    try:
-        return json.loads(
-            text, parse_float=no_float, parse_constant=no_float, parse_int=small_int, object_pairs_hook=unique
-        )
-    except json.JSONDecodeError as problem:
-        raise Reject(f"not JSON: {problem}") from None
-
-
-def fields(value: Any, name: str, *keys: str) -> list[Any]:
-    """Values of exactly these keys of an object, in this order."""
-    if not isinstance(value, dict) or set(value) != set(keys):
-        found = sorted(key[:40] for key in value)[:20] if isinstance(value, dict) else type(value).__name__
-        raise Reject(f"{name} must have exactly the keys {sorted(keys)}, got {found}")
-    return [value[key] for key in keys]
-
-
-def rational(value: Any, name: str, *, positive: bool = False) -> fmpq:
-    """Exact rational from a string 'p' or 'p/q'."""
-    if not isinstance(value, str) or not RATIONAL.fullmatch(value):
-        raise Reject(f"{name} must be a rational 'p/q' of at most {MAX_DIGITS} digits, got {str(value)[:60]!r}")
-    p, _, q = value.partition("/")
-    if int(q or 1) == 0:
-        raise Reject(f"{name} has denominator 0")
-    number = fmpq(int(p), int(q or 1))
-    if positive and number <= 0:
-        raise Reject(f"{name} must be > 0, got {value[:60]}")
-    return number
-
-
-def fraction(value: Any, name: str) -> fmpq:
-    """Rational in [0, 1)."""
-    number = rational(value, name)
-    if not 0 <= number < 1:
-        raise Reject(f"{name} must lie in [0, 1)")
-    return number
-
-
-def integer(value: Any, name: str, low: int, high: int) -> int:
-    """Integer between low and high."""
-    if type(value) is not int or not low <= value <= high:
-        raise Reject(f"{name} must be an integer between {low} and {high}, got {str(value)[:60]!r}")
-    return value
-
-
-def vector(value: Any, name: str, low: int, high: int | None = None, *, positive: bool = False) -> list[fmpq]:
-    """Rational vector of ``low`` to ``high`` entries (default: exactly ``low``)."""
-    if not isinstance(value, list) or not low <= len(value) <= (high or low):
-        raise Reject(f"{name} must be a list of {low}{f' to {high}' if high else ''} rationals")
-    return [rational(x, name, positive=positive) for x in value]
-
-
-def matrix(value: Any, name: str, rows: int, columns: int | None, limit: int) -> list[list[fmpq]]:
-    """Rational matrix as a list of ``rows`` rows; ``columns`` None: any number of columns from 1 to ``limit``."""
-    if not isinstance(value, list) or len(value) != rows or rows > limit:
-        raise Reject(f"{name} must be a list of {rows} rows (at most {limit})")
-    first = vector(value[0], name, columns or 1, columns or limit)
-    return [first, *(vector(row, name, len(first)) for row in value[1:])]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The problem, derived from the claim alone, and the statement about it.
-
-    Attributes:
-        kind: "value", "threshold", "phase" or "counterexample".
-        architecture, parameters: its name, and its parameters as written.
-        sizes: K_a of every group.
-        counts: n_a of every group; none for a threshold, where the ratio is what is sought.
-        fixed: for a threshold under weight decay: what is held fixed while the ratio varies, and its value.
-        loss: "ce" or "mse".
-        penalised: weight decay (True) or budgets (False).
-        scale2: squared strength of the nuclear-norm penalty, or squared radius of the nuclear-norm ball.
-        statement: the statement's data.
-    """
-
-    kind: str
-    architecture: str
-    parameters: dict[str, Any]
-    sizes: list[int]
-    counts: list[fmpq]
-    fixed: tuple[str, fmpq] | None
-    loss: str
-    penalised: bool
-    scale2: fmpq
-    statement: Any
-
-    @property
-    def total(self) -> fmpq:
-        """N = sum_a K_a n_a."""
-        return sum((k * n for k, n in zip(self.sizes, self.counts, strict=True)), fmpq(0))
-
-    @property
-    def radius2(self) -> fmpq:
-        """Squared radius of the nuclear-norm ball."""
-        if self.penalised:
-            raise Reject(f"{self.architecture} has no budgets")
-        return self.scale2
-
-    @property
-    def strength2(self) -> fmpq:
-        """Squared strength of the nuclear-norm penalty."""
-        if not self.penalised:
-            raise Reject(f"{self.architecture} has no weight decay")
-        return self.scale2
+# Claims -------------------------------------------------------------------------------------------------------------
 
 
 def read_claim(certificate: Any) -> Claim:
@@ -268,7 +171,7 @@ def read_claim(certificate: Any) -> Claim:
     name = architecture["name"]
     parameters = {key: value for key, value in architecture.items() if key != "name"}
     sizes, counts, fixed = read_prior(prior, kind)
-    penalised, scale2 = (nonconvex_gauge if kind == "counterexample" else gauge)(name, parameters, sum(sizes))
+    penalised, scale2 = (nonconvex_gauge if kind in NONCONVEX else gauge)(name, parameters, sum(sizes))
     if kind == "threshold" and (fixed is None) == penalised:
         raise Reject("a threshold needs something held fixed exactly when the architecture is penalised")
     return Claim(kind, name, parameters, sizes, counts, fixed, loss, penalised, scale2, statement)
@@ -330,15 +233,8 @@ def describe(claim: Claim) -> str:
         else f"the ratio n_A/n_B from which on the minority is collapsed is in {inside}",
         "phase": f"the phase of minority collapse is {brief(stated.get('phase'))}",
         "counterexample": f"a feasible point beats every simplex ETF by {brief(stated.get('margin'))}",
-    }[claim.kind]
+    }.get(claim.kind) or DESCRIBED[claim.kind](claim)
     return f"{claim.architecture}({parameters}), {loss}, {prior}: {what}"
-
-
-def brief(value: Any) -> str:
-    """Data for people: rationals too long to read become decimals with 20 digits, everything else is cut short."""
-    if isinstance(value, str) and len(value) > 12 and RATIONAL.fullmatch(value):
-        return "~" + str(arb(rational(value, "number")).str(20, radius=False))
-    return value if isinstance(value, str) and re.fullmatch("[a-z]{1,12}|[-0-9/]{1,12}", value) else f"{value!r:.200}"
 
 
 # Values -------------------------------------------------------------------------------------------------------------
@@ -435,25 +331,6 @@ def spectral_norm_at_most(claim: Claim, point: Point, bound: arb, weights: Seque
     return positive_definite(identity(g) * bound**2 - x.transpose() * x)
 
 
-def identity(n: int) -> arb_mat:
-    """Identity matrix."""
-    return arb_mat(n, n, [int(i == j) for i in range(n) for j in range(n)])
-
-
-def positive_definite(m: arb_mat) -> bool:
-    """Whether every symmetric matrix in a ball matrix is positive definite, by Cholesky factorisation."""
-    rows: list[list[arb]] = []
-    for i, given in enumerate(m.tolist()):
-        row: list[arb] = []
-        for j, other in enumerate([*rows, row]):
-            entry = given[j] - sum((row[p] * other[p] for p in range(j)), arb(0))
-            if i == j and not entry > 0:
-                return False
-            row.append(entry.sqrt() if i == j else entry / other[j])
-        rows.append(row)
-    return True
-
-
 def enclose(claim: Claim, witness: Any) -> tuple[arb, arb]:
     """Balls whose lower end (of the first) and upper end (of the second) enclose the optimal value."""
     if claim.loss == "mse" and not claim.penalised and claim.radius2 >= sum(claim.sizes) ** 2:
@@ -502,14 +379,6 @@ def check_two_groups(claim: Claim) -> tuple[int, int]:
     if claim.counts and claim.counts[0] < claim.counts[1]:
         raise Reject("the first group must be the majority")
     return claim.sizes[0], claim.sizes[1]
-
-
-def interval(value: Any, name: str) -> tuple[arb, arb, arb]:
-    """Two rationals 0 <= low < high as points, and a ball that holds everything between them."""
-    low, high = vector(value, name, 2)
-    if not 0 <= low < high:
-        raise Reject(f"{name} must satisfy 0 <= low < high")
-    return arb(low), arb(high), arb(low).union(arb(high))
 
 
 def half_angle(t: arb) -> tuple[arb, arb]:
@@ -820,6 +689,21 @@ CHECKS: dict[str, Callable[[Claim, Any], Answer]] = {
     "threshold": check_threshold,
     "phase": check_phase,
     "counterexample": check_counterexample,
+    "geometry": geometry.check,
+    "local-minimum": local_minimum.check,
+    "optimality": optimality.check,
+    "uncollapsed": uncollapsed.check,
+}
+
+#: Kinds whose architectures have a gauge that is no norm.
+NONCONVEX = ("counterexample", "optimality")
+
+#: What the claims of the kinds that are files of their own say.
+DESCRIBED: dict[str, Callable[[Claim], str]] = {
+    "geometry": geometry.describe,
+    "local-minimum": local_minimum.describe,
+    "optimality": optimality.describe,
+    "uncollapsed": uncollapsed.describe,
 }
 
 

@@ -135,6 +135,10 @@ def export(certificate: str | bytes | dict[str, Any]) -> str:
     """
     data = checker.parse(certificate if isinstance(certificate, str | bytes) else json.dumps(certificate))
     claim = checker.read_claim(data)
+    if claim.kind not in _FACTS:
+        raise NotExportable(
+            f"certificates of kind {claim.kind!r} are not exported: boxes are no short scalar statements"
+        )
     facts = list(_FACTS[claim.kind](claim, data["witness"]))
     words = re.sub(r"[^A-Za-z0-9 .,:=_/^~\[\]-]", " ", checker.describe(claim))
     lines = [
@@ -677,7 +681,36 @@ def solve(m: Matrix, rhs: Matrix) -> Matrix:
     return [row[d:] for row in rows]
 
 
+def uncollapsed_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
+    """Exact logits e_k, budgets and distance of a certificate of an optimum that is not collapsed."""
+    (distance,) = checker.fields(claim.statement, "statement", "distance_squared")
+    w_data, classes = checker.fields(witness, "witness", "W", "features")
+    counts = [n for k, n in zip(claim.sizes, fractions(claim.counts), strict=True) for _ in range(k)]
+    if claim.loss != "mse" or claim.architecture != "layer_peeled" or not isinstance(classes, list):
+        raise checker.Reject("uncollapsed optima are known for a layer_peeled model under mean squared error")
+    if len(counts) > MAX_CLASSES or len(classes) != len(counts) or any(n.denominator > 1 or n > 8 for n in counts):
+        raise NotExportable(f"at most {MAX_CLASSES} classes of 8 samples are exported")
+    w = [fractions(row) for row in checker.matrix(w_data, "W", len(counts), None, checker.MAX_FACTOR_SIZE)]
+    samples = [
+        [fractions(h) for h in checker.matrix(rows, "features", int(n), len(w[0]), checker.MAX_FACTOR_SIZE)]
+        for rows, n in zip(classes, counts, strict=True)
+    ]
+    for own, rows in enumerate(samples):
+        logits = [[Fraction(int(i == own)) for _ in rows] for i in range(len(w))]
+        yield from equations(logits, w, [list(column) for column in zip(*rows, strict=True)])
+    e_w, e_h = (rational(claim.parameters[key], key) for key in ("E_W", "E_H"))
+    yield frobenius(w, len(w) * e_w)
+    spent = [div(add(*(square(num(x)) for h in rows for x in h)), num(len(rows))) for rows in samples]
+    yield fact(add(*spent), "<=", num(len(w) * e_h), EXACT)
+    pairs = [(g, h) for rows in samples for g in rows for h in rows]
+    g, h = max(pairs, key=lambda pair: sum((x - y) ** 2 for x, y in zip(*pair, strict=True)))
+    yield fact("0", "<", num(rational(distance, "distance_squared")), EXACT)
+    apart = add(*(square(sub(num(x), num(y))) for x, y in zip(g, h, strict=True)))
+    yield fact(num(rational(distance, "distance_squared")), "<=", apart, EXACT)
+
+
 _FACTS = {
+    "uncollapsed": uncollapsed_facts,
     "value": value_facts,
     "threshold": threshold_facts,
     "phase": phase_facts,

@@ -160,9 +160,10 @@ def solve_two_groups(
         beta_a = _total_beta(k_a, k_b, s_a) if radius is not None else strength * o_a / pi_a
         mu = beta_a * pi_a / o_a
         beta_b = mu * o_b / pi_b
+        logits = (s_a, mp.mpf(0), -s_a / k_a, mp.mpf(0))
         assert k * k_b * (r / beta_a) ** 2 + mp.mpf(k_a) / k / beta_b**2 <= 1 + TIGHT
         value = objective(s_a, 0, odds / (1 + odds), mp.mpf(k - 1) / k, 0)
-        return {"value": value, "phase": phase, "beta": beta_b}
+        return {"value": value, "phase": phase, "beta": beta_b, "logits": logits}
 
     reduced = start.info["reduced"]
     t0 = mp.mpf(float(_angle(reduced.trivial, k_a, k_b, float(o_a), float(o_b))))
@@ -196,7 +197,8 @@ def solve_two_groups(
     entropy += _entropy(k_b * pi_b, miss_b, [(k_b - 1, b[2]), (k_a, b[3])])
     dual = entropy if radius is None else entropy - radius * mu
     assert abs(value - dual) <= TIGHT * value, "strong duality fails: the oracle has no solution"
-    return {"value": value, "phase": phase, "beta": beta}
+    logits = (a[0], b[0], (a[1] - a[0]) / k_a, (b[1] - b[0]) / k_b)  # s_A, s_B, d_A, d_B
+    return {"value": value, "phase": phase, "beta": beta, "logits": logits}
 
 
 def _total_beta(k_a: int, k_b: int, s: mp.mpf) -> mp.mpf:
@@ -283,7 +285,133 @@ def _phase_holds(claim: dict[str, Any]) -> bool:
     return claim["statement"]["phase"] == phase(claim)
 
 
-_HOLDS = {"value": _value_holds, "threshold": _threshold_holds, "phase": _phase_holds}
+# Geometry, optimality and local minima --------------------------------------------------------------------------------
+
+
+def geometry(claim: dict[str, Any]) -> tuple[str, mp.mpf, mp.mpf]:
+    """Phase and both squared errors, from the definition in blocks: Gram matrices by roots of Z^T Z and Z Z^T."""
+    groups = _groups(claim["prior"])
+    (k_a, _), (k_b, _) = groups
+    k = k_a + k_b
+    found = solve_two_groups(claim["architecture"], groups, *_gauge(claim["architecture"], k))
+    s_a, s_b, d_a, d_b = found["logits"]
+    # logits less the own group's competitors': s + d at the own class, d beside it, 0 across, then columns centred
+    root_a, root_b = mp.sqrt(k_a), mp.sqrt(k_b)
+    z = mp.matrix([[s_a + k_a * d_a, 0], [0, s_b + k_b * d_b]])  # in the basis of the groups' unit vectors
+    unit = mp.matrix([root_a, root_b]) / mp.sqrt(k)
+    centre = mp.eye(2) - unit * unit.T
+    z = centre * z
+
+    def root(gram: mp.matrix) -> mp.matrix:
+        values, vectors = mp.eigsy(gram)
+        return vectors * mp.diag([mp.sqrt(max(mp.mpf(0), x)) for x in values]) * vectors.T
+
+    right, left = root(z.T * z), root(z * z.T)  # H^T H and W W^T of balanced factors, on the groups' vectors
+    features = centre * right * centre
+    norm = mp.sqrt((k_a - 1) * s_a**2 + (k_b - 1) * s_b**2 + sum(x**2 for x in features))
+    etf = (k_a - 1) * (s_a / norm - 1 / mp.sqrt(k - 1)) ** 2 + (k_b - 1) * (s_b / norm - 1 / mp.sqrt(k - 1)) ** 2
+    etf += sum(x**2 for x in features / norm - centre / mp.sqrt(k - 1))
+    trace = (k_a - 1) * s_a + (k_b - 1) * s_b
+    size = left[0, 0] + left[1, 1]
+    if size < TIGHT:
+        return found["phase"], etf, mp.mpf(0)
+    # Z is rank 1 there, u v^T times its size: <W, M^T> is the trace of Z centred from both sides
+    inner = trace + sum((z * centre)[i, i] for i in range(2))
+    duality = 2 - 2 * inner / mp.sqrt((trace + size) * (trace + features[0, 0] + features[1, 1]))
+    return found["phase"], etf, duality
+
+
+def _geometry_holds(claim: dict[str, Any]) -> bool:
+    phase_found, *errors = geometry(claim)
+    said = claim["statement"]
+    ends = [[big(x) for x in said[key]] for key in ("etf_error_squared", "self_duality_error_squared")]
+    return said["phase"] == phase_found and all(
+        low <= x + TIGHT and x - TIGHT <= high for (low, high), x in zip(ends, errors, strict=True)
+    )
+
+
+def _optimality_holds(claim: dict[str, Any]) -> bool:
+    """Its value is the ETF's, and E_A is below the least at which a search knows a better code."""
+    data, k = claim["architecture"], sum(group["classes"] for group in claim["prior"])
+    tau = k * mp.sqrt(big(data["E_W"]) * big(data["E_H"]))
+    growth = min((k - 1) * big(data["rho"]), mp.sqrt((k - 1) * big(data["E_A"])))
+    value = mp.log1p((k - 1) * mp.exp(-tau / (k - 1 - growth)))
+    known = ufm.etf_boundary(k, float(tau), certify=False).estimate
+    inside = big(claim["statement"]["lower"]) <= value <= big(claim["statement"]["upper"])
+    return bool(inside and float(Fraction(data["E_A"])) < known)
+
+
+def local_minimum_holds(claim: dict[str, Any], witness: dict[str, Any]) -> bool:
+    """Whether Newton steps from the witness reach a point of this value that is a local minimum and not global."""
+    from ufm.landscape import TrappedMinimum, classify
+
+    with mp.workdps(DIGITS):
+        data, statement = claim["architecture"], claim["statement"]
+        counts = [Fraction(group["count"]) for group in claim["prior"] for _ in range(group["classes"])]
+        lam = mp.sqrt(big(data["lambda_W"]) * big(data["lambda_H"]))
+        strength = (1 - big(data["rho"])) * lam
+        k, r, total = len(counts), statement["rank"], sum(counts)
+        root = [mp.sqrt(big(n)) for n in counts]
+        x = mp.matrix([big(y) for part in ("P", "Q") for row in witness[part] for y in row])
+
+        def parts(x: mp.matrix) -> tuple[mp.mpf, mp.matrix]:
+            """F and its gradient."""
+            p, q = (mp.matrix(k, r) for _ in range(2))
+            for i in range(k * r):
+                p[i // r, i % r], q[i // r, i % r] = x[i], x[k * r + i]
+            y, g, value = p * q.T, mp.matrix(k, k), strength * mp.fsum(z**2 for z in x) / 2
+            for c in range(k):
+                odds = [mp.exp((y[i, c] - y[c, c]) / root[c]) for i in range(k)]
+                whole, share = mp.fsum(odds), big(counts[c] / total)
+                value += share * mp.log(whole)
+                for i in range(k):
+                    g[i, c] = share / root[c] * (odds[i] / whole - int(i == c))
+            by_p, by_q = g * q + strength * p, g.T * p + strength * q
+            return value, mp.matrix([m[i, j] for m in (by_p, by_q) for i in range(k) for j in range(r)])
+
+        for _ in range(3):
+            slope = parts(x)[1]
+            step, size = mp.mpf(10) ** -25, len(x)
+            hessian = np.empty((size, size))
+            for j in range(size):
+                moved = x.copy()
+                moved[j] += step
+                hessian[:, j] = [float(y) for y in (parts(moved)[1] - slope) / step]
+            # floats are enough for a contraction, and the orbit's directions are left alone
+            scale = mp.norm(slope)
+            if scale:
+                back = np.linalg.lstsq(hessian, np.array([float(y / scale) for y in slope]), rcond=1e-8)[0]
+                x = x - mp.matrix(back.tolist()) * scale
+        value = parts(x)[0]
+        p, q = (np.array([float(y) for y in x[m * k * r : (m + 1) * k * r]]).reshape(k, r) for m in (0, 1))
+        inside = big(statement["lower"]) <= value + TIGHT and value - TIGHT <= big(statement["upper"])
+    found = TrappedMinimum(tuple(map(float, counts)), float(lam), float(Fraction(data["rho"])), p, q)
+    point = classify(found.problem, found.factors(r + 1))
+    best = ufm.solve(found.problem.architecture, found.problem.prior).value
+    return bool(inside and point.kind == "local minimum" and best < point.value * (1 - 1e-9))
+
+
+def uncollapsed_distance(claim: dict[str, Any], witness: dict[str, Any]) -> Fraction | None:
+    """Largest squared distance within a class of features of risk 0 within the budgets; None for others."""
+    sizes = [int(Fraction(group["count"])) for group in claim["prior"] for _ in range(group["classes"])]
+    w = np.array([[Fraction(x) for x in row] for row in witness["W"]], dtype=object)
+    features = [np.array([[Fraction(x) for x in h] for h in rows], dtype=object) for rows in witness["features"]]
+    eye = np.eye(len(w), dtype=int)
+    right = [len(h) == n and (h @ w.T == row).all() for h, n, row in zip(features, sizes, eye, strict=True)]
+    spent_w, spent_h = (w**2).sum() / len(w), sum((h**2).sum() / len(h) for h in features) / len(w)
+    data = claim["architecture"]
+    if not all(right) or spent_w > Fraction(data["E_W"]) or spent_h > Fraction(data["E_H"]):
+        return None
+    return max(((x - y) ** 2).sum() for h in features for x in h for y in h)
+
+
+_HOLDS = {
+    "value": _value_holds,
+    "threshold": _threshold_holds,
+    "phase": _phase_holds,
+    "geometry": _geometry_holds,
+    "optimality": _optimality_holds,
+}
 
 
 def counterexample_margin(claim: dict[str, Any], witness: dict[str, Any]) -> mp.mpf:

@@ -7,7 +7,9 @@ with optional("certify"):
     from ufm.certificates._collapse import certify_phase, certify_threshold
     from ufm.certificates._counterexamples import certify_code, certify_counterexample, certify_square_code
     from ufm.certificates._etf_region import EtfOptimality, bound_balanced_risk, certify_etf_optimal
-    from ufm.certificates._geometry import GeometryEnclosure, enclose_geometry
+    from ufm.certificates._geometry import GeometryEnclosure, certify_geometry, enclose_geometry
+    from ufm.certificates._local_minimum import certify_local_minimum
+    from ufm.certificates._uncollapsed import certify_uncollapsed
     from ufm.certificates._values import certify
 
 __all__ = [
@@ -20,8 +22,11 @@ __all__ = [
     "certify_code",
     "certify_counterexample",
     "certify_etf_optimal",
+    "certify_geometry",
+    "certify_local_minimum",
     "certify_phase",
     "certify_square_code",
     "certify_threshold",
+    "certify_uncollapsed",
     "enclose_geometry",
 ]

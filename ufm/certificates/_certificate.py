@@ -65,6 +65,13 @@ class Certificate:
             raise ValueError(f"the statement of this certificate is not an interval: {statement}")
         return Fraction(statement["lower"]), Fraction(statement["upper"])
 
+    def interval(self, name: str) -> tuple[Fraction, Fraction]:
+        """Exact ends of the interval that the statement gives for ``name``; a ValueError where it gives none."""
+        ends = self.claim["statement"].get(name)
+        if not isinstance(ends, list) or len(ends) != 2:
+            raise ValueError(f"name must be an interval of this certificate's statement, got {name!r}")
+        return Fraction(ends[0]), Fraction(ends[1])
+
     @property
     def lower(self) -> float:
         """Lower end of the interval, rounded down."""

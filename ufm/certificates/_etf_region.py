@@ -22,7 +22,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -31,8 +31,11 @@ from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from proofs_check.kinds import optimality
+from proofs_check.kinds.reading import Reject
 from ufm._validation import integer, positive, real
-from ufm.certificates._certificate import CertificationError
+from ufm.certificates._certificate import Certificate, CertificationError
+from ufm.certificates._exact import text
 
 __all__ = ["EtfOptimality", "bound_balanced_risk", "certify_etf_optimal"]
 
@@ -54,6 +57,9 @@ FINE = 48
 GUESSES = 120
 SLACK = (0.01, 0.05, 0.2, 0.5)
 
+#: Of the multipliers next to the ETF the one that is this share of the way up.
+LEAN = 0.1
+
 #: Samples along d in each cell for the linear programme that chooses the multipliers.
 SAMPLES = 12
 
@@ -69,6 +75,7 @@ class EtfOptimality:
         lower, upper: enclosure of the optimal value ``log(1 + (K-1) e^{-alpha})``, ``alpha = tau/(K-1 - sqrt((K-1)
             E_A))``.
         boxes: number of boxes of (|Z|_F, |Z|_* - tr Z) the proof consists of, besides the one next to the ETF.
+        witness: that neighbourhood and the boxes with their multipliers, as a certificate holds them.
     """
 
     num_classes: int
@@ -77,6 +84,42 @@ class EtfOptimality:
     lower: float
     upper: float
     boxes: int
+    witness: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def certificate(self, rho: Any = Fraction(99, 100)) -> Certificate:
+        """The proof as a certificate, at ``E_W = E_H = tau/K`` and the bound ``rho`` on ``|A|_2``.
+
+        Args:
+            rho: in [sqrt(E_A/(K-1)), 1), exact; a bound on ``|A|_2`` that is idle at the ETF.
+
+        Raises:
+            ValueError: rho out of its range.
+            CertificationError: E_A = 0, the layer-peeled model, has a value certificate (:func:`ufm.certify`) instead.
+
+        >>> certificate = certify_etf_optimal(4, 2, Fraction(1, 20)).certificate()
+        >>> certificate.kind, round(certificate.lower, 9), certificate.check().accepted
+        ('optimality', 0.873515296, True)
+        """
+        bound = Fraction(rho)
+        if not (bound < 1 and bound**2 * (self.num_classes - 1) >= self.E_A):
+            raise ValueError(f"rho must lie in [sqrt(E_A/(K-1)), 1), got {rho!r}")
+        if not self.witness:
+            raise CertificationError("E_A = 0 is the layer-peeled model, whose value has a certificate of its own")
+        budget = text(self.tau / self.num_classes)
+        claim: dict[str, Any] = {
+            "kind": "optimality",
+            "architecture": {
+                "name": "linear_deq",
+                "E_W": budget,
+                "E_H": budget,
+                "rho": text(bound),
+                "E_A": text(self.E_A),
+            },
+            "prior": [{"classes": self.num_classes, "count": "1"}],
+            "loss": "ce",
+            "statement": {"lower": text(self.lower), "upper": text(self.upper)},
+        }
+        return Certificate.proving(claim, self.witness)
 
 
 def certify_etf_optimal(num_classes: int, tau: Any, E_A: Any) -> EtfOptimality:
@@ -105,7 +148,7 @@ def certify_etf_optimal(num_classes: int, tau: Any, E_A: Any) -> EtfOptimality:
     with ctx.workprec(PRECISION):
         proof = _Proof(k, _ball(radius), _ball(budget).sqrt())
         boxes = proof.run() if budget else 0  # E_A = 0 is the layer-peeled model
-        return EtfOptimality(k, radius, budget, *_outward(proof.value), boxes)
+        return EtfOptimality(k, radius, budget, *_outward(proof.value), boxes, proof.witness() if budget else {})
 
 
 def bound_balanced_risk(num_classes: int, tau: Any, E_A: Any) -> float:
@@ -171,12 +214,21 @@ class _Proof:
         self.t_e = root * self.alpha
         self.t_max = tau / (1 - b)
         self.value = (self.n * (-self.alpha).exp()).log1p()
-        self.c = self.n * (self.n - 1)  # o^2 = c d^2
+        self.c, self.share = self.n * (self.n - 1), fmpq(self.n, k)  # o^2 = c d^2, |z_k|^2 = share s^2 + o^2
         self.guess = math.inf  # the bound of the last box in floating point
+        self.settled = (0.0, 0.0)  # the neighbourhood of the ETF that needs no boxes, and its multiplier
+        self.found: list[tuple[float, ...]] = []  # boxes with their multipliers
+
+    def witness(self) -> dict[str, Any]:
+        """What a certificate holds of the proof."""
+        return {
+            "near": [text(x) for x in self.settled],
+            "boxes": [[text(x) for x in box] for box in self.found],
+        }
 
     def run(self) -> int:
         """Cover (T_e, tau/(1-b)]; returns the number of boxes, raises CertificationError where a box stays open."""
-        return self._cover(list(self._boxes(self.near())))
+        return self._cover(list(self._boxes(self._settle())))
 
     def bound(self) -> arb:
         """A lower bound of the optimal value, at most the ETF's: the least of the boxes' bounds, a little reduced.
@@ -265,6 +317,20 @@ class _Proof:
                     return _down(t)
         raise CertificationError("no neighbourhood of the ETF could be settled: E_A is too large for this proof")
 
+    def _settle(self) -> float:
+        """T_1 as in :meth:`near`, no larger, that the checker settles by convexity: its boxes have to begin there."""
+        n, top, p = self.n, self.near(), 1 / (self.alpha.exp() + self.n)
+        least = self.b * n * p / (2 * fmpq(n, self.k) * (self.t_e - self.b * self.alpha))
+        kappa = arb(float((least * (1 - arb(LEAN)) + LEAN * p / 2).mid()))
+        for power in range(0, 80):
+            t = _down(self.t_e.upper() * (1 + arb(2) ** arb(-fmpq(power, 2))))
+            with contextlib.suppress(Reject):
+                if t <= top:
+                    optimality.check_near(self, arb(t), kappa)
+                    self.settled = t, float(kappa)
+                    return t
+        raise CertificationError("no neighbourhood of the ETF could be settled: E_A is too large for this proof")
+
     def _second_order(self, kappa: arb, t: arb, p: arb) -> bool:
         k, n = self.k, self.n
         e = (t * t - self.t_e**2).sqrt()  # |z_k - (S/n) P_k| <= e, as S >= n alpha
@@ -304,6 +370,7 @@ class _Proof:
         cells = [(x, y, domain.most(x, y)) for x, y in itertools.pairwise(edges)]
         limits = [(x, y, most) for x, y, most in cells if most is not None]
         if not limits:
+            self.found.append((t1, t2, w1, w2, 0.0, 0.0))
             return True
         multipliers = self._multipliers(t1, (float((mass[1] - w1).mid())) / n, limits)
         if multipliers is None:
@@ -315,7 +382,10 @@ class _Proof:
         else:
             outer = kappa * low * low / k - lam * (mass[1] - w1) / n
         need = self.value - outer
-        return self._columns(kappa, lam, domain, limits, need)
+        if not self._columns(kappa, lam, domain, limits, need):
+            return False
+        self.found.append((t1, t2, w1, w2, *multipliers))
+        return True
 
     def _multipliers(
         self, t: float, size: float, limits: list[tuple[float, float, float]]

@@ -6,15 +6,17 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from flint import arb
+from flint import arb, fmpq
 
 from ufm.architectures import ARCHITECTURES, Architecture, file_word, is_known
 from ufm.certificates._certificate import CertificationError
 from ufm.labels import ClassPrior
 
 __all__ = [
+    "ball",
     "describe_architecture",
     "describe_prior",
+    "dyadic",
     "exact",
     "lower_end",
     "round_down",
@@ -57,6 +59,16 @@ def describe_architecture(architecture: Architecture) -> dict[str, Any]:
 def describe_prior(prior: ClassPrior) -> list[dict[str, Any]]:
     """The groups of a prior, most frequent first."""
     return [{"classes": group.size, "count": text(group.count)} for group in prior.groups]
+
+
+def ball(x: Fraction) -> arb:
+    """A rational as a ball, at the working precision."""
+    return arb(fmpq(x.numerator, x.denominator))
+
+
+def dyadic(x: Fraction, bits: int) -> Fraction:
+    """The multiple of ``2^-bits`` next to ``x``."""
+    return Fraction(round(x * 2**bits), 2**bits)
 
 
 def lower_end(ball: arb) -> Fraction:

@@ -21,20 +21,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from flint import arb, arb_series, ctx, fmpq
 
 from proofs_check import checker
+from proofs_check.kinds import geometry as box_check
 from ufm.architectures import Constrained
-from ufm.certificates._certificate import CertificationError
-from ufm.certificates._exact import describe_architecture, describe_prior, exact
+from ufm.certificates._certificate import Certificate, CertificationError
+from ufm.certificates._exact import (
+    describe_architecture,
+    describe_prior,
+    lower_end,
+    round_down,
+    round_up,
+    text,
+    upper_end,
+)
 from ufm.labels import ClassPrior
 from ufm.two_groups.scalar import TwoGroups
 
-__all__ = ["GeometryEnclosure", "enclose_geometry"]
+__all__ = ["GeometryEnclosure", "certify_geometry", "enclose_geometry"]
 
 PRECISION = 240
+
+#: Certificates: steps to the zero, relative width and digits of the box about it, digits of the errors' intervals.
+NEWTON_STEPS, WIDTH, BOX_DIGITS, DIGITS = 8, Fraction(1, 10**50), 60, 24
 
 
 @dataclass(frozen=True)
@@ -131,32 +144,103 @@ def enclose_geometry(architecture: Constrained, prior: ClassPrior) -> GeometryEn
         raise ValueError(f"architecture must have budgets, got {architecture!r}")
     if len(prior.groups) != 2 or prior.groups[1].size < 2:
         raise ValueError(f"prior must have two groups of classes, at least 2 of them in the minority, got {prior!r}")
-    majority, minority = prior.groups
-    k_a, k_b = majority.size, minority.size
-    count_a, count_b = exact(majority.count), exact(minority.count)
-    share = count_a / count_b
-    ratio = fmpq(share.numerator, share.denominator)
     with ctx.workprec(PRECISION):
-        # the checker's reading of the claim is the one definition of the radius
-        claim = {"kind": "phase", "architecture": describe_architecture(architecture), "prior": describe_prior(prior)}
-        problem = checker.read_claim(
-            {"format": checker.FORMAT, "claim": {**claim, "loss": "ce", "statement": {}}, "witness": {}}
-        )
-        radius = arb(problem.radius2).sqrt()
+        problem = _problem(architecture, prior)
+        k_a, k_b = problem.sizes
+        ratio, radius = problem.counts[0] / problem.counts[1], arb(problem.radius2).sqrt()
         total = _total(k_a, k_b, ratio, radius)
         if total is not None:
             return total
-        n = prior.num_samples
-        core = TwoGroups(k_a, k_b, majority.count / n, minority.count / n, 1.0, 1.0)
-        found = core.constrained(architecture.radius(k_a + k_b))
-        if found.total:
-            raise CertificationError("total collapse is not certain: the prior is too close to its boundary")
-        m0 = arb(found.log_multiplier + core.log_scale)
-        a, b = math.sqrt(k_b / core.k), math.sqrt(k_a / core.k)
-        u, v = found.s_a + k_a * found.d_a, found.s_b + k_b * found.d_b
-        t0 = arb(math.log(b * v / (a * u)))
-        state = _miranda(_System(k_a, k_b, ratio, found.collapsed), m0, t0, radius)
-        return _geometry("partial" if found.collapsed else "none", k_a, k_b, state)
+        collapsed, m0, t0 = _start(architecture, prior)
+        state = _miranda(_System(k_a, k_b, ratio, collapsed), m0, t0, radius)
+        return _geometry("partial" if collapsed else "none", k_a, k_b, state)
+
+
+def certify_geometry(architecture: Constrained, prior: ClassPrior) -> Certificate:
+    """Certificate of the phase of a two-group optimum and of its squared ETF and self-duality errors (cross-entropy).
+
+    The witness is a box of mu/pi_B and tan(theta/2), in which the checker finds the optimum by an interval Newton
+    method of its own; the enclosure of :func:`enclose_geometry`, by other unknowns and another theorem, must meet it.
+
+    Args:
+        architecture: one with budgets.
+        prior: two groups of classes, at least 2 of them in the minority.
+
+    Raises:
+        ValueError, CertificationError: as :func:`enclose_geometry`.
+
+    >>> import ufm
+    >>> found = certify_geometry(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.step(2, 3, 4.0))
+    >>> found.claim["statement"]["phase"], round(float(found.interval("self_duality_error_squared")[0]), 6)
+    ('none', 0.000397)
+    """
+    found = enclose_geometry(architecture, prior)
+    claim: dict[str, Any] = {
+        "kind": "geometry",
+        "architecture": describe_architecture(architecture),
+        "prior": describe_prior(prior),
+        "loss": "ce",
+        "statement": {},
+    }
+    with ctx.workprec(checker.PRECISION):
+        problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
+        tau, witness = arb(problem.radius2).sqrt(), {}
+        if found.phase == "total":
+            point = box_check.total(problem, tau, {})
+        else:
+            _, m0, t0 = _start(architecture, prior)
+            witness = _box(problem, tau, found.phase, m0, t0)
+            point = box_check.zero(problem, tau, found.phase, witness)
+        errors = box_check.squared_errors(problem, *point)
+        if not all(
+            x.overlaps(y)
+            for x, y in zip(errors, (found.etf_error_squared, found.self_duality_error_squared), strict=True)
+        ):
+            raise CertificationError("two enclosures of the geometry contradict each other")
+        intervals = [[text(round_down(lower_end(x), DIGITS)), text(round_up(upper_end(x), DIGITS))] for x in errors]
+    statement = {"phase": found.phase} | dict(zip(box_check.ERRORS, intervals, strict=True))
+    return Certificate.proving({**claim, "statement": statement}, witness)
+
+
+def _box(problem: checker.Claim, tau: arb, phase: str, m0: arb, t0: arb) -> dict[str, list[str]]:
+    """A small box of x = mu/pi_B and t = tan(theta/2) about the zero next to ``log x = m0, log tan(theta) = t0``."""
+    tan = t0.exp()
+    x, t = m0.exp().mid(), (tan / (1 + (1 + tan * tan).sqrt())).mid()
+    for _ in range(NEWTON_STEPS):
+        columns = [
+            box_check.conditions(problem, tau, phase, box_check.series(x, i == 0), box_check.series(t, i == 1))
+            for i in (0, 1)
+        ]
+        f, g = (y[0].mid() for y in columns[0][:2])
+        (a, c), (b, d) = ([y[1].mid() for y in column[:2]] for column in columns)
+        det = a * d - b * c
+        x, t = (x - (d * f - b * g) / det).mid(), (t - (a * g - c * f) / det).mid()
+    rational = [lower_end(y) for y in (x, t)]
+    return {
+        name: [text(round_down(y * (1 - WIDTH), BOX_DIGITS)), text(round_up(y * (1 + WIDTH), BOX_DIGITS))]
+        for name, y in zip(("x", "t"), rational, strict=True)
+    }
+
+
+def _problem(architecture: Constrained, prior: ClassPrior) -> checker.Claim:
+    """The checker's reading of the problem, the one definition of its radius."""
+    claim = {"kind": "phase", "architecture": describe_architecture(architecture), "prior": describe_prior(prior)}
+    return checker.read_claim(
+        {"format": checker.FORMAT, "claim": {**claim, "loss": "ce", "statement": {}}, "witness": {}}
+    )
+
+
+def _start(architecture: Constrained, prior: ClassPrior) -> tuple[bool, arb, arb]:
+    """Whether the minority is collapsed, log beta_B and log tan(theta), in floating point."""
+    majority, minority = prior.groups
+    n, k_a, k_b = prior.num_samples, majority.size, minority.size
+    core = TwoGroups(k_a, k_b, majority.count / n, minority.count / n, 1.0, 1.0)
+    found = core.constrained(architecture.radius(k_a + k_b))
+    if found.total:
+        raise CertificationError("total collapse is not certain: the prior is too close to its boundary")
+    a, b = math.sqrt(k_b / core.k), math.sqrt(k_a / core.k)
+    u, v = found.s_a + k_a * found.d_a, found.s_b + k_b * found.d_b
+    return found.collapsed, arb(found.log_multiplier + core.log_scale), arb(math.log(b * v / (a * u)))
 
 
 def _total(k_a: int, k_b: int, ratio: fmpq, radius: arb) -> GeometryEnclosure | None:

@@ -20,13 +20,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from proofs_check.scope import Scope, beyond, hypotheses
 from ufm._json import plain
 from ufm._validation import integer, one_of, real
+
+if TYPE_CHECKING:
+    from ufm.certificates import Certificate
 
 __all__ = [
     "EFFORTS",
@@ -496,6 +499,19 @@ class Enclosure:
         """Make the rigorous enclosure of a real ball of python-flint (``arb``), its ends rounded outwards."""
         lower, upper = float(ball.lower()), float(ball.upper())
         return cls(math.nextafter(lower, -math.inf), math.nextafter(upper, math.inf), rigorous=True)
+
+    @classmethod
+    def of_certificate(cls, certificate: Certificate, name: str) -> Enclosure:
+        """The interval that a certificate's statement gives for ``name``, rounded outwards, and rigorous.
+
+        >>> import ufm
+        >>> from ufm.certificates import certify_geometry
+        >>> found = certify_geometry(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.step(2, 3, 4.0))
+        >>> Enclosure.of_certificate(found, "etf_error_squared").rigorous
+        True
+        """
+        low, high = (float(x) for x in certificate.interval(name))
+        return cls(math.nextafter(low, -math.inf), math.nextafter(high, math.inf), rigorous=True)
 
     @property
     def is_valid(self) -> bool:

@@ -1,6 +1,6 @@
 r"""P3: is the DEQ closer to the ETF and to self-duality than the explicit network, at equal budgets under imbalance?
 
-Both errors of a two-group optimum are enclosed in ball arithmetic (``ufm.certificates.enclose_geometry``), and compared
+Both errors of a two-group optimum are enclosed in ball arithmetic (``ufm.certificates.certify_geometry``), and compared
 as squares; the factors of the reduced solver must give the same numbers.
 """
 
@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass, replace
 
 from ufm.architectures import LayerPeeled, LinearDEQ
-from ufm.certificates import enclose_geometry
+from ufm.certificates import Certificate, certify_geometry
 from ufm.claims._model import Claim, Context, Enclosure, Evidence, Scope, Status, combine, judge_equal, judge_order
-from ufm.claims._tools import evidence
+from ufm.claims._tools import evidence, keep
 from ufm.labels import ClassPrior
 from ufm.solvers import solve
 
@@ -46,7 +46,7 @@ ON_GRID = Scope(
 #: How many points of the grid have both networks in total collapse, and how many the explicit one alone.
 TIES, LEFT = 11, 11
 
-ENCLOSED = "enclosures of both optima in ball arithmetic, confirmed by the solver's factors; no certificate file"
+ENCLOSED = "enclosures of both optima in ball arithmetic, confirmed by the solver's factors"
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Point:
         phases: of the explicit network and the DEQ.
         etf, duality: enclosures of their squared ETF errors and squared self-duality errors.
         confirmed: whether the factors of the reduced solver give the same phases and errors.
+        certificates: of both optima.
     """
 
     setting: tuple[int, int, float, float, float]
@@ -65,6 +66,7 @@ class Point:
     etf: tuple[Enclosure, Enclosure]
     duality: tuple[Enclosure, Enclosure]
     confirmed: bool
+    certificates: tuple[Certificate, Certificate]
 
     def error(self, measure: str) -> tuple[Enclosure, Enclosure]:
         """(explicit, DEQ) for ``"etf"`` or ``"duality"``."""
@@ -75,18 +77,28 @@ class Point:
         k_a, k_b, ratio, e_h, rho = self.setting
         return f"(K_A, K_B) = ({k_a}, {k_b}), R = {ratio:g}, E_H = {e_h:g}, ρ = {rho}"
 
+    def keep(self, ctx: Context) -> None:
+        """Save both certificates; points that differ in ρ alone share the explicit network's."""
+        k_a, _, ratio, e_h, rho = self.setting
+        name = f"geometry-KA{k_a}-R{ratio:g}-EH{e_h:g}"
+        for part, certificate in zip((name, f"{name}-rho{rho:g}"), self.certificates, strict=True):
+            keep(ctx, part, certificate)
 
-def _measure(architecture: LayerPeeled | LinearDEQ, prior: ClassPrior) -> tuple[str, Enclosure, Enclosure, bool]:
-    """Phase and rigorous squared errors, and whether the solver's factors confirm them."""
-    found = enclose_geometry(architecture, prior)
-    etf, duality = Enclosure.of_ball(found.etf_error_squared), Enclosure.of_ball(found.self_duality_error_squared)
+
+def _measure(
+    architecture: LayerPeeled | LinearDEQ, prior: ClassPrior
+) -> tuple[str, Enclosure, Enclosure, bool, Certificate]:
+    """Phase and rigorous squared errors, whether the solver's factors confirm them, and the certificate."""
+    found = certify_geometry(architecture, prior)
+    etf, duality = (Enclosure.of_certificate(found, f"{name}_error_squared") for name in ("etf", "self_duality"))
+    phase = str(found.claim["statement"]["phase"])
     geometry = solve(architecture, prior).geometry
     # rounding of 1e-15 in a square is 3e-8 in its root, where the error itself is 0
     same = all(
         abs(math.sqrt(max(0.0, ball.upper)) - value) <= 1e-7
         for ball, value in ((etf, geometry.etf_error), (duality, geometry.self_duality_error))
     )
-    return found.phase, etf, duality, same and geometry.phase == found.phase
+    return phase, etf, duality, same and geometry.phase == phase, found
 
 
 def grid_points(ctx: Context) -> tuple[Point, ...]:
@@ -103,7 +115,7 @@ def grid_points(ctx: Context) -> tuple[Point, ...]:
             if key not in explicit:
                 explicit[key] = _measure(LayerPeeled(1.0, e_h), prior)
             a, b = explicit[key], _measure(LinearDEQ(1.0, e_h, rho), prior)
-            points.append(Point(setting, (a[0], b[0]), (a[1], b[1]), (a[2], b[2]), a[3] and b[3]))
+            points.append(Point(setting, (a[0], b[0]), (a[1], b[1]), (a[2], b[2]), a[3] and b[3], (a[4], b[4])))
         return tuple(points)
 
     return ctx.once("imbalanced-geometry-grid", compute)
@@ -127,6 +139,7 @@ def ordering_claim(
         failing = []
         shrink = []
         for p in points:
+            p.keep(ctx)
             explicit, deq = p.error(measure)
             status = judge_order(explicit, deq, strict=True) if reverse else judge_order(deq, explicit, strict=True)
             status = status if p.confirmed else Status.inconclusive
@@ -173,6 +186,7 @@ def tie_claim(factor: float = 1.0) -> Claim:
         statuses = [Status.certified if len(points) == TIES else Status.inconclusive]
         off = 0.0
         for p in points:
+            p.keep(ctx)
             k_a, k_b = p.setting[:2]
             closed = 2 - 2 * math.sqrt((k_a - 1) / (k_a + k_b - 1))
             claimed = factor * closed
@@ -208,6 +222,7 @@ def _duality_counterexample() -> Claim:
         points = [p for p in grid_points(ctx) if p.phases[0] == "total" and p.phases[1] != "total"]
         statuses = [Status.certified if len(points) == LEFT else Status.inconclusive]
         for p in points:
+            p.keep(ctx)
             larger = judge_order(p.duality[0], p.duality[1], strict=True)
             zero = judge_equal(0.0, p.duality[0], tolerance=1e-12)
             statuses.append(combine([larger, zero]) if p.confirmed else Status.inconclusive)

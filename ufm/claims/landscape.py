@@ -18,9 +18,9 @@ from ufm.architectures import (
     PenalisedDEQ,
     UnconstrainedFeatures,
 )
-from ufm.certificates import CertificationError, enclose_geometry
+from ufm.certificates import CertificationError, certify_geometry, certify_local_minimum
 from ufm.claims._model import Claim, Context, Enclosure, Evidence, Scope, Status, combine, judge_order
-from ufm.claims._tools import evidence, symbolic
+from ufm.claims._tools import evidence, keep, symbolic
 from ufm.labels import ClassPrior
 from ufm.landscape import certify_trapped, classify, find_trapped
 from ufm.problem import Problem
@@ -292,6 +292,7 @@ def trapped_claim(beside: float = 0.0) -> Claim:
             if found:
                 try:
                     numbers = certify_trapped(found[0])
+                    keep(ctx, f"trapped-{len(rows) + 1}", certify_local_minimum(found[0]))
                     status = Status.certified
                 except CertificationError as error:
                     numbers = {"error": str(error)}
@@ -309,7 +310,7 @@ def trapped_claim(beside: float = 0.0) -> Claim:
             numeric=combine(statuses),
             universal=False,
             established_by=(
-                "strong convexity on the slice across the orbit of rotations, certified in ball arithmetic; no certificate file",
+                "strong convexity on the slice across the orbit of rotations, certified in ball arithmetic",
             ),
             details={"minima": rows},
         )
@@ -515,16 +516,21 @@ def _log_uniform_integers(rng: np.random.Generator, least: int, most: int, count
     return np.minimum(drawn.astype(int), most)
 
 
-def _duality_counterexample(_: Context) -> Evidence:
+def _duality_counterexample(ctx: Context) -> Evidence:
     """Certified rises of the self-duality error."""
     rows: list[dict[str, Any]] = []
     statuses = []
     for k_a, k_b, ratio, low, high, phases in RISES:
         prior = ClassPrior.step(k_a, k_b, ratio)
-        found = [enclose_geometry(LayerPeeled(1.0, unit**2), prior) for unit in (low, high)]
-        errors = [Enclosure.of_ball(f.self_duality_error_squared) for f in found]
+        found = [
+            keep(ctx, f"rise-KA{k_a}-tau{unit:g}", certify_geometry(LayerPeeled(1.0, unit**2), prior))
+            for unit in (low, high)
+        ]
+        errors = [Enclosure.of_certificate(f, "self_duality_error_squared") for f in found]
         status = judge_order(errors[0], errors[1], strict=True)
-        statuses.append(status if tuple(f.phase for f in found) == phases else Status.inconclusive)
+        statuses.append(
+            status if tuple(f.claim["statement"]["phase"] for f in found) == phases else Status.inconclusive
+        )
         rows.append(
             {
                 "K_A": k_a,
@@ -541,7 +547,7 @@ def _duality_counterexample(_: Context) -> Evidence:
         f"R = 1.02, uncollapsed: {fourth[0]:.3e} at 0.1, {fourth[1]:.3e} at 0.15",
         numeric=combine(statuses),
         universal=False,
-        established_by=("enclosures of both optima in ball arithmetic; no certificate file",),
+        established_by=("enclosures of both optima in ball arithmetic",),
         details={"pairs": rows},
     )
 
