@@ -289,7 +289,7 @@ def _phase_holds(claim: dict[str, Any]) -> bool:
 
 
 def geometry(claim: dict[str, Any]) -> tuple[str, mp.mpf, mp.mpf]:
-    """Phase and both squared errors, from the definition in blocks: Gram matrices by roots of Z^T Z and Z Z^T."""
+    """Phase and both squared errors, from the definition in blocks, on the groups' unit vectors and beside them."""
     groups = _groups(claim["prior"])
     (k_a, _), (k_b, _) = groups
     k = k_a + k_b
@@ -302,20 +302,16 @@ def geometry(claim: dict[str, Any]) -> tuple[str, mp.mpf, mp.mpf]:
     centre = mp.eye(2) - unit * unit.T
     z = centre * z
 
-    def root(gram: mp.matrix) -> mp.matrix:
-        values, vectors = mp.eigsy(gram)
-        return vectors * mp.diag([mp.sqrt(max(mp.mpf(0), x)) for x in values]) * vectors.T
-
-    right, left = root(z.T * z), root(z * z.T)  # H^T H and W W^T of balanced factors, on the groups' vectors
+    # rank 1 there, u v^T times its size, and so are the Gram matrices' roots: H^T H = (Z^T Z)^(1/2)
+    size = mp.sqrt(sum(x**2 for x in z))
+    right = z.T * z / size if size > TIGHT else mp.zeros(2)
     features = centre * right * centre
     norm = mp.sqrt((k_a - 1) * s_a**2 + (k_b - 1) * s_b**2 + sum(x**2 for x in features))
     etf = (k_a - 1) * (s_a / norm - 1 / mp.sqrt(k - 1)) ** 2 + (k_b - 1) * (s_b / norm - 1 / mp.sqrt(k - 1)) ** 2
     etf += sum(x**2 for x in features / norm - centre / mp.sqrt(k - 1))
     trace = (k_a - 1) * s_a + (k_b - 1) * s_b
-    size = left[0, 0] + left[1, 1]
     if size < TIGHT:
         return found["phase"], etf, mp.mpf(0)
-    # Z is rank 1 there, u v^T times its size: <W, M^T> is the trace of Z centred from both sides
     inner = trace + sum((z * centre)[i, i] for i in range(2))
     duality = 2 - 2 * inner / mp.sqrt((trace + size) * (trace + features[0, 0] + features[1, 1]))
     return found["phase"], etf, duality
