@@ -55,6 +55,7 @@ _EXPORTS: dict[str, str] = {
     "Evidence": "ufm.claims",
     "Status": "ufm.claims",
     "claim": "ufm.claims",
+    "geometry_bounds": "ufm.bounds",
     "verify": "ufm.verification",
 }
 
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         PenalisedDEQ,
         UnconstrainedFeatures,
     )
+    from ufm.bounds import geometry_bounds
     from ufm.certificates import (
         Certificate,
         certify,
@@ -129,6 +131,7 @@ __all__ = [
     "claim",
     "collapse_threshold",
     "etf_boundary",
+    "geometry_bounds",
     "hysteresis",
     "measure",
     "phase_boundaries",

@@ -44,7 +44,7 @@ from ufm.solution import Solution
 from ufm.solvers.conclude import FLOOR_ROOM, conclude, is_closed, zero_risk
 from ufm.solvers.methods import Support
 
-__all__ = ["solve_nuclear", "supports"]
+__all__ = ["minimise", "solve_nuclear", "supports"]
 
 Array = NDArray[np.float64]
 
@@ -125,6 +125,22 @@ def solve_nuclear(
         dim=dim,
         trouble=trouble,
     )
+
+
+def minimise(problem: Problem, *, tol: float, start: Array, max_iter: int = 60) -> Array:
+    """Logits (K, m) near the minimum of a convex problem, from ``start``, without a conclusion: for whoever bounds it.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]), "ce")
+    >>> round(problem.objective(minimise(problem, tol=1e-9, start=np.eye(3))), 6)
+    0.368981
+    """
+    exact = _without_iterating(problem)
+    if exact is not None:
+        return exact
+    search = _Search(problem, start)
+    search.run(tol, max_iter)
+    return search.logits
 
 
 def _check_start(start: ArrayLike, shape: tuple[int, ...]) -> Array:
