@@ -1,0 +1,176 @@
+r"""Descent in two factors with rows and columns of length 1, ``Y = s P Q^T``, and the dual that bounds what is left.
+
+The Gram matrices of K + m unit vectors are the elliptope: positive semidefinite, ones on the diagonal. Every Y of gamma_2
+norm at most s is s times an off-diagonal block of one, for a shorter vector can be made longer in a dimension of its own.
+In p >= sqrt(2 (K + m)) + 1 dimensions the descent in unit vectors V = (P, Q) has no local minimum that is not global, for
+almost every convex phi (Boumal, Voroninski and Bandeira 2016); here p = K + m where that is small.
+
+The dual of ``max <G, Y>`` over ``gamma_2(Y) <= 1`` is
+
+    min (sum alpha + sum beta) / 2    over    [[diag alpha, -G], [-G^T, diag beta]] >= 0,
+
+and at a stationary point ``alpha_k = <p_k, (G Q)_k>``, ``beta_j = <q_j, (G^T P)_j>``. Adding to every entry what the
+matrix lacks of being positive semidefinite makes them a bound at any other point too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from ufm.gauges.smooth import Smooth, damped_step
+
+__all__ = ["UnitPoint", "dual_bound", "minimise_over_elliptope"]
+
+Array = NDArray[np.float64]
+
+#: Up to so many vectors they get as many dimensions; beyond, as many as make local minima global.
+_FULL = 24
+_MAX_NEWTON = 400
+
+
+@dataclass(frozen=True)
+class UnitPoint:
+    """Unit vectors.
+
+    Attributes:
+        p: P, shape (K, p), rows of length 1.
+        q: Q, shape (m, p), rows of length 1.
+    """
+
+    p: Array
+    q: Array
+
+
+def minimise_over_elliptope(
+    phi: Smooth,
+    shape: tuple[int, int],
+    scale: float,
+    *,
+    start: UnitPoint | None = None,
+    width: int | None = None,
+    relative: bool = False,
+    enough: float = 0.0,
+    seed: int = 0,
+) -> UnitPoint:
+    """Minimise ``phi(s P Q^T)`` over unit vectors, by L-BFGS and then Newton's method on the product of spheres.
+
+    Args:
+        phi: a smooth function of Y.
+        shape: (K, m) of Y.
+        scale: s > 0.
+        start: where to start; None for random vectors.
+        width: p; None for one in which local minima are global.
+        relative: whether phi is positive and wanted to relative accuracy (its logarithm then descends).
+        enough: a value that needs no lowering.
+        seed: of the random vectors.
+
+    >>> from ufm.gauges.smooth import Linear
+    >>> point = minimise_over_elliptope(Linear(np.eye(3)), (3, 3), 1.0)
+    >>> np.vdot(np.eye(3), point.p @ point.q.T).round(9)
+    np.float64(3.0)
+    """
+    k, m = shape
+    n = k + m
+    if start is None:
+        width = (n if n <= _FULL else math.ceil(math.sqrt(2 * n)) + 2) if width is None else width
+        v = np.random.default_rng(seed).normal(size=(n, width))
+    else:
+        v = np.vstack([start.p, start.q])
+    v = _descended(phi, v, k, scale, relative)
+    state = _State(phi, v / np.linalg.norm(v, axis=1, keepdims=True), k, scale)
+    damping = 1e-3
+    for _ in range(_MAX_NEWTON):
+        if state.residual <= 1e-16 * state.size or 0 <= state.value <= enough:
+            break
+        trial = state.moved(state.step(damping * min(1.0, state.residual / state.size) * state.size))
+        rounding = 1e-14 * abs(state.value)
+        lower = trial.value < state.value - rounding
+        nearer = trial.residual < state.residual * (1 - 1e-3) and trial.value <= state.value + rounding
+        if lower or nearer:
+            state, damping = trial, max(damping / 10, 1e-8)
+        elif damping > 1e4:
+            break
+        else:
+            damping *= 10
+    return UnitPoint(state.v[:k], state.v[k:])
+
+
+def _descended(phi: Smooth, v: Array, k: int, scale: float, relative: bool) -> Array:
+    shape = v.shape
+
+    def objective(x: Array) -> tuple[float, Array]:
+        raw = x.reshape(shape)
+        norms = np.linalg.norm(raw, axis=1, keepdims=True)
+        u = raw / norms
+        y = scale * u[:k] @ u[k:].T
+        g = scale * phi.gradient(y)
+        value = phi.value(y)
+        slope = np.vstack([g @ u[k:], g.T @ u[:k]])
+        slope = (slope - u * (slope * u).sum(axis=1, keepdims=True)) / norms
+        if not relative:
+            return value, slope.ravel()
+        value = max(value, 1e-300)
+        return math.log(value), slope.ravel() / value
+
+    options = {"maxiter": 3000, "maxfun": 6000, "maxcor": 30, "ftol": 1e-16, "gtol": 1e-12}
+    found = minimize(objective, v.ravel(), jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(found.x.reshape(shape), dtype=float)
+
+
+class _State:
+    """Unit vectors with their gradient along the spheres."""
+
+    def __init__(self, phi: Smooth, v: Array, k: int, scale: float) -> None:
+        self._phi, self.v, self._k, self._scale = phi, v, k, scale
+        p, q = v[:k], v[k:]
+        self._y = scale * p @ q.T
+        self.value = phi.value(self._y)
+        self._g = scale * phi.gradient(self._y)
+        slope = np.vstack([self._g @ q, self._g.T @ p])
+        self._along = (slope * v).sum(axis=1, keepdims=True)  # minus the multipliers of the norms
+        self.gradient = slope - v * self._along
+        self.residual = float(np.linalg.norm(self.gradient))
+        self.size = max(float(np.linalg.norm(slope)), 1e-300)
+
+    def step(self, damping: float) -> Array:
+        """The damped Newton step in the tangent space, shape (K + m, p)."""
+        k, v = self._k, self.v
+        p, q = v[:k], v[k:]
+        second = self._phi.hessian(self._y)
+
+        def apply(x: Array) -> Array:
+            d = x.reshape(v.shape)
+            d = d - v * (d * v).sum(axis=1, keepdims=True)
+            dp, dq = d[:k], d[k:]
+            curved = self._scale**2 * second(dp @ q.T + p @ dq.T)
+            out = np.vstack([curved @ q + self._g @ dq, curved.T @ p + self._g.T @ dp]) - self._along * d
+            return np.asarray((out - v * (out * v).sum(axis=1, keepdims=True)).ravel())
+
+        step = damped_step(apply, self.gradient.ravel(), damping).reshape(v.shape)
+        return np.asarray(step - v * (step * v).sum(axis=1, keepdims=True))
+
+    def moved(self, step: Array) -> _State:
+        """The state after ``step``, back on the spheres."""
+        v = self.v + step
+        return _State(self._phi, v / np.linalg.norm(v, axis=1, keepdims=True), self._k, self._scale)
+
+
+def dual_bound(gradient: Array, point: UnitPoint) -> tuple[float, Array, Array]:
+    """An upper bound of ``max <G, Y>`` over ``gamma_2(Y) <= 1``, and the diagonals alpha (K,), beta (m,) that prove it.
+
+    >>> unit = np.eye(2)
+    >>> bound, alpha, beta = dual_bound(np.diag([3.0, 1.0]), UnitPoint(unit, unit))
+    >>> bound, alpha.tolist(), beta.tolist()
+    (4.0, [3.0, 1.0], [3.0, 1.0])
+    """
+    alpha = (point.p * (gradient @ point.q)).sum(axis=1)
+    beta = (point.q * (gradient.T @ point.p)).sum(axis=1)
+    matrix = np.block([[np.diag(alpha), -gradient], [-gradient.T, np.diag(beta)]])
+    lacking = max(0.0, -float(np.linalg.eigvalsh(matrix)[0]))
+    alpha, beta = alpha + lacking, beta + lacking
+    return float(alpha.sum() + beta.sum()) / 2, alpha, beta

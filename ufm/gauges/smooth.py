@@ -1,0 +1,107 @@
+"""A smooth convex function of a matrix, as descents in factors want it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Linear", "Quadratic", "Smooth", "damped_step"]
+
+Array = NDArray[np.float64]
+
+
+class Smooth(Protocol):
+    """``phi(Y)`` of a matrix Y (K, m)."""
+
+    def value(self, y: Array) -> float:
+        """``phi(Y)``."""
+
+    def gradient(self, y: Array) -> Array:
+        """Its gradient, shape (K, m)."""
+
+    def hessian(self, y: Array) -> Callable[[Array], Array]:
+        """Its second derivative at Y, a linear map of matrices (K, m)."""
+
+
+class Quadratic:
+    """``(rho/2) |Y - C|_F^2``.
+
+    >>> f = Quadratic(np.eye(2), 2.0)
+    >>> f.value(np.zeros((2, 2))), f.gradient(np.zeros((2, 2))).tolist()
+    (2.0, [[-2.0, 0.0], [0.0, -2.0]])
+    """
+
+    def __init__(self, centre: Array, rho: float) -> None:
+        self.centre, self.rho = centre, rho
+
+    def value(self, y: Array) -> float:
+        """``(rho/2) |Y - C|^2``."""
+        return self.rho / 2 * float(((y - self.centre) ** 2).sum())
+
+    def gradient(self, y: Array) -> Array:
+        """``rho (Y - C)``."""
+        return self.rho * (y - self.centre)
+
+    def hessian(self, y: Array) -> Callable[[Array], Array]:
+        """rho times the identity."""
+        return lambda d: self.rho * d
+
+
+class Linear:
+    """``-<G, Y>``.
+
+    >>> Linear(np.eye(2)).value(np.eye(2))
+    -2.0
+    """
+
+    def __init__(self, gradient: Array) -> None:
+        self._g = gradient
+
+    def value(self, y: Array) -> float:
+        """``-<G, Y>``."""
+        return -float(np.vdot(self._g, y))
+
+    def gradient(self, y: Array) -> Array:
+        """``-G``."""
+        return -self._g
+
+    def hessian(self, y: Array) -> Callable[[Array], Array]:
+        """Zero."""
+        return lambda d: np.zeros_like(d)
+
+
+#: Up to so many unknowns a system is written out; beyond, conjugate gradients solve it.
+_DENSE = 700
+
+
+def damped_step(apply: Callable[[Array], Array], gradient: Array, damping: float) -> Array:
+    """``-(H + damping I)^{-1} g``, H symmetric and given by its products, nearly positive semidefinite.
+
+    Written out, negative eigenvalues count by their size; conjugate gradients stop where the curvature ends.
+
+    >>> damped_step(lambda x: 2 * x, np.ones(2), 0.0)
+    array([-0.5, -0.5])
+    """
+    n = len(gradient)
+    if n <= _DENSE:
+        h = np.column_stack([apply(e) for e in np.eye(n)])
+        values, vectors = np.linalg.eigh((h + h.T) / 2)
+        return np.asarray(-vectors @ ((vectors.T @ gradient) / (np.abs(values) + damping)), dtype=float)
+    x, r = np.zeros(n), -gradient
+    p, rr = r, float(r @ r)
+    first = rr
+    for _ in range(400):
+        hp = apply(p) + damping * p
+        curvature = float(p @ hp)
+        if curvature <= 0:
+            return x if x.any() else -gradient
+        x = x + rr / curvature * p
+        r = r - rr / curvature * hp
+        rr, before = float(r @ r), rr
+        if rr <= 1e-20 * first:
+            break
+        p = r + rr / before * p
+    return x
