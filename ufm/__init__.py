@@ -24,6 +24,7 @@ _EXPORTS: dict[str, str] = {
     "FocalLoss": "ufm.losses",
     "torch_loss": "ufm.losses",
     "LayerPeeled": "ufm.architectures",
+    "NormBounded": "ufm.architectures",
     "UnconstrainedFeatures": "ufm.architectures",
     "DeepLinear": "ufm.architectures",
     "LinearDEQ": "ufm.architectures",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         DeepLinear,
         LayerPeeled,
         LinearDEQ,
+        NormBounded,
         PenalisedDEQ,
         UnconstrainedFeatures,
     )
@@ -116,6 +118,7 @@ __all__ = [
     "LinearDEQ",
     "Loss",
     "MeanSquaredError",
+    "NormBounded",
     "PenalisedDEQ",
     "Scope",
     "Solution",

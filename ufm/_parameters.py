@@ -39,9 +39,9 @@ class Parameter:
 def parameters_of(cls: type[Architecture]) -> tuple[Parameter, ...]:
     """The parameters of an architecture, a frozen dataclass whose docstring describes its fields under ``Args:``.
 
-    >>> from ufm.architectures import LayerPeeled
-    >>> [(p.name, p.required, p.text) for p in parameters_of(LayerPeeled)]
-    [('E_W', True, 'classifier budget > 0'), ('E_H', True, 'feature budget > 0')]
+    >>> from ufm.architectures import NormBounded
+    >>> [(p.name, p.required, p.text) for p in parameters_of(NormBounded)]
+    [('w', False, "bound > 0 of every classifier's length"), ('h', False, "bound > 0 of every feature's length")]
 
     Raises:
         TypeError: a field whose annotation is neither number, text nor a sequence of numbers.

@@ -147,8 +147,13 @@ class Problem:
         return is_known(self.architecture)
 
     @cached_property
+    def is_spectral(self) -> bool:
+        """Whether the architecture is one of this package's whose gauge is a function of singular values."""
+        return self.is_known and self.architecture.is_spectral
+
+    @cached_property
     def spectral(self) -> Spectral:
-        """The architecture where it is one of this package's; else a ValueError."""
+        """The architecture where :attr:`is_spectral`; else a ValueError."""
         return known_architecture(self.architecture)
 
     @property
@@ -182,12 +187,12 @@ class Problem:
     @cached_property
     def has_nuclear_norm(self) -> bool:
         """Whether the gauge is a multiple of the nuclear norm on logits of an optimum's rank."""
-        return self.is_known and self.spectral.convex_form(self.max_rank) is not None
+        return self.is_spectral and self.spectral.convex_form(self.max_rank) is not None
 
     @property
     def is_convex(self) -> bool:
         """Whether the loss is convex and the gauge too."""
-        return self.loss.is_convex and (self.has_nuclear_norm or not self.is_known)
+        return self.loss.is_convex and (self.has_nuclear_norm or not self.is_spectral)
 
     @cached_property
     def radius(self) -> float:
@@ -232,16 +237,16 @@ class Problem:
         y = logits * self.weights
         if self.has_nuclear_norm:
             return float(np.linalg.norm(y, "nuc"))
-        if not self.is_known:
+        if not self.is_spectral:
             return float(self.architecture.gauge(y))
         sigma = np.asarray(np.linalg.svd(y, compute_uv=False), dtype=float)
         sigma[sigma <= ROUNDING * sigma[0]] = 0.0  # a root of rounding would count
         return self.spectral.spectral_gauge(sigma)
 
     def dual_norm(self, gradient: Array) -> float:
-        """``Omega^o(-G diag(1/omega))``: for a nuclear norm the spectral norm of ``G diag(1/omega)``."""
+        """``Omega^o(-G diag(1/omega))``, or a bound of it: for a nuclear norm ``|G diag(1/omega)|_2``."""
         g = gradient / self.weights
-        return float(np.linalg.norm(g, 2)) if self.is_known else float(self.architecture.polar(-g))
+        return float(np.linalg.norm(g, 2)) if self.is_spectral else float(self.architecture.polar_bound(-g))
 
     def objective(self, logits: Array) -> float:
         """Optimal value candidate at Z: the risk, plus the penalty where there is one."""
@@ -268,8 +273,8 @@ class Problem:
             base = self.loss.dual_value(logits, pi, 1.0, self.targets) if self.bias is None else None
             if base is None:
                 base = self.risk(logits) - float(np.vdot(gradient, logits))
-            return base - (self.radius if self.is_known else self.bound) * norm
-        strength = self.strength if self.is_known else 1.0
+            return base - (self.radius if self.is_spectral else self.bound) * norm
+        strength = self.strength if self.is_spectral else 1.0
         scale = 1.0 if norm <= strength else strength / norm
         found = self._dual_value(logits, gradient, scale)
         if found is None:

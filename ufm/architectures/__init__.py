@@ -9,18 +9,23 @@ from ufm.architectures.base import Architecture, Constrained, Factors, Penalised
 from ufm.architectures.deep_linear import DeepLinear
 from ufm.architectures.layer_peeled import LayerPeeled
 from ufm.architectures.linear_deq import LinearDEQ, water_filling
+from ufm.architectures.nonnegative import FEATURES, FeatureCone
+from ufm.architectures.norm_bounded import NormBounded
 from ufm.architectures.penalised_deq import PenalisedDEQ
 from ufm.architectures.registry import ARCHITECTURES, command_word, file_word, is_known
 from ufm.architectures.unconstrained_features import UnconstrainedFeatures
 
 __all__ = [
     "ARCHITECTURES",
+    "FEATURES",
     "Architecture",
     "Constrained",
     "DeepLinear",
     "Factors",
+    "FeatureCone",
     "LayerPeeled",
     "LinearDEQ",
+    "NormBounded",
     "Penalised",
     "PenalisedDEQ",
     "Spectral",
@@ -59,12 +64,17 @@ def known_architecture(architecture: Any, argument: str = "architecture", where:
 
     Raises:
         TypeError: it is no architecture.
-        ValueError: it is one of one's own, of which only gauge, polar and atom are known.
+        ValueError: it is one of one's own, of which only gauge, polar and atom are known, or its gauge is no function
+            of singular values.
 
     >>> known_architecture(LayerPeeled(1.0, 1.0))
     LayerPeeled(E_W=1.0, E_H=1.0)
     """
     check_architecture(architecture, argument)
+    if is_known(architecture) and not architecture.is_spectral:
+        raise ValueError(
+            f"{argument} must have a gauge that is a function of singular values {where}, got {architecture!r}"
+        )
     if not isinstance(architecture, Spectral) or not is_known(architecture):
         raise ValueError(
             f"{argument} must be one of {', '.join(ARCHITECTURES)} {where}, whose formulas hold for no other, got "

@@ -100,8 +100,10 @@ class Architecture(abc.ABC):
     array([1., 1.])
     """
 
-    #: Whether the gauge is a function of singular values.
-    is_spectral: bool = False
+    @property
+    def is_spectral(self) -> bool:
+        """Whether the gauge is a function of singular values."""
+        return False
 
     @abc.abstractmethod
     def gauge(self, y: Array) -> float:
@@ -110,6 +112,14 @@ class Architecture(abc.ABC):
     def polar(self, gradient: Array) -> float:
         """``Omega^o(G) = max <G, atom>`` of a matrix G (K, m)."""
         raise NotImplementedError(f"{type(self).__name__} states no polar")
+
+    def polar_bound(self, gradient: Array) -> float:
+        """An upper bound of the polar, which bounds of optimal values rest on: itself, where it is computed exactly."""
+        return self.polar(gradient)
+
+    def spent(self, factors: Factors, prior: ClassPrior | Labels) -> float:
+        """What ``factors`` cost, at least the gauge of their logits; ``inf`` where they are not allowed at all."""
+        return float(self.gauge(factors.logits * self.column_weights(prior)))
 
     def atom(self, gradient: Array) -> Array:
         """A matrix of gauge at most 1 that attains the polar: ``<G, atom> = Omega^o(G)``, shape (K, m)."""
@@ -134,11 +144,15 @@ class Architecture(abc.ABC):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The fields of the class and what they are here, without those that are None."""
+        """The fields of the class and what they are here, without those that are None, or a default word."""
         if not dataclasses.is_dataclass(self):
             return {}
-        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {name: value for name, value in given.items() if value is not None}
+        given = {f.name: (getattr(self, f.name), f.default) for f in dataclasses.fields(self)}
+        return {
+            name: value
+            for name, (value, default) in given.items()
+            if value is not None and not (isinstance(value, str) and value == default)
+        }
 
     def convex_form(self, rank: int) -> Spectral | None:
         """The architecture with a nuclear-norm gauge that equals this one's on logits of rank at most ``rank``.
@@ -167,7 +181,10 @@ class Spectral(Architecture):
     (True, 4.0)
     """
 
-    is_spectral = True
+    @property
+    def is_spectral(self) -> bool:
+        """True; False of those whose features are constrained further."""
+        return True
 
     @property
     def spectral_bound(self) -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any, TypeVar
 
-from ufm.architectures.base import Spectral
+from ufm.architectures.base import Architecture
 
 __all__ = ["ARCHITECTURES", "command_word", "file_word", "is_known", "register"]
 
 #: Classes by their name, in the order in which they are listed.
-ARCHITECTURES: dict[str, type[Spectral]] = {}
+ARCHITECTURES: dict[str, type[Architecture]] = {}
 
-C = TypeVar("C", bound=type[Spectral])
+C = TypeVar("C", bound=type[Architecture])
 
 
 def register(cls: C) -> C:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from ufm._validation import positive
 from ufm.architectures.base import Penalised, geometric_mean
+from ufm.architectures.nonnegative import FeatureCone
 from ufm.architectures.registry import register
 
 __all__ = ["UnconstrainedFeatures"]
 
 
 @register
-@dataclass(frozen=True)
-class UnconstrainedFeatures(Penalised):
+@dataclass(frozen=True, repr=False)
+class UnconstrainedFeatures(FeatureCone, Penalised):
     """Unconstrained features model: ``f + (lambda_W/2)|W|_F^2 + (lambda_H/2) sum_{k,i} |h_ki|^2``.
 
-    Gauge: ``lam |Z D^{1/2}|_*`` with ``lam = sqrt(lambda_W lambda_H)``. Source: Zhu et al. 2021; theory section 2.
+    Gauge: ``lam |Z D^{1/2}|_*`` with ``lam = sqrt(lambda_W lambda_H)``; with nonnegative features lam times that of the
+    atoms ``u v^T``, ``v >= 0``, see :mod:`ufm.architectures.nonnegative`. Source: Zhu et al. 2021; Dang et al. 2024;
+    theory sections 2 and 8.
 
     Args:
         lambda_W: weight decay > 0 of the classifier.
         lambda_H: weight decay > 0 of the features, summed over samples.
+        features: ``"real"``, or ``"nonnegative"`` for those behind a ReLU.
 
     >>> model = UnconstrainedFeatures(0.04, 0.01)
     >>> model.strength, model.balance, model.convex_form(2) is model
@@ -33,18 +38,17 @@ class UnconstrainedFeatures(Penalised):
 
     lambda_W: float
     lambda_H: float
+    features: Literal["real", "nonnegative"] = "real"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lambda_W", positive("lambda_W", self.lambda_W))
         object.__setattr__(self, "lambda_H", positive("lambda_H", self.lambda_H))
-
-    def convex_form(self, rank: int) -> UnconstrainedFeatures:
-        """Itself."""
-        return self
+        self.check_features()
 
     @property
     def strength(self) -> float:
-        """``sqrt(lambda_W lambda_H)``."""
+        """``sqrt(lambda_W lambda_H)``, of the nuclear norm; a ValueError where features are nonnegative."""
+        self.convex(1)
         return geometric_mean(self.lambda_W, self.lambda_H)
 
     @property

@@ -1,7 +1,7 @@
 """Gauges of atoms ``u v^T`` that are no functions of singular values: nonnegative features, bounded rows and columns.
 
-Each has its value with the factors that attain it, its polar with an upper bound of it, and a descent in its factors for
-any smooth convex function. Nothing here knows of losses, labels or architectures.
+Each has its value with the factors that attain it, its polar with an upper bound of it, and a descent in its factors
+for any smooth convex function. Nothing here knows of losses, labels or architectures.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ Three kinds of step take turns until none gains anything:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +88,7 @@ def minimise_over_cone(
 
     >>> from ufm.gauges.smooth import Quadratic
     >>> point = minimise_over_cone(Quadratic(np.diag([3.0, 1.0]), 1.0), (2, 2), strength=0.5)
-    >>> point.y.round(9).tolist()
+    >>> np.abs(point.y).round(9).tolist()
     [[2.5, 0.0], [0.0, 0.5]]
     """
     descent = _Descent(phi, shape, strength, radius, relative)
@@ -95,7 +96,8 @@ def minimise_over_cone(
     best = descent.pruned(descent.polished(descent.descended(point)))
     limit = _MAX_ATOMS if width is None else width
     rounds = 0
-    for rounds in range(1, _MAX_ATOMS + 1):
+    while rounds < _MAX_ATOMS:
+        rounds += 1
         if best.w.shape[1] >= limit or (grown := descent.grown(best, enough)) is None:
             break
         point = descent.pruned(descent.polished(descent.descended(grown)))
@@ -119,13 +121,13 @@ class _Descent:
 
     def first(self, width: int | None) -> ConePoint:
         """An atom a column, along minus the gradient at 0; with fewer than columns, nonnegative ones that mix them."""
-        k, m = self._shape
+        m = self._shape[1]
         u = -self._phi.gradient(np.zeros(self._shape))
         norms = np.linalg.norm(u, axis=0)
         u = u / np.where(norms > 0, norms, 1.0)
         h = np.eye(m)
         if width is not None and width < m:
-            values, vectors = np.linalg.eigh(u.T @ u)
+            vectors = np.linalg.eigh(u.T @ u)[1]
             h = np.abs(vectors[:, ::-1][:, :width].T) + 0.1
             h = h / np.linalg.norm(h, axis=1, keepdims=True)
             u = u @ h.T
@@ -229,7 +231,7 @@ class _Descent:
             g = self._phi.gradient(y)
             second = self._phi.hessian(y)
             curvature = _size(second(g)) / _size(g)
-            step = damped_step(lambda d, h=second: h(d.reshape(y.shape)).ravel(), g.ravel(), damping * curvature)
+            step = damped_step(_flat(second, self._shape), g.ravel(), damping * curvature)
             trial = y + step.reshape(y.shape)
             if np.linalg.norm(self._phi.gradient(trial)) < np.linalg.norm(g) * (1 - 1e-3):
                 y = trial
@@ -288,6 +290,10 @@ class _Descent:
             if self.objective(trial) < before:
                 return trial
         return None
+
+
+def _flat(second: Callable[[Array], Array], shape: tuple[int, int]) -> Callable[[Array], Array]:
+    return lambda d: second(d.reshape(shape)).ravel()
 
 
 def _size(x: Array) -> float:

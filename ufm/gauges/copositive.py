@@ -4,7 +4,8 @@ It is at most t exactly if ``t I - M`` is copositive. Three facts make it comput
 
 * Entries that are not positive never help across: the maximum over M is that over the connected components of the graph
   of its positive off-diagonal entries.
-* A maximiser with the fewest nonzero entries S is the eigenvector of the largest eigenvalue of ``M_SS``, which is simple
+* A maximiser with the fewest nonzero entries S is the eigenvector of the largest eigenvalue of ``M_SS``, which is
+simple
   (along a second one v could move until an entry vanishes). The maximum is therefore that of ``lambda_max(M_SS)`` over
   those S whose eigenvector is positive: a finite enumeration, exact up to rounding.
 * Whatever the size, ``lambda_max(M + N)`` with ``N >= 0`` entrywise is an upper bound, as are the best N
@@ -24,12 +25,14 @@ from scipy.sparse.csgraph import connected_components
 __all__ = ["EXACT_SIZE", "ConeMaximum", "cone_maximum", "split_bound"]
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 #: Components up to this size are enumerated.
 EXACT_SIZE = 12
 #: Components up to this size are bounded by the semidefinite programme, larger ones by their positive part.
 _SPLIT_SIZE = 24
-#: An eigenvector with entries above minus this counts as nonnegative: more candidates only raise the bound, by its square.
+#: An eigenvector with entries above minus this counts as nonnegative: more candidates only raise the bound, by its
+#: square.
 _NONNEGATIVE = 1e-7
 #: Subsets of which the eigenvalue problems are solved at once.
 _BATCH = 4096
@@ -127,8 +130,8 @@ def _ascent(m: Array) -> tuple[float, Array]:
 def split_bound(matrix: Array) -> float:
     """An upper bound of the maximum: ``min {lambda_max(M + N) : N >= 0}``, at most that of the positive part of M.
 
-    The semidefinite programme is solved by a barrier, ``min t - nu [log det(t I - M - N) + sum log N_ij]`` with Newton's
-    method at every nu; whatever N it ends with, the largest eigenvalue of ``M + N`` is a bound.
+    The semidefinite programme is solved by a barrier, ``min t - nu [log det(t I - M - N) + sum log N_ij]`` with
+    Newton's method at every nu; whatever N it ends with, the largest eigenvalue of ``M + N`` is a bound.
 
     >>> m = np.array([[1.0, -3.0, 1.0], [-3.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
     >>> round(split_bound(m), 6)  # v = (1, 0, 1) / sqrt 2
@@ -152,8 +155,8 @@ def _barrier(matrix: Array) -> float:
     scale = float(np.abs(matrix).max())
     if scale == 0:
         return 0.0
-    m = matrix / scale
-    i, j = np.triu_indices(n, 1)
+    m = np.asarray(matrix / scale, dtype=float)
+    i, j = (np.asarray(x, dtype=np.intp) for x in np.triu_indices(n, 1))
     entries = np.maximum(-m[i, j], 0.0) + 1.0 / n
     t = float(np.linalg.eigvalsh(_with(m, entries, i, j))[-1]) + 1.0
     best, nu = t, 1.0
@@ -186,7 +189,7 @@ def _barrier(matrix: Array) -> float:
     return best * scale
 
 
-def _inside(m: Array, t: float, entries: Array, step: Array, length: float, i: Array, j: Array) -> float:
+def _inside(m: Array, t: float, entries: Array, step: Array, length: float, i: Indices, j: Indices) -> float:
     """The length of a step, halved until it stays inside; 0 where none does."""
     for _ in range(60):
         trial = entries + length * step[1:]
@@ -198,7 +201,7 @@ def _inside(m: Array, t: float, entries: Array, step: Array, length: float, i: A
     return 0.0
 
 
-def _with(m: Array, entries: Array, i: Array, j: Array) -> Array:
+def _with(m: Array, entries: Array, i: Indices, j: Indices) -> Array:
     out = m.copy()
     out[i, j] += entries
     out[j, i] += entries

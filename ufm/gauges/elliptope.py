@@ -1,9 +1,9 @@
 r"""Descent in two factors with rows and columns of length 1, ``Y = s P Q^T``, and the dual that bounds what is left.
 
-The Gram matrices of K + m unit vectors are the elliptope: positive semidefinite, ones on the diagonal. Every Y of gamma_2
-norm at most s is s times an off-diagonal block of one, for a shorter vector can be made longer in a dimension of its own.
-In p >= sqrt(2 (K + m)) + 1 dimensions the descent in unit vectors V = (P, Q) has no local minimum that is not global, for
-almost every convex phi (Boumal, Voroninski and Bandeira 2016); here p = K + m where that is small.
+The Gram matrices of K + m unit vectors are the elliptope: positive semidefinite, ones on the diagonal. Every Y of
+gamma_2 norm at most s is s times an off-diagonal block of one, for a shorter vector can be made longer in a dimension
+of its own. In p >= sqrt(2 (K + m)) + 1 dimensions the descent in unit vectors V = (P, Q) has no local minimum that is
+not global, for almost every convex phi (Boumal, Voroninski and Bandeira 2016); here p = K + m where that is small.
 
 The dual of ``max <G, Y>`` over ``gamma_2(Y) <= 1`` is
 

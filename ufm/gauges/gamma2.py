@@ -3,11 +3,11 @@ r"""The gamma_2 norm: the gauge of the matrices ``W H`` with rows ``|w_k| <= 1``
     gamma_2(Y) = min max_k |w_k| max_j |h_j|  over  W H = Y
                = max |diag(a)^{1/2} Y diag(b)^{1/2}|_*  over  a, b >= 0 that sum to 1 each.
 
-The second form is concave in (a, b): the best W at given prices a and b of the squared lengths is a matter of one singular
-value decomposition ``diag(a)^{1/2} Y diag(b)^{1/2} = U S V^T``, with ``a_k |w_k|^2 = (U S U^T)_kk``. With a and b on the
-logarithmic scale its gradient is ``((U S U^T)_kk - a_k |S|) / 2``, and vanishes where all lengths that have a price are
-equal. The polar is a maximum over unit vectors (:mod:`ufm.gauges.elliptope`). Source: Linial and Shraibman 2009;
-theory section 8.
+The second form is concave in (a, b): the best W at given prices a and b of the squared lengths is a matter of one
+singular value decomposition ``diag(a)^{1/2} Y diag(b)^{1/2} = U S V^T``, with ``a_k |w_k|^2 = (U S U^T)_kk``. With a
+and b on the logarithmic scale its gradient is ``((U S U^T)_kk - a_k |S|) / 2``, and vanishes where all lengths that
+have a price are equal. The polar is a maximum over unit vectors (:mod:`ufm.gauges.elliptope`). Source: Linial and
+Shraibman 2009; theory section 8.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _refined(x: Array, y: Array) -> Array:
 
 
 def _factors(value: float, y: Array) -> tuple[Array, Array]:
-    """W and H with ``W H = Y`` and lengths up to ``sqrt(value)``: unit vectors whose products are Y / value, by descent.
+    """W and H with ``W H = Y`` and lengths up to ``sqrt(value)``: unit vectors with products Y / value, by descent.
 
     On the boundary of the ball the products come near Y by the square of the distance of the vectors; what is left of
     it is put into W.
@@ -202,7 +202,7 @@ def _factors(value: float, y: Array) -> tuple[Array, Array]:
         distance = float(np.linalg.norm(point.p @ point.q.T - y / value))
         if distance < least:
             best, least = point, distance
-        if least <= 10 * _REACHED:
+        if least <= 1e-8:  # products come near by the square of what another start could gain
             break
     assert best is not None
     root = np.sqrt(value)

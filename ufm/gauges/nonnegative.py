@@ -1,11 +1,11 @@
-r"""The gauge of the atoms ``u v^T``, ``|u| <= 1``, ``|v| <= 1``, ``v >= 0``: what two factors cost, the second nonnegative.
+r"""The gauge of the atoms ``u v^T``, ``|u|, |v| <= 1``, ``v >= 0``: what two factors cost, the second nonnegative.
 
     Omega(Y) = min (|W|_F^2 + |H|_F^2) / 2  over  W H = Y, H >= 0,        Omega^o(G) = max {|G v| : v >= 0, |v| = 1}.
 
 The polar is a copositive problem (:mod:`ufm.gauges.copositive`), exact where few columns of G agree in sign. Where the
-columns of Y are pairwise obtuse, every column is an atom of its own: ``Omega(Y) = sum_j |y_j|``, for ``G = (y_j/|y_j|)``
-has polar 1. Otherwise the gauge is found by the method of multipliers (Rockafellar 1976) on the factors, and the last
-multiplier is the G that bounds it from below. Source: theory section 8.
+columns of Y are pairwise obtuse, every column is an atom of its own: ``Omega(Y) = sum_j |y_j|``, for ``G =
+(y_j/|y_j|)`` has polar 1. Otherwise the gauge is found by the method of multipliers (Rockafellar 1976) on the factors,
+and the last multiplier is the G that bounds it from below. Source: theory section 8.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _factors(y: Array) -> tuple[Array, Array, float]:
         distance = float(np.linalg.norm(rest))
         if distance < least:
             best, least = found, distance
-        if distance <= _REACHED * float(sigma[0]) or distance > 0.9 * least and distance <= 1e-11 * float(sigma[0]):
+        if distance <= _REACHED * float(sigma[0]) or (distance > 0.9 * least and distance <= 1e-11 * float(sigma[0])):
             break
         # a start without atoms, or with too few, is no start
         point = found if found.w.shape[1] else None

@@ -46,7 +46,7 @@ def supports(problem: Problem) -> Support:
     if not problem.loss.is_convex:
         return Support.refused(f"loss {problem.loss.name} is not convex")
     if problem.is_known:
-        return Support.refused(f"architecture {problem.architecture!r} states singular values, not atoms")
+        return Support.refused(f"architecture {problem.architecture!r} states no atoms that are to be met one by one")
     return Support("exact")
 
 

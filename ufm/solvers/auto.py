@@ -59,10 +59,12 @@ def ranked(problem: Problem) -> list[Method]:
     ['reduced', 'nuclear']
     """
     answers = supported(problem)
-    exact = [name for name in ("closed_form", "reduced", "nuclear", "atoms") if answers[name].answer == "exact"]
+    exact = [
+        name for name in ("closed_form", "reduced", "nuclear", "atoms", "factored") if answers[name].answer == "exact"
+    ]
     if exact:
         return [METHODS[name] for name in sorted(exact, key=lambda name: _cost(name, problem))]
-    for name in ("search", *answers):
+    for name in ("search", "factored", *answers):
         if answers[name]:
             return [METHODS[name]]
     reasons = "; ".join(f"{name!r}: {support.reason}" for name, support in answers.items())

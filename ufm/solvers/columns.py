@@ -1,4 +1,4 @@
-"""The risk of a problem as a smooth function of ``Y = Z diag(omega)``, with its second derivative written out by columns.
+"""The risk of a problem as a smooth function of ``Y = Z diag(omega)``, its second derivative written out by columns.
 
 The loss acts on every column alone, so that K products give the second derivative of all of them, K x K blocks B_j; a
 bias that is taken out couples them by a Schur complement.
@@ -65,7 +65,9 @@ class ColumnRisk:
         omega = self._omega
         if b is None:
             return lambda d: np.einsum("jik,kj->ij", blocks, d / omega) / omega
-        inverse = np.linalg.pinv(blocks.sum(axis=0) + (self._risk.decay or 0.0) * np.eye(k), rcond=1e-13, hermitian=True)
+        inverse = np.linalg.pinv(
+            blocks.sum(axis=0) + (self._risk.decay or 0.0) * np.eye(k), rcond=1e-13, hermitian=True
+        )
 
         def product(d: Array) -> Array:
             d = d / omega

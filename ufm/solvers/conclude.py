@@ -73,7 +73,7 @@ def multiplier(problem: Problem, logits: Array) -> float:
         return problem.dual_norm(problem.gradient(logits)) if problem.is_constrained else problem.strength
     if isinstance(architecture, Penalised):
         return architecture.slope
-    if not problem.is_known:  # the polar at an optimum, as for a nuclear norm
+    if not problem.is_spectral:  # the polar at an optimum, as for a nuclear norm
         return problem.dual_norm(problem.gradient(logits)) if problem.is_constrained else 1.0
     return max(0.0, -float(np.vdot(problem.gradient(logits), logits))) / problem.bound
 
@@ -175,6 +175,10 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
         weights = problem.weights[[group.classes[0] for group in prior.groups]]
         objective, gauge = ReducedRisk(prior).value(reduced), reduced.gauge(prior, weights)
         objective += 0.0 if problem.is_constrained else problem.strength * gauge
+    elif solution.factors_are_own and not problem.is_spectral:
+        # what the factors cost is at least the gauge of their logits, which is a problem of its own
+        gauge = problem.architecture.spent(solution.factors, problem.prior)
+        objective = problem.risk(solution.factors.logits) + (0.0 if problem.is_constrained else gauge)
     else:
         objective, gauge = problem.objective(solution.logits), math.nan
         if problem.is_constrained:

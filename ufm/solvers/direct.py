@@ -7,6 +7,8 @@ architecture's definition. Every constraint is removed by a smooth parametrisati
 * a budget ``|W|_F^2 <= c`` by ``W = sqrt(c) w / |(w, w_0)|`` with a slack coordinate w_0, zero where the budget binds;
 * ``|A|_2 <= rho`` by ``A = rho C``, C the top left block of the orthogonal ``exp(S)``, S skew-symmetric of twice the
   size: every contraction is such a block (Halmos 1950), and those of norm 1 are reached at finite S;
+* nonnegative features by bounds on their entries, which the parametrisation of budgets keeps the signs of;
+* ``|w_k| <= w`` and ``|h_j| <= h`` by a slack coordinate for every row and column;
 * ``|A|_F^2 <= E_A`` by scaling down what is longer. The map has an edge: where both bounds on A bind at an optimum the
   descent may stop short of it.
 
@@ -24,7 +26,7 @@ from scipy.optimize import minimize
 
 from ufm._threads import blas_threads
 from ufm._validation import integer, positive
-from ufm.architectures import Constrained, Factors, LinearDEQ, Penalised, PenalisedDEQ
+from ufm.architectures import Constrained, Factors, LinearDEQ, NormBounded, Penalised, PenalisedDEQ
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.conclude import conclude
@@ -87,7 +89,8 @@ def solve_direct(
     starts = integer("starts", starts, minimum=1)
     tol = positive("tol", tol)
     max_iter = integer("max_iter", max_iter, minimum=1)
-    landscape = _Landscape(problem, d)
+    landscape: _Landscape | _BoundedRows
+    landscape = _BoundedRows(problem, d) if isinstance(problem.architecture, NormBounded) else _Landscape(problem, d)
     rng = np.random.default_rng(seed)
     best: Array | None = None
     values: list[float] = []
@@ -101,6 +104,7 @@ def solve_direct(
                 landscape.start(rng),
                 jac=True,
                 method="L-BFGS-B",
+                bounds=landscape.bounds,
                 options={"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 30, "ftol": 1e-17, "gtol": 1e-13},
             )
             value = landscape.value(landscape.factors(found.x))
@@ -109,7 +113,7 @@ def solve_direct(
             values.append(value)
             iterations.append(int(found.nit))
     factors = landscape.factors(cast(Array, best))
-    if problem.constant_direction is not None:
+    if problem.constant_direction is not None and not isinstance(problem.architecture, NormBounded):
         # a shift of a column of logits along it changes no loss, and centring shortens W
         classifier = problem.centred(factors.classifier)
         factors = Factors(classifier, factors.features, factors.equilibrium, factors.layers)
@@ -140,7 +144,7 @@ class _Landscape:
     def __init__(self, problem: Problem, dim: int) -> None:
         self.problem = problem
         self.dim = dim
-        self._is_equilibrium = problem.spectral.is_equilibrium
+        self._is_equilibrium = problem.is_spectral and problem.spectral.is_equilibrium
         self._upper = np.triu_indices(2 * dim, 1)
         k = problem.prior.num_classes
         self._budgets: tuple[float, ...] = ()
@@ -150,10 +154,21 @@ class _Landscape:
             depth = len(self._budgets)
         self._shapes = [(k, dim), *[(dim, dim)] * (depth - 2), (dim, problem.prior.num_columns)]
         self._ends = np.cumsum([a * b + 1 for a, b in self._shapes])
+        self._nonnegative = not problem.is_spectral
+
+    @property
+    def bounds(self) -> list[tuple[float | None, float | None]] | None:
+        """Of the entries of nonnegative features; None where there are none."""
+        if not self._nonnegative:
+            return None
+        first, last = int(self._ends[0]), int(self._ends[1])
+        return [(None, None)] * first + [(0.0, None)] * (last - first)
 
     def start(self, rng: np.random.Generator) -> Array:
         """Normal factors of random size, and S from next to 0, where A = rho I, to where exp(S) is any rotation."""
         factors = rng.normal(size=self._ends[-1]) * math.exp(rng.uniform(-2, 1))
+        if self._nonnegative:
+            factors[self._ends[0] :] = np.abs(factors[self._ends[0] :])
         skew = rng.normal(size=len(self._upper[0]) if self._is_equilibrium else 0) * math.exp(rng.uniform(-3, 1))
         return np.concatenate([factors, skew])
 
@@ -264,6 +279,47 @@ class _Landscape:
         else:
             parts = [_on_sphere(*args) for args in zip(raw, gradients, self._budgets, strict=True)]
         gradient = np.concatenate([*parts, g_s])
+        if self.problem.loss.floor > 0:
+            return value, gradient
+        value = max(value, 1e-300)
+        return math.log(value), gradient / value
+
+
+class _BoundedRows:
+    """The risk as a smooth function of rows of W and columns of H, each with a slack coordinate."""
+
+    bounds = None
+
+    def __init__(self, problem: Problem, dim: int) -> None:
+        self.problem = problem
+        architecture = cast(NormBounded, problem.architecture)
+        self._k, self._n = problem.prior.num_classes, problem.prior.num_classes + problem.prior.num_columns
+        self._lengths = np.repeat([architecture.w, architecture.h], [self._k, self._n - self._k])[:, None]
+        self._dim = dim
+
+    def start(self, rng: np.random.Generator) -> Array:
+        """Normal vectors, most of them longer than their slack."""
+        return rng.normal(size=self._n * (self._dim + 1))
+
+    def factors(self, x: Array) -> Factors:
+        """The factors at ``x``, within their norms."""
+        raw = x.reshape(self._n, self._dim + 1)
+        v = (self._lengths / np.linalg.norm(raw, axis=1, keepdims=True) * raw)[:, :-1]
+        return Factors(v[: self._k], v[self._k :].T)
+
+    def value(self, factors: Factors) -> float:
+        """The risk at ``factors``."""
+        return self.problem.risk(factors.logits)
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        """``log`` of the risk and its gradient; the risk itself for a loss whose optimum can be 0."""
+        raw = x.reshape(self._n, self._dim + 1)
+        factors = self.factors(x)
+        value, g = self.value(factors), self.problem.gradient(factors.logits)
+        slope = np.zeros_like(raw)
+        slope[:, :-1] = np.vstack([g @ factors.features.T, (factors.classifier.T @ g).T])
+        norms = np.linalg.norm(raw, axis=1, keepdims=True)
+        gradient = (self._lengths / norms * (slope - raw * (slope * raw).sum(axis=1, keepdims=True) / norms**2)).ravel()
         if self.problem.loss.floor > 0:
             return value, gradient
         value = max(value, 1e-300)

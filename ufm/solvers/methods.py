@@ -95,7 +95,7 @@ class Method:
 #: All methods, in the order in which they are listed.
 METHODS: dict[str, Method] = {
     name: Method(name, f"ufm.solvers.{name}", f"solve_{name}")
-    for name in ("closed_form", "reduced", "nuclear", "sdp", "direct", "search", "atoms")
+    for name in ("closed_form", "reduced", "nuclear", "sdp", "direct", "search", "atoms", "factored")
 }
 
 

@@ -17,6 +17,7 @@ from ufm.architectures import (
     DeepLinear,
     LayerPeeled,
     LinearDEQ,
+    NormBounded,
     PenalisedDEQ,
     UnconstrainedFeatures,
 )
@@ -95,6 +96,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "PenalisedDEQ with lambda_A": PenalisedDEQ(0.05, 0.05, 0.4, 0.05),
     "DeepLinear, 2 factors": DeepLinear((2.0, 2.0)),
     "DeepLinear, 3 factors": DeepLinear((2.0, 2.0, 2.0)),
+    "LayerPeeled, nonnegative": LayerPeeled(0.5, 0.5, features="nonnegative"),
+    "UnconstrainedFeatures, nonnegative": UnconstrainedFeatures(0.05, 0.05, features="nonnegative"),
+    "NormBounded": NormBounded(0.5, 1.0),
     "of one's own (gauge, polar, atom)": _Entrywise(),
 }
 
@@ -111,7 +115,14 @@ LABELS: dict[str, ClassPrior | Labels] = {
 BIASES: dict[str, str | float | None] = {"none": None, "free": "free", "penalised": 0.3}
 
 #: What stands for the architectures where labels or bias vary: the others differ in their gauge alone.
-_REPRESENTATIVES = ("LayerPeeled", "UnconstrainedFeatures", "of one's own (gauge, polar, atom)")
+_REPRESENTATIVES = (
+    "LayerPeeled",
+    "UnconstrainedFeatures",
+    "LayerPeeled, nonnegative",
+    "UnconstrainedFeatures, nonnegative",
+    "NormBounded",
+    "of one's own (gauge, polar, atom)",
+)
 #: And for the losses: those with closed forms, and one without.
 _REPRESENTATIVE_LOSSES = ("cross-entropy", "mean squared error", "binary cross-entropy")
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ufm._validation import positive
-from ufm.architectures import Constrained, Factors, Penalised, Spectral
+from ufm.architectures import Constrained, Factors, FeatureCone, NormBounded, Penalised, Spectral
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.testing._failing import Array, exceeds, fail, infinite
@@ -22,7 +22,8 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
     """Assert that a solution's factors satisfy the *definition* of its architecture, not only its gauge.
 
     They are finite, multiply to the logits, respect the budgets (or cost the weight decay that the value says) and, for
-    a DEQ, the spectral bound. An architecture of one's own is defined by its gauge.
+    a DEQ, the spectral bound; nonnegative features are nonnegative, bounded rows and columns within their bounds.
+    An architecture of one's own is defined by its gauge.
 
     Args:
         solution: what a solver returned.
@@ -51,7 +52,14 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
         **{f"the entries of W_{j}": layer for j, layer in enumerate(factors.layers, 2)},
     }
     fail(headline, infinite(quantities))
-    wrong = [*_wrong_product(solution, factors), *_wrong_equilibrium(problem.spectral, factors.equilibrium, tol)]
+    wrong = _wrong_product(solution, factors)
+    if isinstance(problem.architecture, NormBounded):
+        fail(headline, [*wrong, *_wrong_norms(problem.architecture, factors, tol)])
+        return
+    if isinstance(problem.architecture, FeatureCone) and not problem.is_spectral:
+        wrong += _wrong_signs(factors)
+    else:
+        wrong += _wrong_equilibrium(problem.spectral, factors.equilibrium, tol)
     fail(headline, [*wrong, *_wrong_sizes(solution, factors, tol)])
 
 
@@ -81,9 +89,28 @@ def _wrong_product(solution: Solution, factors: Factors) -> list[str]:
     return wrong
 
 
+def _wrong_signs(factors: Factors) -> list[str]:
+    """Features that are negative, where none may be."""
+    least = float(factors.features.min(initial=0.0))
+    return [f"a feature is negative, {least:.3g}"] if least < 0 else []
+
+
+def _wrong_norms(architecture: NormBounded, factors: Factors, tol: float) -> list[str]:
+    """Rows and columns that are longer than their bounds."""
+    longest = {
+        "|w_k|": (float(np.linalg.norm(factors.classifier, axis=1).max()), architecture.w),
+        "|h_j|": (float(np.linalg.norm(factors.features, axis=0).max()), architecture.h),
+    }
+    return [
+        f"max {name} = {length:.12g} exceeds its bound {bound:.12g} (tol {tol:g})"
+        for name, (length, bound) in longest.items()
+        if exceeds(length, bound * (1 + tol))
+    ]
+
+
 def _wrong_sizes(solution: Solution, factors: Factors, tol: float) -> list[str]:
     """Budgets that are exceeded, or weight decay that makes another value."""
-    problem, architecture = solution.problem, solution.problem.spectral
+    problem, architecture = solution.problem, solution.problem.architecture
     if isinstance(architecture, Constrained):
         names = [f"|W_{j}|^2" for j in range(1, len(factors.layers) + 2)] if factors.layers else ["|W|^2", "|H|^2"]
         sizes = [_square(x) for x in (factors.classifier, *(factors.layers or (factors.features,)))]
@@ -153,7 +180,8 @@ def assert_optimal(solution: Solution, *, rtol: float = 1e-8) -> None:
     objective = problem.objective(z)
     if exceeds(abs(objective - value), allowed):
         wrong.append(f"the logits' objective is {objective:.12g}, the value {value:.12g}")
-    gap = value - (problem.lower_bound(z) if problem.is_convex else solution.lower)
+    # a risk that vanishes is bounded by the loss alone: beside it the gradient's rounding is not small
+    gap = value - (max(problem.lower_bound(z), problem.loss.infimum) if problem.is_convex else solution.lower)
     if exceeds(gap, allowed):
         wrong.append(f"the duality gap at the logits is {_relative(gap, value):.3g} of the value")
     if exceeds(solution.lower, value * (1 + NORM) + floor) or exceeds(value, solution.upper + allowed):

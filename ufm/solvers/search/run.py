@@ -30,7 +30,7 @@ def supports(problem: Problem) -> Support:
     >>> supports(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]))).answer
     'bounded'
     """
-    if not problem.is_known:
+    if not problem.is_spectral:
         return Support.refused(f"architecture {problem.architecture!r} states no price of singular values")
     if not isinstance(problem.prior, ClassPrior):
         return Support.refused("prior has labels that are not one-hot, for which there are no codes to start from")
