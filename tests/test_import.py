@@ -109,7 +109,7 @@ def test_signatures_are_the_documented_ones():
     assert parameters(ufm.ClassPrior.step)[:3] == ["num_majority", "num_minority", "ratio"]
     assert parameters(ufm.ClassPrior.long_tailed)[:2] == ["num_classes", "ratio"]
     assert parameters(ufm.LayerPeeled) == ["E_W", "E_H", "features"]
-    assert parameters(ufm.UnconstrainedFeatures) == ["lambda_W", "lambda_H"]
+    assert parameters(ufm.UnconstrainedFeatures) == ["lambda_W", "lambda_H", "features"]
     assert parameters(ufm.DeepLinear) == ["budgets"]
     assert parameters(ufm.LinearDEQ)[:3] == ["E_W", "E_H", "rho"]
     assert parameters(ufm.PenalisedDEQ)[:3] == ["lambda_W", "lambda_H", "rho"]

@@ -124,7 +124,7 @@ def _once(problem: Problem, dim: int | None, seed: int, tol: float) -> Solution:
 def _nonnegative(problem: Problem, dim: int | None, seed: int) -> tuple[Factors, float, dict[str, Any]]:
     architecture = problem.architecture
     assert isinstance(architecture, FeatureCone)
-    options: dict[str, Any] = {"relative": problem.loss.floor == 0, "enough": problem.loss.floor}
+    options: dict[str, Any] = {"relative": problem.loss.floor == 0, "enough": problem.floor}
     if problem.is_constrained:
         options["radius"] = problem.bound
     else:
@@ -155,7 +155,7 @@ def _norm_bounded(
     problem: Problem, architecture: NormBounded, dim: int | None, seed: int
 ) -> tuple[Factors, float, dict[str, Any]]:
     phi, shape = ColumnRisk(problem), (problem.prior.num_classes, problem.prior.num_columns)
-    relative, enough = problem.loss.floor == 0, problem.loss.floor * 1e-3
+    relative, enough = problem.loss.floor == 0, problem.floor * 1e-3
     point = minimise_over_elliptope(phi, shape, problem.bound, seed=seed, relative=relative, enough=enough)
     v = np.vstack([point.p, point.q])
     _, s, vt = np.linalg.svd(v, full_matrices=False)
