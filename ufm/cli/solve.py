@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,10 +25,19 @@ from ufm.cli.output import print_figures, print_json, print_table
 __all__: list[str] = []  # a command is registered, not called
 
 
+def _architecture_or_none(given: dict[str, Any]) -> Any:
+    """The architecture of the options, None where there are none: a file may state it."""
+    return architecture_of(given) if given else None
+
+
 @command(app, "solve", "ufm solve --E-W 1 --E-H 5 --majority 5 --minority 5 --ratio 12")
-@with_options(ARCHITECTURE_OPTIONS, architecture_of)
+@with_options(ARCHITECTURE_OPTIONS, _architecture_or_none)
 def solve(
     architecture: Any,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A problem in TOML or JSON: any labels, loss and bias; see the guide to the command line."),
+    ] = None,
     counts: Annotated[str | None, typer.Option("--counts", help="Counts n_k, e.g. 100,100,10.")] = None,
     majority: MajorityOption = None,
     minority: MinorityOption = None,
@@ -56,18 +66,36 @@ def solve(
     import ufm
     from ufm._json import plain
     from ufm.problem import Problem
+    from ufm.problem_file import read_problem
 
-    prior = prior_of(counts, majority, minority, ratio, minority_count)
-    options = {} if starts is None else {"starts": starts}
-    if options and method not in ("direct", "search") and Problem.of(architecture, prior, loss).is_convex:
-        raise ValueError(f"--starts plays no role for --method {method} on this problem: it is not searched")
-    decay = bias if bias is None or bias == "free" else numbers("--bias", bias)[0]
-    solution = ufm.solve(architecture, prior, loss, bias=decay, method=method, seed=seed, **options)
+    options: dict[str, Any] = {} if starts is None else {"starts": starts}
+    if file is not None:
+        given = {"an architecture": architecture, "--counts": counts, "--majority": majority, "--minority": minority}
+        given |= {"--ratio": ratio, "--minority-count": minority_count, "--bias": bias}
+        idle = [name for name, value in given.items() if value is not None] + ["--loss"] * (loss != "ce")
+        if idle:
+            raise ValueError(f"{', '.join(idle)} plays no role beside FILE, which states the problem")
+        stated = read_problem(file)
+        problem = stated.problem
+        settings: dict[str, Any] = {"method": method, "seed": seed, **stated.options}
+    else:
+        prior = prior_of(counts, majority, minority, ratio, minority_count)
+        decay = bias if bias is None or bias == "free" else numbers("--bias", bias)[0]
+        problem = Problem.of(architecture_of({}) if architecture is None else architecture, prior, loss, decay)
+        settings = {"method": method, "seed": seed}
+    if options and settings["method"] not in ("direct", "search") and problem.is_convex:
+        raise ValueError(
+            f"--starts plays no role for --method {settings['method']} on this problem: it is not searched"
+        )
+    bias_of = "free" if problem.bias == 0 else problem.bias
+    solution = ufm.solve(problem.architecture, problem.prior, problem.loss, bias=bias_of, **settings, **options)
+    is_prior = isinstance(problem.prior, ufm.ClassPrior)
     minima = [minimum.to_dict() for minimum in solution.local_minima]
     figures: dict[str, Any] = {
-        "architecture": repr(architecture),
-        "counts": prior.counts,
-        "loss": loss,
+        "architecture": repr(problem.architecture),
+        "counts": problem.prior.counts,
+        **({} if is_prior else {"targets": problem.targets}),
+        "loss": loss if file is None else repr(problem.loss),
         **({} if solution.bias is None else {"bias": solution.bias}),
         "method": solution.method,
         "value": solution.value,
@@ -75,14 +103,15 @@ def solve(
         "upper": solution.upper,
         "multiplier": solution.multiplier,
         "is_global": solution.is_global,
-        "geometry": solution.geometry.to_dict(),
+        **({"geometry": solution.geometry.to_dict()} if is_prior else {}),
     }
     if as_json:
         found = {"local_minima": minima} if minima else {}
         print_json(plain("solution", figures | found | {"logits": solution.logits}))
         return
-    figures["counts"] = repr(prior)
-    print_figures({**{k: v for k, v in figures.items() if k != "geometry"}, **figures["geometry"]})
+    shown = {k: v for k, v in figures.items() if k not in ("geometry", "targets")}
+    shown["counts"] = repr(problem.prior)
+    print_figures({**shown, **figures.get("geometry", {})})
     if minima:
         columns = ("value", "share", "rank", "phase", "structure")
         typer.echo(f"\n{len(minima)} local minima from {solution.info['starts']} starts")

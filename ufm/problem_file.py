@@ -1,0 +1,155 @@
+"""Problems stated in a file, TOML or JSON: architecture, labels, loss and bias.
+
+::
+
+    method = "auto"                 # optional: options of ufm.solve; also dim, seed
+    bias = "free"                   # optional: "free" or lambda_b > 0
+
+    [architecture]
+    type = "UnconstrainedFeatures"  # the name of a class, and its parameters
+    lambda_W = 0.01
+    lambda_H = 0.01
+
+    [labels]                        # counts alone: one-hot, one column a class
+    counts = [30, 30, 10]
+    targets = [[1, 0, 0.5], [0, 1, 0.5]]    # or targets, K rows of m numbers, with counts (m)
+    # sets = [[0], [1], [0, 1]]             # or sets of class indices, with num_classes and counts
+
+    [loss]                          # optional, cross-entropy without it
+    type = "CrossEntropy"           # the name of a class, and its parameters; or "ce", "mse", "bce"
+    smoothing = 0.1
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ufm._parameters import parameters_of
+from ufm._validation import one_of
+from ufm.architectures import ARCHITECTURES
+from ufm.labels import ClassPrior, Labels
+from ufm.losses import (
+    LOSSES,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    FocalLoss,
+    Loss,
+    MeanSquaredError,
+    SquaredHinge,
+)
+from ufm.problem import Problem
+
+__all__ = ["StatedProblem", "parse_problem", "read_problem"]
+
+_LOSSES: dict[str, type[Loss]] = {
+    cls.__name__: cls for cls in (CrossEntropy, MeanSquaredError, BinaryCrossEntropy, SquaredHinge, FocalLoss)
+}
+_OPTIONS = ("method", "dim", "seed")
+
+
+@dataclass(frozen=True)
+class StatedProblem:
+    """A problem, and how it is to be solved.
+
+    Attributes:
+        problem: what the file states.
+        options: ``method``, ``dim`` and ``seed`` of :func:`ufm.solve`, those that it gives.
+    """
+
+    problem: Problem
+    options: dict[str, Any]
+
+
+def read_problem(path: str | Path) -> StatedProblem:
+    """Read a problem from a file, by its suffix ``.toml`` or ``.json``.
+
+    Raises:
+        ValueError: a file that is not there, is neither TOML nor JSON, or states no problem; the message names the key.
+        TypeError: a value of the wrong kind.
+    """
+    path = Path(path)
+    one_of("the file's suffix", path.suffix.lower(), (".toml", ".json"))
+    if not path.is_file():
+        raise ValueError(f"FILE must be a file that exists, got {str(path)!r}")
+    try:
+        text = path.read_text(encoding="utf-8")
+        stated = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as exc:
+        raise ValueError(f"FILE must hold {path.suffix[1:].upper()}, got {str(path)!r}: {exc}") from exc
+    return parse_problem(stated)
+
+
+def parse_problem(stated: Mapping[str, Any]) -> StatedProblem:
+    """Return the problem that a dictionary states, see the module.
+
+    Raises:
+        TypeError, ValueError: a key is missing or unknown, or a value is not what it should be; the message names it.
+
+    >>> found = parse_problem(
+    ...     {"architecture": {"type": "LayerPeeled", "E_W": 1, "E_H": 5}, "labels": {"counts": [10, 10, 1]}, "dim": 3}
+    ... )
+    >>> found.problem.architecture, found.problem.prior, found.problem.loss.name, found.options
+    (LayerPeeled(E_W=1.0, E_H=5.0), ClassPrior([10, 10, 1]), 'ce', {'dim': 3})
+    """
+    table = _table("the problem", stated, {"architecture", "labels"}, {"loss", "bias", *_OPTIONS})
+    architecture = _architecture(table["architecture"])
+    problem = Problem.of(architecture, _labels(table["labels"]), _loss(table.get("loss", "ce")), table.get("bias"))
+    return StatedProblem(problem, {name: table[name] for name in _OPTIONS if name in table})
+
+
+def _architecture(stated: Any) -> Any:
+    kind, given = _typed("architecture", stated, ARCHITECTURES)
+    parameters = {p.name: p for p in parameters_of(kind)}
+    needed = {name for name, p in parameters.items() if p.required}
+    _table("architecture", given, needed, set(parameters) - needed)
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+
+
+def _labels(stated: Any) -> ClassPrior | Labels:
+    table = _table("labels", stated, {"counts"}, {"targets", "sets", "num_classes"})
+    if "targets" in table and "sets" in table:
+        raise ValueError("labels must state targets or sets, got both")
+    if "sets" in table:
+        if "num_classes" not in table:
+            raise ValueError("labels must state num_classes beside sets")
+        return Labels.multi_label(table["num_classes"], table["sets"], table["counts"])
+    if "num_classes" in table:
+        raise ValueError("labels.num_classes plays no role without sets")
+    return Labels(table["targets"], table["counts"]) if "targets" in table else ClassPrior(table["counts"])
+
+
+def _loss(stated: Any) -> Loss | str:
+    if isinstance(stated, str):
+        return one_of("loss", stated, LOSSES)
+    if isinstance(stated, Mapping) and stated.get("type") in LOSSES:
+        _table("loss", stated, {"type"}, set())
+        return str(stated["type"])
+    kind, given = _typed("loss", stated, _LOSSES)
+    known = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()  # type: ignore[arg-type]
+    _table("loss", given, set(), known)
+    return kind(**given)
+
+
+def _typed(name: str, stated: Any, kinds: Mapping[str, type]) -> tuple[Any, dict[str, Any]]:
+    """The class that a table's ``type`` names, and the rest of the table."""
+    if not isinstance(stated, Mapping) or not isinstance(stated.get("type"), str):
+        raise TypeError(f"{name} must be a table with a type, got {stated!r}")
+    return kinds[one_of(f"{name}.type", stated["type"], kinds)], {k: v for k, v in stated.items() if k != "type"}
+
+
+def _table(name: str, stated: Any, needed: set[str], optional: set[str]) -> Mapping[str, Any]:
+    """``stated`` if it is a table with the keys that it needs and no others."""
+    if not isinstance(stated, Mapping):
+        raise TypeError(f"{name} must be a table, got {stated!r}")
+    missing, unknown = sorted(needed - set(stated)), sorted(set(stated) - needed - optional)
+    if missing:
+        raise ValueError(f"{name} must state {', '.join(missing)}, got {', '.join(map(str, stated)) or 'nothing'}")
+    if unknown:
+        raise ValueError(f"{name} must state none but {', '.join(sorted(needed | optional))}, got {', '.join(unknown)}")
+    return stated
