@@ -280,6 +280,8 @@ class Problem:
         if found is None:
             spare = self.risk(np.zeros_like(logits)) - least
             found = self.risk(logits) - float(np.vdot(gradient, logits)) - max(0.0, norm / strength - 1) * spare
+        if norm <= strength and not logits.any():
+            found = max(found, self.risk(logits))  # 0 is optimal, by convexity alone
         return found
 
     def _dual_value(self, logits: Array, gradient: Array, scale: float) -> float | None:

@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 _MAX_NEWTON = 50
 _EPSILON = 2.0**-53
+#: Most by which a step changes a bias, over 1 and its size: where the risk is all but flat Newton's goes anywhere.
+_LONGEST = 100.0
 #: Of the bias's Hessian: eigenvalues below this fraction of the largest are directions in which it does not matter.
 _SINGULAR = 1e-13
 
@@ -111,7 +113,7 @@ class Risk:
             step = -_pseudo_solve(self.bias_hessian(shifted), gradient)
             if float(step @ gradient) >= 0:
                 step = -gradient
-            length = 1.0
+            length = min(1.0, _LONGEST * (1 + float(np.abs(b).max())) / max(float(np.abs(step).max()), 1e-300))
             for _ in range(40):
                 trial = self._biased(logits, b + length * step)
                 if trial <= value + 1e-14 * abs(value):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._notebook import table
 from ufm.architectures import Factors
 from ufm.problem import Problem
 
@@ -111,6 +112,27 @@ class Solution:
     collapsed: tuple[bool, ...] | None = None
     phase: str | None = None
     local_minima: tuple[LocalMinimum, ...] = field(default=(), repr=False)
+
+    def _repr_html_(self) -> str:
+        """A table of the problem, the value with its bounds, and how far it is to be trusted, for notebooks."""
+        problem = self.problem
+        optimum = {True: "global optimum: the gap is closed", False: "not global", None: "best found: no proof"}
+        bias = None if problem.bias is None else f"weight decay {problem.bias:g}" if problem.bias else "free"
+        rows = {
+            "architecture": repr(problem.architecture),
+            "prior": repr(problem.prior),
+            "loss": problem.loss.name,
+            "bias": bias,
+            "method": self.method,
+            "value": f"{self.value:.12g}",
+            "bounds": f"[{self.lower:.12g}, {self.upper:.12g}]",
+            "multiplier": f"{self.multiplier:.6g}",
+            "optimum": optimum[self.is_global],
+            "phase": None if self.phase is None else str(self.phase),
+            "local minima": len(self.local_minima) or None,
+            "warning": self.info.get("warning"),
+        }
+        return table("Solution", rows)
 
     @property
     def gap(self) -> float:

@@ -241,14 +241,13 @@ def _checked(claim: Claim, context: Context) -> Evidence:
 
 
 def _select(ids: str | Claim | Iterable[str | Claim] | None, effort: str) -> list[Claim]:
-    known = all_claims()
     if ids is None:
-        selected = [c for c in known.values() if effort == "full" or c.effort == "quick"]
+        selected = [c for c in all_claims().values() if effort == "full" or c.effort == "quick"]
     else:
         if not isinstance(ids, str | Claim | Iterable):
             raise TypeError(f"ids must be claim ids (strings) or None, got {ids!r}")
         wanted = [ids] if isinstance(ids, str | Claim) else list(ids)
-        selected = [c if isinstance(c, Claim) else _lookup(c, known) for c in wanted]
+        selected = [c if isinstance(c, Claim) else _lookup(c) for c in wanted]
     unique: dict[str, Claim] = {}
     for claim in selected:
         if unique.setdefault(claim.id, claim) is not claim:
@@ -258,9 +257,10 @@ def _select(ids: str | Claim | Iterable[str | Claim] | None, effort: str) -> lis
     return list(unique.values())
 
 
-def _lookup(name: object, known: dict[str, Claim]) -> Claim:
+def _lookup(name: object) -> Claim:
     if not isinstance(name, str):
         raise TypeError(f"ids must hold claim ids (strings) or Claim objects, got {name!r}")
+    known = all_claims()  # which imports all that they need: not where claims are given as objects
     if name not in known:
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"; did you mean {', '.join(map(repr, close))}?" if close else "; `ufm claims` lists them"

@@ -10,6 +10,7 @@ from typing import Any
 
 from proofs_check.checker import FORMAT, Outcome, check
 from ufm._files import write_atomically
+from ufm._notebook import table
 
 __all__ = ["Certificate", "CertificationError"]
 
@@ -51,6 +52,15 @@ class Certificate:
         if not outcome:
             raise CertificationError(f"the checker does not accept the certificate: {outcome.reason}")
         return certificate
+
+    def _repr_html_(self) -> str:
+        """A table of what is claimed, for notebooks; nothing is checked for it."""
+        rows: dict[str, object] = {name: _shown(value) for name, value in self.claim.items() if name != "statement"}
+        for name, value in self.claim["statement"].items():
+            rows[f"statement: {name}"] = _shown(value)
+        if "lower" in self.claim["statement"]:
+            rows["interval"] = f"[{self.lower!r}, {self.upper!r}]"
+        return table("Certificate: a claim with its witness, for check() to accept", rows)
 
     @property
     def kind(self) -> str:
@@ -126,3 +136,9 @@ def _outward(number: Fraction, direction: int) -> float:
     if (direction < 0 and exact > number) or (direction > 0 and exact < number):
         value = math.nextafter(value, direction * math.inf)
     return value
+
+
+def _shown(value: Any, longest: int = 120) -> str:
+    """``value`` as text, shortened."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

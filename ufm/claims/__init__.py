@@ -21,6 +21,7 @@ from ufm.claims._model import (
     judge_equal,
     judge_order,
 )
+from ufm.claims.plugins import installed_claims
 
 __all__ = [
     "EFFORTS",
@@ -58,6 +59,8 @@ MODULES: tuple[str, ...] = (
 def all_claims() -> dict[str, Claim]:
     """Return every claim by its id, in the order of the report; the dictionary is the caller's to change.
 
+    After those of this package come those that installed packages register, see :mod:`ufm.claims.plugins`.
+
     Raises:
         ValueError: two claims share an id.
 
@@ -76,4 +79,4 @@ def _collect() -> dict[str, Claim]:
             if found.id in claims:
                 raise ValueError(f"two claims share the id {found.id!r} (second one in ufm.claims.{module})")
             claims[found.id] = found
-    return claims
+    return claims | installed_claims(taken=claims)

@@ -9,7 +9,7 @@ import typer
 from ufm.cli._app import app, command
 from ufm.cli.options import JsonOption
 from ufm.cli.output import console, print_json
-from ufm.cli.plugins import ClaimsOption, claims_of
+from ufm.cli.plugins import ClaimsOption
 
 if TYPE_CHECKING:
     from ufm.claims import Claim
@@ -30,6 +30,7 @@ def claims(
 ) -> None:
     """List the claims, a line each: id, the effort from which a run includes it, and title."""
     from ufm.claims import all_claims
+    from ufm.claims.plugins import claims_of
 
     known = list((all_claims() if source is None else claims_of(source)).values())
     if as_json:

@@ -14,7 +14,7 @@ from ufm._interrupts import exit_status, interrupts_allowed
 from ufm.cli._app import app, command
 from ufm.cli.options import JsonOption, SeedOption
 from ufm.cli.output import console, print_json
-from ufm.cli.plugins import ClaimsOption, claims_of
+from ufm.cli.plugins import ClaimsOption
 
 if TYPE_CHECKING:
     from ufm.claims import Claim
@@ -41,6 +41,7 @@ def verify(
     of the package can be named too.
     """
     from ufm._live import LiveView, summary_text
+    from ufm.claims.plugins import claims_of
     from ufm.verification import verify as run_checks
 
     wanted: list[str | Claim] | None = list(claims) if claims else None

@@ -30,6 +30,7 @@ gradient's residual, so that Newton's method is what makes a relative gap of 1e-
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -58,6 +59,8 @@ _MAX_HALVINGS = 12
 _LARGEST_START = 1e100  # sums of squares stay finite
 #: Outer iterations without progress in value or gap after which float64 has given what it can.
 _PATIENCE = 4
+#: A gap that is closed is closed by as much again, while that makes progress: it is first order in the logits' error.
+_SHARPER = 1e-2
 
 
 def supports(problem: Problem) -> Support:
@@ -238,11 +241,11 @@ class _Search:
     def _feasible_start(self, start: Array | None) -> tuple[Array, float]:
         """``start`` scaled to the radius; by default the (centred) identity, under weight decay at its best length."""
         problem = self.problem
-        logits = problem.centred(self._first_guess() if start is None else start)
+        logits = self._centred(self._first_guess() if start is None else start)
         y = logits * problem.weights
         norm = float(np.linalg.norm(y, "nuc"))
         if norm == 0:
-            return self._feasible_start(None)
+            return (y, self._objective(y, 0.0)) if start is None else self._feasible_start(None)
         y = y / norm
         if problem.is_constrained:  # the constraint binds at the optimum, see _without_iterating
             return y * problem.radius, self._objective(y * problem.radius, problem.radius)
@@ -253,10 +256,22 @@ class _Search:
             norm = math.exp(found.x)
         return y * norm, self._objective(y * norm, norm)
 
+    def _centred(self, logits: Array) -> Array:
+        """``logits`` without what changes no risk and costs gauge; steps along gradients leave that out as well.
+
+        That is the loss's constant direction and, with a free bias, what all columns share: ``Y q`` for ``Y = Z diag
+        (omega)`` and q along omega, for at an optimum ``G 1 = 0`` puts q outside of the row space of Y.
+        """
+        logits = self.problem.centred(logits)
+        if self.problem.bias != 0:
+            return logits
+        share = self.problem.weights**2
+        return logits - (logits @ share / share.sum())[:, None]
+
     def _first_guess(self) -> Array:
         """The targets, for one-hot labels the identity; where nothing of them is left, minus the gradient at 0."""
         guess = self.problem.targets
-        if np.linalg.norm(self.problem.centred(guess)) > 1e-8 * np.linalg.norm(guess):
+        if np.linalg.norm(self._centred(guess)) > 1e-8 * np.linalg.norm(guess):
             return guess
         return -self.problem.gradient(np.zeros(guess.shape))
 
@@ -271,12 +286,15 @@ class _Search:
         while True:
             self.lower = max(self.lower, self.problem.lower_bound(self._y / self.problem.weights))
             gap = self._value - self.lower
-            if is_closed(self.problem, self._value, self.lower, tol) and self._is_stationary(tol):
+            closed = self._is_closed(tol)
+            if closed and self._is_closed(_SHARPER * tol):
                 return ""
             if self.iterations >= max_iter:
-                return f"max_iter = {max_iter} reached"
+                return "" if closed else f"max_iter = {max_iter} reached"
             progress = gap < 0.9 * best_gap or self._value < best_value - 100 * _ROUNDING * abs(self._value)
             idle = 0 if progress else idle + 1
+            if closed and idle:
+                return ""
             if idle >= _PATIENCE:
                 return "no further progress in float64"
             best_gap, best_value = min(gap, best_gap), min(self._value, best_value)
@@ -284,6 +302,9 @@ class _Search:
             point = self._proximal_burst(burst)
             full_step = point.rank > 0 and self._newton(point)
             burst = max(1, burst // 2) if full_step else min(_MAX_BURST, 2 * burst)
+
+    def _is_closed(self, tol: float) -> bool:
+        return is_closed(self.problem, self._value, self.lower, tol) and self._is_stationary(tol)
 
     def _is_stationary(self, tol: float) -> bool:
         """Whether ``strength |Y|_* + <G, Z>`` and the excess of the dual norm vanish to first order as well.
@@ -351,6 +372,7 @@ class _Search:
         if not self.problem.is_constrained:
             s = s - self._step * self.problem.strength
         elif s.sum() > self.problem.radius:
+            s = s - s[0]  # a shift changes nothing, and keeps the radius beside what is far larger
             excess = np.cumsum(s) - self.problem.radius
             last = int(np.nonzero(s * np.arange(1, len(s) + 1) > excess)[0][-1])
             s = s - excess[last] / (last + 1)
@@ -360,7 +382,7 @@ class _Search:
         """Take a Newton step on the manifold of the point's rank; True if the full step lowered the objective."""
         problem = self.problem
         if problem.is_constrained and point.s.sum() < problem.radius * (1 - 1e-9):
-            return False  # not on the sphere: the constraint is idle here
+            return self._newton_inside(point)
         system = _NewtonSystem(problem, point)
         if system.mu <= 0:
             return False
@@ -377,6 +399,30 @@ class _Search:
                 return length == 1.0
             length /= 2
         return False
+
+    def _newton_inside(self, point: _Point) -> bool:
+        """Take a Newton step of the risk alone, where the ball is idle; as :meth:`_newton` otherwise."""
+        model = _SecondOrder(self.problem, point.y)
+        divisors = _floored(model.entries)
+        x, cg_steps = _conjugate_gradients(model.hessian, lambda r: r / divisors, -model.gradient, 1e-10)
+        self.counts["cg_steps"] += cg_steps
+        slope = float(np.vdot(model.gradient, x))
+        length = 1.0
+        for _ in range(_MAX_HALVINGS):
+            new = self._within(point.y + length * x)
+            if new.value <= point.value + 1e-4 * length * slope + _ROUNDING * abs(point.value):
+                self._y, self._value = new.y, new.value
+                self.counts["newton_steps"] += 1
+                return length == 1.0
+            length /= 2
+        return False
+
+    def _within(self, y: Array) -> _Point:
+        """The point of the ball nearest to ``y``."""
+        u, s, vt = np.linalg.svd(y)
+        s = self._shrink(s)
+        new = (u[:, : len(s)] * s) @ vt[: len(s)]
+        return _Point(new, u, s, vt, self._objective(new, float(s.sum())))
 
     def _retract(self, y: Array, rank: int) -> _Point:
         u, s, vt = np.linalg.svd(y)
@@ -471,27 +517,35 @@ class _NewtonSystem:
     def solve(self) -> tuple[Array, int]:
         """Conjugate gradients to a relative residual that falls with the gradient (Eisenstat and Walker 1996)."""
         relative = np.linalg.norm(self.gradient) / (self.mu * math.sqrt(self._r))
-        target = min(0.1, max(float(relative), 1e-12)) ** 2
-        x = np.zeros_like(self.gradient)
-        residual = -self.gradient
-        z = self._precondition(residual)
-        p, rz = z, np.vdot(residual, z)
-        first = rz
-        # in exact arithmetic as many steps as there are unknowns end it; rounding takes some more
-        limit = min(_MAX_CG, 10 + 4 * x.size)
-        for step in range(1, limit + 1):
-            hp = self.apply(p)
-            curvature = np.vdot(p, hp)
-            if not curvature > 0:  # rounding, next to the solution
-                return x, step
-            x = x + rz / curvature * p
-            residual = residual - rz / curvature * hp
-            z = self._precondition(residual)
-            rz, previous = np.vdot(residual, z), rz
-            if rz <= target * first:
-                return x, step
-            p = z + rz / previous * p
-        return x, limit
+        target = min(0.1, max(float(relative), 1e-12))
+        return _conjugate_gradients(self.apply, self._precondition, -self.gradient, target)
+
+
+Map = Callable[[Array], Array]
+
+
+def _conjugate_gradients(apply: Map, precondition: Map, right: Array, target: float) -> tuple[Array, int]:
+    """About the solution of a positive semidefinite system, to a relative residual of ``target``, and the steps."""
+    x = np.zeros_like(right)
+    residual = right
+    z = precondition(residual)
+    p, rz = z, np.vdot(residual, z)
+    first = rz
+    # in exact arithmetic as many steps as there are unknowns end it; rounding takes some more
+    limit = min(_MAX_CG, 10 + 4 * x.size)
+    for step in range(1, limit + 1):
+        hp = apply(p)
+        curvature = np.vdot(p, hp)
+        if not curvature > 0:  # rounding, next to the solution
+            return x, step
+        x = x + rz / curvature * p
+        residual = residual - rz / curvature * hp
+        z = precondition(residual)
+        rz, previous = np.vdot(residual, z), rz
+        if rz <= target**2 * first:
+            return x, step
+        p = z + rz / previous * p
+    return x, limit
 
 
 def _floored(diagonal: Array) -> Array:

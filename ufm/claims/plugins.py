@@ -1,0 +1,121 @@
+"""Claims that are not of this package: of a file, a module, or an installed package that registers them.
+
+A package registers its claims as entry points of the group ``ufm.claims``, each the name of a module, of a claim or of
+a sequence of claims::
+
+    [project.entry-points."ufm.claims"]
+    mine = "my_package.claims"
+
+They are then listed by ``ufm claims``, checked by ``ufm verify`` after those of this package, and found by their ids.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Collection
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ufm.claims._model import Claim
+
+__all__ = ["GROUP", "claims_of", "installed_claims"]
+
+#: The group of entry points that hold claims.
+GROUP = "ufm.claims"
+
+
+def claims_of(source: str, argument: str = "--claims") -> dict[str, Claim]:
+    """The claims that a .py file or a module defines, by id: its names that are claims, or sequences of claims.
+
+    The code of the file runs.
+
+    Args:
+        source: path of a .py file, or name of a module.
+        argument: what messages call it.
+
+    Raises:
+        ValueError: no such file or module, no claim in it, or two of one id.
+
+    >>> claims_of("ufm.claims.balanced")["lpm-balanced-etf"].group
+    'Balanced classes'
+    """
+    found = _by_id(vars(_loaded(source, argument)).values(), f"{argument} {source!r}")
+    if not found:
+        raise ValueError(f"{argument} must name a file or module with claims (see ufm.claim), got {source!r} with none")
+    return found
+
+
+def installed_claims(taken: Collection[str] = ()) -> dict[str, Claim]:
+    """The claims that installed packages register in the group ``ufm.claims``, by id.
+
+    A package whose claims cannot be loaded is left out, with a RuntimeWarning that names it: the others still count.
+
+    Args:
+        taken: ids that are others' already.
+
+    >>> isinstance(installed_claims(), dict)
+    True
+    """
+    found: dict[str, Claim] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        try:
+            claims = _registered(point)
+            for name in claims:
+                if name in taken or found.get(name, claims[name]) is not claims[name]:
+                    raise ValueError(f"there is another claim with the id {name!r}")
+            found |= claims
+        except Exception as error:  # whatever a package does wrong, the others still get their turn
+            warnings.warn(
+                f"claims of the entry point {point.name!r} = {point.value!r} are left out: "
+                f"{type(error).__name__}: {error}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+    return found
+
+
+def _registered(point: EntryPoint) -> dict[str, Claim]:
+    held = point.load()
+    claims = _by_id(vars(held).values() if isinstance(held, ModuleType) else (held,), f"entry point {point.name!r}")
+    if not claims:
+        raise ValueError("it must be a module with claims, a claim or a sequence of claims (see ufm.claim)")
+    return claims
+
+
+def _by_id(values: Any, where: str) -> dict[str, Claim]:
+    found: dict[str, Claim] = {}
+    for value in values:
+        for claim in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(claim, Claim) and found.setdefault(claim.id, claim) is not claim:
+                raise ValueError(f"{where} must not hold two claims of one id, got {claim.id!r} twice")
+    return found
+
+
+def _loaded(source: str, argument: str) -> ModuleType:
+    if source.endswith(".py") or os.sep in source:
+        return _of_file(Path(source), argument)
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)  # as python -m does
+    try:
+        return importlib.import_module(source)
+    except ModuleNotFoundError as error:
+        if source.partition(".")[0] != (error.name or "").partition(".")[0]:
+            raise
+        raise ValueError(f"{argument} must name a .py file or a module, got {source!r}: {error}") from error
+
+
+def _of_file(path: Path, argument: str) -> ModuleType:
+    if not path.is_file():
+        raise ValueError(f"{argument} must name a .py file that exists, got {str(path)!r}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{argument} must name a .py file, got {str(path)!r}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
