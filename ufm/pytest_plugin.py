@@ -1,6 +1,6 @@
 """A plugin of pytest: ``pytest --ufm-claims my_claims.py`` collects every claim of a file or module as a test.
 
-A test passes where its claim comes out as claimed (proved, certified or supported) and none of its false variants does::
+A test passes where its claim comes out as claimed (proved, certified, supported) and none of its false variants does::
 
     pytest --ufm-claims my_claims.py                      # these claims alone, as no other tests are named
     pytest --ufm-claims my_package.claims tests           # beside other tests
