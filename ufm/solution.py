@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ufm._notebook import table
 from ufm.architectures import Factors
+from ufm.architectures.base import numerical_rank
 from ufm.problem import Problem
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ class LocalMinimum:
             to first order, ``tau |G(0)| / f(0)``, where small budgets make that less than 1.
         is_minimum: whether the Hessian in these variables has no negative eigenvalue; None where it was not formed.
         logits: Z, shape (K, K).
-        geometry: of the factors: singular values, rank, phase, named structure, ...
+        features: (d, m), what the classifier sees.
+        geometry: of the factors: singular values, rank, phase, named structure, ...; None for labels that are not
+            one-hot.
     """
 
     value: float
@@ -41,27 +44,34 @@ class LocalMinimum:
     stationarity: float
     is_minimum: bool | None
     logits: Array = field(repr=False)
-    geometry: Geometry = field(repr=False)
+    features: Array = field(repr=False)
+    geometry: Geometry | None = field(repr=False)
 
     @property
     def rank(self) -> int:
         """Rank of the logits."""
-        return self.geometry.rank
+        if self.geometry is not None:
+            return self.geometry.rank
+        return numerical_rank(self.singular_values)
 
-    @property
+    @cached_property
     def singular_values(self) -> Array:
-        """Singular values (K,) of the logits, descending."""
-        return self.geometry.singular_values
+        """Singular values of the logits, descending, shape (min(K, m),)."""
+        if self.geometry is not None:
+            return self.geometry.singular_values
+        return np.asarray(np.linalg.svd(self.logits, compute_uv=False), dtype=float)
 
     @property
-    def phase(self) -> str:
-        """``"none"``, ``"partial"`` or ``"total"``."""
-        return self.geometry.phase
+    def phase(self) -> str | None:
+        """``"none"``, ``"partial"`` or ``"total"``; None for labels that are not one-hot."""
+        return None if self.geometry is None else self.geometry.phase
 
-    @property
+    @cached_property
     def structure(self) -> str:
         """Name of the features' configuration, see :func:`ufm.geometry.name_structure`."""
-        return self.geometry.structure
+        from ufm.geometry import name_structure
+
+        return name_structure(self.features) if self.geometry is None else self.geometry.structure
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the logits, as JSON types.
@@ -178,6 +188,19 @@ class Solution:
     def equilibrium(self) -> Array | None:
         """A, shape (d, d), of a DEQ ``z* = A z* + h``; None for an explicit network."""
         return self.factors.equilibrium
+
+    @property
+    def residual_maps(self) -> tuple[Array, ...]:
+        """``A_1, ..., A_L`` (d, d) of a residual network ``Z = W (I + A_L) ... (I + A_1) H``, else empty.
+
+        Of an unrolled network those of its steps, of a flow the one A of ``exp(A)``.
+        """
+        return self.factors.residual_maps
+
+    @property
+    def layers(self) -> tuple[Array, ...]:
+        """``W_2, ..., W_M`` of a deep linear network of three and more factors, the features last; else empty."""
+        return self.factors.layers
 
     @cached_property
     def singular_values(self) -> Array:

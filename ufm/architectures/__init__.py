@@ -7,12 +7,15 @@ from typing import Any
 from ufm.architectures.attack import attack
 from ufm.architectures.base import Architecture, Constrained, Factors, Penalised, Spectral
 from ufm.architectures.deep_linear import DeepLinear
+from ufm.architectures.gain import Gain
 from ufm.architectures.layer_peeled import LayerPeeled
 from ufm.architectures.linear_deq import LinearDEQ, water_filling
 from ufm.architectures.nonnegative import FEATURES, FeatureCone
 from ufm.architectures.norm_bounded import NormBounded
+from ufm.architectures.penalised_deep_linear import PenalisedDeepLinear
 from ufm.architectures.penalised_deq import PenalisedDEQ
 from ufm.architectures.registry import ARCHITECTURES, command_word, file_word, is_known
+from ufm.architectures.residual import Residual
 from ufm.architectures.unconstrained_features import UnconstrainedFeatures
 
 __all__ = [
@@ -23,11 +26,14 @@ __all__ = [
     "DeepLinear",
     "Factors",
     "FeatureCone",
+    "Gain",
     "LayerPeeled",
     "LinearDEQ",
     "NormBounded",
     "Penalised",
     "PenalisedDEQ",
+    "PenalisedDeepLinear",
+    "Residual",
     "Spectral",
     "UnconstrainedFeatures",
     "attack",

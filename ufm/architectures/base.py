@@ -11,9 +11,10 @@ An architecture of one's own states the three, :meth:`Architecture.gauge`, :meth
 :meth:`~Architecture.atom`, in one class.
 
 The architectures of this package are *spectral*: Omega is a function of the singular values sigma alone, stated with
-the inner minimiser that attains it (the spectrum of A, or of the factors). Where it is ``(1 - rho)`` times the nuclear
-norm the problem is convex, with ``radius = tau / (1 - rho)`` or a ``strength``; a Frobenius budget or penalty on A, or
-a third factor, makes it a price that is not convex, and neither exists.
+the inner minimiser that attains it (the spectrum of A, or of the factors). Where it is ``1/g(rho)`` times the nuclear
+norm, g the gain of the maps between features and classifier, the problem is convex, with ``radius = g(rho) tau`` or a
+``strength``; a Frobenius budget or penalty on A, or a third factor, makes it a price that is not convex, and neither
+exists.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ import abc
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm.architectures.blocks import Kind, transfer
 from ufm.labels import ClassPrior, Labels
 
 __all__ = [
@@ -42,13 +44,20 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+#: Steps of Newton's method on a scalar, and the relative step that is rounding.
+_MAX_NEWTON, _ROUNDING = 200, 1e-16
+#: Differences of costs of a scalar below this fraction of the largest count as ties.
+_TIE = 1e-15
+
 #: Singular values below this fraction of the largest count as zero when logits are factorised.
 RANK_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Factors with ``classifier @ inv(I - equilibrium) @ features == logits`` (no equilibrium: ``W @ H``).
+    """Factors with ``classifier @ transfer @ features == logits``, where ``transfer`` is what lies between them.
+
+    Nothing in the explicit network, ``inv(I - equilibrium)`` in a DEQ, a product of ``I + A_l`` in a residual network.
 
     Attributes:
         classifier: W, shape (K, d).
@@ -57,16 +66,23 @@ class Factors:
         equilibrium: A, shape (d, d), or None for an explicit network.
         layers: of a deep linear network of M >= 3 factors the M - 1 below the classifier, ``W_2, ..., W_M``, the last
             of shape (d, K); else empty.
+        residual_maps: of a residual network ``A_1, ..., A_L`` (d, d), the first next to the features; of an unrolled
+            one the maps of its L steps after the first; of a flow the one A of ``exp(A)``; else empty.
+        blocks: how the residual maps act, see :mod:`ufm.architectures.blocks`.
     """
 
     classifier: Array
     features: Array
     equilibrium: Array | None = None
     layers: tuple[Array, ...] = ()
+    residual_maps: tuple[Array, ...] = ()
+    blocks: Kind = "residual"
 
     @property
     def equilibrium_features(self) -> Array:
-        """``z* = inv(I - A) H``, shape (d, K): what the classifier sees. Equals ``features`` when A is None."""
+        """``T H``, shape (d, K), ``inv(I - A) H`` of a DEQ: what the classifier sees. ``features`` where T is none."""
+        if self.residual_maps:
+            return transfer(self.blocks, self.residual_maps, len(self.features)) @ self.features
         if self.equilibrium is None:
             return self.features
         return np.asarray(np.linalg.solve(np.eye(len(self.equilibrium)) - self.equilibrium, self.features), dtype=float)
@@ -186,15 +202,46 @@ class Spectral(Architecture):
         """True; False of those whose features are constrained further."""
         return True
 
+    #: Choices that are no sizes, one dictionary of arguments for each kind of the architecture.
+    variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+
     @property
     def spectral_bound(self) -> float:
-        """Bound rho on |A|_2; 0 for an explicit network."""
+        """Bound rho on |A|_2, inf where there is none; 0 for a network without maps A."""
         return 0.0
+
+    @property
+    def blocks(self) -> Kind | None:
+        """Kind of the maps between features and classifier, see :mod:`ufm.architectures.blocks`; None without any."""
+        return None
+
+    @property
+    def num_maps(self) -> int:
+        """Number of maps A that are free, the L of a residual network; 0 without any."""
+        return int(self.blocks is not None)
+
+    @property
+    def map_repeats(self) -> int:
+        """How often a map is applied that is shared; 1 where none is."""
+        return 1
 
     @property
     def is_equilibrium(self) -> bool:
         """Whether there is an equilibrium map A, ``Z = W (I - A)^{-1} H``."""
-        return False
+        return self.blocks == "deq"
+
+    def inverse_gains(self, a: Array) -> Array:
+        """``1/g(a_i)`` for the spectrum a (r,) of the maps: what a singular value costs of itself, ``1 - a_i``."""
+        return 1 - np.asarray(a, dtype=float)
+
+    @property
+    def inverse_gain(self) -> float:
+        """``1/g(rho)``, ``1 - rho`` of a DEQ; 1 without maps."""
+        return float(self.inverse_gains(np.array([self.spectral_bound]))[0])
+
+    def slopes(self, sigma: Array) -> Array:
+        """``d Omega / d sigma_i``, shape (r,): ``1/g(a_i)`` at the spectrum a that attains the gauge."""
+        return self.inverse_gains(self.equilibrium_spectrum(sigma))
 
     @property
     def num_factors(self) -> int:
@@ -204,7 +251,7 @@ class Spectral(Architecture):
     @property
     @abc.abstractmethod
     def balance(self) -> float:
-        """``alpha`` with ``|W|_F^2 = alpha sum_i (1 - a_i) sigma_i(Y)``, the optimal split between W and H."""
+        """``alpha`` with ``|W|_F^2 = alpha sum_i sigma_i(Y)/g(a_i)``, the optimal split between W and H."""
 
     @abc.abstractmethod
     def spectral_gauge(self, sigma: Array) -> float:
@@ -215,8 +262,8 @@ class Spectral(Architecture):
         y = np.asarray(y, dtype=float)
         return self.spectral_gauge(y if y.ndim == 1 else np.asarray(np.linalg.svd(y, compute_uv=False), dtype=float))
 
-    def relaxation(self, num_classes: int, upper: float) -> Spectral:
-        """A convex architecture whose gauge is at most this one's wherever the objective is at most ``upper``."""
+    def relaxation(self, num_classes: int, upper: float) -> Spectral | None:
+        """A convex architecture whose gauge is at most this one's wherever that is at most ``upper``; None for none."""
         form = self.convex_form(num_classes)
         if form is None:
             raise NotImplementedError(f"{type(self).__name__} states no convex relaxation")
@@ -233,7 +280,7 @@ class Spectral(Architecture):
         return form
 
     def equilibrium_spectrum(self, sigma: Array) -> Array:
-        """The spectrum a (r,) of the A that attains the gauge at ``sigma``: rho throughout, 0 for explicit networks."""
+        """The spectrum a (r,) of the maps that attain the gauge at ``sigma``: rho throughout, 0 without maps."""
         return np.full(len(sigma), self.spectral_bound)
 
     def factorise(self, logits: Array, prior: ClassPrior | Labels, dim: int | None = None) -> Factors:
@@ -241,19 +288,23 @@ class Spectral(Architecture):
 
         With the singular value decomposition ``Y = Z diag(omega) = U S V^T`` of rank r, the spectrum a of
         :meth:`equilibrium_spectrum` and an orthonormal d x r matrix Q:
-        ``W = sqrt(alpha) U [(I - diag a) S]^{1/2} Q^T``,
-        ``H diag(omega) = sqrt(1/alpha) Q [(I - diag a) S]^{1/2} V^T``, ``A = Q diag(a) Q^T``.
-        Source: theory section 2, (iii).
+        ``W = sqrt(alpha) U [S/g(a)]^{1/2} Q^T``, ``H diag(omega) = sqrt(1/alpha) Q [S/g(a)]^{1/2} V^T``, every map
+        ``A = Q diag(a) Q^T``; for a DEQ ``1/g(a) = I - diag a``. Source: theory section 2, (iii).
 
         Raises:
             ValueError: ``dim`` is smaller than the rank of the logits.
         """
         omega, u, s, vt, q = self._aligned(logits, prior, dim)
         a = self.equilibrium_spectrum(s)
-        root = np.sqrt((1 - a) * s)
+        root = np.sqrt(self.inverse_gains(a) * s)
         w = math.sqrt(self.balance) * (u * root) @ q.T
         h = math.sqrt(1 / self.balance) * q @ (root[:, None] * vt) / omega
-        return Factors(w, h, (q * a) @ q.T if self.is_equilibrium else None)
+        if self.blocks is None:
+            return Factors(w, h)
+        shared = (q * a) @ q.T
+        if self.blocks == "deq":
+            return Factors(w, h, shared)
+        return Factors(w, h, residual_maps=(shared,) * (self.num_maps * self.map_repeats), blocks=self.blocks)
 
     def _aligned(
         self, logits: Array, prior: ClassPrior | Labels, dim: int | None
@@ -294,21 +345,23 @@ class Constrained(Spectral):
         return geometric_mean(*self.factor_budgets(num_classes))
 
     def radius(self, num_classes: int) -> float:
-        """Radius of the nuclear-norm ball of logits, ``tau / (1 - rho)``.
+        """Radius of the nuclear-norm ball of logits, ``g(rho) tau``: of a DEQ ``tau / (1 - rho)``.
 
         Raises:
             ValueError: the gauge is not a multiple of the nuclear norm (on K x K matrices).
         """
         form = self.convex(num_classes)
-        return self.bound(num_classes) / (1 - form.spectral_bound)
+        return self.bound(num_classes) / form.inverse_gain
 
     def spectral_gauge(self, sigma: Array) -> float:
-        """``sum_i (1 - a_i) sigma_i``, a the :meth:`equilibrium_spectrum`; to be at most :meth:`bound`."""
-        return float((1 - self.equilibrium_spectrum(sigma)) @ sigma)
+        """``sum_i sigma_i/g(a_i)``, a the :meth:`equilibrium_spectrum`; to be at most :meth:`bound`."""
+        return float(self.slopes(sigma) @ sigma)
 
 
 class Penalised(Spectral):
     """Architectures with weight decay: ``f(Z) + Omega(sigma(Z D^{1/2}))``, ``D = diag(n_k)``.
+
+    Omega is a sum over singular values, ``sum_i g(sigma_i)``, of a concave price g whose slope ``g'`` is convex.
 
     >>> from ufm.architectures import UnconstrainedFeatures
     >>> model = UnconstrainedFeatures(0.1, 0.1)
@@ -327,13 +380,76 @@ class Penalised(Spectral):
         return geometric_mean(self.lambda_W, self.lambda_H)
 
     @property
-    @abc.abstractmethod
+    def multiplier(self) -> float:
+        """What the gradient at a nonzero optimum is measured by: the slope at 0 where that is finite."""
+        return self.slope
+
+    @property
+    def factor_decays(self) -> tuple[float, ...]:
+        """Weight decays of the M factors, W first and H last, the latter summed over samples."""
+        return self.lambda_W, self.lambda_H
+
+    @property
+    def map_decay(self) -> float:
+        """Weight decay of every map A; 0 where there is none."""
+        return 0.0
+
+    def decay(self, factors: Factors, prior: ClassPrior | Labels) -> float:
+        """What factors cost by the definition, ``(lambda_W |W|^2 + lambda_H sum_j n_j |h_j|^2 + lambda_A |A|^2)/2``.
+
+        Of a deep linear network the sum over all layers, of a residual one over all its maps.
+        """
+        layers = (factors.classifier, *(factors.layers or (factors.features,)))
+        squares = [float((x**2).sum()) for x in layers[:-1]]
+        squares.append(float((layers[-1] ** 2).sum(axis=0) @ prior.counts))
+        total = sum(decay * square for decay, square in zip(self.factor_decays, squares, strict=True))
+        maps = factors.residual_maps if factors.equilibrium is None else (factors.equilibrium,)
+        return 0.5 * (total + self.map_decay * sum(float((a**2).sum()) for a in maps))
+
+    @property
     def strength(self) -> float:
         """Strength of the nuclear-norm penalty; a ValueError where the penalty is none."""
+        return cast(Penalised, self.convex(2)).strength
 
     def spectral_gauge(self, sigma: Array) -> float:
         """The penalty ``strength * sum_i sigma_i``."""
         return self.strength * float(sigma.sum())
+
+    def slopes(self, sigma: Array) -> Array:
+        """``g'(sigma_i)``, shape (r,): ``lam/g(a_i)``."""
+        return self.slope * super().slopes(sigma)
+
+    def curvatures(self, sigma: Array) -> Array:
+        """``-g''(sigma_i) >= 0``, shape (r,): 0 for a multiple of the nuclear norm."""
+        return np.zeros(len(sigma))
+
+    def shrunk(self, b: Array, weight: float) -> Array:
+        """The s (r,) that minimise ``(s_i - b_i)^2 / (2 weight) + g(s_i)`` over s_i >= 0, for b (r,) >= 0; 0 at a tie.
+
+        As g' is convex, so is the derivative, which is positive at ``s = b``: its largest root, to which Newton's
+        method descends from b without overshooting, is the only minimum beside s = 0.
+        """
+        return np.array([self._shrunk(float(x), weight) for x in b])
+
+    def _shrunk(self, b: float, weight: float) -> float:
+        def price(s: float) -> float:
+            return self.spectral_gauge(np.array([s]))
+
+        s = b
+        for _ in range(_MAX_NEWTON):
+            at = np.array([s])
+            rise = (s - b) / weight + float(self.slopes(at)[0])
+            bend = 1 / weight - float(self.curvatures(at)[0])
+            if bend <= 0:
+                return 0.0  # the derivative falls up to here, and is positive: there is no root
+            step = rise / bend
+            if step <= _ROUNDING * s:
+                break
+            s -= step
+            if s <= 0:
+                return 0.0
+        # half of s^2 - 2 b s, not the difference of two squares: a tie is one to rounding
+        return s if s * (s - 2 * b) / (2 * weight) + price(s) < -_TIE * b * b / weight else 0.0
 
     def column_weights(self, prior: ClassPrior | Labels) -> Array:
         """``omega_k = sqrt(n_k)``."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ufm._validation import fraction, positive, real
 from ufm.architectures.base import Array, Constrained, geometric_mean
+from ufm.architectures.blocks import Kind
 from ufm.architectures.registry import register
 
 __all__ = ["LinearDEQ", "water_filling"]
@@ -92,9 +93,9 @@ class LinearDEQ(Constrained):
         return math.sqrt(self.E_W) / math.sqrt(self.E_H)
 
     @property
-    def is_equilibrium(self) -> bool:
-        """True."""
-        return True
+    def blocks(self) -> Kind:
+        """``"deq"``."""
+        return "deq"
 
 
 def water_filling(sigma: Array, cap: float, budget: float) -> Array:

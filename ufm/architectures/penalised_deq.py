@@ -9,6 +9,7 @@ import numpy as np
 
 from ufm._validation import fraction, positive
 from ufm.architectures.base import Array, Penalised
+from ufm.architectures.blocks import Kind
 from ufm.architectures.registry import register
 from ufm.architectures.unconstrained_features import UnconstrainedFeatures
 
@@ -79,7 +80,7 @@ class PenalisedDEQ(Penalised):
         return PenalisedDEQ(self.lambda_W, self.lambda_H, 0.0) if self.rho == 0 else None
 
     def relaxation(self, num_classes: int, upper: float) -> UnconstrainedFeatures | PenalisedDEQ:
-        """Weight decay by the slope of the price's chord: where the objective is at most ``upper`` so is the price.
+        """Weight decay by the slope of the price's chord up to the s of which the price is ``upper``.
 
         ``g(sigma_i) <= upper`` bounds sigma_i by s_max with ``g(s_max) = upper``, and the concave g lies above its
         chord there, ``g(s) >= g(s_max)/s_max s``.
@@ -110,12 +111,23 @@ class PenalisedDEQ(Penalised):
         a = self.equilibrium_spectrum(sigma)
         return self.slope * float((1 - a) @ sigma) + (self.lambda_A or 0.0) / 2 * float(a @ a)
 
+    def curvatures(self, sigma: Array) -> Array:
+        """``lam^2/lambda_A`` below the cap, 0 beyond it and without lambda_A."""
+        if self.lambda_A is None:
+            return np.zeros(len(sigma))
+        return np.where(self.slope * sigma < self.rho * self.lambda_A, self.slope**2 / self.lambda_A, 0.0)
+
     @property
     def balance(self) -> float:
         """Ratio alpha of ``|W|_F^2`` to what the gauge charges, the optimal split between W and H."""
         return math.sqrt(self.lambda_H) / math.sqrt(self.lambda_W)
 
     @property
-    def is_equilibrium(self) -> bool:
-        """True."""
-        return True
+    def blocks(self) -> Kind:
+        """``"deq"``."""
+        return "deq"
+
+    @property
+    def map_decay(self) -> float:
+        """lambda_A, or 0."""
+        return self.lambda_A or 0.0

@@ -11,7 +11,10 @@ from ufm.architectures.base import Penalised, geometric_mean
 from ufm.architectures.nonnegative import FeatureCone
 from ufm.architectures.registry import register
 
-__all__ = ["UnconstrainedFeatures"]
+__all__ = ["UnconstrainedFeatures", "chord"]
+
+#: Slopes below this carry no bound in float64.
+_SMALLEST = 1e-200
 
 
 @register
@@ -55,3 +58,13 @@ class UnconstrainedFeatures(FeatureCone, Penalised):
     def balance(self) -> float:
         """Ratio alpha of ``|W|_F^2`` to what the gauge charges, the optimal split between W and H."""
         return math.sqrt(self.lambda_H) / math.sqrt(self.lambda_W)
+
+
+def chord(price: float, largest: float) -> UnconstrainedFeatures | None:
+    """Weight decay of slope ``price / largest``, below a concave price that is ``price`` at ``largest``; None for none.
+
+    >>> round(chord(1.0, 4.0).strength, 9), chord(1.0, math.inf)
+    (0.25, None)
+    """
+    slope = price / largest * (1 - 1e-14) if largest > 0 else math.inf
+    return UnconstrainedFeatures(slope, slope) if _SMALLEST < slope < 1 / _SMALLEST else None

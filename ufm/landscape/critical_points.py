@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from scipy.linalg import null_space
 
 from ufm._validation import positive
-from ufm.architectures import Constrained, DeepLinear, Factors, Penalised, PenalisedDEQ, UnconstrainedFeatures
+from ufm.architectures import Constrained, Factors, Penalised, PenalisedDEQ, UnconstrainedFeatures
 from ufm.problem import Problem
 
 __all__ = ["CriticalPoint", "classify"]
@@ -121,7 +121,7 @@ class _Analysis:
         if not isinstance(problem, Problem):
             raise TypeError(f"problem must be a ufm.problem.Problem, got {problem!r}")
         architecture = problem.spectral
-        if isinstance(architecture, DeepLinear) and len(architecture.budgets) != 2:
+        if architecture.num_factors != 2 or architecture.blocks not in (None, "deq"):
             raise ValueError(f"problem must have two factors or an equilibrium layer, got {architecture!r}")
         self.problem, self.architecture = problem, architecture
         k = problem.prior.num_classes

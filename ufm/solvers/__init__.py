@@ -94,5 +94,7 @@ def _within(found: Solution, dim: int, *, search: bool, seed: int) -> Solution:
             f"dim must be at least the rank of the optimal logits, {rank}, for method {found.method!r}, got {dim}; "
             "methods that take it as a constraint: 'search', 'direct'"
         )
+    if _METHODS["closed_form"].supports(found.problem):
+        return _METHODS["closed_form"].solve(found.problem, dim=dim)
     name = "search" if _METHODS["search"].supports(found.problem) else "direct"
     return _METHODS[name].solve(found.problem, dim=dim, seed=seed)

@@ -1,18 +1,27 @@
 r"""``method="closed_form"``: mean squared error under weight decay, any targets, without bias or with a free one.
 
+Weight decay is here any price of singular values, a multiple of the nuclear norm or a concave one.
+
 In ``Y = Z D^{1/2}``, ``D = diag(n_j)``, the risk is ``|Y - T D^{1/2}|_F^2 / (2N)``, and with a free bias taken out
 ``|(Y - T D^{1/2}) P|_F^2 / (2N)``, ``P = I - q q^T`` with ``q_j = sqrt(pi_j)``. Both are minimised together with
 ``lam |Y|_*`` by soft-thresholding singular values at ``N lam``,
 
     Y = SVT_{N lam}(T D^{1/2})        and        Y = SVT_{N lam}(T D^{1/2} P),
 
-at the price of one decomposition. Source: theory section 7.
+at the price of one decomposition. With any price ``sum_i g(sigma_i)``, and under a bound d on the rank, the problem
+separates by von Neumann's trace inequality: Y has the singular vectors of the targets, each singular value solves
+``min (s - b)^2/(2N) + g(s)`` over s >= 0, and of these the d largest are kept, for what a direction gains grows with b.
+A concave g makes the choice between s = 0 and the other minimum one of first order. Source: theory sections 7 and 8.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm.architectures import Penalised
 from ufm.losses import ClosedForm
 from ufm.problem import Problem
 from ufm.solution import Solution
@@ -21,9 +30,14 @@ from ufm.solvers.methods import Support
 
 __all__ = ["solve_closed_form", "supports"]
 
+Array = NDArray[np.float64]
+
+#: Relative rounding of a sum of scalar minima.
+_ROUNDING = 1e-13
+
 
 def supports(problem: Problem) -> Support:
-    """Exact for mean squared error under weight decay with a nuclear norm, without bias or with a free one.
+    """Exact for mean squared error under weight decay, convex or not, without bias or with a free one.
 
     >>> import ufm
     >>> supports(Problem.of(ufm.UnconstrainedFeatures(0.1, 0.1), ufm.ClassPrior([1, 1]), "mse")).answer
@@ -31,8 +45,10 @@ def supports(problem: Problem) -> Support:
     """
     if problem.loss.closed_form is not ClosedForm.MEAN_SQUARED_ERROR:
         return Support.refused(f"loss {problem.loss.name} has no closed form for any targets, only 'mse' has")
-    if problem.is_constrained or not problem.has_nuclear_norm:
-        return Support.refused(f"architecture {problem.architecture!r} has no weight decay by a nuclear norm")
+    if not problem.is_spectral or not isinstance(problem.architecture, Penalised):
+        return Support.refused(
+            f"architecture {problem.architecture!r} has no weight decay by a price of singular values"
+        )
     if problem.bias:
         return Support.refused("bias with weight decay has no closed form, only none and a free one have")
     return Support("exact")
@@ -43,7 +59,8 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
 
     Args:
         problem: what to solve.
-        dim: feature dimension of the factors, default K.
+        dim: feature dimension of the factors, default K; below the rank of the optimum a constraint, of which the
+            best point is found as well.
 
     >>> import ufm
     >>> problem = Problem.of(ufm.UnconstrainedFeatures(0.1, 0.1), ufm.ClassPrior.balanced(2), "mse")
@@ -59,19 +76,31 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
         y = y - np.outer(y @ q, q)
     u, s, vt = np.linalg.svd(y, full_matrices=False)
     # value and bound from singular values, not from the residual of the logits: they may be far below its rounding
-    n = labels.num_samples
-    kept = np.minimum(s, n * problem.strength)  # of the residual
-    value = float(kept @ kept) / (2 * n) + problem.strength * float((s - kept).sum())
+    n, price = labels.num_samples, cast(Penalised, problem.architecture)
+    kept = np.minimum(s, n * problem.strength) if problem.has_nuclear_norm else _residual(price, s, n)
     lower = float(s @ kept) / n - float(kept @ kept) / (2 * n)  # weak duality at the residual
+    is_cut = dim is not None and dim < np.count_nonzero(s > kept)
+    if is_cut:
+        kept[dim:] = s[dim:]
     s = s - kept
+    value = float(kept @ kept) / (2 * n) + price.spectral_gauge(s)
     return conclude(
         problem,
         "closed_form",
         (u * s) @ vt / root,
         tol=1e-9,
-        lower=lower,
+        # without a dual the minima of the scalar problems are the bound
+        lower=lower if problem.is_convex and not is_cut else value * (1 - _ROUNDING),
         iterations=0,
         info={"singular_values": s},
         dim=dim,
         value=value,
     )
+
+
+def _residual(price: Penalised, b: Array, num_samples: float) -> Array:
+    """``b - s`` at the s that solve the scalar problems: ``N g'(s)`` where s is positive, b elsewhere."""
+    s = price.shrunk(b, num_samples)
+    residual = np.array(b)
+    residual[s > 0] = num_samples * price.slopes(s[s > 0])
+    return residual

@@ -72,7 +72,7 @@ def multiplier(problem: Problem, logits: Array) -> float:
     if problem.has_nuclear_norm:
         return problem.dual_norm(problem.gradient(logits)) if problem.is_constrained else problem.strength
     if isinstance(architecture, Penalised):
-        return architecture.slope
+        return architecture.multiplier
     if not problem.is_spectral:  # the polar at an optimum, as for a nuclear norm
         return problem.dual_norm(problem.gradient(logits)) if problem.is_constrained else 1.0
     return max(0.0, -float(np.vdot(problem.gradient(logits), logits))) / problem.bound

@@ -1,14 +1,16 @@
 r"""``method="direct"``: optimise the factors themselves, W, H, for a DEQ the matrix A, from random starts.
 
 The problem in the factors is not convex, but a duality gap that closes proves a point found this way optimal. No
-gauge enters: the objective is the risk of ``Z = W (I - A)^{-1} H`` with the budgets or the weight decay of the
-architecture's definition. Every constraint is removed by a smooth parametrisation that covers the feasible set:
+gauge enters: the objective is the risk of ``Z = W (I - A)^{-1} H``, or of whatever maps lie between the factors, with
+the budgets or the weight decay of the architecture's definition. Every constraint is removed by a smooth
+parametrisation that covers the feasible set:
 
 * a budget ``|W|_F^2 <= c`` by ``W = sqrt(c) w / |(w, w_0)|`` with a slack coordinate w_0, zero where the budget binds;
 * ``|A|_2 <= rho`` by ``A = rho C``, C the top left block of the orthogonal ``exp(S)``, S skew-symmetric of twice the
   size: every contraction is such a block (Halmos 1950), and those of norm 1 are reached at finite S;
 * nonnegative features by bounds on their entries, which the parametrisation of budgets keeps the signs of;
 * ``|w_k| <= w`` and ``|h_j| <= h`` by a slack coordinate for every row and column;
+* the maps of a residual network, which nothing bounds, are variables themselves;
 * ``|A|_F^2 <= E_A`` by scaling down what is longer. The map has an edge: where both bounds on A bind at an optimum the
   descent may stop short of it.
 
@@ -17,6 +19,7 @@ Gradients are written out (that of ``exp`` by divided differences, Daleckii and 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, cast
 
@@ -26,7 +29,8 @@ from scipy.optimize import minimize
 
 from ufm._threads import blas_threads
 from ufm._validation import integer, positive
-from ufm.architectures import Constrained, Factors, LinearDEQ, NormBounded, Penalised, PenalisedDEQ
+from ufm.architectures import Constrained, Factors, NormBounded, Penalised, Spectral
+from ufm.architectures.blocks import transfer, transfer_gradients
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.conclude import conclude
@@ -116,7 +120,7 @@ def solve_direct(
     if problem.constant_direction is not None and not isinstance(problem.architecture, NormBounded):
         # a shift of a column of logits along it changes no loss, and centring shortens W
         classifier = problem.centred(factors.classifier)
-        factors = Factors(classifier, factors.features, factors.equilibrium, factors.layers)
+        factors = dataclasses.replace(factors, classifier=classifier)
     lower = -math.inf if problem.is_convex else relaxed_lower_bound(problem, landscape.value(factors))[1]
     info: dict[str, Any] = {
         "values": values,
@@ -144,14 +148,17 @@ class _Landscape:
     def __init__(self, problem: Problem, dim: int) -> None:
         self.problem = problem
         self.dim = dim
-        self._is_equilibrium = problem.is_spectral and problem.spectral.is_equilibrium
+        architecture = cast(Spectral, problem.architecture)
+        self._blocks = architecture.blocks if architecture.map_repeats else None
+        self._repeats = architecture.map_repeats
+        self._is_bounded = self._blocks is not None and math.isfinite(architecture.spectral_bound)
+        self._num_free = architecture.num_maps if self._blocks is not None and not self._is_bounded else 0
         self._upper = np.triu_indices(2 * dim, 1)
         k = problem.prior.num_classes
-        self._budgets: tuple[float, ...] = ()
-        depth = 2
-        if isinstance(problem.architecture, Constrained):
-            self._budgets = problem.architecture.factor_budgets(k)
-            depth = len(self._budgets)
+        self._budgets = architecture.factor_budgets(k) if isinstance(architecture, Constrained) else ()
+        self._decays = () if isinstance(architecture, Constrained) else cast(Penalised, architecture).factor_decays
+        self._decay_a = 0.0 if isinstance(architecture, Constrained) else cast(Penalised, architecture).map_decay
+        depth = architecture.num_factors
         self._shapes = [(k, dim), *[(dim, dim)] * (depth - 2), (dim, problem.prior.num_columns)]
         self._ends = np.cumsum([a * b + 1 for a, b in self._shapes])
         self._nonnegative = not problem.is_spectral
@@ -165,12 +172,16 @@ class _Landscape:
         return [(None, None)] * first + [(0.0, None)] * (last - first)
 
     def start(self, rng: np.random.Generator) -> Array:
-        """Normal factors of random size, and S from next to 0, where A = rho I, to where exp(S) is any rotation."""
+        """Normal factors of random size, and S from next to 0, where A = rho I, to where exp(S) is any rotation.
+
+        Maps without a bound are normal too, of which a product of all is of moderate size.
+        """
         factors = rng.normal(size=self._ends[-1]) * math.exp(rng.uniform(-2, 1))
         if self._nonnegative:
             factors[self._ends[0] :] = np.abs(factors[self._ends[0] :])
-        skew = rng.normal(size=len(self._upper[0]) if self._is_equilibrium else 0) * math.exp(rng.uniform(-3, 1))
-        return np.concatenate([factors, skew])
+        skew = rng.normal(size=len(self._upper[0]) if self._is_bounded else 0) * math.exp(rng.uniform(-3, 1))
+        free = rng.normal(size=self._num_free * self.dim**2) * math.exp(rng.uniform(-3, 0)) / max(1, self._num_free)
+        return np.concatenate([factors, skew, free])
 
     def _split(self, x: Array) -> list[Array]:
         return np.split(x, self._ends)
@@ -194,7 +205,7 @@ class _Landscape:
 
     @property
     def _rho(self) -> float:
-        return cast(LinearDEQ | PenalisedDEQ, self.problem.architecture).rho
+        return float(self.problem.architecture.parameters["rho"])
 
     @property
     def _radius(self) -> float:
@@ -207,29 +218,30 @@ class _Landscape:
         norm = float(np.linalg.norm(a))
         return a * (self._radius / norm) if norm > self._radius else a
 
+    def _maps(self, s: Array) -> tuple[Array, ...]:
+        """The maps between features and classifier, within their bounds where there are any."""
+        if self._is_bounded:
+            return (self._equilibrium(self._spectrum(s)),) * self._repeats
+        return tuple(s.reshape(self._num_free, self.dim, self.dim))
+
     def factors(self, x: Array) -> Factors:
         """The factors at ``x``; they satisfy all bounds."""
         *raw, s = self._split(x)
-        w, *layers = self._layers(raw)
-        h = layers[0] if len(layers) == 1 else np.asarray(np.linalg.multi_dot(layers))
-        a = self._equilibrium(self._spectrum(s)) if self._is_equilibrium else None
-        return Factors(w, h, a, tuple(layers) if len(layers) > 1 else ())
+        return self._factors(self._layers(raw), self._maps(s))
+
+    def _factors(self, layers: list[Array], maps: tuple[Array, ...]) -> Factors:
+        w, *below = layers
+        h = below[0] if len(below) == 1 else np.asarray(np.linalg.multi_dot(below))
+        deep = tuple(below) if len(below) > 1 else ()
+        if self._blocks is None or self._blocks == "deq":
+            return Factors(w, h, maps[0] if maps else None, deep)
+        return Factors(w, h, None, deep, maps, self._blocks)
 
     def objective(self, factors: Factors, logits: Array) -> float:
-        """The risk, plus ``(lambda_W |W|^2 + lambda_H sum_k n_k |h_k|^2 + lambda_A |A|^2) / 2`` with weight decay."""
+        """The risk, plus the weight decay of the architecture's definition where there is one."""
         risk = self.problem.risk(logits)
         architecture = self.problem.architecture
-        if not isinstance(architecture, Penalised):
-            return risk
-        decay = architecture.lambda_W * float((factors.classifier**2).sum())
-        decay += architecture.lambda_H * float((factors.features**2).sum(axis=0) @ self.problem.prior.counts)
-        if factors.equilibrium is not None:
-            decay += self._decay_a * float((factors.equilibrium**2).sum())
-        return risk + 0.5 * decay
-
-    @property
-    def _decay_a(self) -> float:
-        return getattr(self.problem.architecture, "lambda_A", None) or 0.0
+        return risk + architecture.decay(factors, self.problem.prior) if isinstance(architecture, Penalised) else risk
 
     def value(self, factors: Factors) -> float:
         """The objective at ``factors``."""
@@ -241,39 +253,31 @@ class _Landscape:
         *raw, s = self._split(x)
         layers = self._layers(raw)
         w, h = layers[0], layers[-1]
-        a = None
-        seen = [h]  # what layers M, M-1, ..., 2 put out
-        if self._is_equilibrium:
-            spectrum = self._spectrum(s)
-            a = self._equilibrium(spectrum)
-            resolvent = np.linalg.inv(np.eye(d) - a)
-            seen = [resolvent @ h]
+        maps = self._maps(s)
+        seen = [h]  # what layers M, M-1, ..., 2 put out, the last of them through the maps
+        if self._blocks is not None:
+            between = transfer(self._blocks, maps, d)
+            seen = [between @ h]
         for layer in layers[-2:0:-1]:
             seen.append(layer @ seen[-1])
         logits = w @ seen[-1]
-        value = self.objective(Factors(w, h, a), logits)
+        value = self.objective(self._factors(layers, maps), logits)
         g = self.problem.gradient(logits)
         gradients = []
         for layer, below in zip(layers, reversed(seen), strict=False):
             gradients.append(g @ below.T)
             g = layer.T @ g
         g_s = np.empty(0)
-        if a is not None:
-            g = resolvent.T @ g
-            g_a = g @ seen[0].T + self._decay_a * a
-            free = self._contraction(spectrum)
-            norm = float(np.linalg.norm(free))
-            if norm > self._radius:
-                g_a = self._radius / norm * (g_a - free * (np.vdot(free, g_a) / norm**2))
-            block = np.zeros((2 * d, 2 * d))
-            block[:d, :d] = self._rho * g_a
-            full = _rotation_adjoint(*spectrum, block)
-            g_s = (full - full.T)[self._upper]
+        if self._blocks is not None:
+            g_maps = transfer_gradients(self._blocks, maps, g @ h.T)
+            g_maps = [g_a + self._decay_a * a for g_a, a in zip(g_maps, maps, strict=True)]
+            g_s = self._skew_gradient(s, sum(g_maps, np.zeros((d, d)))) if self._is_bounded else np.ravel(g_maps)
+            g = between.T @ g
         gradients.append(g)
-        architecture = self.problem.architecture
-        if isinstance(architecture, Penalised):
-            gradients[0] = gradients[0] + architecture.lambda_W * w
-            gradients[1] = gradients[1] + architecture.lambda_H * h * self.problem.prior.counts
+        if self._decays:
+            sides = [1.0] * (len(layers) - 1) + [self.problem.prior.counts]
+            penalties = zip(gradients, self._decays, layers, sides, strict=True)
+            gradients = [g + decay * layer * side for g, decay, layer, side in penalties]
             # without a budget the slack coordinates play no part
             parts = [np.append(g.ravel(), 0.0) for g in gradients]
         else:
@@ -283,6 +287,18 @@ class _Landscape:
             return value, gradient
         value = max(value, 1e-300)
         return math.log(value), gradient / value
+
+    def _skew_gradient(self, s: Array, g_a: Array) -> Array:
+        """Gradient in s of a function of the bounded A whose gradient in A is ``g_a``."""
+        d, spectrum = self.dim, self._spectrum(s)
+        free = self._contraction(spectrum)
+        norm = float(np.linalg.norm(free))
+        if norm > self._radius:
+            g_a = self._radius / norm * (g_a - free * (np.vdot(free, g_a) / norm**2))
+        block = np.zeros((2 * d, 2 * d))
+        block[:d, :d] = self._rho * g_a
+        full = _rotation_adjoint(*spectrum, block)
+        return (full - full.T)[self._upper]
 
 
 class _BoundedRows:

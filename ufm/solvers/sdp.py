@@ -117,7 +117,7 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
     budgets: list[Any] = []
     architecture = problem.spectral.convex(problem.max_rank)
     if isinstance(architecture, Penalised):
-        decay_h = architecture.lambda_H * (1 - architecture.spectral_bound) ** 2
+        decay_h = architecture.lambda_H * architecture.inverse_gain**2
         objective += architecture.lambda_W / 2 * scale_w**2 * cp.trace(x_ww)
         objective += decay_h / 2 * scale_h**2 * (problem.prior.counts @ cp.diag(x_hh))
     else:
@@ -163,11 +163,11 @@ def _scales(problem: Problem) -> tuple[float, float]:
     """Units of W and of z*: the roots of the budgets, or those in which both weight decays are equal."""
     architecture = problem.spectral.convex(problem.max_rank)
     if isinstance(architecture, Penalised):
-        decay_h = architecture.lambda_H * (1 - architecture.spectral_bound) ** 2
+        decay_h = architecture.lambda_H * architecture.inverse_gain**2
         scale = (decay_h / architecture.lambda_W) ** 0.25
         return scale, 1 / scale
     budget_w, budget_h = cast(Constrained, architecture).factor_budgets(problem.prior.num_classes)
-    return math.sqrt(budget_w), math.sqrt(budget_h) / (1 - architecture.spectral_bound)
+    return math.sqrt(budget_w), math.sqrt(budget_h) / architecture.inverse_gain
 
 
 def _feasible(problem: Problem, logits: Array) -> Array:

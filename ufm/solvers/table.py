@@ -15,10 +15,13 @@ import numpy as np
 from ufm.architectures import (
     Architecture,
     DeepLinear,
+    Gain,
     LayerPeeled,
     LinearDEQ,
     NormBounded,
+    PenalisedDeepLinear,
     PenalisedDEQ,
+    Residual,
     UnconstrainedFeatures,
 )
 from ufm.labels import ClassPrior, Labels
@@ -99,6 +102,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     "LayerPeeled, nonnegative": LayerPeeled(0.5, 0.5, features="nonnegative"),
     "UnconstrainedFeatures, nonnegative": UnconstrainedFeatures(0.05, 0.05, features="nonnegative"),
     "NormBounded": NormBounded(0.5, 1.0),
+    "PenalisedDeepLinear, 2 factors": PenalisedDeepLinear((0.05, 0.05)),
+    "PenalisedDeepLinear, 3 factors": PenalisedDeepLinear((0.05, 0.05, 0.05)),
+    "Residual": Residual(0.05, 0.05, 0.2, 4),
+    "Gain": Gain(0.5, 0.5, 0.4, "residual", 3),
     "of one's own (gauge, polar, atom)": _Entrywise(),
 }
 
@@ -121,6 +128,7 @@ _REPRESENTATIVES = (
     "LayerPeeled, nonnegative",
     "UnconstrainedFeatures, nonnegative",
     "NormBounded",
+    "PenalisedDeepLinear, 3 factors",
     "of one's own (gauge, polar, atom)",
 )
 #: And for the losses: those with closed forms, and one without.

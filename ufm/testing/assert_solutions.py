@@ -49,6 +49,7 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
         "the entries of W": factors.classifier,
         "the entries of H": factors.features,
         "the entries of A": factors.equilibrium,
+        **{f"the entries of A_{j}": a for j, a in enumerate(factors.residual_maps, 1)},
         **{f"the entries of W_{j}": layer for j, layer in enumerate(factors.layers, 2)},
     }
     fail(headline, infinite(quantities))
@@ -60,6 +61,7 @@ def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
         wrong += _wrong_signs(factors)
     else:
         wrong += _wrong_equilibrium(problem.spectral, factors.equilibrium, tol)
+        wrong += _wrong_maps(problem.spectral, factors)
     fail(headline, [*wrong, *_wrong_sizes(solution, factors, tol)])
 
 
@@ -122,15 +124,25 @@ def _wrong_sizes(solution: Solution, factors: Factors, tol: float) -> list[str]:
         ]
     if not isinstance(architecture, Penalised):
         raise TypeError(f"solution must be of an architecture with budgets or weight decay, got {architecture!r}")
-    features = float((factors.features**2).sum(axis=0) @ problem.prior.counts)
-    decay = architecture.lambda_W * _square(factors.classifier) + architecture.lambda_H * features
-    lambda_a = getattr(architecture, "lambda_A", None)
-    if lambda_a is not None and factors.equilibrium is not None:
-        decay += lambda_a * _square(factors.equilibrium)
-    objective = problem.risk(factors.logits) + decay / 2
+    objective = problem.risk(factors.logits) + architecture.decay(factors, problem.prior)
     if exceeds(abs(objective - solution.value), OBJECTIVE * abs(solution.value) + 1e-15):
         return [f"the factors cost {objective:.12g}, but the value says {solution.value:.12g}"]
     return []
+
+
+def _wrong_maps(architecture: Spectral, factors: Factors) -> list[str]:
+    """Residual maps of another number than the architecture's, or beyond its bound."""
+    maps = factors.residual_maps
+    expected = 0 if architecture.blocks in (None, "deq") else architecture.num_maps * architecture.map_repeats
+    if len(maps) != expected:
+        return [f"there are {len(maps)} residual maps, not {expected}"]
+    if maps and factors.blocks != architecture.blocks:
+        return [f"the residual maps act as {factors.blocks!r}, not as {architecture.blocks!r}"]
+    distinct = {id(a): a for a in maps}.values()
+    if architecture.map_repeats > 1 and any(not np.array_equal(a, maps[0]) for a in distinct):
+        return ["the residual maps differ, though the network shares one"]
+    norm, rho = max((float(np.linalg.norm(a, 2)) for a in distinct), default=0.0), architecture.spectral_bound
+    return [f"|A|_2 = {norm:.12g} exceeds rho = {rho:.12g}"] if exceeds(norm, rho * (1 + NORM)) else []
 
 
 def _wrong_equilibrium(architecture: Spectral, a: Array | None, tol: float) -> list[str]:

@@ -18,7 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from ufm import architectures as registry
 from ufm._parameters import Parameter, parameters_of
 from ufm._validation import fraction, integer, one_of, real
-from ufm.architectures import Architecture, UnconstrainedFeatures
+from ufm.architectures import Architecture, Spectral, UnconstrainedFeatures
 from ufm.geometry.frames import simplex_etf
 from ufm.labels import ClassPrior
 from ufm.losses import LOSSES
@@ -49,13 +49,20 @@ def _is_convex(cls: type[Architecture]) -> bool:
     """Whether architectures of a class have a multiple of the nuclear norm as their gauge, defaults left alone."""
     plain = {p.name: 0.5 if p.name == "rho" else (1.0, 1.0) if tuple in p.kinds else 1 for p in _required(cls)}
     try:
-        return cls(**plain).convex_form(rank=2) is not None
+        return all(cls(**plain, **kind).convex_form(rank=2) is not None for kind in _variants(cls))
     except (TypeError, ValueError):  # it has parameters that are not sizes
         return False
 
 
+def _variants(cls: type[Architecture]) -> tuple[dict[str, Any], ...]:
+    """The choices of a class that are no sizes, see :class:`ufm.architectures.Spectral`."""
+    return cls.variants if issubclass(cls, Spectral) else ({},)
+
+
 def _required(cls: type[Architecture]) -> list[Parameter]:
-    return [p for p in parameters_of(cls) if p.required]
+    """The parameters that have no default, but for those that its variants give."""
+    given = {name for kind in _variants(cls) for name in kind}
+    return [p for p in parameters_of(cls) if p.required and p.name not in given]
 
 
 #: Classes by name, plainest first.
@@ -235,8 +242,10 @@ def rotated_frames(max_extra: int = 3) -> SearchStrategy[Callable[[int], Array]]
 def _family(
     cls: type[Architecture], size: SearchStrategy[float], rho: SearchStrategy[float]
 ) -> SearchStrategy[Architecture]:
-    """Architectures of one class: a strategy for each of its parameters that has no default."""
-    return st.builds(cls, **{p.name: _value(cls, p, size, rho) for p in _required(cls)})
+    """Architectures of one class: a strategy for each of its parameters that has no default, in all its variants."""
+    sizes = {p.name: _value(cls, p, size, rho) for p in _required(cls)}
+    fixed = [{name: st.just(value) for name, value in kind.items()} for kind in _variants(cls)]
+    return st.one_of([st.builds(cls, **sizes, **kind) for kind in fixed])
 
 
 def _value(cls: type, parameter: Parameter, size: SearchStrategy[float], rho: SearchStrategy[float]) -> Any:

@@ -1,12 +1,14 @@
 r"""``method="search"``: local minima of a problem that need not be convex, from many starts, with a lower bound.
 
-The K x K logits are written ``Y = Z diag(omega) = P diag(t)^{M-2} Q`` with r columns of P and rows of Q, and the
-gauge's inner minimiser is put in. With ``p_i = (|P_i|^2 + |Q_i|^2)/2``:
+The K x m logits are written ``Y = Z diag(omega) = P diag(t)^{M-2} Q`` with r columns of P and rows of Q, and the
+gauge's inner minimiser is put in: a the spectrum of the maps between features and classifier, g their gain. With
+``p_i = (|P_i|^2 + |Q_i|^2)/2``:
 
 * Frobenius budget (and spectral bound): ``Z = tau P Q / Omega(p)``, ``Omega(p) = sum_i (1 - a_i) p_i`` with a from
   water-filling, so that ``d Omega / d p_i = 1 - a_i``;
-* penalty on A: ``f(Z) + sum_i g(p_i)``, ``g'(p_i) = lam (1 - a_i)``;
-* M factors: ``Z = (tau^{2/M} / S)^{M/2} P diag(t)^{M-2} Q``, ``S = sum_i (|P_i|^2 + |Q_i|^2 + (M-2) t_i^2) / M``.
+* weight decay: ``f(Z) + sum_i price(p_i)``, ``price'(p_i) = lam / g(a_i)``, ``lam (1 - a_i)`` of a DEQ;
+* M factors with budgets: ``Z = (tau^{2/M} / S)^{M/2} P diag(t)^{M-2} Q``,
+  ``S = sum_i (|P_i|^2 + |Q_i|^2 + (M-2) t_i^2) / M``; with weight decay ``f(Z) + lam (M/2) S``.
 
 Every such point is a feasible set of factors (W, A, H) or (W_1, ..., W_M), A or the middle factors diagonal, and the
 singular value decomposition of the optimal logits is one: the parametrisation loses nothing (theory section 2). It is

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ufm.geometry import Geometry
+from ufm.labels import ClassPrior
 from ufm.losses import ClosedForm
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum
@@ -65,9 +66,12 @@ class Catalogue:
         self.saddles = 0
         self.iterations = 0
         self._options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-8}
-        groups = [list(group.classes) for group in landscape.problem.prior.groups]
-        self._blocks = [np.ix_(a, b) for a in groups for b in groups]
-        self._groups = groups
+        prior = landscape.problem.prior
+        groups = [list(group.classes) for group in prior.groups]
+        # permutations of one-hot classes permute the columns of their own group; those of other labels any
+        columns = groups if isinstance(prior, ClassPrior) else [list(range(prior.num_columns))]
+        self._blocks = [np.ix_(a, b) for a in groups for b in columns]
+        self._groups = groups if isinstance(prior, ClassPrior) else []
 
     def descend(self, x: Array, escapes: int = 0) -> int:
         """Descend from ``x`` to a stationary point, leave it if it is a saddle; the index of where this ends."""
@@ -199,5 +203,6 @@ def minimum(
     >>> minimum(problem, np.eye(2), 0.0, 1.0, 0.0, True).rank
     2
     """
-    geometry = Geometry.of(problem.spectral.factorise(logits, problem.prior), problem.class_prior)
-    return LocalMinimum(value, share, stationarity, is_minimum, logits, geometry)
+    factors = problem.spectral.factorise(logits, problem.prior)
+    geometry = Geometry.of(factors, problem.prior) if isinstance(problem.prior, ClassPrior) else None
+    return LocalMinimum(value, share, stationarity, is_minimum, logits, factors.equilibrium_features, geometry)

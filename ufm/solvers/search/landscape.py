@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from ufm.architectures import Constrained, Penalised
+from ufm.labels import ClassPrior
 from ufm.losses import ClosedForm
 from ufm.problem import Problem
 
 __all__ = ["STATIONARY", "Landscape", "cross_entropy"]
 
 Array = NDArray[np.float64]
+
+#: Lengths of x that are tried along a ray, and how many.
+_LENGTHS, _TRIALS = (1e-2, 1e3), 40
 
 #: Size of ``|x| |grad log F(x)|``, in units of what log F can vary in a small ball, up to which a point is stationary.
 STATIONARY = 1e-9
@@ -43,14 +47,16 @@ class Landscape:
         self.problem = problem
         self.rank = rank
         k = self._k = problem.prior.num_classes
+        m = self._m = problem.prior.num_columns
         self._pi, self._omega = problem.prior.probabilities, problem.weights
-        self._ce = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY and problem.bias is None
+        one_hot = isinstance(problem.prior, ClassPrior)
+        self._ce = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY and problem.bias is None and one_hot
         architecture = self._architecture = problem.spectral
         self._depth = architecture.num_factors
         self._tau = cast(Constrained, architecture).bound(k) if problem.is_constrained else 0.0
-        self._price = architecture.slope if isinstance(architecture, Penalised) else 0.0
+        self._price = architecture.multiplier if isinstance(architecture, Penalised) else 0.0
         self._slack = problem.is_constrained
-        zero = np.zeros((k, k))
+        zero = np.zeros((k, m))
         # what is descended is log(value - shift), the shift below every value where that may be 0
         self._shift = problem.loss.infimum - (0.0 if self._is_positive else 1e-15 * self._excess(zero))
         # the most that it can vary to first order within a small ball, the unit of stationarity there
@@ -58,7 +64,7 @@ class Landscape:
         self.origin = math.log(start)
         reach = self._tau * problem.dual_norm(problem.gradient(zero)) / start
         self.unit = min(1.0, reach) if problem.is_constrained else 1.0
-        self._sizes = (k * rank, k * rank, rank if self._depth > 2 else 0, int(self._slack))
+        self._sizes = (k * rank, rank * m, rank if self._depth > 2 else 0, int(self._slack))
 
     @property
     def _is_positive(self) -> bool:
@@ -74,8 +80,8 @@ class Landscape:
         return sum(self._sizes)
 
     def at(self, y: Array) -> Array:
-        """A point whose logits are those of the best rank-r approximation of ``y`` (K, K), scaled; 0 is left alone."""
-        u, s, vt = np.linalg.svd(y)
+        """A point whose logits are those of the best rank-r approximation of ``y`` (K, m), scaled; 0 is left alone."""
+        u, s, vt = _padded_svd(y, self.rank)
         u, s, vt = u[:, : self.rank], s[: self.rank], vt[: self.rank]
         if not s.any():
             return np.zeros(self.size)
@@ -84,20 +90,32 @@ class Landscape:
         return self._scaled(np.concatenate([*x, np.zeros(int(self._slack))]))
 
     def _scaled(self, x: Array) -> Array:
-        """``x`` at the length at which the objective is least (no matter but for a penalty), or where ``|x| = 1``."""
+        """``x`` of length 1 under budgets, where no length matters; else of that at which the objective is least.
+
+        A price that is not convex may be least at 0: the lowest of the other minima along the ray is taken then, and
+        where there is none the length from which the objective rises least.
+        """
         x = x / np.linalg.norm(x)
         if self.problem.is_constrained:
             return x
-        found = minimize_scalar(lambda t: self(math.exp(t) * x)[0], bounds=(-5.0, 8.0), method="bounded")
-        return math.exp(found.x) * x
+        if self.problem.has_nuclear_norm:
+            found = minimize_scalar(lambda t: self(math.exp(t) * x)[0], bounds=(-5.0, 8.0), method="bounded")
+            return math.exp(found.x) * x
+        lengths = np.geomspace(*_LENGTHS, _TRIALS)
+        values = np.array([self(t * x)[0] for t in lengths])
+        low = [i for i in range(1, _TRIALS - 1) if values[i] <= min(values[i - 1], values[i + 1])]
+        if low:
+            return lengths[min(low, key=lambda i: values[i])] * x
+        first = _TRIALS // 4  # around 0 there is no rise, and no way out
+        return lengths[first + int(np.diff(values)[first:].argmin())] * x
 
     def split(self, x: Array) -> tuple[Array, Array, Array]:
-        """P (K, r), Q (r, K) and t (r,), or an empty t."""
-        n, k, r = self._k * self.rank, self._k, self.rank
-        return x[:n].reshape(k, r), x[n : 2 * n].reshape(r, k), x[2 * n : 2 * n + self._sizes[2]]
+        """P (K, r), Q (r, m) and t (r,), or an empty t."""
+        p, q, t = np.split(x, np.cumsum(self._sizes[:3]))[:3]
+        return p.reshape(self._k, self.rank), q.reshape(self.rank, self._m), t
 
     def logits(self, x: Array) -> Array:
-        """Z (K, K), feasible; centred where the loss does not change."""
+        """Z (K, m), feasible; centred where the loss does not change."""
         return self.problem.centred(self._evaluate(x)[0] / self._omega)
 
     def _evaluate(self, x: Array) -> tuple[Array, float, Callable[[Array], Array]]:
@@ -113,12 +131,10 @@ class Landscape:
             slopes = np.full(self.rank, 2 / m)
         else:
             p = squares / 2
-            a = self._architecture.equilibrium_spectrum(p)
-            slopes = 1 - a
-            gauge = float(slopes @ p)
+            slopes = self._architecture.slopes(p)
+            gauge = float(slopes @ p) if self.problem.is_constrained else 0.0
         if not self.problem.is_constrained:
-            penalty = self._architecture.spectral_gauge(squares / 2)
-            slopes = slopes * self._price
+            penalty = self._price * m / 2 * gauge if m > 2 else self._architecture.spectral_gauge(squares / 2)
             scale = 1.0
         else:
             penalty = 0.0
@@ -130,7 +146,7 @@ class Landscape:
                 inner = float(np.vdot(g, product))
                 pull = -inner * scale * m / 2 / total
             else:
-                pull = 1.0
+                pull = self._price * m / 2 if m > 2 else 1.0
             g = scale * g
             parts = [
                 (g @ (middle[:, None] * q).T + pull * slopes * p_).ravel(),
@@ -168,14 +184,14 @@ class Landscape:
         return new if self(new)[0] <= self(x)[0] + 1e-13 else x
 
     def filled(self, x: Array) -> Array | None:
-        """With M > 2 factors, what lies below a stationary point that does not need all of tau and has terms to spare.
+        """With M > 2 budgets, what lies below a stationary point that does not need all of tau and has terms to spare.
 
         An empty term changes the logits by a product of M small factors, which no Hessian shows. With what is left of
         tau paying for a term of size e along the leading singular pair of -G the risk falls by ``e^M |G|_2``. None
         where this does not apply.
         """
         m = self._depth
-        if m == 2:
+        if m == 2 or not self.problem.is_constrained:
             return None
         y, _, _ = self._evaluate(x)
         u, s, vt = np.linalg.svd(y)
@@ -187,7 +203,7 @@ class Landscape:
         if rank >= self.rank or idle < 1e-6 * needed or size[0] < 1e-8:
             return None
         root, e = s[:rank] ** (1 / m), math.sqrt(idle / 2)
-        p, q, t = np.zeros((self._k, self.rank)), np.zeros((self.rank, self._k)), np.zeros(self.rank)
+        p, q, t = np.zeros((self._k, self.rank)), np.zeros((self.rank, self._m)), np.zeros(self.rank)
         p[:, :rank], q[:rank], t[:rank] = u[:, :rank] * root, root[:, None] * vt[:rank], root
         p[:, rank], q[rank], t[rank] = e * left[:, 0], e * right[0], e
         return np.concatenate([p.ravel(), q.ravel(), t, [math.sqrt(idle)]])
@@ -203,6 +219,13 @@ class Landscape:
             behind[i] -= step
             h[i] = (self(ahead)[1] - self(behind)[1]) / (2 * step)
         return (h + h.T) / 2
+
+
+def _padded_svd(y: Array, rank: int) -> tuple[Array, Array, Array]:
+    """The decomposition of ``y``, with terms of zero size up to ``rank``."""
+    u, s, vt = np.linalg.svd(y, full_matrices=False)
+    missing = max(0, rank - len(s))
+    return np.pad(u, ((0, 0), (0, missing))), np.pad(s, (0, missing)), np.pad(vt, ((0, missing), (0, 0)))
 
 
 def cross_entropy(z: Array, pi: Array) -> tuple[float, Array]:

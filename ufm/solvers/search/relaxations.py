@@ -17,13 +17,17 @@ Relaxation = Callable[[Problem, float], float]
 def _convex_problem(problem: Problem, upper: float) -> float:
     """The problem itself where it is convex, else one whose gauge is a nuclear norm and at most the architecture's.
 
-    See :meth:`ufm.architectures.Spectral.relaxation`; for a loss that is not convex no bound comes from here.
+    Where the objective is at most ``upper`` the price of every singular value is at most ``upper - inf f``, which
+    bounds the largest. On the interval that is left the convex envelope of a concave price is its chord, see
+    :meth:`ufm.architectures.Spectral.relaxation`. For a loss that is not convex no bound comes from here.
     """
     if not problem.loss.is_convex:
         return -math.inf
     form = problem.spectral.convex_form(problem.max_rank)
     if form is None:
-        form = problem.spectral.relaxation(problem.prior.num_classes, upper)
+        form = problem.spectral.relaxation(problem.prior.num_classes, upper - problem.loss.infimum)
+    if form is None:
+        return -math.inf
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a gap that stays open makes the bound lower, not wrong
         return solve_convex(Problem(form, problem.prior, problem.loss, problem.bias)).lower

@@ -10,7 +10,6 @@ import numpy as np
 
 from ufm._threads import blas_threads
 from ufm._validation import integer, positive
-from ufm.labels import ClassPrior
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
 from ufm.solvers.conclude import checked, is_closed, multiplier, zero_risk
@@ -24,7 +23,7 @@ __all__ = ["solve_search", "supports"]
 
 
 def supports(problem: Problem) -> Support:
-    """Bounded for every loss with an infimum and every architecture of this package.
+    """Bounded for every loss with an infimum and every architecture of this package, whatever the labels.
 
     >>> import ufm
     >>> supports(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1]))).answer
@@ -32,8 +31,6 @@ def supports(problem: Problem) -> Support:
     """
     if not problem.is_spectral:
         return Support.refused(f"architecture {problem.architecture!r} states no price of singular values")
-    if not isinstance(problem.prior, ClassPrior):
-        return Support.refused("prior has labels that are not one-hot, for which there are no codes to start from")
     if not math.isfinite(problem.loss.infimum):
         return Support.refused(f"loss {problem.loss.name} has no finite infimum")
     return Support("bounded", "local minima from many starts; global only where the lower bound meets the value")

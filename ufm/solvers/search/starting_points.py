@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm.labels import ClassPrior
 from ufm.problem import Problem
 
 __all__ = ["codes", "starting_points"]
@@ -25,6 +26,8 @@ def starting_points(problem: Problem, rank: int, count: int, rng: np.random.Gene
     ([1.0, -0.5, -0.5], 4)
     """
     k, omega = problem.prior.num_classes, problem.weights
+    # what a code says of the classes, the labels' columns say of mixtures of them
+    mixture = np.eye(k) if isinstance(problem.prior, ClassPrior) else problem.targets
     known = list(codes(problem))
     random = max(count // 2, count - 4 * len(known))
     for i in range(count):
@@ -33,27 +36,30 @@ def starting_points(problem: Problem, rank: int, count: int, rng: np.random.Gene
             if i >= len(known):
                 x = x[:, rng.permutation(k)] * np.exp(rng.normal(scale=0.3, size=k))
                 x = x + rng.normal(scale=rng.choice([0.01, 0.1, 0.3]), size=x.shape)
-            y = x.T @ x
+            y = x.T @ x @ mixture
         elif i % 3 == 0:  # a code of random rank
             x = rng.normal(size=(rng.integers(1, rank + 1), k))
-            y = x.T @ x
+            y = x.T @ x @ mixture
         elif i % 3 == 1:
             low = rng.integers(1, rank + 1)
             y = (rng.normal(size=(k, low)) * np.exp(rng.normal(size=low))) @ rng.normal(size=(low, k))
             y += rng.choice([0.0, 1.0, 5.0]) * np.eye(k)
+            y = y @ mixture
         else:
             y = _random_factors(problem, rng)
         yield problem.centred(y) * omega
 
 
 def _random_factors(problem: Problem, rng: np.random.Generator) -> Array:
-    """The logits of normal factors, all M of them, or W, A and H with ``|A|_2`` up to the bound."""
-    k = problem.prior.num_classes
+    """The logits of normal factors, all M of them, or W, A and H with ``|A|_2`` up to the bound of a DEQ."""
+    k, m = problem.prior.num_classes, problem.prior.num_columns
     architecture = problem.spectral
-    layers = list(rng.normal(size=(architecture.num_factors, k, k)))
-    a = rng.normal(size=(k, k))
-    a *= architecture.spectral_bound * rng.uniform() / np.linalg.norm(a, 2)
-    return np.asarray(np.linalg.multi_dot([layers[0], np.linalg.inv(np.eye(k) - a), *layers[1:]]))
+    layers = [*rng.normal(size=(architecture.num_factors - 1, k, k)), rng.normal(size=(k, m))]
+    if architecture.blocks == "deq":
+        a = rng.normal(size=(k, k))
+        a *= architecture.spectral_bound * rng.uniform() / np.linalg.norm(a, 2)
+        layers.insert(1, np.linalg.inv(np.eye(k) - a))
+    return np.asarray(np.linalg.multi_dot(layers), dtype=float)
 
 
 def codes(problem: Problem) -> Iterator[Array]:
@@ -93,7 +99,7 @@ def codes(problem: Problem) -> Iterator[Array]:
             x[:, rest] = _simplex(len(rest))
             if len(rest) > 1:
                 yield x
-    yield np.eye(k) * np.sqrt(prior.probabilities)
+    yield np.eye(k) * np.sqrt(prior.probabilities if isinstance(prior, ClassPrior) else 1.0)
 
 
 def _simplex(n: int) -> Array:
