@@ -17,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm, expm_frechet
 
 __all__ = ["KINDS", "Kind", "transfer", "transfer_gradients"]
 
@@ -38,6 +37,8 @@ def transfer(kind: Kind, maps: Sequence[Array], dim: int) -> Array:
     """
     if kind in ("deq", "ode"):
         (a,) = maps
+        from scipy.linalg import expm  # the command line starts without it
+
         return np.asarray(np.linalg.inv(np.eye(dim) - a) if kind == "deq" else expm(a), dtype=float)
     if kind == "residual" and maps and all(a is maps[0] for a in maps):
         return np.asarray(np.linalg.matrix_power(np.eye(dim) + maps[0], len(maps)), dtype=float)
@@ -66,6 +67,8 @@ def transfer_gradients(kind: Kind, maps: Sequence[Array], gradient: Array) -> li
         t = transfer(kind, maps, dim).T
         return [t @ gradient @ t]
     if kind == "ode":
+        from scipy.linalg import expm_frechet
+
         return [np.asarray(expm_frechet(maps[0].T, gradient, compute_expm=False), dtype=float)]
     states, out = _states(kind, maps, dim), []
     for a, below in zip(reversed(maps), reversed(states[:-1]), strict=True):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import lambertw
 
 from ufm._validation import integer, positive
 from ufm.architectures.base import Array, Penalised
@@ -106,6 +105,8 @@ class Residual(Penalised):
 
     def equilibrium_spectrum(self, sigma: Array) -> Array:
         """The root a of ``a (1+a)^{L+1} = lam s / lambda_A`` for every s, or of ``x e^x = lam s / c``."""
+        from scipy.special import lambertw  # the command line starts without it
+
         q = self.slope / self.lambda_A * np.asarray(sigma, dtype=float)
         if self.is_flow:
             return np.asarray(lambertw(q).real, dtype=float)

@@ -180,8 +180,10 @@ class _Landscape:
         if self._nonnegative:
             factors[self._ends[0] :] = np.abs(factors[self._ends[0] :])
         skew = rng.normal(size=len(self._upper[0]) if self._is_bounded else 0) * math.exp(rng.uniform(-3, 1))
-        free = rng.normal(size=self._num_free * self.dim**2) * math.exp(rng.uniform(-3, 0)) / max(1, self._num_free)
-        return np.concatenate([factors, skew, free])
+        if not self._num_free:
+            return np.concatenate([factors, skew])
+        free = rng.normal(size=self._num_free * self.dim**2) * math.exp(rng.uniform(-3, 0)) / self._num_free
+        return np.concatenate([factors, free])
 
     def _split(self, x: Array) -> list[Array]:
         return np.split(x, self._ends)

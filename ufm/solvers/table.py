@@ -105,7 +105,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "PenalisedDeepLinear, 2 factors": PenalisedDeepLinear((0.05, 0.05)),
     "PenalisedDeepLinear, 3 factors": PenalisedDeepLinear((0.05, 0.05, 0.05)),
     "Residual": Residual(0.05, 0.05, 0.2, 4),
-    "Gain": Gain(0.5, 0.5, 0.4, "residual", 3),
+    "Gain": Gain(0.3, 0.3, 0.4, "residual", 3),
     "of one's own (gauge, polar, atom)": _Entrywise(),
 }
 
