@@ -153,6 +153,7 @@ class _Landscape:
         self._repeats = architecture.map_repeats
         self._is_bounded = self._blocks is not None and math.isfinite(architecture.spectral_bound)
         self._num_free = architecture.num_maps if self._blocks is not None and not self._is_bounded else 0
+        self._rho = float(getattr(architecture, "rho", 0.0))
         self._upper = np.triu_indices(2 * dim, 1)
         k = problem.prior.num_classes
         self._budgets = architecture.factor_budgets(k) if isinstance(architecture, Constrained) else ()
@@ -204,10 +205,6 @@ class _Landscape:
     def _contraction(self, spectrum: tuple[Array, NDArray[np.complex128]]) -> Array:
         """``rho C``; the bound on A here is rho itself, not what a Frobenius budget leaves of it."""
         return self._rho * _rotation(*spectrum)[: self.dim, : self.dim]
-
-    @property
-    def _rho(self) -> float:
-        return float(self.problem.architecture.parameters["rho"])
 
     @property
     def _radius(self) -> float:
