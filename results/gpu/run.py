@@ -1,0 +1,251 @@
+"""What a GPU adds: CUDA tests, thresholds on Fashion-MNIST, 1e8 points of a batch, the layer beside TorchDEQ."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
+sys.path[:0] = [str(ROOT), str(FOLDER.parent)]
+#: Files that this writes, as patterns.
+WRITES = ("table.md", "*.json")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What stages are given.
+
+    Attributes:
+        device: ``"cuda"`` or ``"cpu"``.
+        rehearse: every stage small.
+        data: folder with Fashion-MNIST's IDX files, or None.
+        until: ``time.monotonic()`` at which the run ends.
+    """
+
+    device: str
+    rehearse: bool
+    data: Path | None
+    until: float
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.until - time.monotonic()
+
+
+# Stages: each yields what it has so far, and stops when the time is up ------------------------------------------------
+
+
+def cuda_tests(run: Run) -> Iterator[dict[str, Any]]:
+    """The suite's tests of CUDA: here their number, or with a GPU how they end."""
+    files = ["tests/deq/test_use.py", "tests/trainings/test_training.py", "tests/two_groups/test_batch.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-k", "cuda or gpu", *(files[-1:] if run.rehearse else files)]
+    command += ["--collect-only"] if run.rehearse else []
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=max(10.0, run.left))
+    yield {"status": done.returncode, "last_lines": done.stdout.strip().splitlines()[-3:]}
+
+
+def thresholds(run: Run) -> Iterator[dict[str, Any]]:
+    """Thresholds of an explicit network and a linear DEQ on Fashion-MNIST at 28 x 28, three seeds."""
+    from ufm.deq import TrainingConfig, train
+
+    majority, groups = (20, 2) if run.rehearse else (600, 5)
+    star = majority // 3  # n_B at the threshold
+    samples = groups * (majority + star)
+    points = []
+    for seed in range(1 if run.rehearse else 3):
+        for architecture, rho in (("explicit", 0.0), ("deq", 0.5)):
+            for factor in (0.8, 1.25) if run.rehearse else (0.9, 0.97, 1.03, 1.1):
+                if run.left < 20:
+                    return
+                # n_B = (1 - rho)^2 N^2 lam^2 at the threshold, where lam^2 = lambda_W lambda_H
+                decay = math.sqrt(star) / samples / (1 - rho)
+                config = TrainingConfig(
+                    architecture=architecture,
+                    dataset="fashion-mnist",
+                    rho=rho,
+                    num_majority=groups,
+                    num_minority=groups,
+                    majority_count=majority,
+                    minority_count=round(star * factor),
+                    lambda_W=decay,
+                    lambda_H=decay,
+                    dim=2 * groups,
+                    seed=seed,
+                    gradient_tol=1e-5 if run.rehearse else 1e-6,
+                    device=run.device,
+                )
+                found = train(config, root=run.data)
+                points.append(
+                    {
+                        "architecture": architecture,
+                        "seed": seed,
+                        "n_B": config.minority_count,
+                        "predicted_threshold": star,
+                        "s_B": found.scale,
+                        "predicted_s_B": found.prediction.scale,
+                        "status": str(found.status),
+                    }
+                )
+                yield {"majority_count": majority, "points": points}
+
+
+def points(run: Run) -> Iterator[dict[str, Any]]:
+    """1e8 two-group problems in batches on the device: points a second and the largest relative gap."""
+    import torch
+
+    from ufm import solve_batch
+
+    size, total = (2000, 4000) if run.rehearse else (10**7, 10**8)
+    generator = torch.Generator().manual_seed(0)
+    done, seconds, worst = 0, 0.0, 0.0
+    while done < total and run.left > 5:
+        ratio = torch.exp(8 * torch.rand(size, generator=generator, dtype=torch.float64)).to(run.device)
+        budget = (5 * torch.rand(size, generator=generator, dtype=torch.float64) + 0.1).to(run.device)
+        begin = time.perf_counter()
+        found = solve_batch(5, 5, ratio, E_W=1.0, E_H=budget)
+        gap = float((found.gap / found.value).max())  # waits for the device
+        seconds += time.perf_counter() - begin
+        done, worst = done + size, max(worst, gap)
+        yield {"points": done, "seconds": round(seconds, 3), "points_a_second": done / seconds, "largest_gap": worst}
+
+
+def layer(run: Run) -> Iterator[dict[str, Any]]:
+    """``z = tanh(A z + x)`` forward and backward, by this layer and TorchDEQ at one tolerance: medians of rounds."""
+    import torch
+
+    from ufm.deq import DEQ
+
+    sizes = [(16, 32)] if run.rehearse else [(256, 128), (1024, 512)]
+    rounds, rows = (2, []) if run.rehearse else (20, [])
+    for batch, dim in sizes:
+        generator = torch.Generator().manual_seed(0)
+        weight = torch.randn(dim, dim, generator=generator)
+        weight *= 0.9 / torch.linalg.matrix_norm(weight, 2)
+        weight = weight.to(run.device).requires_grad_()
+        x = torch.randn(batch, dim, generator=generator).to(run.device)
+
+        def cell(z: Any, weight: Any = weight, x: Any = x) -> Any:
+            return torch.tanh(z @ weight.T + x)
+
+        for solver in ("anderson", "broyden", "fixed_point"):
+            layers: dict[str, Any] = {"ufm": DEQ(solver, tol=1e-5, max_steps=500)}
+            peer = _torchdeq(solver)
+            if peer is not None:
+                layers["TorchDEQ"] = peer
+            times: dict[str, list[float]] = {name: [] for name in layers}
+            residuals: dict[str, float] = {}
+            for _ in range(rounds):
+                for name, solve in layers.items():
+                    begin = time.perf_counter()
+                    z = solve(cell, torch.zeros_like(x))[0]
+                    z = z[-1] if isinstance(z, list) else z
+                    z.square().mean().backward()
+                    off = (cell(z) - z).detach().norm() / z.detach().norm()
+                    residuals[name] = float(off)  # waits for the device
+                    times[name].append(time.perf_counter() - begin)
+            medians = {name: sorted(t)[len(t) // 2] for name, t in times.items()}
+            rows.append({"batch": batch, "dim": dim, "solver": solver, "seconds": medians, "residuals": residuals})
+            yield {"rows": rows}
+            if run.left < 10:
+                return
+
+
+def _torchdeq(solver: str) -> Any:
+    """TorchDEQ's layer with the same solver and tolerance; None where it is not installed."""
+    try:
+        from torchdeq import get_deq
+    except ImportError:
+        return None
+    name = "fixed_point_iter" if solver == "fixed_point" else solver
+    options = {f"{side}_{key}": v for side in "fb" for key, v in (("solver", name), ("max_iter", 500), ("tol", 1e-5))}
+    return get_deq(**options, ift=True, f_stop_mode="rel", b_stop_mode="rel")
+
+
+#: In order of value, with the seconds without which one is not begun.
+STAGES: dict[str, tuple[Callable[[Run], Iterator[dict[str, Any]]], float]] = {
+    "cuda-tests": (cuda_tests, 30.0),
+    "thresholds": (thresholds, 60.0),
+    "points": (points, 20.0),
+    "layer": (layer, 30.0),
+}
+
+
+def perform(run: Run, out: Path) -> dict[str, dict[str, Any]]:
+    """Run the stages, each writing its file whenever it has something; a stage that fails leaves its error."""
+    found = {}
+    for name, (stage, least) in STAGES.items():
+        begin, result = time.monotonic(), {"stage": name, "status": "skipped: no time left", "seconds": 0.0}
+        if run.rehearse or run.left >= least:
+            result["status"] = "stopped: no time left"
+            try:
+                for part in stage(run):
+                    result["result"] = part
+                    _write(out / f"{name}.json", result | {"seconds": round(time.monotonic() - begin, 2)})
+                result["status"] = "done"
+            except Exception as error:
+                result["status"] = f"failed: {type(error).__name__}: {error}"
+                traceback.print_exc()
+        result["seconds"] = round(time.monotonic() - begin, 2)
+        _write(out / f"{name}.json", result)
+        found[name] = result
+        print(f"{name}: {result['status']}, {result['seconds']:.1f} s, {max(0, run.left):.0f} s left", flush=True)
+    return found
+
+
+def table(found: dict[str, dict[str, Any]], device: str) -> str:
+    """The results as Markdown."""
+    lines = [f"On {device}.", "", "| stage | how it ended | seconds | what it found |", "|---|---|---|---|"]
+    for name, result in found.items():
+        text = json.dumps(result.get("result", {}))
+        lines.append(f"| {name} | {result['status']} | {result['seconds']} | {text[:160].replace('|', '/')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, value: Any) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(value if isinstance(value, str) else json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def main(arguments: list[str]) -> int:
+    """Parse the command line and run; the exit status is 1 when a stage failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=8.0, help="when to end")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="where the results go")
+    parser.add_argument("--data", type=Path, help="folder of Fashion-MNIST's IDX files; its packages/ is importable")
+    parser.add_argument("--rehearse", action="store_true", help="every stage small, on a CPU")
+    given = parser.parse_args(arguments)
+    if given.data is not None:
+        sys.path.append(str(given.data / "packages"))
+    # no thread pools beside the device's own work, and no surprise from TF32: the layer says what it resolves
+    os.environ.setdefault("OMP_NUM_THREADS", "4")
+    import torch
+
+    device = "cpu" if given.rehearse or not torch.cuda.is_available() else "cuda"
+    if device == "cpu" and not given.rehearse:
+        parser.error("torch finds no CUDA device; --rehearse runs every stage small on a CPU")
+    given.out.mkdir(parents=True, exist_ok=True)
+    found = perform(Run(device, given.rehearse, given.data, time.monotonic() + 60 * given.minutes), given.out)
+    name = torch.cuda.get_device_name(0) if device == "cuda" else "a CPU, as a rehearsal: nothing here is of a GPU"
+    _write(given.out / "table.md", table(found, name))
+    if given.out.resolve() == FOLDER.resolve():
+        from kept import finish
+
+        finish(__file__, __doc__ or "", [0, 1, 2], {"rehearsal": given.rehearse, "minutes": given.minutes})
+    return int(any(result["status"].startswith("failed") for result in found.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
