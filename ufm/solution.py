@@ -91,7 +91,7 @@ class Solution:
 
     Attributes:
         problem: what was solved.
-        method: the solver, ``"reduced"``, ``"nuclear"``, ``"sdp"``, ``"direct"`` or ``"search"``.
+        method: the solver, one of :data:`ufm.solvers.METHODS` but ``"auto"``.
         value: optimal risk (budgets) or objective (weight decay) found.
         lower: lower bound on the optimal value from weak duality, in floating point; that of a convex relaxation where
             the problem is not convex.

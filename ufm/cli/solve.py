@@ -50,7 +50,7 @@ def solve(
         str | None, typer.Option("--bias", help="free, or the weight decay lambda_b > 0 of a bias. (default none)")
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", help="auto, closed_form, reduced, nuclear, sdp, direct or search.")
+        str, typer.Option("--method", help="auto, closed_form, reduced, nuclear, sdp, direct, search or factored.")
     ] = "auto",
     starts: Annotated[
         int | None, typer.Option("--starts", help="Starts of a search. (default 100; direct 8)", **parsed(int))

@@ -39,7 +39,7 @@ def solve(
 
     Args:
         architecture: one of ``LayerPeeled``, ``UnconstrainedFeatures``, ``DeepLinear``, ``LinearDEQ``,
-            ``PenalisedDEQ``, or an object of a subclass of ``ufm.Architecture``.
+            ``PenalisedDEQ``, ``NormBounded``, or an object of a subclass of ``ufm.Architecture``.
         prior: the class prior, or :class:`ufm.Labels` of any kind (soft, multi-label, regression).
         loss: ``"ce"``, ``"mse"``, or an object of a subclass of ``ufm.Loss``.
         bias: None, ``"free"``, or the weight decay lambda_b > 0 of a bias ``b``: the risk is then
@@ -47,8 +47,9 @@ def solve(
         method: ``"reduced"`` (symmetry reduction; exact for equal counts), ``"nuclear"`` (K x K logits, any prior),
             ``"sdp"`` (Fang et al.'s 2K x 2K relaxation with CVXPY), ``"direct"`` (the factors themselves from random
             starts), ``"search"`` (local minima from many starts, with a lower bound: the one for architectures whose
-            gauge is not convex), ``"atoms"`` (conditional gradients, for a gauge of one's own), or ``"auto"``: the one
-            that does most for the problem at the least cost.
+            gauge is not convex), ``"factored"`` (factors with a dual bound, for nonnegative features and bounded
+            norms), ``"closed_form"``, ``"atoms"`` (conditional gradients, for a gauge of one's own), or ``"auto"``: the
+            one that does most for the problem at the least cost.
         dim: feature dimension d of the factors (default K). Below the rank of the optimum it is a constraint:
             ``"auto"`` then searches factors of that width, the methods for the convex problem refuse.
         seed: seed >= 0 of the random starts of ``"direct"`` and ``"search"`` (default 0); the others have none.
@@ -74,6 +75,9 @@ def solve(
     if seed is not None:
         seed = integer("seed", seed, minimum=0)
     chosen, *others = ranked(problem) if method == "auto" else [method_of(method, problem)]
+    if chosen.name == "closed_form" and others and dim is not None and dim < problem.targets.shape[0]:
+        # the closed forms beyond singular values have an atom a class; with fewer dimensions they are a constraint
+        chosen = next((other for other in others if other.name == "factored"), chosen)
     if seed is not None and "seed" in chosen.options:
         options["seed"] = seed
     chosen.check_options(options)

@@ -1,4 +1,4 @@
-r"""``method="closed_form"``: mean squared error under weight decay, any targets, without bias or with a free one.
+r"""``method="closed_form"``: mean squared error under weight decay, and what separates over classes.
 
 Weight decay is here any price of singular values, a multiple of the nuclear norm or a concave one.
 
@@ -11,7 +11,8 @@ In ``Y = Z D^{1/2}``, ``D = diag(n_j)``, the risk is ``|Y - T D^{1/2}|_F^2 / (2N
 at the price of one decomposition. With any price ``sum_i g(sigma_i)``, and under a bound d on the rank, the problem
 separates by von Neumann's trace inequality: Y has the singular vectors of the targets, each singular value solves
 ``min (s - b)^2/(2N) + g(s)`` over s >= 0, and of these the d largest are kept, for what a direction gains grows with b.
-A concave g makes the choice between s = 0 and the other minimum one of first order. Source: theory sections 7 and 8.
+A concave g makes the choice between s = 0 and the other minimum one of first order. For nonnegative features and
+bounded norms see :mod:`ufm.solvers.separable`. Source: theory sections 7 and 8.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.conclude import conclude
 from ufm.solvers.methods import Support
+from ufm.solvers.separable import solve_separable, supports_separable
 
 __all__ = ["solve_closed_form", "supports"]
 
@@ -39,10 +41,14 @@ _ROUNDING = 1e-13
 def supports(problem: Problem) -> Support:
     """Exact for mean squared error under weight decay, convex or not, without bias or with a free one.
 
+    And for one-hot classes under nonnegative features, and balanced ones under bounded norms.
+
     >>> import ufm
     >>> supports(Problem.of(ufm.UnconstrainedFeatures(0.1, 0.1), ufm.ClassPrior([1, 1]), "mse")).answer
     'exact'
     """
+    if problem.is_known and not problem.is_spectral:
+        return supports_separable(problem)
     if problem.loss.closed_form is not ClosedForm.MEAN_SQUARED_ERROR:
         return Support.refused(f"loss {problem.loss.name} has no closed form for any targets, only 'mse' has")
     if not problem.is_spectral or not isinstance(problem.architecture, Penalised):
@@ -68,6 +74,8 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
     array([[0.8, 0. ],
            [0. , 0.8]])
     """
+    if not problem.is_spectral:
+        return solve_separable(problem, dim)
     labels = problem.prior
     root = np.sqrt(labels.counts)
     y = labels.targets * root

@@ -9,6 +9,10 @@ Group B is collapsed iff its standard representation is not worth its price, ``p
 the derivation in :mod:`ufm.two_groups`: a threshold is one scalar root, ``tau(theta) = tau``, and R* is explicit.
 
 *Budgets, MSE.* ``R* = 1/(1 - tau/K_A)`` for tau < K_A; otherwise no finite R collapses the minority.
+
+*Nonnegative features.* There is no partial collapse: the minority's features vanish, iff
+``n_B <= N^2 lam^2 K/(K - 1)`` for cross-entropy with weight decay, and from
+``R* = 1 + (e^{tau sqrt(K/(K - 1)) / K_A} - 1)/K`` on with budgets; for MSE as with real features (theory section 8).
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from typing import Any
 from scipy.optimize import brentq
 
 from ufm._validation import real
-from ufm.architectures import Constrained, known_architecture
+from ufm.architectures import Constrained, FeatureCone, is_known, known_architecture
 from ufm.losses import Loss, closed_form
 from ufm.two_groups._arguments import class_numbers, finite_radius, finite_strength
 from ufm.two_groups.counts import CountRule, count_rule
@@ -93,14 +97,36 @@ def collapse_threshold(
     >>> collapse_threshold(ufm.UnconstrainedFeatures(5e-3, 5e-3), 5, 5, minority_count=4).ratio
     19.0
     """
-    known_architecture(architecture, where="for a collapse threshold")
+    nonnegative = isinstance(architecture, FeatureCone) and is_known(architecture) and not architecture.is_spectral
+    if not nonnegative:
+        known_architecture(architecture, where="for a collapse threshold")
     k_a, k_b = class_numbers(num_majority, num_minority)
     word = closed_form(loss, where="for a collapse threshold")
     rule = count_rule(architecture, num_samples, majority_count, minority_count)
+    if nonnegative:
+        return _vanishing(architecture, k_a, k_b, word == "mse", rule)
     if rule is not None:
         return _penalised(finite_strength(architecture), k_a, k_b, rule)
     tau = finite_radius(architecture, k_a + k_b)
     return _mse_budget(tau, k_a) if word == "mse" else _ce_budget(tau, k_a, k_b)
+
+
+def _vanishing(architecture: Any, k_a: int, k_b: int, mse: bool, rule: CountRule | None) -> Threshold:
+    """Where the minority's features vanish, nonnegative features."""
+    k = k_a + k_b
+    if rule is not None:
+        return _penalised(architecture.slope * (1.0 if mse else math.sqrt(k / (k - 1))), k_a, k_b, rule)
+    tau = architecture.bound(k)
+    if mse:
+        return _mse_budget(tau, k_a)
+    size = tau * math.sqrt(k / (k - 1)) / k_a  # of a majority class, z = a (e - 1/K)
+    if size > 700:
+        raise ValueError(
+            f"architecture has a threshold R* = exp({size:.6g})/K beyond the range of float64; choose budgets with a "
+            f"smaller radius than {tau:.6g}"
+        )
+    ratio, slack = 1 + math.expm1(size) / k, 1e-14 * (1 + size)
+    return Threshold(ratio, max(1.0, ratio * (1 - slack)), ratio * (1 + slack))
 
 
 def threshold_curve(angle: float, num_majority: int, num_minority: int) -> tuple[float, float]:
