@@ -1,0 +1,428 @@
+"""Random odd calls of everything public: each ends in a right answer, a true warning, or an error that names arguments.
+
+A seed gives one call. As a script, it makes many and reports what is wrong with them::
+
+    python tests/helpers/odd_calls.py --start 0 --count 20000
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import re
+import signal
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import ufm
+from ufm.losses import CrossEntropy, Loss
+from ufm.solvers import METHODS
+
+SECONDS = 10.0  # of processor time, for one call
+
+#: Numbers that nobody means, beside plain ones.
+WILD = (0.0, -1.0, 5e-324, 1e-300, 1e-160, 1e-20, 1e20, 1e160, 1e300, 1.7976931348623157e308, math.nan, math.inf, -math.inf)
+#: What is no number at all.
+NONSENSE = (None, True, "1", 1j, [1.0], (), object(), np.ma.masked, b"1")
+
+#: What an error may name: parameters of the functions called, and words of what was given for them.
+NAMES = re.compile(
+    r"\b(num_\w+|ratio|E_[WHA]|lambda\w*|rho|budgets|counts?|majority_count|minority_count|loss(es)?|architecture|prior"
+    r"|method|bias|dim|seed|tol|max_iter|starts?|rank|solver|targets|sets|smoothing|weights|scales|shifts|margin|gamma"
+    r"|features|labels|classifier|predictions|tolerance|centre|chunk_size|workers|parameters?|tau|points|solution"
+    r"|problem|gap|objective|R|K|K_A|K_B|w|h|is_convex|logits|sigma|fn|convex|infimum|depth|scale|dataset)\b"
+)
+
+
+class OddLoss(Loss):
+    """A loss of one's own, right or wrong in one of many ways."""
+
+    is_convex = True
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        if kind == "floor":
+            self.floor = 10.0
+        if kind == "infimum":
+            self.infimum = 0.4
+        if kind == "nan floor":
+            self.floor = math.nan
+
+    def __repr__(self) -> str:
+        return f"OddLoss({self.kind!r})"
+
+    def values(self, logits, targets):
+        found = ((logits - targets) ** 2).sum(axis=0) / 2
+        if self.kind == "tiny":
+            return 1e-30 * found
+        if self.kind == "nan":
+            return np.where(np.abs(logits).max(axis=0) > 3, np.nan, found)
+        if self.kind == "shape":
+            return found.sum()
+        if self.kind == "negative":
+            return -found
+        if self.kind == "integer":
+            return found.astype(int)
+        if self.kind == "concave":
+            return np.sqrt(1 + found)
+        return found
+
+    def gradients(self, logits, targets):
+        r = logits - targets
+        if self.kind == "tiny":
+            return 1e-30 * r
+        if self.kind == "gradient":
+            return 2 * r
+        if self.kind == "concave":
+            return r / (2 * np.sqrt(1 + (r**2).sum(axis=0) / 2))
+        return -r if self.kind == "negative" else r
+
+
+KINDS = ("right", "floor", "infimum", "nan floor", "tiny", "nan", "shape", "negative", "integer", "concave", "gradient")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One odd call: what to call and what is asked of its result."""
+
+    text: str
+    run: Callable[[], Any]
+
+
+def number(rng: random.Random, low: float = -3, high: float = 2) -> Any:
+    """Mostly a plain positive number, sometimes a wild one, rarely none at all."""
+    dice = rng.random()
+    if dice < 0.92:
+        return 10 ** rng.uniform(low, high)
+    if dice < 0.95:
+        return 10 ** rng.uniform(-300, 300)
+    if dice < 0.99:
+        return rng.choice(WILD)
+    return rng.choice(NONSENSE)
+
+
+def share(rng: random.Random) -> Any:
+    return rng.choice([0.0, 0.5, 0.9, 0.999, 1 - 2**-53]) if rng.random() < 0.95 else number(rng)
+
+
+def whole(rng: random.Random, most: int = 5) -> Any:
+    dice = rng.random()
+    if dice < 0.94:
+        return rng.randint(1, most)
+    return rng.choice([0, -1, 1.0, 2.5, np.int64(2), np.float32(3), True, "2", None, 10**6, 10**12, 2**53, math.nan, 1e300])
+
+
+def architecture(rng: random.Random) -> Any:
+    n = lambda: number(rng)  # noqa: E731
+    makers: list[Callable[[], Any]] = [
+        lambda: ufm.LayerPeeled(n(), n()),
+        lambda: ufm.LayerPeeled(n(), n()),
+        lambda: ufm.UnconstrainedFeatures(n(), n()),
+        lambda: ufm.UnconstrainedFeatures(n(), n()),
+        lambda: ufm.LinearDEQ(n(), n(), share(rng)),
+        lambda: ufm.PenalisedDEQ(n(), n(), share(rng)),
+        lambda: ufm.DeepLinear((n(), n())),
+        lambda: ufm.LinearDEQ(n(), n(), share(rng), E_A=n()),
+        lambda: ufm.PenalisedDEQ(n(), n(), share(rng), lambda_A=n()),
+        lambda: ufm.DeepLinear((n(), n(), n())),
+        lambda: rng.choice(["LayerPeeled", None, ufm.LayerPeeled, 3]),
+    ]
+    return rng.choices(makers, weights=[6] * 7 + [1] * 3 + [0.5])[0]()
+
+
+def loss(rng: random.Random, k: int, m: int) -> Any:
+    n = lambda: number(rng, -1, 1)  # noqa: E731
+    makers: list[Callable[[], Any]] = [
+        lambda: "ce",
+        lambda: "mse",
+        lambda: "bce",
+        lambda: ufm.SquaredHinge(n()),
+        lambda: CrossEntropy(smoothing=rng.choice([0.0, 0.1, 0.999, 1 - 2**-53, n()])),
+        lambda: CrossEntropy(weights=tuple(n() for _ in range(m))),
+        lambda: CrossEntropy(scales=tuple(n() for _ in range(k)), shifts=tuple(n() for _ in range(k))),
+        lambda: CrossEntropy(smoothing=0.2, scales=tuple(n() for _ in range(k))),
+        lambda: ufm.FocalLoss(rng.choice([0, 1, 2, n()])),
+        lambda: OddLoss(rng.choice(KINDS)),
+        lambda: rng.choice(["hinge", None, Loss, "CE", 3]),
+    ]
+    return rng.choices(makers, weights=[5, 4, 3, 2, 2, 2, 2, 1, 0.4, 3, 0.3])[0]()
+
+
+def labels(rng: random.Random) -> Any:
+    k = rng.randint(2, 5)
+    dice = rng.random()
+    if dice < 0.35:
+        return ufm.ClassPrior([rng.choice([1, 1, 2, 5, 100, number(rng)]) for _ in range(k)])
+    if dice < 0.45:
+        maker = rng.choice([ufm.ClassPrior.step, ufm.ClassPrior.long_tailed])
+        return maker(*((whole(rng), whole(rng)) if maker == ufm.ClassPrior.step else (whole(rng),)), number(rng, 0, 3))
+    m = rng.randint(1, 6)
+    kind = rng.choice(["zeros", "columns", "repeated", "soft", "real", "wild", "negative", "object", "masked", "ragged"])
+    random_state = np.random.default_rng(rng.randrange(2**32))
+    targets: Any = (random_state.random((k, m)) < 0.4).astype(float)
+    if kind == "zeros":
+        targets[:, rng.randrange(m)] = 0
+    elif kind == "repeated":
+        targets = np.eye(k)[:, random_state.integers(0, k, size=m)]
+    elif kind == "soft":
+        targets = random_state.dirichlet(np.ones(k), size=m).T
+    elif kind in ("real", "negative"):
+        targets = random_state.normal(size=(k, m)) * 10 ** rng.uniform(-8, 4)
+    elif kind == "wild":
+        targets[0, 0] = rng.choice(WILD)
+    elif kind == "object":
+        targets = targets.astype(rng.choice([object, complex, bool, int, np.float32, str]))
+    elif kind == "masked":
+        targets = np.ma.masked_array(targets, mask=random_state.random((k, m)) < 0.2)
+    elif kind == "ragged":
+        targets = [[1, 0], [0]]
+    return ufm.Labels(targets, [rng.choice([1, 2, 100, number(rng)]) for _ in range(m)])
+
+
+def bias(rng: random.Random) -> Any:
+    return rng.choices([None, "free", number(rng), rng.choice([0, "none", True, -1])], weights=[5, 4, 4, 0.3])[0]
+
+
+def options(rng: random.Random, method: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if rng.random() < 0.15:
+        found["dim"] = whole(rng)
+    if rng.random() < 0.08:
+        found["seed"] = whole(rng)
+    if rng.random() < 0.1:
+        found["tol"] = number(rng, -12, -3)
+    if method in ("direct", "search"):
+        found["starts"] = whole(rng, 3)
+    if rng.random() < 0.05:
+        found["max_iter"] = whole(rng, 50)
+    return found
+
+
+def solve(rng: random.Random) -> Any:
+    prior = labels(rng)
+    k, m = prior.num_classes, prior.num_columns
+    method = rng.choices([*METHODS, "newton"], weights=[12, *[1.0] * (len(METHODS) - 1), 0.1])[0]
+    if method == "sdp" and rng.random() < 0.8:
+        method = "auto"
+    given = architecture(rng), prior, loss(rng, k, m)
+    chosen = options(rng, method)
+    return ufm.solve(*given, method=method, bias=bias(rng), **chosen)
+
+
+def counted(rng: random.Random) -> dict[str, Any]:
+    """How counts vary with R, given as it should be for weight decay, or not."""
+    if rng.random() < 0.5:
+        return {}
+    return {rng.choice(["num_samples", "majority_count", "minority_count"]): number(rng, 0, 4)}
+
+
+def plain_loss(rng: random.Random) -> Any:
+    return rng.choice(["ce", "ce", "mse", "bce", CrossEntropy(smoothing=0.1), OddLoss(rng.choice(KINDS)), 3])
+
+
+def threshold(rng: random.Random) -> Any:
+    return ufm.collapse_threshold(architecture(rng), whole(rng), whole(rng), loss=plain_loss(rng), **counted(rng))
+
+
+def certified_threshold(rng: random.Random) -> Any:
+    return ufm.certify_threshold(architecture(rng), whole(rng, 4), whole(rng, 4), loss=plain_loss(rng), **counted(rng))
+
+
+def certified(rng: random.Random) -> Any:
+    return ufm.certify(ufm.solve(architecture(rng), labels(rng), rng.choice(["ce", "mse"])))
+
+
+def certified_phase(rng: random.Random) -> Any:
+    return ufm.certify_phase(architecture(rng), labels(rng), plain_loss(rng))
+
+
+def batch(rng: random.Random) -> Any:
+    names = rng.choice([("E_W", "E_H"), ("E_W", "E_H"), ("lambda_W", "lambda_H"), ("E_W", "lambda_H")])
+    given = {name: rng.choice([number(rng), [number(rng), 1.0]]) for name in names}
+    if "lambda_W" in names:
+        given[rng.choice(["majority_count", "minority_count"])] = number(rng, 0, 3)
+    return ufm.solve_batch(whole(rng), whole(rng), number(rng, 0, 3), **given, rho=share(rng), loss=plain_loss(rng))
+
+
+def diagram(rng: random.Random) -> Any:
+    given = {"E_W": number(rng), "E_H": number(rng)} if rng.random() < 0.7 else {"lambda_W": 0.01, "lambda_H": number(rng)}
+    grid = {"R": [1.0, number(rng, 0, 3)], "K_A": whole(rng), "K_B": whole(rng)}
+    return ufm.phase_diagram(plain_loss(rng), **grid, **given, **counted(rng))
+
+
+def loop(rng: random.Random) -> Any:
+    given = ufm.PenalisedDEQ(number(rng), number(rng), share(rng), lambda_A=number(rng))
+    function = rng.choice([ufm.hysteresis, ufm.trapped_threshold])
+    more = {"points": whole(rng, 9)} if function is ufm.hysteresis else {}
+    return function(given, whole(rng, 4), whole(rng, 4), **(counted(rng) or {"num_samples": 100}), **more)
+
+
+def boundary(rng: random.Random) -> Any:
+    return ufm.etf_boundary(whole(rng), number(rng), share(rng), certify=rng.random() < 0.2)
+
+
+def measured(rng: random.Random) -> Any:
+    random_state = np.random.default_rng(rng.randrange(2**32))
+    n, d, k = rng.randint(2, 12), rng.randint(1, 4), rng.randint(1, 4)
+    features: Any = random_state.normal(size=(n, d)) * rng.choice([1, 0, 1e-160, 1e160, 1e-300])
+    given: Any = random_state.integers(0, k, size=n)
+    odd = rng.choice(["", "", "nan", "masked", "complex", "object", "float labels", "short", "negative"])
+    if odd == "nan":
+        features[0, 0] = rng.choice([np.nan, np.inf])
+    elif odd == "masked":
+        features = np.ma.masked_array(features, mask=random_state.random((n, d)) < 0.2)
+    elif odd in ("complex", "object"):
+        features = features.astype(odd)
+    elif odd == "float labels":
+        given = given + 0.5
+    elif odd == "short":
+        given = given[:-1]
+    elif odd == "negative":
+        given = given - 1
+    more: dict[str, Any] = {}
+    if rng.random() < 0.4:
+        more["classifier"] = random_state.normal(size=(k, rng.choice([d, d, 7])))
+    if rng.random() < 0.3:
+        more["num_classes"] = whole(rng)
+    if rng.random() < 0.3:
+        more["tolerance"] = number(rng, -6, 0)
+    return ufm.measure(features, given, **more)
+
+
+def bounded(rng: random.Random) -> Any:
+    solution = ufm.solve(architecture(rng), labels(rng), rng.choice(["ce", "mse"]))
+    return ufm.geometry_bounds(solution, number(rng, -4, 0))
+
+
+#: What is called, and how often beside the others.
+FUNCTIONS: dict[Callable[[random.Random], Any], float] = {
+    solve: 12,
+    threshold: 2,
+    certified_threshold: 0.7,
+    certified: 1,
+    certified_phase: 0.7,
+    batch: 2,
+    diagram: 0.5,
+    loop: 0.7,
+    boundary: 0.5,
+    measured: 2,
+    bounded: 0.3,
+}
+
+
+class TooLong(BaseException):
+    """A call that does not end."""
+
+
+def judge(seed: int) -> tuple[str, str]:
+    """The call's outcome, ``answer``, ``warned``, ``refused`` or ``wrong``, and what is wrong with it."""
+    rng = random.Random(seed)
+    function = rng.choices(list(FUNCTIONS), weights=list(FUNCTIONS.values()))[0]
+    start = time.process_time()
+    outcome, said = "answer", ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            said = _complaint(function(rng))
+        except (ValueError, TypeError) as error:
+            outcome = "refused"
+            if not NAMES.search(str(error)) or "unexpected keyword" in str(error):
+                said = f"an error that names no argument: {type(error).__name__}: {error}"
+        except TooLong:
+            said = "it does not end"
+        except Exception as error:
+            if type(error).__name__ not in ("CertificationError", "BranchError") or not str(error):
+                said = f"{type(error).__name__}: {error}"
+            outcome = "refused"
+    strange = [str(w.message) for w in caught if _is_numpys(w)]
+    if not said and strange and outcome == "answer":
+        said = ""  # overflow on the way to a right answer
+    if not said and time.process_time() - start > SECONDS:
+        said = f"it took {time.process_time() - start:.1f} s"
+    if outcome == "answer" and any(not _is_numpys(w) for w in caught):
+        outcome = "warned"
+    return ("wrong", f"{function.__name__}: {said}") if said else (outcome, function.__name__)
+
+
+def _is_numpys(warning: warnings.WarningMessage) -> bool:
+    return " encountered in " in str(warning.message)
+
+
+def _complaint(result: Any) -> str:
+    """What is wrong with a result, in words; empty if nothing is."""
+    if isinstance(result, ufm.Solution):
+        return _of_solution(result)
+    if isinstance(result, ufm.Certificate):
+        return "" if result.check().accepted else "a certificate that its checker does not accept"
+    if isinstance(result, ufm.BatchSolution):
+        fields = [np.asarray(v, dtype=float) for v in vars(result).values()]
+        return "" if all(np.isfinite(v).all() for v in fields) else "a batch that is not finite"
+    if hasattr(result, "ratio") and hasattr(result, "lower"):
+        fine = result.lower <= result.ratio * (1 + 1e-12) and result.ratio <= result.upper * (1 + 1e-12) and result.ratio >= 1
+        return "" if fine else f"a threshold {result.ratio!r} outside of [{result.lower!r}, {result.upper!r}]"
+    if isinstance(result, float):
+        return "NaN" if math.isnan(result) else ""
+    return ""
+
+
+def _of_solution(found: ufm.Solution) -> str:
+    problem = found.problem
+    numbers = [found.value, found.upper, found.multiplier, *found.logits.ravel()]
+    if not np.isfinite(numbers).all() or math.isnan(found.lower) or found.lower == math.inf:
+        return f"a solution that is not finite: {found!r}"
+    if not found.lower <= found.value <= found.upper:
+        return f"bounds that do not hold the value: {found!r}"
+    if found.is_global and found.value - found.lower > max(1e-4 * abs(found.value), problem.floor):
+        return f"an open gap called closed: {found!r}"
+    if problem.is_constrained and not problem.gauge(found.logits) <= problem.bound * (1 + 1e-8):
+        return f"an infeasible optimum: {found!r}"
+    size = max(abs(found.value), 1e-300)
+    if not found.factors_are_own and abs(problem.objective(found.logits) - found.value) > 1e-6 * size + problem.floor:
+        return f"a value that is not the objective at its logits: {found!r}"
+    if problem.is_convex and found.is_global and found.method != "nuclear" and problem.is_known:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            other = ufm.solve(problem.architecture, problem.prior, problem.loss, method="nuclear", bias=_said(problem))
+        if other.is_global and abs(other.value - found.value) > 1e-4 * size + problem.floor and found.dim is None:
+            return f"method 'nuclear' finds {other.value!r}: {found!r}"
+    return ""
+
+
+def _said(problem: Any) -> Any:
+    return "free" if problem.bias == 0 else problem.bias
+
+
+def _stop(*_: Any) -> None:
+    raise TooLong
+
+
+def main() -> int:
+    """Make calls and report; exit status 1 where one is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--start", type=int, default=0, help="first seed")
+    parser.add_argument("--count", type=int, default=1000, help="number of calls")
+    parser.add_argument("--patience", type=int, default=60, help="seconds after which a call is stopped")
+    given = parser.parse_args()
+    signal.signal(signal.SIGALRM, _stop)
+    outcomes: Counter[str] = Counter()
+    for seed in range(given.start, given.start + given.count):
+        signal.alarm(given.patience)
+        outcome, said = judge(seed)
+        signal.alarm(0)
+        outcomes[outcome] += 1
+        if outcome == "wrong":
+            print(seed, said[:600], flush=True)
+    print(f"{given.count} calls from seed {given.start}: {dict(outcomes)}", flush=True)
+    return 1 if outcomes["wrong"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
