@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["array", "as_array", "fraction", "integer", "known_fields", "one_of", "positive", "real"]
+__all__ = [
+    "array",
+    "as_array",
+    "fraction",
+    "integer",
+    "known_fields",
+    "one_of",
+    "positive",
+    "real",
+    "starts_of",
+    "tolerance",
+]
 
 
 def real(name: str, value: Any) -> float:
@@ -36,6 +47,23 @@ def positive(name: str, value: Any) -> float:
     if number <= 0:
         raise ValueError(f"{name} must be > 0 and finite, got {value!r}")
     return number
+
+
+#: Largest relative gap that may be asked for, and largest number of random starts.
+LARGEST_TOLERANCE, MOST_STARTS = 0.01, 10**5
+
+
+def tolerance(name: str, value: Any) -> float:
+    """Return ``value`` as a relative duality gap in (0, 0.01]: a larger one proves nothing of an optimum."""
+    number = positive(name, value)
+    if number > LARGEST_TOLERANCE:
+        raise ValueError(f"{name} must be a relative gap of at most {LARGEST_TOLERANCE:g}, got {value!r}")
+    return number
+
+
+def starts_of(name: str, value: Any) -> int:
+    """Return ``value`` as a number of random starts between 1 and 100000."""
+    return integer(name, value, minimum=1, maximum=MOST_STARTS)
 
 
 def fraction(name: str, value: Any) -> float:

@@ -24,6 +24,8 @@ LONGEST = 40
 SMALLEST_SHARE = 1e-290
 #: Most classes of a prior; logits are K x K, and symmetry alone lets K be large.
 MAX_CLASSES = 10**6
+#: Most classes of logits that are written out, K x K.
+MAX_DENSE = 20_000
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,12 @@ class ClassPrior:
 
     @cached_property
     def targets(self) -> NDArray[np.float64]:
-        """T, shape (K, K), read-only: column k is the target of class k, one-hot."""
+        """T, shape (K, K), read-only: column k is the target of class k, one-hot.
+
+        Raises:
+            ValueError: more than 20000 classes, of which only symmetry makes a problem that fits a machine.
+        """
+        check_dense(self.num_classes)
         return _frozen(np.eye(self.num_classes))
 
     @property
@@ -205,6 +212,15 @@ class ClassPrior:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # for IPython and hypothesis, which show a dataclass by its fields
+
+
+def check_dense(num_classes: int) -> None:
+    """ValueError where matrices of ``num_classes`` rows and columns are too large to be written out."""
+    if num_classes > MAX_DENSE:
+        raise ValueError(
+            f"num_classes must be at most {MAX_DENSE} where logits are written out, K x K, got {num_classes}; "
+            "method 'reduced' and ufm.solve_batch do without"
+        )
 
 
 def _exact(count: float) -> str:

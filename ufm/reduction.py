@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import entr, xlog1py, xlogy
 
 from ufm.geometry import group_scales
-from ufm.labels import ClassPrior
+from ufm.labels import ClassPrior, check_dense
 
 __all__ = ["ReducedLogits", "ReducedRisk"]
 
@@ -58,6 +58,7 @@ class ReducedLogits:
 
     def expand(self, prior: ClassPrior) -> Array:
         """The (K, K) logits ``Z_ij = s_a [i=j] + t_ab``."""
+        check_dense(prior.num_classes)
         size = np.array([group.size for group in prior.groups], dtype=float)
         t = (self.trivial - np.diag(self.s)) / np.sqrt(np.outer(size, size))
         index = prior.group_of_class

@@ -29,7 +29,21 @@ from ufm.solvers import METHODS
 SECONDS = 10.0  # of processor time, for one call
 
 #: Numbers that nobody means, beside plain ones.
-WILD = (0.0, -1.0, 5e-324, 1e-300, 1e-160, 1e-20, 1e20, 1e160, 1e300, 1.7976931348623157e308, math.nan, math.inf, -math.inf)
+WILD = (
+    0.0,
+    -1.0,
+    5e-324,
+    1e-300,
+    1e-160,
+    1e-20,
+    1e20,
+    1e160,
+    1e300,
+    1.7976931348623157e308,
+    math.nan,
+    math.inf,
+    -math.inf,
+)
 #: What is no number at all.
 NONSENSE = (None, True, "1", 1j, [1.0], (), object(), np.ma.masked, b"1")
 
@@ -117,7 +131,9 @@ def whole(rng: random.Random, most: int = 5) -> Any:
     dice = rng.random()
     if dice < 0.94:
         return rng.randint(1, most)
-    return rng.choice([0, -1, 1.0, 2.5, np.int64(2), np.float32(3), True, "2", None, 10**6, 10**12, 2**53, math.nan, 1e300])
+    return rng.choice(
+        [0, -1, 1.0, 2.5, np.int64(2), np.float32(3), True, "2", None, 10**6, 10**12, 2**53, math.nan, 1e300]
+    )
 
 
 def architecture(rng: random.Random) -> Any:
@@ -165,7 +181,9 @@ def labels(rng: random.Random) -> Any:
         maker = rng.choice([ufm.ClassPrior.step, ufm.ClassPrior.long_tailed])
         return maker(*((whole(rng), whole(rng)) if maker == ufm.ClassPrior.step else (whole(rng),)), number(rng, 0, 3))
     m = rng.randint(1, 6)
-    kind = rng.choice(["zeros", "columns", "repeated", "soft", "real", "wild", "negative", "object", "masked", "ragged"])
+    kind = rng.choice(
+        ["zeros", "columns", "repeated", "soft", "real", "wild", "negative", "object", "masked", "ragged"]
+    )
     random_state = np.random.default_rng(rng.randrange(2**32))
     targets: Any = (random_state.random((k, m)) < 0.4).astype(float)
     if kind == "zeros":
@@ -253,7 +271,9 @@ def batch(rng: random.Random) -> Any:
 
 
 def diagram(rng: random.Random) -> Any:
-    given = {"E_W": number(rng), "E_H": number(rng)} if rng.random() < 0.7 else {"lambda_W": 0.01, "lambda_H": number(rng)}
+    given = (
+        {"E_W": number(rng), "E_H": number(rng)} if rng.random() < 0.7 else {"lambda_W": 0.01, "lambda_H": number(rng)}
+    )
     grid = {"R": [1.0, number(rng, 0, 3)], "K_A": whole(rng), "K_B": whole(rng)}
     return ufm.phase_diagram(plain_loss(rng), **grid, **given, **counted(rng))
 
@@ -366,7 +386,11 @@ def _complaint(result: Any) -> str:
         fields = [np.asarray(v, dtype=float) for v in vars(result).values()]
         return "" if all(np.isfinite(v).all() for v in fields) else "a batch that is not finite"
     if hasattr(result, "ratio") and hasattr(result, "lower"):
-        fine = result.lower <= result.ratio * (1 + 1e-12) and result.ratio <= result.upper * (1 + 1e-12) and result.ratio >= 1
+        fine = (
+            result.lower <= result.ratio * (1 + 1e-12)
+            and result.ratio <= result.upper * (1 + 1e-12)
+            and result.ratio >= 1
+        )
         return "" if fine else f"a threshold {result.ratio!r} outside of [{result.lower!r}, {result.upper!r}]"
     if isinstance(result, float):
         return "NaN" if math.isnan(result) else ""

@@ -162,8 +162,9 @@ def highest(problem: Problem, functional: Array, objective: float, best: Array) 
             low, high = low / STRIDE, low
             if excess(low) > 0:
                 break
-    if excess(low) > 0 >= excess(high):
-        brentq(lambda log_t: excess(math.exp(log_t)), math.log(low), math.log(high), xtol=ENOUGH, rtol=ENOUGH)
+    ends = math.log(low), math.log(high)  # whose exponentials are not quite low and high
+    if excess(math.exp(ends[0])) > 0 >= excess(math.exp(ends[1])):
+        brentq(lambda log_t: excess(math.exp(log_t)), *ends, xtol=ENOUGH, rtol=ENOUGH)
     bound = max(bound, attained)
     return Extreme(scale * bound, scale * attained)
 

@@ -101,7 +101,10 @@ def certify_threshold(
             if problem.radius2 >= sizes[0] ** 2:
                 return Certificate.proving({**claim, "statement": {"infinite": True}}, {})
             return _rational_threshold(claim, 1 / (1 - arb(problem.radius2).sqrt() / sizes[0]))
-        return _curve_threshold(claim, arb(problem.radius2).sqrt(), *sizes)
+        try:
+            return _curve_threshold(claim, arb(problem.radius2).sqrt(), *sizes)
+        except checker.Reject as reason:
+            raise CertificationError(f"architecture {architecture!r} leaves no room for a bracket: {reason}") from None
 
 
 def certify_phase(architecture: Any, prior: ClassPrior, loss: str | Loss = "ce") -> Certificate:

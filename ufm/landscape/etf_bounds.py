@@ -48,7 +48,9 @@ def etf_local_bound(num_classes: int, tau: float, rho: float = 0.99) -> float:
     else:
 
         def excess(b: float) -> float:
-            return b - (2 - 3 / (2 + math.exp(min(tau / (2 - math.sqrt(2) * b), 700.0)))) * tau / (3 * math.sqrt(2))
+            left = 2 - math.sqrt(2) * b
+            power = tau / left if left * 700 > tau else 700.0
+            return b - (2 - 3 / (2 + math.exp(power))) * tau / (3 * math.sqrt(2))
 
         root = math.inf if excess(top) < 0 else float(brentq(excess, 0.0, top, xtol=1e-15))
     return root**2 if root < top else math.inf

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from ufm._validation import integer, positive
+from ufm._validation import integer, tolerance
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.conclude import conclude, is_closed
@@ -75,7 +75,7 @@ def solve_atoms(problem: Problem, *, dim: int | None = None, tol: float = 1e-6, 
     """
     if dim is not None:
         raise ValueError(f"dim must be None for an architecture of one's own, whose atoms have no dimension, got {dim}")
-    tol = positive("tol", tol)
+    tol = tolerance("tol", tol)
     max_iter = integer("max_iter", max_iter, minimum=1)
     hull = _Hull(problem)
     lower, best_gap, idle, trouble = -math.inf, math.inf, 0, f"max_iter = {max_iter} reached"

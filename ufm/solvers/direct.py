@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ufm._threads import blas_threads
-from ufm._validation import integer, positive
+from ufm._validation import integer, starts_of, tolerance
 from ufm.architectures import Constrained, Factors, NormBounded, Penalised, Spectral
 from ufm.architectures.blocks import transfer, transfer_gradients
 from ufm.problem import Problem
@@ -90,8 +90,8 @@ def solve_direct(
     k = problem.prior.num_classes
     d = k if dim is None else integer("dim", dim, minimum=1)
     seed = integer("seed", seed, minimum=0)
-    starts = integer("starts", starts, minimum=1)
-    tol = positive("tol", tol)
+    starts = starts_of("starts", starts)
+    tol = tolerance("tol", tol)
     max_iter = integer("max_iter", max_iter, minimum=1)
     landscape: _Landscape | _BoundedRows
     landscape = _BoundedRows(problem, d) if isinstance(problem.architecture, NormBounded) else _Landscape(problem, d)

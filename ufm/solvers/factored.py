@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._threads import blas_threads
-from ufm._validation import integer, positive
+from ufm._validation import integer, starts_of, tolerance
 from ufm.architectures import Factors, FeatureCone, NormBounded
 from ufm.gauges import EXACT_SIZE, ConePoint, dual_bound, minimise_over_cone, minimise_over_elliptope
 from ufm.problem import Problem
@@ -88,8 +88,8 @@ def solve_factored(
     if dim is not None:
         dim = integer("dim", dim, minimum=1)
     seed = integer("seed", seed, minimum=0)
-    tol = positive("tol", tol)
-    starts = integer("starts", starts, minimum=1)
+    tol = tolerance("tol", tol)
+    starts = starts_of("starts", starts)
     best: Solution | None = None
     # threads cost matrices of this size ten times what they bring
     with blas_threads(1):

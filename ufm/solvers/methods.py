@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from ufm.problem import Problem
 from ufm.solution import Solution
 
@@ -88,8 +90,19 @@ class Method:
                 raise TypeError(f"{name} is no option of method {self.name!r}, which takes {allowed}")
 
     def solve(self, problem: Problem, *, dim: int | None, **options: Any) -> Solution:
-        """Solve ``problem``; options as the solve function has them."""
-        return self._solve()(problem, dim=dim, **options)
+        """Solve ``problem``; options as the solve function has them.
+
+        Raises:
+            ValueError: numbers of such sizes leave float64 on the way; the message names what set them.
+        """
+        try:
+            with np.errstate(all="ignore"):  # what overflows is seen by what comes of it
+                return self._solve()(problem, dim=dim, **options)
+        except (np.linalg.LinAlgError, OverflowError, ZeroDivisionError, MemoryError) as error:
+            raise ValueError(
+                f"architecture, prior and loss must be of sizes that method {self.name!r} can hold in float64, got "
+                f"{problem.architecture!r}, {problem.prior!r} and {problem.loss!r}: {error}"
+            ) from error
 
 
 #: All methods, in the order in which they are listed.

@@ -39,7 +39,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from ufm._validation import integer, positive
+from ufm._validation import integer, tolerance
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.conclude import FLOOR_ROOM, conclude, is_closed, zero_risk
@@ -109,7 +109,7 @@ def solve_nuclear(
     >>> round(solution.value, 6), solution.is_global
     (0.368981, True)
     """
-    tol = positive("tol", tol)
+    tol = tolerance("tol", tol)
     max_iter = integer("max_iter", max_iter, minimum=1)
     first = None if start is None else _check_start(start, problem.targets.shape)
     exact = _without_iterating(problem)

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._extras import require
-from ufm._validation import one_of, positive
+from ufm._validation import one_of, tolerance
 from ufm.architectures import Constrained, Penalised
 from ufm.labels import ClassPrior
 from ufm.losses import Loss
@@ -93,7 +93,7 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
     require("cvxpy", extra="sdp")
     import cvxpy as cp
 
-    tol = positive("tol", tol)
+    tol = tolerance("tol", tol)
     name = one_of("solver", "CLARABEL" if solver is None else solver, cp.installed_solvers())
     k, columns = problem.targets.shape
     if k > _SLOW_CLASSES:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ufm._threads import blas_threads
-from ufm._validation import integer, positive
+from ufm._validation import integer, starts_of, tolerance
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
 from ufm.solvers.conclude import checked, is_closed, multiplier, zero_risk
@@ -72,10 +72,10 @@ def solve_search(
     (0.368981, True)
     """
     seed = integer("seed", seed, minimum=0)
-    starts = integer("starts", starts, minimum=1)
+    starts = starts_of("starts", starts)
     r = problem.max_rank if rank is None else integer("rank", rank, minimum=1)
     r = r if dim is None else min(r, dim)
-    tol = positive("tol", tol)
+    tol = tolerance("tol", tol)
     max_iter = integer("max_iter", max_iter, minimum=1)
     landscape = Landscape(problem, r)
     found = Catalogue(landscape, max_iter)
