@@ -30,7 +30,8 @@ from typing import Any
 
 from flint import arb, arb_mat, ctx, fmpq, fmpz
 
-from proofs_check.kinds import geometry, local_minimum, optimality, uncollapsed
+from proofs_check.kinds import geometry, local_minimum, open_value, optimality, uncollapsed
+from proofs_check.kinds.labels import OpenClaim, read_bias, read_labels, read_loss
 from proofs_check.kinds.reading import (
     MAX_BYTES,
     MAX_DIGITS,
@@ -78,7 +79,8 @@ MAX_FACTOR_BITS = 128  # of their numerators and denominators
 LEMMAS = {
     "gauge": "the gauge of the architecture, the least norm of factors of a given product (Gelfand-Naimark and Mirsky "
     "for an equilibrium layer), and within-class collapse (Jensen)",
-    "duality": "weak duality, f(Z) >= <G, Z> - f*(G), and von Neumann's inequality |<G, Z>| <= |G|_2 |Z|_*",
+    "duality": "weak duality, f(Z) >= <G, Z> - f*(G), and |<G, Z>| <= Omega°(G) Omega(Z): von Neumann's inequality "
+    "|<G, Z>| <= |G|_2 |Z|_* for the nuclear norm",
     "kkt": "the Karush-Kuhn-Tucker conditions suffice, and cross-entropy is strictly convex on centred logits",
     "threshold": "the threshold curve: tau(theta) falls strictly along it from infinity to 0, so each radius has one "
     "threshold, with collapse above it and none below",
@@ -128,9 +130,10 @@ def check(source: str | bytes | dict[str, Any]) -> Outcome:
     try:
         certificate = parse(source if isinstance(source, str | bytes) else json.dumps(source))
         with ctx.workprec(PRECISION):
-            claim = read_claim(certificate)
-            statement = describe(claim)
-            reason, lemmas = CHECKS[claim.kind](claim, certificate["witness"])
+            claim = read(certificate)
+            statement = describe(claim) if isinstance(claim, Claim) else OPEN_DESCRIBED[claim.kind](claim)
+            checks: Any = CHECKS if isinstance(claim, Claim) else OPEN
+            reason, lemmas = checks[claim.kind](claim, certificate["witness"])
         return Outcome(True, reason, statement, lemmas)
     except Reject as problem:
         return Outcome(False, str(problem)[:500], statement)
@@ -154,8 +157,48 @@ def check_file(path: str | Path) -> Outcome:
 # Claims -------------------------------------------------------------------------------------------------------------
 
 
-def read_claim(certificate: Any) -> Claim:
+def read(certificate: Any) -> Claim | OpenClaim:
     """The claim of a certificate; everything in it is checked, and the witness is not looked at."""
+    form, claim, _ = fields(certificate, "certificate", "format", "claim", "witness")
+    if form != FORMAT:
+        raise Reject(f"format must be {FORMAT!r}, got {str(form)[:60]!r}")
+    return read_open(claim) if isinstance(claim, dict) and claim.get("kind") in OPEN else read_claim(certificate)
+
+
+def read_open(claim: Any) -> OpenClaim:
+    """A claim about any labels, losses and biases."""
+    kind, architecture, labels, loss, bias, statement = fields(
+        claim, "claim", "kind", "architecture", "labels", "loss", "bias", "statement"
+    )
+    targets, counts = read_labels(labels)
+    name, parameters = read_architecture(architecture)
+    penalised, scale2 = open_gauge(name, parameters, len(targets))
+    return OpenClaim(
+        kind, name, parameters, penalised, scale2, statement, counts=counts, bias=read_bias(bias), **read_loss(loss, targets)
+    )
+
+
+def read_architecture(data: Any) -> tuple[str, dict[str, Any]]:
+    """Name and parameters, as written."""
+    if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+        raise Reject("architecture must be an object with a name")
+    return data["name"], {key: value for key, value in data.items() if key != "name"}
+
+
+def open_gauge(name: str, parameters: dict[str, Any], k: int) -> tuple[bool, Any]:
+    """As :func:`gauge`, of the architectures beside: nonnegative features and bounded rows and columns."""
+    if name == "norm_bounded":
+        vector(fields(parameters, name, "w", "h"), "w and h", 2, positive=True)
+        return False, fmpq(0)  # no product of budgets
+    if name in ("layer_peeled", "unconstrained_features") and "features" in parameters:
+        if parameters["features"] != "nonnegative":
+            raise Reject("features must be 'nonnegative' where they are named")
+        return gauge(name, {key: value for key, value in parameters.items() if key != "features"}, k)
+    return gauge(name, parameters, k)
+
+
+def read_claim(certificate: Any) -> Claim:
+    """The claim of a certificate about class priors; everything in it is checked, and the witness is not looked at."""
     form, claim, _ = fields(certificate, "certificate", "format", "claim", "witness")
     if form != FORMAT:
         raise Reject(f"format must be {FORMAT!r}, got {str(form)[:60]!r}")
@@ -163,13 +206,10 @@ def read_claim(certificate: Any) -> Claim:
         claim, "claim", "kind", "architecture", "prior", "loss", "statement"
     )
     if not isinstance(kind, str) or kind not in CHECKS:
-        raise Reject(f"kind must be one of {sorted(CHECKS)}, got {str(kind)[:60]!r}")
+        raise Reject(f"kind must be one of {sorted([*CHECKS, *OPEN])}, got {str(kind)[:60]!r}")
     if loss not in ("ce", "mse"):
         raise Reject(f"loss must be 'ce' or 'mse', got {str(loss)[:60]!r}")
-    if not isinstance(architecture, dict) or not isinstance(architecture.get("name"), str):
-        raise Reject("architecture must be an object with a name")
-    name = architecture["name"]
-    parameters = {key: value for key, value in architecture.items() if key != "name"}
+    name, parameters = read_architecture(architecture)
     sizes, counts, fixed = read_prior(prior, kind)
     penalised, scale2 = (nonconvex_gauge if kind in NONCONVEX else gauge)(name, parameters, sum(sizes))
     if kind == "threshold" and (fixed is None) == penalised:
@@ -694,6 +734,10 @@ CHECKS: dict[str, Callable[[Claim, Any], Answer]] = {
     "optimality": optimality.check,
     "uncollapsed": uncollapsed.check,
 }
+
+#: Kinds for any labels, losses and biases, and what their claims say.
+OPEN: dict[str, Callable[[OpenClaim, Any], Answer]] = {"open-value": open_value.check}
+OPEN_DESCRIBED: dict[str, Callable[[OpenClaim], str]] = {"open-value": open_value.describe}
 
 #: Kinds whose architectures have a gauge that is no norm.
 NONCONVEX = ("counterexample", "optimality")

@@ -134,7 +134,9 @@ def export(certificate: str | bytes | dict[str, Any]) -> str:
         NotExportable: a value certificate with more than two groups, or one whose statements get too long.
     """
     data = checker.parse(certificate if isinstance(certificate, str | bytes) else json.dumps(certificate))
-    claim = checker.read_claim(data)
+    claim = checker.read(data)
+    if not isinstance(claim, checker.Claim):
+        raise NotExportable(f"certificates of kind {claim.kind!r} have no export to short scalar statements")
     if claim.kind not in _FACTS:
         raise NotExportable(
             f"certificates of kind {claim.kind!r} are not exported: boxes are no short scalar statements"
