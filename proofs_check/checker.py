@@ -30,8 +30,8 @@ from typing import Any
 
 from flint import arb, arb_mat, ctx, fmpq, fmpz
 
-from proofs_check.kinds import geometry, local_minimum, open_value, optimality, uncollapsed
-from proofs_check.kinds.labels import OpenClaim, read_bias, read_labels, read_loss
+from proofs_check.kinds import collapse, geometry, local_minimum, open_value, optimality, uncollapsed
+from proofs_check.kinds.labels import OpenClaim, loss_words, read_bias, read_labels, read_loss
 from proofs_check.kinds.reading import (
     MAX_BYTES,
     MAX_DIGITS,
@@ -87,6 +87,8 @@ LEMMAS = {
     "mse": "under MSE the optimum is diagonal (sign flips and convexity)",
     "etf": "the best simplex-ETF logits of an architecture, from its gauge",
     "columns": "what every column of balanced logits satisfies that beat the simplex ETF under a Frobenius budget",
+    "criterion": "the universal collapse criterion: the gradient on the zero-sum vectors of interchangeable classes is "
+    "pi kappa where they are collapsed, whatever the rest is",
     "trapped": "a strict local minimum of the explicit network is one of the equilibrium layer with A = rho on the "
     "features in use and 0 beside them if |G D^{-1/2}|_2 < lam, and no global one if |G D^{-1/2}|_2 > (1 - rho) lam",
 }
@@ -100,6 +102,7 @@ PROVED_IN = {
     "mse": ("mse_closed_form",),
     "etf": ("frobenius_gauge", "schatten_factors"),
     "columns": ("frobenius_budget_etf", "frobenius_gauge"),
+    "criterion": (),
     "trapped": ("factor_landscape",),
 }
 
@@ -162,7 +165,10 @@ def read(certificate: Any) -> Claim | OpenClaim:
     form, claim, _ = fields(certificate, "certificate", "format", "claim", "witness")
     if form != FORMAT:
         raise Reject(f"format must be {FORMAT!r}, got {str(form)[:60]!r}")
-    return read_open(claim) if isinstance(claim, dict) and claim.get("kind") in OPEN else read_claim(certificate)
+    kind = claim.get("kind") if isinstance(claim, dict) else None
+    if kind == "open-threshold":
+        return read_open_threshold(claim)
+    return read_open(claim) if kind in OPEN else read_claim(certificate)
 
 
 def read_open(claim: Any) -> OpenClaim:
@@ -173,8 +179,30 @@ def read_open(claim: Any) -> OpenClaim:
     targets, counts = read_labels(labels)
     name, parameters = read_architecture(architecture)
     penalised, scale2 = open_gauge(name, parameters, len(targets))
-    return OpenClaim(
-        kind, name, parameters, penalised, scale2, statement, counts=counts, bias=read_bias(bias), **read_loss(loss, targets)
+    risk = read_loss(loss, targets) | {"counts": counts, "bias": read_bias(bias)}
+    return OpenClaim(kind, name, parameters, penalised, scale2, statement, **risk)
+
+
+def read_open_threshold(claim: Any) -> Claim:
+    """A threshold under weight decay for any loss and bias, as a claim about cross-entropy.
+
+    The minority is collapsed iff n_B kappa^2 <= strength^2 N^2 (lemma "criterion"), kappa = (1 - a) w_B Delta_B for ce
+    and 1 else: as for cross-entropy at strength/kappa. Weights, scales and shifts are those of majority and minority.
+    """
+    _, architecture, prior, loss, bias, statement = fields(
+        claim, "claim", "kind", "architecture", "prior", "loss", "bias", "statement"
+    )
+    sizes, _, fixed = read_prior(prior, "threshold")
+    name, parameters = read_architecture(architecture)
+    penalised, scale2 = gauge(name, parameters, sum(sizes))
+    if not penalised or fixed is None:
+        raise Reject("thresholds of any loss are checked for weight decay, with something held fixed")
+    pair = [[fmpq(1), fmpq(0)], [fmpq(0), fmpq(1)]]  # majority and minority
+    risk = read_loss(loss, pair) | {"counts": [fmpq(1)] * 2, "bias": read_bias(bias)}
+    open_claim = OpenClaim("", name, parameters, penalised, scale2, statement, **risk)
+    pull = collapse.kappa(open_claim, 1)
+    return Claim(
+        "threshold", name, parameters, sizes, [], fixed, loss_words(open_claim), True, scale2 / pull**2, statement
     )
 
 
@@ -206,7 +234,7 @@ def read_claim(certificate: Any) -> Claim:
         claim, "claim", "kind", "architecture", "prior", "loss", "statement"
     )
     if not isinstance(kind, str) or kind not in CHECKS:
-        raise Reject(f"kind must be one of {sorted([*CHECKS, *OPEN])}, got {str(kind)[:60]!r}")
+        raise Reject(f"kind must be one of {sorted([*CHECKS, *OPEN, 'open-threshold'])}, got {str(kind)[:60]!r}")
     if loss not in ("ce", "mse"):
         raise Reject(f"loss must be 'ce' or 'mse', got {str(loss)[:60]!r}")
     name, parameters = read_architecture(architecture)
@@ -257,7 +285,7 @@ def gauge(name: str, parameters: dict[str, Any], k: int) -> tuple[bool, fmpq]:
 def describe(claim: Claim) -> str:
     """The claim in words, from its data alone."""
     parameters = ", ".join(f"{key}={brief(value)}" for key, value in sorted(claim.parameters.items()))
-    loss = {"ce": "cross-entropy", "mse": "mean squared error"}[claim.loss]
+    loss = {"ce": "cross-entropy", "mse": "mean squared error"}.get(claim.loss, claim.loss)
     stated = claim.statement if isinstance(claim.statement, dict) else {}
     if claim.kind == "threshold":
         fixed = f", {claim.fixed[0]}={brief(str(claim.fixed[1]))}" if claim.fixed else ""
@@ -518,7 +546,8 @@ def check_threshold(claim: Claim, witness: Any) -> Answer:
             raise Reject("the minority is collapsed at the lower end")
         if not last >= 1:
             raise Reject("the minority is not collapsed from the upper end on")
-        return "n_B > strength^2 N^2 at the lower end, n_B <= strength^2 N^2 from the upper end on", ("gauge", "kkt")
+        lemma = "kkt" if claim.loss in ("ce", "mse") else "criterion"
+        return "n_B > strength^2 N^2 at the lower end, n_B <= strength^2 N^2 from the upper end on", ("gauge", lemma)
     if claim.loss == "mse":
         fields(witness, "witness")
         # lower <= 1/(1 - tau/K_A) <= upper, squared
@@ -736,8 +765,11 @@ CHECKS: dict[str, Callable[[Claim, Any], Answer]] = {
 }
 
 #: Kinds for any labels, losses and biases, and what their claims say.
-OPEN: dict[str, Callable[[OpenClaim, Any], Answer]] = {"open-value": open_value.check}
-OPEN_DESCRIBED: dict[str, Callable[[OpenClaim], str]] = {"open-value": open_value.describe}
+OPEN: dict[str, Callable[[OpenClaim, Any], Answer]] = {"collapse": collapse.check, "open-value": open_value.check}
+OPEN_DESCRIBED: dict[str, Callable[[OpenClaim], str]] = {
+    "collapse": collapse.describe,
+    "open-value": open_value.describe,
+}
 
 #: Kinds whose architectures have a gauge that is no norm.
 NONCONVEX = ("counterexample", "optimality")

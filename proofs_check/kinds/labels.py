@@ -1,12 +1,13 @@
 """Claims about any labels, losses and biases: how they are read, and each loss with its conjugate, in balls.
 
-Columns j = 1..m of the logits stand for n_j samples each, pi_j = n_j/N, with targets T (K x m); f(Z) = sum_j pi_j l(z_j;
-t_j) over logits Z + b 1^T, where a bias b is free or costs (lambda_b/2)|b|^2. With S = sum_i t_i, x = Delta z + iota:
+Columns j = 1..m of the logits stand for n_j samples each, pi_j = n_j/N, with targets T (K x m); f(Z) = sum_j pi_j
+l(z_j; t_j) over logits Z + b 1^T, where a bias b is free or costs (lambda_b/2)|b|^2. With S = sum_i t_i, x = Delta z +
+iota:
 
     ce             w [S log sum_i e^{x_i} - <t, x>], t smoothed: (1 - a) t + (a S/K) 1
     bce            sum_i log(1 + e^{z_i}) - t_i z_i
     mse            |z - t|^2/2
-    squared_hinge  (1/2) sum over pairs of a class k in the target and a class i outside of t_k max(0, margin + z_i - z_k)^2
+    squared_hinge  (1/2) sum of t_k max(0, margin + z_i - z_k)^2 over classes k in the target and i outside of it
 
 All of them are convex and >= 0. Minus the conjugate at G, column by column with g = G_j: pi l*(g/pi) is
 
@@ -118,16 +119,20 @@ def read_bias(data: Any) -> fmpq | None:
     return rational(data, "bias", positive=True)
 
 
-def words(claim: OpenClaim) -> str:
-    """Labels, loss and bias in words."""
+def loss_words(claim: OpenClaim) -> str:
+    """Loss and bias in words."""
     given = [("smoothing", claim.smoothing, 0), *((f"w_{j}", w, 1) for j, w in enumerate(claim.weights))]
     given += [(f"Delta_{i}", x, 1) for i, x in enumerate(claim.scales)]
     given += [(f"iota_{i}", x, 0) for i, x in enumerate(claim.shifts)] + [("margin", claim.margin, 1)]
     changed = [f"{name}={brief(str(value))}" for name, value, usual in given if value != usual]
-    bias = "" if claim.bias is None else ", free bias" if claim.bias == 0 else f", bias lambda_b={brief(str(claim.bias))}"
-    loss = f"{claim.loss}({', '.join(changed[:6])}{', ...' if len(changed) > 6 else ''})"
+    bias = "" if claim.bias is None else f", bias lambda_b={brief(str(claim.bias))}" if claim.bias else ", free bias"
+    return f"{claim.loss}({', '.join(changed[:6])}{', ...' if len(changed) > 6 else ''}){bias}"
+
+
+def words(claim: OpenClaim) -> str:
+    """Labels, loss and bias in words."""
     counts = ", ".join(brief(str(n)) for n in claim.counts[:6]) + (", ..." if len(claim.counts) > 6 else "")
-    return f"{loss}{bias}, {len(claim.targets)} classes, columns of {counts} samples"
+    return f"{loss_words(claim)}, {len(claim.targets)} classes, columns of {counts} samples"
 
 
 def risk(claim: OpenClaim, logits: list[list[arb]]) -> arb:

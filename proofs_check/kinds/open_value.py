@@ -23,7 +23,17 @@ from typing import Any
 from flint import arb, arb_mat, fmpq
 
 from proofs_check.kinds.labels import MAX_SIZE, Matrix, OpenClaim, dual, risk, words
-from proofs_check.kinds.reading import Answer, Reject, brief, fields, identity, matrix, positive_definite, rational, vector
+from proofs_check.kinds.reading import (
+    Answer,
+    Reject,
+    brief,
+    fields,
+    identity,
+    matrix,
+    positive_definite,
+    rational,
+    vector,
+)
 
 
 def describe(claim: OpenClaim) -> str:

@@ -5,6 +5,7 @@ The solution is verified by strong duality to 35 digits, so a wrong start or a w
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from typing import Any
 
@@ -401,7 +402,112 @@ def uncollapsed_distance(claim: dict[str, Any], witness: dict[str, Any]) -> Frac
     return max(((x - y) ** 2).sum() for h in features for x in h for y in h)
 
 
+# Any labels, losses and biases ---------------------------------------------------------------------------------------
+
+
+def _open_problem(claim: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
+    """Architecture, labels, loss and bias as arguments of ``ufm.solve``."""
+    data, loss = claim["architecture"], dict(claim["loss"])
+    if data["name"] == "norm_bounded":
+        architecture = ufm.NormBounded(float(Fraction(data["w"])), float(Fraction(data["h"])))
+    else:
+        architecture = _architecture({key: value for key, value in data.items() if key != "features"})
+        if "features" in data:
+            architecture = dataclasses.replace(architecture, features="nonnegative")
+    given = {
+        key: tuple(float(Fraction(x)) for x in value) if isinstance(value, list) else float(Fraction(value))
+        for key, value in loss.items()
+        if key != "name"
+    }
+    kinds = {
+        "ce": ufm.CrossEntropy,
+        "bce": ufm.BinaryCrossEntropy,
+        "mse": ufm.MeanSquaredError,
+        "squared_hinge": ufm.SquaredHinge,
+    }
+    targets = [[float(Fraction(x)) for x in row] for row in claim["labels"]["targets"]]
+    labels = ufm.Labels(targets, [float(Fraction(n)) for n in claim["labels"]["counts"]])
+    bias = claim["bias"] if claim["bias"] in (None, "free") else float(Fraction(claim["bias"]))
+    return architecture, labels, kinds[loss["name"]](**given), bias
+
+
+def open_value(claim: dict[str, Any]) -> tuple[mp.mpf, mp.mpf]:
+    """Bounds of the optimal value: equal to 35 digits in closed forms, of float64 accuracy elsewhere."""
+    data, loss, bias = claim["architecture"], claim["loss"], claim["bias"]
+    targets = [[big(x) for x in row] for row in claim["labels"]["targets"]]
+    counts = [big(n) for n in claim["labels"]["counts"]]
+    total, k, m = mp.fsum(counts), len(targets), len(counts)
+    one_hot = k == m and all(x == int(i == j) for i, row in enumerate(targets) for j, x in enumerate(row))
+    real = "features" not in data and data["name"] != "norm_bounded"
+    if loss["name"] == "mse" and real and "lambda_W" in data and bias in (None, "free"):
+        # Y = Z D^(1/2) is T D^(1/2), singular values soft-thresholded at N lam; a free bias takes the mean out of T
+        strength, q = _gauge(data, k)[1], [mp.sqrt(n / total) for n in counts]
+        y = mp.matrix([[t * mp.sqrt(n) for t, n in zip(row, counts, strict=True)] for row in targets])
+        if bias == "free":
+            y = y - (y * mp.matrix(q)) * mp.matrix(q).T
+        small = y.T * y if m <= k else y * y.T
+        sigma = [mp.sqrt(max(mp.mpf(0), x)) for x in mp.eigsy(small, eigvals_only=True)]
+        cut = total * strength
+        value = mp.fsum(min(s, cut) ** 2 / (2 * total) + strength * max(mp.mpf(0), s - cut) for s in sigma)
+        return value, value
+    if (
+        loss == {"name": "ce"}
+        and bias is None
+        and one_hot
+        and data.get("features") == "nonnegative"
+        and "lambda_W" in data
+    ):
+        # the problem separates over classes: z_k = a (e_k - 1/K)
+        strength, value = _gauge(data, k)[1], mp.mpf(0)
+        for n in counts:
+            cost = strength * mp.sqrt(n * (k - 1) / mp.mpf(k))
+            odds = cost * total / n  # (K-1) e^-a/(1 + (K-1) e^-a) at the best a
+            a = mp.log((k - 1) * (1 - odds) / odds) if odds < mp.mpf(k - 1) / k else mp.mpf(0)
+            value += n / total * mp.log1p((k - 1) * mp.exp(-a)) + cost * a
+        return value, value
+    if loss == {"name": "ce"} and bias is None and one_hot and data["name"] == "norm_bounded" and len(set(counts)) == 1:
+        value = mp.log1p((k - 1) * mp.exp(-big(data["w"]) * big(data["h"]) * k / (k - 1)))
+        return value, value
+    architecture, labels, given, b = _open_problem(claim)
+    found = ufm.solve(architecture, labels, given, bias=b)
+    return mp.mpf(found.lower) * (1 - mp.mpf("1e-8")), mp.mpf(found.upper) * (1 + mp.mpf("1e-8"))
+
+
+def _open_value_holds(claim: dict[str, Any]) -> bool:
+    low, high = open_value(claim)
+    said = big(claim["statement"]["lower"]), big(claim["statement"]["upper"])
+    return bool(said[0] <= high * (1 + TIGHT) + TIGHT and low * (1 - TIGHT) - TIGHT <= said[1])
+
+
+def _collapse_holds(claim: dict[str, Any]) -> bool:
+    """By the logits of a solver: equal differences between own and other logits, or not."""
+    architecture, labels, loss, bias = _open_problem(claim)
+    classes = claim["statement"]["classes"]
+    z = ufm.solve(architecture, labels, loss, bias=bias).logits
+    columns = [int(np.flatnonzero((labels.targets == np.eye(len(z))[:, [i]]).all(axis=0))[0]) for i in classes]
+    block = z[np.ix_(classes, columns)]
+    s = np.diag(block).mean() - (block.sum() - np.trace(block)) / (len(classes) * (len(classes) - 1))
+    return bool(abs(s) < 1e-6) == claim["statement"]["collapsed"]
+
+
+def _open_threshold_holds(claim: dict[str, Any]) -> bool:
+    """The threshold at a strength divided by kappa."""
+    loss = claim["loss"]
+    kappa = mp.mpf(1)
+    if loss["name"] == "ce":
+        kappa = 1 - big(loss.get("smoothing", 0))
+        kappa *= big(loss.get("weights", ["1", "1"])[1]) * big(loss.get("scales", ["1", "1"])[1])
+    elif loss["name"] == "squared_hinge":
+        return False
+    data = claim["architecture"]
+    decay = Fraction(data["lambda_W"]) / Fraction(str(mp.nstr(kappa, 45))) ** 2
+    return _threshold_holds(claim | {"architecture": data | {"lambda_W": str(decay)}, "loss": "ce"})
+
+
 _HOLDS = {
+    "open-value": _open_value_holds,
+    "collapse": _collapse_holds,
+    "open-threshold": _open_threshold_holds,
     "value": _value_holds,
     "threshold": _threshold_holds,
     "phase": _phase_holds,

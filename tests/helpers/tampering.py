@@ -179,18 +179,23 @@ def swap_witness_part(rng: random.Random, certificate: Json, pool: list[Json]) -
 
 
 def swap_claim_part(rng: random.Random, certificate: Json, pool: list[Json]) -> None:
-    key = rng.choice(["architecture", "prior", "loss", "statement", "kind"])
-    certificate["claim"][key] = copy.deepcopy(rng.choice(pool)["claim"][key])
+    key = rng.choice(["architecture", "prior", "labels", "loss", "bias", "statement", "kind"])
+    other = rng.choice(pool)["claim"]
+    if key in other:
+        certificate["claim"][key] = copy.deepcopy(other[key])
 
 
 def easier_problem(rng: random.Random, certificate: Json, pool: list[Json]) -> None:
     """More budget, less decay, fewer classes, a looser bound: the same statement about another problem."""
-    architecture, prior = certificate["claim"]["architecture"], certificate["claim"]["prior"]
+    architecture, prior = certificate["claim"]["architecture"], certificate["claim"].get("prior")
     if rng.random() < 0.3 and isinstance(prior, list):
         group = rng.choice(prior)
         group["classes"] = max(1, group["classes"] - 1)
         return
-    key = rng.choice([key for key in architecture if key != "name"])
+    if "features" in architecture and rng.random() < 0.5:
+        del architecture["features"]
+        return
+    key = rng.choice([key for key in architecture if key not in ("name", "features")])
     grow = Fraction(rng.choice(["101/100", "2", "1000001/1000000"]))
     factor = 1 / grow if key.startswith("lambda") else grow
     if isinstance(architecture[key], list):
@@ -207,7 +212,15 @@ def rename(rng: random.Random, certificate: Json, pool: list[Json]) -> None:
     claim = certificate["claim"]
     names = ["layer_peeled", "linear_deq", "deep_linear", "unconstrained_features", "penalised_deq"]
     if rng.random() < 0.3:
-        claim["loss"] = {"ce": "mse", "mse": "ce"}[claim["loss"]]
+        if isinstance(claim["loss"], dict):
+            claim["loss"]["name"] = rng.choice(["ce", "bce", "mse", "squared_hinge"])
+            claim["loss"] = rng.choice([claim["loss"], {"name": claim["loss"]["name"]}])
+        else:
+            claim["loss"] = {"ce": "mse", "mse": "ce"}[claim["loss"]]
+    elif rng.random() < 0.3 and "bias" in claim:
+        claim["bias"] = rng.choice([None, "free", "1/10", "7"])
+    elif rng.random() < 0.3 and "collapsed" in claim["statement"]:
+        claim["statement"]["collapsed"] = not claim["statement"]["collapsed"]
     elif rng.random() < 0.3 and "phase" in claim["statement"]:
         claim["statement"]["phase"] = rng.choice(["none", "partial", "total"])
     else:

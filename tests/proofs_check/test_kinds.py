@@ -57,12 +57,13 @@ WORDS = {
 
 def test_they_are_accepted_with_the_claim_in_words_and_fit_the_schema(certificates):
     schema = json.loads((Path(checker.__file__).parent / "schema.json").read_text())
+    validator = pytest.importorskip("jsonschema").Draft202012Validator(schema)
     for name, certificate in certificates.items():
         outcome = checker.check(certificate)
         assert outcome, (name, outcome.reason)
         assert WORDS.get(name, "") in outcome.statement
         assert set(outcome.lemmas) <= set(checker.LEMMAS)
-        pytest.importorskip("jsonschema").validate(certificate, schema)
+        validator.validate(certificate)
 
 
 CONDITIONS: list[tuple[str, dict[str, Any], str]] = [

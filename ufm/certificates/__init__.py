@@ -8,6 +8,7 @@ with optional("certify"):
     from ufm.certificates._counterexamples import certify_code, certify_counterexample, certify_square_code
     from ufm.certificates._etf_region import EtfOptimality, bound_balanced_risk, certify_etf_optimal
     from ufm.certificates._geometry import GeometryEnclosure, certify_geometry, enclose_geometry
+    from ufm.certificates._group_collapse import certify_collapse
     from ufm.certificates._local_minimum import certify_local_minimum
     from ufm.certificates._uncollapsed import certify_uncollapsed
     from ufm.certificates._values import certify
@@ -20,6 +21,7 @@ __all__ = [
     "bound_balanced_risk",
     "certify",
     "certify_code",
+    "certify_collapse",
     "certify_counterexample",
     "certify_etf_optimal",
     "certify_geometry",

@@ -18,6 +18,7 @@ from ufm.architectures import known_architecture
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import (
     describe_architecture,
+    describe_loss,
     describe_prior,
     lower_end,
     round_down,
@@ -26,7 +27,8 @@ from ufm.certificates._exact import (
     upper_end,
 )
 from ufm.labels import ClassPrior
-from ufm.losses import Loss, closed_form
+from ufm.losses import Loss, closed_form, get_loss
+from ufm.problem import check_bias
 from ufm.two_groups.counts import count_rule
 
 __all__ = ["certify_phase", "certify_threshold"]
@@ -44,6 +46,7 @@ def certify_threshold(
     num_minority: int,
     *,
     loss: str | Loss = "ce",
+    bias: str | float | None = None,
     num_samples: float | None = None,
     majority_count: float | None = None,
     minority_count: float | None = None,
@@ -52,13 +55,16 @@ def certify_threshold(
 
     Cross-entropy with budgets: existence and uniqueness of the solution of the KKT system with mu = pi_B in a
     bracket, by a sign change and a derivative of one sign along the threshold curve; no collapse at the lower end and
-    collapse at the upper end by strict complementarity. MSE and weight decay: comparisons of rationals.
+    collapse at the upper end by strict complementarity. MSE and weight decay: comparisons of rationals; under weight
+    decay of any loss ``n_B kappa^2 <= strength^2 N^2`` (:func:`ufm.certificates.certify_collapse`).
 
     Args:
         architecture: one with a nuclear-norm gauge.
         num_majority: K_A >= 1.
         num_minority: K_B >= 2.
-        loss: ``"ce"`` or ``"mse"``.
+        loss: ``"ce"`` or ``"mse"``; under weight decay also binary cross-entropy, and cross-entropy with any parameters
+            that are equal within a group.
+        bias: under weight decay as in :func:`ufm.solve`; it does not move the threshold.
         num_samples, majority_count, minority_count: what is held fixed while R varies, exactly one of them for a
             penalised architecture and none otherwise, as in :func:`ufm.collapse_threshold`.
 
@@ -90,9 +96,20 @@ def certify_threshold(
             "minority_classes": sizes[1],
             "fixed": {rule.held: text(rule.value)} if rule else None,
         },
-        "loss": closed_form(loss, where="in a certificate"),
         "statement": {},
     }
+    found = get_loss(loss)
+    if rule and (found.closed_form is None or check_bias(bias) is not None):
+        decay = check_bias(bias)
+        stated = {
+            "loss": _group_loss(found, *sizes),
+            "bias": None if decay is None else text(decay) if decay else "free",
+        }
+        claim |= {"kind": "open-threshold"} | stated
+    elif bias is not None:
+        raise ValueError(f"bias must be None for a threshold in budgets, got {bias!r}")
+    else:
+        claim |= {"loss": closed_form(loss, where="in a certificate")}
     with ctx.workprec(checker.PRECISION):
         problem = _parse(claim)
         if problem.penalised:
@@ -157,7 +174,24 @@ def certify_phase(architecture: Any, prior: ClassPrior, loss: str | Loss = "ce")
 
 
 def _parse(claim: dict[str, Any]) -> checker.Claim:
-    return checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
+    found = checker.read({"format": checker.FORMAT, "claim": claim, "witness": {}})
+    if not isinstance(found, checker.Claim):
+        raise TypeError(f"claim must be about a class prior, got {claim['kind']!r}")
+    return found
+
+
+def _group_loss(loss: Loss, k_a: int, k_b: int) -> dict[str, Any]:
+    """A loss with one parameter a group; a ValueError where they differ within a group."""
+    found = describe_loss(loss)
+    if found["name"] not in ("ce", "bce", "mse"):
+        raise ValueError(f"loss must have a collapse threshold in closed form to be certified, got {loss!r}")
+    for key, value in found.items():
+        if isinstance(value, list):
+            groups = value[:k_a], value[k_a:]
+            if len(value) != k_a + k_b or any(len(set(group)) > 1 for group in groups):
+                raise ValueError(f"loss must have {key} that are equal within both groups, got {value}")
+            found[key] = [value[0], value[-1]]
+    return found
 
 
 def _rational_threshold(claim: dict[str, Any], ratio: arb) -> Certificate:

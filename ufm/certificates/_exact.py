@@ -8,13 +8,18 @@ from typing import Any
 
 from flint import arb, fmpq
 
-from ufm.architectures import ARCHITECTURES, Architecture, file_word, is_known
+from proofs_check.kinds.labels import MAX_SIZE
+from ufm.architectures import ARCHITECTURES, Architecture, NormBounded, file_word, is_known
 from ufm.certificates._certificate import CertificationError
 from ufm.labels import ClassPrior
+from ufm.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SquaredHinge
+from ufm.problem import Problem
 
 __all__ = [
     "ball",
     "describe_architecture",
+    "describe_loss",
+    "describe_open",
     "describe_prior",
     "dyadic",
     "exact",
@@ -54,6 +59,50 @@ def describe_architecture(architecture: Architecture) -> dict[str, Any]:
     return {"name": file_word(known)} | {
         key: [text(c) for c in value] if isinstance(value, tuple) else text(value) for key, value in given.items()
     }
+
+
+def describe_open(problem: Problem) -> dict[str, Any]:
+    """Architecture, labels, loss and bias of a claim about any labels.
+
+    Raises:
+        ValueError: an architecture or a loss that the checker does not know, or more than MAX_SIZE classes or columns.
+    """
+    size = max(problem.prior.num_classes, problem.prior.num_columns)
+    if size > MAX_SIZE:
+        raise ValueError(f"prior must have at most {MAX_SIZE} classes and columns in a certificate, got {size}")
+    bias = problem.bias
+    return {
+        "architecture": _open_architecture(problem.architecture),
+        "labels": {
+            "targets": [[text(x) for x in row] for row in problem.targets.tolist()],
+            "counts": [text(n) for n in problem.prior.counts.tolist()],
+        },
+        "loss": describe_loss(problem.loss),
+        "bias": None if bias is None else text(bias) if bias else "free",
+    }
+
+
+def _open_architecture(architecture: Architecture) -> dict[str, Any]:
+    given = architecture.parameters
+    if is_known(architecture) and (isinstance(architecture, NormBounded) or "features" in given):
+        known = next(cls for cls in type(architecture).__mro__ if cls in ARCHITECTURES.values())
+        spelled = {key: value if isinstance(value, str) else text(value) for key, value in given.items()}
+        return {"name": file_word(known)} | spelled
+    return describe_architecture(architecture)
+
+
+def describe_loss(loss: Loss) -> dict[str, Any]:
+    """Name and exact parameters of a loss that the checker knows; a ValueError for others."""
+    if type(loss) is CrossEntropy:
+        listed = {key: getattr(loss, key) for key in ("weights", "scales", "shifts")}
+        found = {key: [text(x) for x in value] for key, value in listed.items() if value is not None}
+        return {"name": "ce"} | ({"smoothing": text(loss.smoothing)} if loss.smoothing else {}) | found
+    if type(loss) is SquaredHinge:
+        return {"name": "squared_hinge", "margin": text(loss.margin)}
+    for cls, name in ((BinaryCrossEntropy, "bce"), (MeanSquaredError, "mse")):
+        if type(loss) is cls:
+            return {"name": name}
+    raise ValueError(f"loss must be one whose conjugate the checker knows to be certified, got {loss!r}")
 
 
 def describe_prior(prior: ClassPrior) -> list[dict[str, Any]]:

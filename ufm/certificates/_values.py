@@ -17,7 +17,7 @@ from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 
 from proofs_check import checker
-from ufm.architectures import known_architecture
+from ufm.architectures import NormBounded, known_architecture
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import (
     describe_architecture,
@@ -28,6 +28,8 @@ from ufm.certificates._exact import (
     text,
     upper_end,
 )
+from ufm.certificates._open_values import certify_open
+from ufm.labels import ClassPrior
 from ufm.losses import ClosedForm, closed_form
 from ufm.problem import Problem
 from ufm.reduction import ReducedLogits
@@ -50,6 +52,8 @@ def certify(solution: Solution) -> Certificate:
     Above: the objective at exactly rational factors near the solution's. Below: weak duality at the gradient there,
     ``-f*(G) - radius |G|_2`` for budgets (the Frank-Wolfe bound), ``-f*(c G)`` with ``c = min(1, strength/|G|)`` for
     weight decay. Both in ball arithmetic, for the problem over factors (W, H) or (W, A, H) in any dimension >= K.
+    Labels, losses and biases of any other kind have the dual matrix itself in the witness, with the bound of its polar:
+    see :mod:`proofs_check.kinds.open_value`.
 
     Args:
         solution: what :func:`ufm.solve` returned, by any method; its accuracy decides the width.
@@ -59,7 +63,8 @@ def certify(solution: Solution) -> Certificate:
 
     Raises:
         TypeError: not a Solution.
-        ValueError: an architecture whose gauge is not the nuclear norm, or more than 128 groups of classes.
+        ValueError: an architecture or a loss whose dual the checker does not know, or more than 128 groups of classes
+            (of labels, losses and biases of other kinds: more than 64 classes or columns).
         CertificationError: the solution's numbers do not carry an enclosure: not finite, or so large or small that a
             rational of the certificate would need more than 400 digits.
 
@@ -74,8 +79,8 @@ def certify(solution: Solution) -> Certificate:
     if not isinstance(solution, Solution):
         raise TypeError(f"solution must be a ufm.Solution, got {solution!r}")
     problem = solution.problem
-    if problem.bias is not None:
-        raise ValueError(f"solution.problem.bias must be None in a certificate, got {problem.bias!r}")
+    if _is_open(problem):
+        return certify_open(solution)
     known_architecture(problem.architecture, "solution.problem.architecture", "in a certificate")
     groups = problem.class_prior.groups
     if len(groups) > checker.MAX_GROUPS:
@@ -95,6 +100,12 @@ def certify(solution: Solution) -> Certificate:
         if certificate is not None:
             return certificate
     raise CertificationError("no feasible rational point was found near the solution")
+
+
+def _is_open(problem: Problem) -> bool:
+    """Whether labels, loss, bias or gauge are others than those of a class prior, a plain loss and real features."""
+    plain = isinstance(problem.prior, ClassPrior) and problem.loss.closed_form is not None and problem.bias is None
+    return not plain or isinstance(problem.architecture, NormBounded) or "features" in problem.architecture.parameters
 
 
 def _points_near(problem: Problem, logits: Array) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["EXACT_SIZE", "ConeMaximum", "cone_maximum", "split_bound"]
+__all__ = ["EXACT_SIZE", "ConeMaximum", "cone_maximum", "split", "split_bound"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -137,10 +137,19 @@ def split_bound(matrix: Array) -> float:
     >>> round(split_bound(m), 6)  # v = (1, 0, 1) / sqrt 2
     2.0
     """
-    positive = float(np.linalg.eigvalsh(np.maximum(matrix, np.diag(np.diagonal(matrix))).clip(_floor(matrix)))[-1])
-    if len(matrix) > _SPLIT_SIZE:
-        return positive
-    return min(positive, _barrier(matrix))
+    return split(matrix)[0]
+
+
+def split(matrix: Array) -> tuple[float, Array]:
+    """The bound of :func:`split_bound`, and the N (m, m) >= 0 with zero diagonal whose ``lambda_max(M + N)`` it is.
+
+    >>> bound, n = split(np.array([[1.0, -3.0], [-3.0, 1.0]]))
+    >>> round(bound, 9), bool(n[0, 1] == n[1, 0] > 2.99)
+    (1.0, True)
+    """
+    positive = np.maximum(matrix, np.diag(np.diagonal(matrix))).clip(_floor(matrix))
+    found = float(np.linalg.eigvalsh(positive)[-1]), positive - matrix
+    return found if len(matrix) > _SPLIT_SIZE else min(found, _barrier(matrix), key=lambda pair: pair[0])
 
 
 def _floor(matrix: Array) -> Array:
@@ -150,16 +159,16 @@ def _floor(matrix: Array) -> Array:
     return floor
 
 
-def _barrier(matrix: Array) -> float:
+def _barrier(matrix: Array) -> tuple[float, Array]:
     n = len(matrix)
     scale = float(np.abs(matrix).max())
     if scale == 0:
-        return 0.0
+        return 0.0, np.zeros((n, n))
     m = np.asarray(matrix / scale, dtype=float)
     i, j = (np.asarray(x, dtype=np.intp) for x in np.triu_indices(n, 1))
     entries = np.maximum(-m[i, j], 0.0) + 1.0 / n
     t = float(np.linalg.eigvalsh(_with(m, entries, i, j))[-1]) + 1.0
-    best, nu = t, 1.0
+    best, nu, chosen = t, 1.0, entries
     while nu > 1e-15:
         nu *= 0.2
         for _ in range(30):
@@ -185,8 +194,10 @@ def _barrier(matrix: Array) -> float:
             t, entries = t + length * step[0], entries + length * step[1:]
             if decrement < 1e-3:
                 break
-        best = min(best, float(np.linalg.eigvalsh(_with(m, entries, i, j))[-1]))
-    return best * scale
+        reached = float(np.linalg.eigvalsh(_with(m, entries, i, j))[-1])
+        if reached < best:
+            best, chosen = reached, entries
+    return best * scale, _with(np.zeros((n, n)), chosen * scale, i, j)
 
 
 def _inside(m: Array, t: float, entries: Array, step: Array, length: float, i: Indices, j: Indices) -> float:
