@@ -73,6 +73,7 @@ MAX_CLASSES = 1_000_000
 MAX_GROUPS = 128
 MAX_FACTOR_SIZE = 16  # rows and columns of the exact matrices of a counterexample
 MAX_FACTORS = 8
+MAX_DEPTH = 100_000
 MAX_FACTOR_BITS = 128  # of their numerators and denominators
 
 #: What is used without being checked here: classical, or proved elsewhere.
@@ -214,15 +215,36 @@ def read_architecture(data: Any) -> tuple[str, dict[str, Any]]:
 
 
 def open_gauge(name: str, parameters: dict[str, Any], k: int) -> tuple[bool, Any]:
-    """As :func:`gauge`, of the architectures beside: nonnegative features and bounded rows and columns."""
+    """As :func:`gauge`, of nonnegative features, bounded rows and columns, gains and the decay of two factors too."""
     if name == "norm_bounded":
         vector(fields(parameters, name, "w", "h"), "w and h", 2, positive=True)
         return False, fmpq(0)  # no product of budgets
+    if name == "gain":
+        given = [key for key in ("depth",) if key in parameters]
+        e_w, e_h, rho, kind, *depth = fields(parameters, name, "E_W", "E_H", "rho", "kind", *given)
+        budgets = rational(e_w, "E_W", positive=True) * rational(e_h, "E_H", positive=True)
+        return False, arb(k * k * budgets) * gain(rational(rho, "rho"), kind, *depth) ** 2
+    if name == "penalised_deep_linear":
+        (lambdas,) = fields(parameters, name, "lambdas")
+        first, second = vector(lambdas, "lambdas", 2, positive=True)
+        return True, first * second
     if name in ("layer_peeled", "unconstrained_features") and "features" in parameters:
         if parameters["features"] != "nonnegative":
             raise Reject("features must be 'nonnegative' where they are named")
         return gauge(name, {key: value for key, value in parameters.items() if key != "features"}, k)
     return gauge(name, parameters, k)
+
+
+def gain(rho: fmpq, kind: Any, depth: Any = None) -> arb:
+    """g(rho), by which maps A with |A|_2 <= rho can lengthen features: g has nonnegative Taylor coefficients."""
+    if rho < 0 or kind not in ("residual", "unrolled", "ode", "deq") or (depth is None) is not (kind in ("ode", "deq")):
+        raise Reject("a gain needs rho >= 0, a kind, and a depth where the network has one")
+    x, t = arb(rho), 1 if depth is None else integer(depth, "depth", 1, MAX_DEPTH)
+    if kind == "deq":
+        return 1 / (1 - arb(fraction(str(rho), "rho")))
+    if kind == "ode":
+        return x.exp()
+    return (1 + x) ** t if kind == "residual" else arb(t) if rho == 1 else (1 - x**t) / (1 - x)
 
 
 def read_claim(certificate: Any) -> Claim:

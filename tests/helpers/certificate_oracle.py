@@ -410,6 +410,11 @@ def _open_problem(claim: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
     data, loss = claim["architecture"], dict(claim["loss"])
     if data["name"] == "norm_bounded":
         architecture = ufm.NormBounded(float(Fraction(data["w"])), float(Fraction(data["h"])))
+    elif data["name"] == "penalised_deep_linear":
+        architecture = ufm.PenalisedDeepLinear(tuple(float(Fraction(x)) for x in data["lambdas"]))
+    elif data["name"] == "gain":
+        numbers = [float(Fraction(data[key])) for key in ("E_W", "E_H", "rho")]
+        architecture = ufm.Gain(*numbers, data["kind"], data.get("depth"))
     else:
         architecture = _architecture({key: value for key, value in data.items() if key != "features"})
         if "features" in data:

@@ -45,6 +45,9 @@ def certificates() -> dict[str, Json]:
         ),
         "relu-soft": (ufm.LayerPeeled(1, 1, features="nonnegative"), SOFT, "ce", None),
         "bounded": (ufm.NormBounded(1, 2), ufm.ClassPrior.balanced(3), "ce", None),
+        "gain": (ufm.Gain(1, 1, 0.5, "residual", depth=3), ufm.ClassPrior([9, 2, 2]), "ce", None),
+        "ode": (ufm.Gain(1, 1, 0.5, "ode"), SOFT, "ce", None),
+        "decays": (ufm.PenalisedDeepLinear((0.0625, 0.03125)), REAL, "mse", None),
     }
     made = {
         name: ufm.certify(ufm.solve(architecture, prior, loss, bias=bias))
@@ -128,6 +131,16 @@ CONDITIONS: list[tuple[str, dict[str, Any], str]] = [
     ("bounded", {"claim__architecture__h": "2001/1000"}, "lower bound not proved"),
     ("bounded", {"witness__bound__0__0": "1/1000"}, "positive definite"),
     ("bounded", {"witness__bound": "1"}, "must be [alpha, beta]"),
+    ("gain", {"claim__architecture__depth": 2}, "exceed the budgets"),
+    ("gain", {"claim__architecture__depth": 4}, "lower bound not proved"),
+    ("gain", {"claim__architecture__depth": ...}, "a depth where"),
+    ("gain", {"claim__architecture__kind": "ode"}, "a depth where"),
+    ("gain", {"claim__architecture__kind": "unrolled"}, "exceed the budgets"),
+    ("gain", {"claim__architecture__rho": "-1/2"}, "rho >= 0"),
+    ("ode", {"claim__architecture__kind": "deq"}, "lower bound not proved"),
+    ("ode", {"claim__architecture__rho": "49/100"}, "exceed the budgets"),
+    ("decays", {"claim__architecture__lambdas__0": "1/17"}, "the dual is not feasible"),
+    ("decays", {"claim__architecture__lambdas__0": "1/15"}, "upper bound not proved"),
     ("collapsed", {"claim__statement__collapsed": False}, "shows the contrary"),
     ("collapsed", {"claim__statement__collapsed": 1}, "true or false"),
     ("collapsed", {"claim__statement__classes": [0, 1]}, "not interchangeable"),
@@ -280,6 +293,19 @@ def test_coq_has_no_verdict_on_them_but_on_thresholds(certificates):
             assert "Theorem fact_1" in coq.export(certificate)
         else:
             assert coq.check_with_coq(certificate).accepted is None
+
+
+def test_gains_lengthen_as_their_maps_do():
+    """g(rho) is the spectral norm of the network's map at A = rho I, and the radius that of the architecture."""
+    with ctx.workprec(128):
+        for given, factor in (
+            (("residual", 3), 1.5**3),
+            (("unrolled", 3), 1 + 0.5 + 0.25),
+            (("ode",), float(np.exp(0.5))),
+            (("deq",), 2.0),
+        ):
+            assert float(checker.gain(fmpq(1, 2), *given)) == pytest.approx(factor, rel=1e-15)
+        assert checker.gain(fmpq(1), "unrolled", 4) == 4
 
 
 def test_what_the_checker_does_not_know_is_refused_by_name():

@@ -9,7 +9,15 @@ from typing import Any
 from flint import arb, fmpq
 
 from proofs_check.kinds.labels import MAX_SIZE
-from ufm.architectures import ARCHITECTURES, Architecture, NormBounded, file_word, is_known
+from ufm.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    Gain,
+    NormBounded,
+    PenalisedDeepLinear,
+    file_word,
+    is_known,
+)
 from ufm.certificates._certificate import CertificationError
 from ufm.labels import ClassPrior
 from ufm.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SquaredHinge
@@ -23,6 +31,7 @@ __all__ = [
     "describe_prior",
     "dyadic",
     "exact",
+    "is_open_architecture",
     "lower_end",
     "round_down",
     "round_up",
@@ -84,11 +93,24 @@ def describe_open(problem: Problem) -> dict[str, Any]:
 
 def _open_architecture(architecture: Architecture) -> dict[str, Any]:
     given = architecture.parameters
-    if is_known(architecture) and (isinstance(architecture, NormBounded) or "features" in given):
-        known = next(cls for cls in type(architecture).__mro__ if cls in ARCHITECTURES.values())
-        spelled = {key: value if isinstance(value, str) else text(value) for key, value in given.items()}
-        return {"name": file_word(known)} | spelled
-    return describe_architecture(architecture)
+    if not (is_known(architecture) and is_open_architecture(architecture)):
+        return describe_architecture(architecture)
+    if len(given.get("lambdas", (1, 1))) != 2:
+        raise ValueError(f"architecture must have 2 factors to be certified, got {architecture!r}")
+    known = next(cls for cls in type(architecture).__mro__ if cls in ARCHITECTURES.values())
+    return {"name": file_word(known)} | {
+        key: value
+        if isinstance(value, str | int) and key in ("features", "kind", "depth")
+        else [text(x) for x in value]
+        if isinstance(value, tuple)
+        else text(value)
+        for key, value in given.items()
+    }
+
+
+def is_open_architecture(architecture: Architecture) -> bool:
+    """Whether only certificates for any labels know an architecture."""
+    return isinstance(architecture, NormBounded | Gain | PenalisedDeepLinear) or "features" in architecture.parameters
 
 
 def describe_loss(loss: Loss) -> dict[str, Any]:

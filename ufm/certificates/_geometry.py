@@ -172,7 +172,7 @@ def certify_geometry(architecture: Constrained, prior: ClassPrior) -> Certificat
     >>> import ufm
     >>> found = certify_geometry(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior.step(2, 3, 4.0))
     >>> found.claim["statement"]["phase"], round(float(found.interval("self_duality_error_squared")[0]), 6)
-    ('none', 0.000397)
+    ('none', 0.000102)
     """
     found = enclose_geometry(architecture, prior)
     claim: dict[str, Any] = {

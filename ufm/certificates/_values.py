@@ -17,11 +17,12 @@ from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 
 from proofs_check import checker
-from ufm.architectures import NormBounded, known_architecture
+from ufm.architectures import known_architecture
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import (
     describe_architecture,
     describe_prior,
+    is_open_architecture,
     lower_end,
     round_down,
     round_up,
@@ -105,7 +106,7 @@ def certify(solution: Solution) -> Certificate:
 def _is_open(problem: Problem) -> bool:
     """Whether labels, loss, bias or gauge are others than those of a class prior, a plain loss and real features."""
     plain = isinstance(problem.prior, ClassPrior) and problem.loss.closed_form is not None and problem.bias is None
-    return not plain or isinstance(problem.architecture, NormBounded) or "features" in problem.architecture.parameters
+    return not plain or is_open_architecture(problem.architecture)
 
 
 def _points_near(problem: Problem, logits: Array) -> Iterator[dict[str, Any]]:
