@@ -241,7 +241,7 @@ class Iteration:
         """Evaluate f at the iterates; update residuals, hold what has met the tolerance."""
         self._look()
         self.count += 1
-        if not self.batch:
+        if not self.batch or self._is_uneventful():
             return
         numbers = self._measure()
         if not self.extreme and self._is_extreme(numbers):
@@ -281,6 +281,32 @@ class Iteration:
         self.writes = bool(self.writes) or written
         self.seen = image.dtype
         return image.reshape(rows.shape).to(rows.dtype, copy=True)
+
+    def _is_uneventful(self) -> bool:
+        """Whether no sample is near its end after a plain step; then the residuals are all that there is to update.
+
+        That takes few of the operations of :meth:`_measure`, whose number is what a solve of a small problem costs.
+        """
+        plain = self.guard is None and self.relative is None and self.options.stop_mode == "rel"
+        if not plain or self.held is not None or self.extreme or self.count == 1:
+            return False
+        assert self.image is not None
+        norm = norms(self._by_sample(self.residual), careful=False)
+        size = norms(self._by_sample(self.image), careful=False)
+        fresh = norm / size
+        score = fresh if len(self.z) == self.judged else fresh.amax(dim=0, keepdim=True)
+        better = (score < self.best_score).all().to(norm.dtype)
+        ends = [end for x in (fresh, norm, size) for end in torch.aminmax(x)]
+        numbers = torch.stack([*ends, better]).tolist()
+        least = max(_floor(norm.dtype), self.quantum)
+        # Written so that NaN is an event.
+        if not (numbers[0] > self.tol and min(numbers[2], numbers[4]) > least and max(numbers) < math.inf):
+            return False
+        self.norm, self.size, self.fresh, self.residuals, self.score = norm, size, fresh, fresh, score
+        self.largest = torch.where(norm > size / RUNAWAY, torch.maximum(norm, self.largest), self.largest)
+        self._record()
+        self._keep_best(bool(numbers[6]), numbers[1])
+        return True
 
     def _measure(self) -> Tensor:
         """Residuals, what they mean, and in one tensor of ten numbers all that is decided on the host."""
@@ -347,10 +373,7 @@ class Iteration:
         if far:
             self._disbelieve()
             number = int(self._met.sum())
-        if self.options.trace:
-            self.trace.append(self.residuals)
-        if self.count in self.options.states:
-            self.states.append(self.z.to(self.dtype).reshape(self.shape))
+        self._record()
         if broken and not self.joint:
             self.interacting = True
             self.held, self.num_held, self.compact = None, 0, None
@@ -365,6 +388,13 @@ class Iteration:
             self.held, self.num_held = self._met if number else None, number
             if self.compact is not None and 0 < number < self.batch:
                 self._restrict()
+
+    def _record(self) -> None:
+        """Keep what the caller asked for of this evaluation."""
+        if self.options.trace:
+            self.trace.append(self.residuals)
+        if self.count in self.options.states:
+            self.states.append(self.z.to(self.dtype).reshape(self.shape))
 
     def _disbelieve(self) -> None:
         """Residuals of samples that have run away, relative to where they started."""

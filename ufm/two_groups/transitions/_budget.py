@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,32 +39,41 @@ class BudgetFamily(Family):
         self.tau = architecture.bound(self.k)
         #: the architecture with a nuclear-norm gauge that is the same on logits of rank K - 1, if there is one
         self.form = architecture.convex_form(self.k - 1)
+        self.counted: list[float] = self.multiplicity.tolist()
         self.budget = math.inf if architecture.E_A is None else architecture.E_A
 
     def counts(self, ratio: float) -> tuple[float, float]:
         """``(R, 1)``: R alone matters."""
         return ratio, 1.0
 
-    def _water(self, sigma: Array) -> tuple[Array, float]:
-        """``a_i = min(rho, sigma_i/nu)`` and 1/nu; a vanishing sigma_i gets what is left over."""
-        m = self.multiplicity
-        top = float(sigma.max())
-        capped = m == 0
+    def _water(self, sigma: Sequence[float]) -> tuple[list[float], float]:
+        """``a_i = min(rho, sigma_i/nu)`` and 1/nu; a vanishing sigma_i gets what is left over.
+
+        In plain numbers: of three, arrays cost many times as much, and a descent asks a hundred thousand times.
+        """
+        m, a, top = self.counted, [self.rho] * 3, max(sigma)
         if top <= 0:
-            return np.zeros(3), 0.0
-        sigma = np.maximum(sigma, 1e-150 * top)
-        while not capped.all():
-            left = max(0.0, self.budget - self.rho**2 * float(m[capped].sum()))
-            inverse = math.sqrt(left / float(m[~capped] @ sigma[~capped] ** 2))
-            over = ~capped & (inverse * sigma >= self.rho)
-            if not over.any():
-                return np.where(capped, self.rho, inverse * sigma), inverse
-            capped = capped | over
-        return np.full(3, self.rho), 0.0
+            return [0.0] * 3, 0.0
+        sizes = [max(s, 1e-150 * top) for s in sigma]
+        free, left = [i for i in range(3) if m[i] > 0], self.budget
+        while free:
+            inverse = math.sqrt(max(0.0, left) / sum(m[i] * sizes[i] ** 2 for i in free))
+            over = [i for i in free if inverse * sizes[i] >= self.rho]
+            if not over:
+                for i in free:
+                    a[i] = inverse * sizes[i]
+                return a, inverse
+            left -= self.rho**2 * sum(m[i] for i in over)
+            free = [i for i in free if i not in over]
+        return a, 0.0
 
     def equilibrium(self, sigma: Array) -> Array:
         """Water-filling over the directions with their multiplicities."""
-        return self._water(sigma)[0]
+        return np.array(self._water(sigma.tolist())[0])
+
+    def _gauge_of(self, sigma: Sequence[float]) -> float:
+        """``sum_i (1 - a_i) m_i sigma_i`` of singular values (A, B, T)."""
+        return sum((1 - a) * m * s for a, m, s in zip(self._water(sigma)[0], self.counted, sigma, strict=True))
 
     def cost(self, x: Array, ratio: float, risk: float) -> float:
         """The risk."""
@@ -88,10 +98,11 @@ class BudgetFamily(Family):
         if x[1] == 0.0:  # the gauge is homogeneous
             t = self.tau / max(self.gauge(x, ratio), 1e-300)
         else:
+            s_a, s_b, trivial = self.singular_values(x, ratio).tolist()
 
             def excess(log_t: float) -> float:
-                moved = np.array([1.0, 0.0, 1.0, 1.0]) * x * math.exp(log_t) + [0, x[1], 0, 0]
-                return self.gauge(moved, ratio) - self.tau
+                t = math.exp(log_t)
+                return self._gauge_of((t * s_a, s_b, t * trivial)) - self.tau
 
             if excess(-40.0) > 0:
                 raise ArithmeticError(f"s_B = {x[1]:.6g} alone exceeds the budgets")
@@ -100,7 +111,7 @@ class BudgetFamily(Family):
 
     def concavity(self, point: Point) -> float:
         """``mu/nu`` with the water level nu; 0 where a_B does not grow with s_B."""
-        a, inverse = self._water(self.singular_values(point.x, point.ratio))
+        a, inverse = self._water(self.singular_values(point.x, point.ratio).tolist())
         # with part of the budget idle a_B is what is left of it, and does not grow with s_B
         return point.mu * inverse if a[1] < 1e-100 else 0.0
 
