@@ -269,7 +269,7 @@ class _Descent:
         """With a further atom where one leads down; None where none does."""
         y = point.y
         g = -self._phi.gradient(y)
-        found = cone_maximum(g.T @ g)
+        found = cone_maximum(g.T @ g, bounded=False)
         polar = math.sqrt(max(found.value, 0.0))
         missed = (polar - point.multiplier) * (self._tau or point.gauge)
         if polar <= 1e-300 or (missed <= max(_MISSING * abs(self.objective(point)), enough) and point.gauge > 0):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.csgraph import connected_components
 
 __all__ = ["EXACT_SIZE", "ConeMaximum", "cone_maximum", "split", "split_bound"]
@@ -30,7 +31,7 @@ Indices = NDArray[np.intp]
 #: Components up to this size are enumerated.
 EXACT_SIZE = 12
 #: Components up to this size are bounded by the semidefinite programme, larger ones by their positive part.
-_SPLIT_SIZE = 24
+_SPLIT_SIZE = 28
 #: An eigenvector with entries above minus this counts as nonnegative: more candidates only raise the bound, by its
 #: square.
 _NONNEGATIVE = 1e-7
@@ -53,8 +54,12 @@ class ConeMaximum:
     bound: float
 
 
-def cone_maximum(matrix: Array) -> ConeMaximum:
+def cone_maximum(matrix: Array, *, bounded: bool = True) -> ConeMaximum:
     """The maximum of ``v^T M v`` over nonnegative v of length 1, M (m, m) symmetric.
+
+    Args:
+        matrix: M.
+        bounded: whether large components are worth the effort of a bound; without it theirs is infinite.
 
     >>> found = cone_maximum(np.array([[2.0, -1.0], [-1.0, 1.0]]))  # nothing is gained by mixing
     >>> found.value, found.bound, found.vector.tolist()
@@ -68,7 +73,7 @@ def cone_maximum(matrix: Array) -> ConeMaximum:
     bound = -math.inf
     for c in range(count):
         members = np.flatnonzero(label == c)
-        found = _of_component(matrix[np.ix_(members, members)])
+        found = _of_component(matrix[np.ix_(members, members)], bounded)
         bound = max(bound, found.bound)
         if best is None or found.value > best.value:
             vector = np.zeros(len(matrix))
@@ -78,7 +83,7 @@ def cone_maximum(matrix: Array) -> ConeMaximum:
     return ConeMaximum(best.value, best.vector, max(bound, best.value))
 
 
-def _of_component(m: Array) -> ConeMaximum:
+def _of_component(m: Array, bounded: bool) -> ConeMaximum:
     if len(m) == 1:
         return ConeMaximum(float(m[0, 0]), np.ones(1), float(m[0, 0]))
     if m.min() >= 0:  # Perron and Frobenius: the eigenvector is nonnegative
@@ -87,7 +92,7 @@ def _of_component(m: Array) -> ConeMaximum:
     if len(m) <= EXACT_SIZE:
         return _enumerated(m)
     value, vector = _ascent(m)
-    return ConeMaximum(value, vector, split_bound(m))
+    return ConeMaximum(value, vector, split_bound(m) if bounded else math.inf)
 
 
 def _enumerated(m: Array) -> ConeMaximum:
@@ -170,20 +175,11 @@ def _barrier(matrix: Array) -> tuple[float, Array]:
     t = float(np.linalg.eigvalsh(_with(m, entries, i, j))[-1]) + 1.0
     best, nu, chosen = t, 1.0, entries
     while nu > 1e-15:
-        nu *= 0.2
+        nu *= 0.1
         for _ in range(30):
-            q = np.linalg.inv(t * np.eye(n) - _with(m, entries, i, j))
-            q = (q + q.T) / 2
-            # gradient and Hessian in (t, N): the derivative of -log det S along dS is -tr(Q dS)
-            gradient = np.concatenate([[1 - nu * np.trace(q)], nu * (2 * q[i, j] - 1 / entries)])
-            q2 = q @ q
-            hessian = np.empty((len(i) + 1, len(i) + 1))
-            hessian[0, 0] = (q * q).sum()
-            hessian[0, 1:] = hessian[1:, 0] = -2 * q2[i, j]
-            hessian[1:, 1:] = 2 * (q[np.ix_(i, i)] * q[np.ix_(j, j)] + q[np.ix_(i, j)] * q[np.ix_(j, i)])
-            hessian[np.arange(1, len(i) + 1), np.arange(1, len(i) + 1)] += 1 / entries**2
             try:
-                step = -np.linalg.solve(nu * hessian, gradient)
+                gradient, hessian = _derivatives(t, nu, m, entries, i, j)
+                step = -cho_solve(cho_factor(hessian, check_finite=False), gradient / nu, check_finite=False)
             except np.linalg.LinAlgError:
                 break
             decrement = -float(gradient @ step) / nu
@@ -198,6 +194,21 @@ def _barrier(matrix: Array) -> tuple[float, Array]:
         if reached < best:
             best, chosen = reached, entries
     return best * scale, _with(np.zeros((n, n)), chosen * scale, i, j)
+
+
+def _derivatives(t: float, nu: float, m: Array, entries: Array, i: Indices, j: Indices) -> tuple[Array, Array]:
+    """Gradient, and Hessian over nu, of the barrier in (t, N): along dS -log det S changes by -tr(S^{-1} dS)."""
+    q = np.linalg.inv(t * np.eye(len(m)) - _with(m, entries, i, j))
+    q = (q + q.T) / 2
+    gradient = np.concatenate([[1 - nu * np.trace(q)], nu * (2 * q[i, j] - 1 / entries)])
+    q2 = q @ q
+    hessian = np.empty((len(i) + 1, len(i) + 1))
+    hessian[0, 0] = (q * q).sum()
+    hessian[0, 1:] = hessian[1:, 0] = -2 * q2[i, j]
+    hessian[1:, 1:] = 2 * (q[np.ix_(i, i)] * q[np.ix_(j, j)] + q[np.ix_(i, j)] * q[np.ix_(j, i)])
+    diagonal = np.arange(1, len(i) + 1)
+    hessian[diagonal, diagonal] += 1 / entries**2
+    return gradient, hessian
 
 
 def _inside(m: Array, t: float, entries: Array, step: Array, length: float, i: Indices, j: Indices) -> float:

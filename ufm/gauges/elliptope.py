@@ -2,8 +2,8 @@ r"""Descent in two factors with rows and columns of length 1, ``Y = s P Q^T``, a
 
 The Gram matrices of K + m unit vectors are the elliptope: positive semidefinite, ones on the diagonal. Every Y of
 gamma_2 norm at most s is s times an off-diagonal block of one, for a shorter vector can be made longer in a dimension
-of its own. In p >= sqrt(2 (K + m)) + 1 dimensions the descent in unit vectors V = (P, Q) has no local minimum that is
-not global, for almost every convex phi (Boumal, Voroninski and Bandeira 2016); here p = K + m where that is small.
+of its own. In K + m dimensions the descent in unit vectors V = (P, Q) has no local minimum that is
+not global for a convex phi (Burer and Monteiro 2005); larger problems get fewer, and the dual says whether they do.
 
 The dual of ``max <G, Y>`` over ``gamma_2(Y) <= 1`` is
 
@@ -28,8 +28,10 @@ __all__ = ["UnitPoint", "dual_bound", "minimise_over_elliptope"]
 
 Array = NDArray[np.float64]
 
-#: Up to so many vectors they get as many dimensions; beyond, as many as make local minima global.
-_FULL = 24
+#: Up to so many vectors they get as many dimensions; beyond, as many as the shorter side and a few.
+_FULL = 48
+#: Dimensions that carry less than this, relative, after the first descent are left out of Newton's method.
+_EMPTY = 1e-5
 _MAX_NEWTON = 400
 
 
@@ -77,12 +79,12 @@ def minimise_over_elliptope(
     k, m = shape
     n = k + m
     if start is None:
-        width = (n if n <= _FULL else math.ceil(math.sqrt(2 * n)) + 2) if width is None else width
+        width = (n if n <= _FULL else min(n, min(k, m) + math.ceil(math.sqrt(2 * n)))) if width is None else width
         v = np.random.default_rng(seed).normal(size=(n, width))
     else:
         v = np.vstack([start.p, start.q])
     v = _descended(phi, v, k, scale, relative)
-    state = _State(phi, v / np.linalg.norm(v, axis=1, keepdims=True), k, scale)
+    state = _State(phi, _compressed(v / np.linalg.norm(v, axis=1, keepdims=True)), k, scale)
     damping = 1e-3
     for _ in range(_MAX_NEWTON):
         if state.residual <= 1e-16 * state.size or 0 <= state.value <= enough:
@@ -98,6 +100,13 @@ def minimise_over_elliptope(
         else:
             damping *= 10
     return UnitPoint(state.v[:k], state.v[k:])
+
+
+def _compressed(v: Array) -> Array:
+    """Unit vectors, rotated into the dimensions that they use."""
+    _, s, vt = np.linalg.svd(v, full_matrices=False)
+    v = v @ vt[s > _EMPTY * s[0]].T
+    return np.asarray(v / np.linalg.norm(v, axis=1, keepdims=True))
 
 
 def _descended(phi: Smooth, v: Array, k: int, scale: float, relative: bool) -> Array:

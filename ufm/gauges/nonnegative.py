@@ -28,7 +28,9 @@ Array = NDArray[np.float64]
 _OBTUSE = 1e-12
 #: Distance of the factors' product, relative to Y, at which the multipliers are right.
 _REACHED = 1e-13
-_MAX_ROUNDS = 60
+_MAX_ROUNDS = 40
+#: Share of the distance that a round must not leave.
+_SLOW = 0.2
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ def _factors(y: Array) -> tuple[Array, Array, float]:
         rest = y - found.y
         multiplier = multiplier + rho * rest
         distance = float(np.linalg.norm(rest))
+        if distance > _SLOW * least:
+            rho *= 10.0  # the multiplier is far along a flat direction of the dual
         if distance < least:
             best, least = found, distance
         if distance <= _REACHED * float(sigma[0]) or (distance > 0.9 * least and distance <= 1e-11 * float(sigma[0])):

@@ -74,7 +74,7 @@ class Linear:
 
 
 #: Up to so many unknowns a system is written out; beyond, conjugate gradients solve it.
-_DENSE = 700
+_DENSE = 250
 
 
 def damped_step(apply: Callable[[Array], Array], gradient: Array, damping: float) -> Array:
