@@ -24,7 +24,7 @@ from typing import Any
 
 from flint import arb, fmpq
 
-from proofs_check.kinds.reading import Reject, brief, fields, fraction, integer, matrix, rational, vector
+from proofs_check.kinds.reading import Reject, brief, exact_sum, fields, fraction, integer, matrix, rational, vector
 
 MAX_SIZE = 64
 LOSSES: dict[str, tuple[str, ...]] = {
@@ -176,7 +176,7 @@ def dual(claim: OpenClaim, data: Any) -> tuple[Matrix, arb]:
         t, column = claim.column(j), [row[j] for row in g]
         mass = sum(t, fmpq(0))
         if claim.loss == "mse":
-            value -= arb(sum((a * y + y * y / (2 * pi) for a, y in zip(t, column, strict=True)), fmpq(0)))
+            value -= sum((arb(a * y) + arb(y) ** 2 / arb(2 * pi) for a, y in zip(t, column, strict=True)), arb(0))
         elif claim.loss == "bce":
             q = [a + y / pi for a, y in zip(t, column, strict=True)]
             if not all(0 <= x <= 1 for x in q):
@@ -186,10 +186,10 @@ def dual(claim: OpenClaim, data: Any) -> tuple[Matrix, arb]:
             share = pi * claim.weights[j]
             moved = [y / d / share for y, d in zip(column, claim.scales, strict=True)]
             q = [a + x for a, x in zip(t, moved, strict=True)]
-            if sum(moved, fmpq(0)) != 0 or not all(x >= 0 for x in q):
+            if exact_sum(moved, "dual") != 0 or not all(x >= 0 for x in q):
                 raise Reject("dual: outside of the domain of the conjugate of ce")
-            linear = sum((i * x for i, x in zip(claim.shifts, moved, strict=True)), fmpq(0))
-            value += arb(share) * (sum((entropy(x, mass) for x in q), arb(0)) + arb(linear))
+            linear = sum((arb(i) * arb(x) for i, x in zip(claim.shifts, moved, strict=True)), arb(0))
+            value += arb(share) * (sum((entropy(x, mass) for x in q), arb(0)) + linear)
     return g, value
 
 
@@ -203,7 +203,7 @@ def hinge_dual(claim: OpenClaim, data: Any) -> tuple[Matrix, arb]:
     k, m = len(claim.targets), len(claim.counts)
     if not isinstance(data, list) or len(data) != m:
         raise Reject(f"dual must be a list of {m} columns of multipliers")
-    g, value = [[fmpq(0)] * m for _ in range(k)], fmpq(0)
+    g, value = [[fmpq(0)] * m for _ in range(k)], arb(0)
     for j, (pi, column) in enumerate(zip(claim.pi, data, strict=True)):
         t = claim.column(j)
         allowed = set(pairs(t))
@@ -217,7 +217,7 @@ def hinge_dual(claim: OpenClaim, data: Any) -> tuple[Matrix, arb]:
             if (own, other) not in allowed or a < 0:
                 raise Reject("dual: multipliers are >= 0, one of each pair of a class in the target and one outside")
             allowed.remove((own, other))
-            g[other][j] += pi * a
-            g[own][j] -= pi * a
-            value += pi * (claim.margin * a - a * a / (2 * t[own]))
-    return g, arb(value)
+            g[other][j] = exact_sum([g[other][j], pi * a], "dual")
+            g[own][j] = exact_sum([g[own][j], -pi * a], "dual")
+            value += arb(pi) * (arb(claim.margin * a) - arb(a) ** 2 / arb(2 * t[own]))
+    return g, value

@@ -35,7 +35,7 @@ from proofs_check.kinds.reading import (
     vector,
 )
 
-MAX_CLASSES = 24
+MAX_CLASSES = 16
 MAX_RANK = 8
 
 

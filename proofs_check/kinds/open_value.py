@@ -27,6 +27,7 @@ from proofs_check.kinds.reading import (
     Answer,
     Reject,
     brief,
+    exact_sum,
     fields,
     identity,
     matrix,
@@ -63,11 +64,11 @@ def enclose(claim: OpenClaim, witness: Any) -> tuple[arb, arb]:
     )
     upper = objective(claim, left, right, bias, nonnegative)
     g, value = dual(claim, dual_data)
-    sums = [sum(row, fmpq(0)) for row in g]
     if claim.bias is not None:
+        sums = [exact_sum(row, "dual") for row in g]
         if claim.bias == 0 and any(sums):
             raise Reject("dual: with a free bias the rows of G must sum to 0")
-        value -= arb(sum((x * x for x in sums), fmpq(0)) / (2 * claim.bias)) if claim.bias else arb(0)
+        value -= sum((arb(x) ** 2 for x in sums), arb(0)) / arb(2 * claim.bias) if claim.bias else arb(0)
     if claim.architecture == "norm_bounded":
         return value - bounded_cost(claim, g, bound), upper
     limit = rational(bound, "bound", positive=True)
@@ -89,25 +90,23 @@ def objective(claim: OpenClaim, left_data: Any, right_data: Any, bias_data: Any,
         raise Reject("bias must be 0 in a problem without one")
     if nonnegative and any(x < 0 for row in right for x in row):
         raise Reject("right: features must be nonnegative")
-    z = [
-        [arb(sum((x * row[j] for x, row in zip(rows, right, strict=True)), b)) for j in range(m)]
-        for rows, b in zip(left, bias, strict=True)
-    ]
-    value = risk(claim, z)
+    first, second = (arb_mat([[arb(x) for x in row] for row in part]) for part in (left, right))
+    z = (first * second).tolist()
+    value = risk(claim, [[x + arb(b) for x in row] for row, b in zip(z, bias, strict=True)])
     if claim.bias:
-        value += arb(claim.bias * sum((b * b for b in bias), fmpq(0)) / 2)
+        value += arb(claim.bias) * sum((arb(b) ** 2 for b in bias), arb(0)) / 2
     if claim.architecture == "norm_bounded":
-        w, h = (rational(claim.parameters[key], key) for key in ("w", "h"))
-        columns = [sum((row[j] ** 2 for row in right), fmpq(0)) for j in range(m)]
-        if any(sum((x * x for x in row), fmpq(0)) > w * w for row in left) or any(x > h * h for x in columns):
+        w, h = (arb(rational(claim.parameters[key], key)) for key in ("w", "h"))
+        rows = [(part, bound**2) for part, bound in ((first, w), (second.transpose(), h))]
+        if not all(sum((x * x for x in row), arb(0)) <= bound for part, bound in rows for row in part.tolist()):
             raise Reject("the point is not feasible: a row or column exceeds its bound")
         return value
-    weights = claim.counts if claim.penalised else [fmpq(1)] * m
-    first = sum((x * x for row in left for x in row), fmpq(0))
-    second = sum((n * x * x for row in right for x, n in zip(row, weights, strict=True)), fmpq(0))
+    weights = [arb(n) if claim.penalised else arb(1) for n in claim.counts]
+    cost = sum((x * x for row in first.tolist() for x in row), arb(0))
+    cost *= sum((n * x * x for row in second.tolist() for x, n in zip(row, weights, strict=True)), arb(0))
     if claim.penalised:
-        return value + (arb(claim.scale2) * arb(first * second)).sqrt()
-    if not arb(first * second) <= arb(claim.scale2):
+        return value + (arb(claim.scale2) * cost).sqrt()
+    if not cost <= arb(claim.scale2):
         raise Reject("the point is not feasible: its factors exceed the budgets")
     return value
 
@@ -145,4 +144,4 @@ def bounded_cost(claim: OpenClaim, g: Matrix, data: Any) -> arb:
     if not positive_definite(block):
         raise Reject("bound: [[diag alpha, -G], [-G^T, diag beta]] is not proved to be positive definite")
     w, h = (rational(claim.parameters[key], key) for key in ("w", "h"))
-    return arb((w * w * sum(alpha, fmpq(0)) + h * h * sum(beta, fmpq(0))) / 2)
+    return (arb(w * w) * sum(map(arb, alpha), arb(0)) + arb(h * h) * sum(map(arb, beta), arb(0))) / 2

@@ -27,7 +27,7 @@ from proofs_check.kinds.reading import Answer, Claim, Reject, brief, fields, rat
 
 MAX_CLASSES = 64
 MAX_BOXES = 1000
-MAX_RECTANGLES = 4000  # in one box
+MAX_RECTANGLES = 20_000  # in all boxes together
 START = 8  # strips of s at first
 NEAR = 8  # parts of s, on either side, and of d next to the ETF
 PRECISION = 128  # bits: thousands of rectangles, each with room to spare
@@ -86,8 +86,9 @@ def check(claim: Claim, witness: Any) -> Answer:
             raise Reject("the risk of the ETF is not in the claimed interval")
         check_cover(model, near, boxes)
         check_near(model, arb(near), arb(kappa))
+        rectangles = MAX_RECTANGLES
         for box in boxes:
-            check_box(model, *map(arb, box))
+            rectangles -= check_box(model, rectangles, *map(arb, box))
     return f"no column of better logits is possible in {len(boxes)} boxes, nor next to the ETF", ("etf", "columns")
 
 
@@ -140,8 +141,8 @@ def convex(model: Numbers, kappa: arb, s: arb, d: arb) -> bool:
     return bool(curvature > less and (curvature - less) * second > less * curvature * slope**2)
 
 
-def check_box(model: Model, t1: arb, t2: arb, w1: arb, w2: arb, kappa: arb, lam: arb) -> None:
-    """The bound is at least the ETF's risk for T in [t1, t2] and w in [w1, w2]."""
+def check_box(model: Model, most_done: int, t1: arb, t2: arb, w1: arb, w2: arb, kappa: arb, lam: arb) -> int:
+    """The bound is at least the ETF's risk for T in [t1, t2] and w in [w1, w2]; returns how many rectangles it took."""
     n, k, b = model.n, model.k, model.b
     if not (kappa >= 0 and lam >= 0 and t1 > 0 and t1 < t2 and w1 >= 0):
         raise Reject("a box must have positive sizes and multipliers that are not negative")
@@ -157,9 +158,9 @@ def check_box(model: Model, t1: arb, t2: arb, w1: arb, w2: arb, kappa: arb, lam:
     ends = [left + (right - left) * fmpq(i, START) for i in range(START + 1)]
     strips = pairwise([left.lower(), *(x.mid() for x in ends[1:-1]), right.upper()])
     todo = [(s1, s2, arb(0), arb(norm.upper())) for s1, s2 in strips]
-    for _ in range(MAX_RECTANGLES):
+    for done in range(most_done):
         if not todo:
-            return
+            return done
         s1, s2, d1, d2 = todo.pop()
         # |z_k|^2 <= |Z|_2 p_k, sqrt(p_k) <= sqrt(w/2) + sqrt(w/2 + Z_kk), and the distance from (S/n) P_k
         p = (root(w2 / 2) + root(w2 / 2 + model.share * s2)) ** 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from flint import arb, arb_mat, fmpq
 
 MAX_BYTES = 4_000_000
 MAX_DIGITS = 400
+MAX_SUM_BITS = 20_000  # of the denominator of an exact sum
 RATIONAL = re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}(/[0-9]{{1,{MAX_DIGITS}}})?", re.ASCII)
 
 Answer = tuple[str, tuple[str, ...]]  # why a claim holds, and the lemmas that takes
@@ -100,6 +102,16 @@ def matrix(value: Any, name: str, rows: int, columns: int | None, limit: int) ->
         raise Reject(f"{name} must be a list of {rows} rows (at most {limit})")
     first = vector(value[0], name, columns or 1, columns or limit)
     return [first, *(vector(row, name, len(first)) for row in value[1:])]
+
+
+def exact_sum(values: Iterable[fmpq], name: str) -> fmpq:
+    """The sum, as long as its denominator stays short: those of a hostile file could be all different."""
+    total = fmpq(0)
+    for x in values:
+        total += x
+        if total.q.bit_length() > MAX_SUM_BITS:
+            raise Reject(f"{name}: the denominators have too little in common to be added exactly")
+    return total
 
 
 @dataclass(frozen=True)

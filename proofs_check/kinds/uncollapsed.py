@@ -13,8 +13,9 @@ from flint import fmpq
 
 from proofs_check.kinds.reading import Answer, Claim, Reject, brief, fields, matrix, rational
 
-MAX_SAMPLES = 64  # in all, of counts that have to be integers here
-MAX_DIMENSION = 64
+MAX_SAMPLES = 32  # in all, of counts that have to be integers here
+MAX_DIMENSION = 16
+MAX_BITS = 128
 
 
 def describe(claim: Claim) -> str:
@@ -34,6 +35,7 @@ def check(claim: Claim, witness: Any) -> Answer:
     w_data, classes = fields(witness, "witness", "W", "features")
     k = len(counts)
     w = matrix(w_data, "W", k, None, MAX_DIMENSION)
+    check_size(w)
     if not isinstance(classes, list) or len(classes) != k:
         raise Reject(f"features must be a list of {k} classes")
     samples = [
@@ -41,6 +43,7 @@ def check(claim: Claim, witness: Any) -> Answer:
         for i, (rows, n) in enumerate(zip(classes, counts, strict=True))
     ]
     for own, rows in enumerate(samples):
+        check_size(rows)
         for h in rows:
             if any(dot(row, h) != int(i == own) for i, row in enumerate(w)):
                 raise Reject("the risk of the witness is not 0")
@@ -57,6 +60,12 @@ def check(claim: Claim, witness: Any) -> Answer:
     if not apart >= rational(distance, "distance_squared", positive=True):
         raise Reject("no two features of a class are as far apart as claimed")
     return "risk 0 within the budgets: an optimum, exactly", ()
+
+
+def check_size(rows: list[list[fmpq]]) -> None:
+    """Numbers small enough to be compared exactly in no time."""
+    if any(x.p.bit_length() > MAX_BITS or x.q.bit_length() > MAX_BITS for row in rows for x in row):
+        raise Reject(f"numerators and denominators must have at most {MAX_BITS} bits")
 
 
 def dot(x: list[fmpq], y: list[fmpq]) -> fmpq:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -319,3 +320,26 @@ def test_what_the_checker_does_not_know_is_refused_by_name():
         ufm.certify(ufm.solve(DECAY, ufm.ClassPrior([2] * 65), "mse", bias="free"))
     with pytest.raises(ufm.certificates.CertificationError, match="not interchangeable"):
         certify_collapse(DECAY, ufm.ClassPrior([3, 2]), [0, 1])
+
+
+def test_numbers_of_nothing_in_common_end_quickly(certificates):
+    """Exact sums of long rationals would grow without end; they are refused."""
+    rng, size = random.Random(5), 40
+
+    def number() -> str:
+        return f"{rng.randrange(10**390)}/{rng.randrange(10**389, 10**390)}"
+
+    claim = certificates["soft"]["claim"] | {
+        "labels": {"targets": [[str(int(i == j)) for j in range(size)] for i in range(size)], "counts": ["1"] * size}
+    }
+    witness = {
+        "left": [["0"]] * size,
+        "right": [["0"] * size],
+        "bias": ["0"] * size,
+        "dual": [[number() for _ in range(size)] for _ in range(size)],
+        "bound": "1",
+    }
+    start = time.process_time()
+    outcome = checker.check({"format": checker.FORMAT, "claim": claim, "witness": witness})
+    assert "denominators" in outcome.reason
+    assert time.process_time() - start < 5
