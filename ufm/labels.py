@@ -353,6 +353,9 @@ class Labels:
             return f"Labels({[list(row) for row in self._targets]}, {list(self._counts)})"
         return f"<Labels of {self.num_classes} classes in {self.num_columns} columns>"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # for IPython and hypothesis, which show a dataclass by its fields
+
 
 def _columns(targets: NDArray[np.float64], counts: tuple[float, ...]) -> list[tuple[float, ...]]:
     """The columns with their counts, in an order of their own."""

@@ -26,6 +26,7 @@ from ufm.testing.assert_maps import assert_fixed_point, assert_well_posed
 from ufm.testing.assert_solutions import assert_feasible, assert_optimal, assert_same_optimum
 from ufm.testing.features import LabelledFeatures, far_from_collapse, near_collapse
 from ufm.testing.maps import ACTIVATIONS, EquilibriumMap, equilibrium_maps
+from ufm.testing.open_strategies import biases, labels, losses, open_problems
 from ufm.testing.strategies import ARCHITECTURES, architectures, etfs, log_uniform, priors, problems, step_priors
 
 __all__ = [
@@ -42,11 +43,15 @@ __all__ = [
     "assert_same_optimum",
     "assert_self_dual",
     "assert_well_posed",
+    "biases",
     "equilibrium_maps",
     "etfs",
     "far_from_collapse",
+    "labels",
     "log_uniform",
+    "losses",
     "near_collapse",
+    "open_problems",
     "priors",
     "problems",
     "step_priors",

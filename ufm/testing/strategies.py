@@ -20,8 +20,8 @@ from ufm._parameters import Parameter, parameters_of
 from ufm._validation import fraction, integer, one_of, real
 from ufm.architectures import Architecture, Spectral, UnconstrainedFeatures
 from ufm.geometry.frames import simplex_etf
-from ufm.labels import ClassPrior
-from ufm.losses import LOSSES
+from ufm.labels import ClassPrior, Labels
+from ufm.losses import LOSSES, ClosedForm, Loss
 from ufm.problem import Problem
 from ufm.testing._failing import Array
 
@@ -34,6 +34,7 @@ __all__ = [
     "priors",
     "problems",
     "rotated_frames",
+    "scaled",
     "step_priors",
 ]
 
@@ -203,7 +204,7 @@ def problems(
 @st.composite
 def _problems(draw: st.DrawFn, architecture: Any, prior: Any, loss: Any) -> Problem:
     """Composite, and not ``builds``: a failing example shows the problem, not the call that scaled it."""
-    return _scaled(draw(architecture), draw(prior), draw(loss))
+    return scaled(draw(architecture), draw(prior), draw(loss))
 
 
 def etfs(*, min_classes: int = 2, max_classes: int = 8, max_extra: int = 3) -> SearchStrategy[Array]:
@@ -258,26 +259,32 @@ def _value(cls: type, parameter: Parameter, size: SearchStrategy[float], rho: Se
     raise TypeError(f"{cls.__name__}.{parameter.name} must have a default to be drawn, or be a number or a sequence")
 
 
-def _scaled(architecture: Any, prior: ClassPrior, loss: str) -> Problem:
+def scaled(architecture: Any, prior: ClassPrior | Labels, loss: str | Loss, bias: str | float | None = None) -> Problem:
     """The problem of an architecture whose last budget or first weight decay is scaled to prior and loss.
 
     Radius and strength are geometric means of the two sizes, times a factor that rho and K make: with the factor taken
-    out, what was drawn says how large they are. Where the gauge is not convex nothing is scaled.
+    out, what was drawn says how large they are. Where the gauge is not convex, or 0 is optimal at any price, nothing is scaled.
+
+    >>> scaled(registry.LayerPeeled(1.0, 4.0), ClassPrior([1, 1]), "mse").radius  # reflected at 0.9 K
+    0.81
     """
-    problem = Problem.of(architecture, prior, loss)
+    problem = Problem.of(architecture, prior, loss, bias)
     if not problem.has_nuclear_norm:
         return problem
     first, second = _sizes(architecture)
     drawn = math.sqrt(first) * math.sqrt(second)
     k = prior.num_classes
     if problem.is_constrained:
-        wanted = k * (drawn if loss != "mse" else _below(drawn, 0.9))
-        return Problem.of(_times(architecture, -1, (wanted / problem.radius) ** 2), prior, loss)
-    probe = Problem.of(UnconstrainedFeatures(1.0, 1.0), prior, loss)
-    edge = probe.dual_norm(probe.gradient(np.zeros((k, k))))
+        squares = problem.loss.closed_form is ClosedForm.MEAN_SQUARED_ERROR
+        wanted = k * (_below(drawn, 0.9) if squares else drawn)
+        return Problem.of(_times(architecture, -1, (wanted / problem.radius) ** 2), prior, loss, bias)
+    probe = Problem.of(UnconstrainedFeatures(1.0, 1.0), prior, loss, bias)
+    edge = probe.dual_norm(probe.gradient(np.zeros((k, prior.num_columns))))
+    if edge < 1e-12:
+        return problem
     relative = math.log(drawn / SIZES[0]) / math.log(SIZES[1] / SIZES[0])
     wanted = edge * DECAYS[0] * (DECAYS[1] / DECAYS[0]) ** relative
-    return Problem.of(_times(architecture, 0, (wanted / problem.strength) ** 2), prior, loss)
+    return Problem.of(_times(architecture, 0, (wanted / problem.strength) ** 2), prior, loss, bias)
 
 
 def _size_names(architecture: Architecture) -> list[str]:
