@@ -19,7 +19,7 @@ def warm() -> None:
         for method in ("reduced", "nuclear"):
             _ = ufm.solve(network, prior, loss, method=method).geometry
     _ = ufm.solve(ufm.UnconstrainedFeatures(0.1, 0.1), prior).geometry
-    for loss in ("bce", ufm.SquaredHinge(), ufm.CrossEntropy(smoothing=0.1)):
-        ufm.solve(network, prior, loss, bias="free")
+    for other in (ufm.BinaryCrossEntropy(), ufm.SquaredHinge(), ufm.CrossEntropy(smoothing=0.1)):
+        ufm.solve(network, prior, other, bias="free")
     ufm.collapse_threshold(network, 2, 2)
     ufm.measure(np.eye(4), np.arange(4) % 2, classifier=np.eye(2, 4))

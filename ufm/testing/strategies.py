@@ -263,7 +263,7 @@ def scaled(architecture: Any, prior: ClassPrior | Labels, loss: str | Loss, bias
     """The problem of an architecture whose last budget or first weight decay is scaled to prior and loss.
 
     Radius and strength are geometric means of the two sizes, times a factor that rho and K make: with the factor taken
-    out, what was drawn says how large they are. Where the gauge is not convex, or 0 is optimal at any price, nothing is scaled.
+    out, what was drawn says how large they are. Where the gauge is not convex, or 0 always optimal, nothing is scaled.
 
     >>> scaled(registry.LayerPeeled(1.0, 4.0), ClassPrior([1, 1]), "mse").radius  # reflected at 0.9 K
     0.81
