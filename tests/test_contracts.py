@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -189,13 +190,27 @@ def test_what_rests_on_formulas_refuses_by_name(loss):
         "certify": lambda: ufm.certify(solution),
         "certify_phase": lambda: ufm.certify_phase(PEELED, PRIOR, loss),
         "certify_threshold": lambda: ufm.certify_threshold(PEELED, 3, 3, loss=loss),
-        "collapse_threshold": lambda: ufm.collapse_threshold(PEELED, 3, 3, loss=loss),
         "solve_batch": lambda: ufm.solve_batch(3, 3, 5.0, E_W=1.0, E_H=1.0, loss=loss),
         "phase_diagram": lambda: ufm.phase_diagram(R=[2.0, 3.0], E_W=[1.0], E_H=1.0, K_A=3, K_B=3, loss=loss),
     }
     for call in calls.values():
         with pytest.raises((ValueError, TypeError), match="loss"):
             call()
+
+
+@pytest.mark.parametrize("loss", OWN, ids=lambda loss: type(loss).__name__)
+def test_a_threshold_is_that_of_the_loss_itself(loss):
+    """Not cross-entropy's, nor its base's: the minority is collapsed beyond R* and out of collapse below."""
+    t = ufm.collapse_threshold(ufm.LayerPeeled(0.4, 0.4), 2, 2, loss=loss)
+    if not 1.0 < t.ratio < math.inf:
+        counts = [2.0, 2.0, 1.0, 1.0] if t.ratio == 1.0 else [1e3, 1e3, 1.0, 1.0]
+        scale = ufm.solve(ufm.LayerPeeled(0.4, 0.4), ufm.ClassPrior(counts), loss).geometry.group_scales[-1]
+        assert (abs(scale) < 1e-7) == (t.ratio == 1.0)
+        return
+    for side, is_collapsed in ((1e-2, True), (-1e-2, False)):
+        prior = ufm.ClassPrior([t.ratio * (1 + side)] * 2 + [1.0] * 2)
+        scale = ufm.solve(ufm.LayerPeeled(0.4, 0.4), prior, loss).geometry.group_scales[-1]
+        assert (abs(scale) < 1e-7) == is_collapsed
 
 
 def test_critical_points_use_the_curvature_of_the_loss():

@@ -35,7 +35,8 @@ _EXPORTS: dict[str, str] = {
     "Solution": "ufm.solution",
     "solve": "ufm.solvers",
     "Threshold": "ufm.two_groups.thresholds",
-    "collapse_threshold": "ufm.two_groups.thresholds",
+    "collapse_threshold": "ufm.thresholds",
+    "collapse_thresholds": "ufm.thresholds",
     "Hysteresis": "ufm.two_groups.transitions",
     "hysteresis": "ufm.two_groups.transitions",
     "trapped_threshold": "ufm.two_groups.transitions",
@@ -100,9 +101,10 @@ if TYPE_CHECKING:
     from ufm.measures import measure
     from ufm.solution import Solution
     from ufm.solvers import solve
+    from ufm.thresholds import collapse_threshold, collapse_thresholds
     from ufm.two_groups.batch import BatchSolution, solve_batch
     from ufm.two_groups.phase_diagram import phase_boundaries, phase_diagram, plot_phase_diagram, save_phase_diagram
-    from ufm.two_groups.thresholds import Threshold, collapse_threshold
+    from ufm.two_groups.thresholds import Threshold
     from ufm.two_groups.transitions import Hysteresis, hysteresis, trapped_threshold
     from ufm.verification import verify
 
@@ -142,6 +144,7 @@ __all__ = [
     "certify_threshold",
     "claim",
     "collapse_threshold",
+    "collapse_thresholds",
     "etf_boundary",
     "geometry_bounds",
     "hysteresis",

@@ -16,7 +16,6 @@ __all__ = ["MOVED", "install"]
 MOVED = {
     "ufm.priors": "ufm.labels",
     "ufm.solvers.batch": "ufm.two_groups.batch",
-    "ufm.thresholds": "ufm.two_groups.thresholds",
     "ufm.phase": "ufm.two_groups.phase_diagram",
     "ufm.transitions": "ufm.two_groups.transitions",
     "ufm.boundaries": "ufm.landscape.etf_boundary",

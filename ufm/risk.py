@@ -129,7 +129,8 @@ class Risk:
 
     def _biased(self, logits: Array, b: Array) -> float:
         risk = _or_infinite(self.loss.value(logits + b[:, None], self.pi, self.targets))
-        return risk + (self.decay or 0.0) / 2 * float(b @ b)
+        with np.errstate(over="ignore"):  # a step far too long, which is then halved
+            return risk + (self.decay or 0.0) / 2 * float(b @ b)
 
     def bias_hessian(self, shifted: Array) -> Array:
         """``sum_j pi_j H_j + lambda_b I``, shape (K, K)."""

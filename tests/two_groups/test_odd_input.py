@@ -23,6 +23,7 @@ from ufm.architectures import Architecture
 from ufm.losses import CrossEntropy, MeanSquaredError
 from ufm.two_groups import batch
 from ufm.two_groups.batch import PHASES, solve_batch
+from ufm.two_groups.thresholds import collapse_threshold as closed_threshold
 from ufm.two_groups.thresholds import threshold_curve, total_collapse_threshold
 from ufm.two_groups.transitions import BranchError, collapsed_state, hysteresis, mixing_threshold, trapped_threshold
 
@@ -430,8 +431,8 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         lambda loss: solve_batch(3, 2, 4.0, E_W=1.0, E_H=1.0, loss=loss),
         lambda loss: ufm.phase_diagram(loss, num_majority=3, num_minority=2, ratio=4.0, E_W=1.0, E_H=1.0),
-        lambda loss: ufm.collapse_threshold(LPM, 3, 2, loss=loss),
-        lambda loss: ufm.collapse_threshold(ufm.UnconstrainedFeatures(0.01, 0.01), 3, 2, loss=loss, num_samples=60),
+        lambda loss: closed_threshold(LPM, 3, 2, loss=loss),
+        lambda loss: closed_threshold(ufm.UnconstrainedFeatures(0.01, 0.01), 3, 2, loss=loss, num_samples=60),
     ],
     ids=["solve_batch", "phase_diagram", "budgets", "weight decay"],
 )

@@ -1,0 +1,254 @@
+"""Collapse thresholds of every loss and bias against the solver on both sides, closed forms, and each other."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ufm
+from ufm.thresholds import collapse_threshold, group_margin, kappa
+from ufm.two_groups.thresholds import collapse_threshold as closed_form
+
+DECAY = ufm.UnconstrainedFeatures(0.02, 0.02)
+BUDGET = ufm.LayerPeeled(0.6, 0.6)
+K_A, K_B = 2, 2
+
+#: Losses with their kappa where it does not depend on the logits.
+LOSSES = {
+    "ce": ("ce", 1.0),
+    "mse": ("mse", 1.0),
+    "bce": ("bce", 1.0),
+    "smoothing": (ufm.CrossEntropy(smoothing=0.2), 0.8),
+    "shifts": (ufm.CrossEntropy(shifts=[1.0, 1.0, -1.0, -1.0]), 1.0),
+    "scales": (ufm.CrossEntropy(scales=[1.0, 1.0, 0.8, 0.8]), 0.8),
+    "weights": (ufm.CrossEntropy(weights=[1.0, 1.0, 1.5, 1.5]), 1.5),
+    "all": (ufm.CrossEntropy(0.2, [1.0, 1.0, 1.5, 1.5], [1.0, 1.0, 0.8, 0.8], [1.0, 1.0, 0.0, 0.0]), 0.96),
+    "hinge": (ufm.SquaredHinge(), None),
+}
+#: The eleven of theory section 7, with weight decay.
+ELEVEN = [*((name, None) for name in LOSSES if name != "hinge"), ("ce", "free"), ("bce", "free"), ("shifts", 0.3)]
+BIASED = [("hinge", None), ("hinge", 0.3), ("mse", "free"), ("all", "free")]
+
+
+class Renamed(ufm.Loss):
+    """Cross-entropy as somebody else would write it."""
+
+    is_convex = True
+
+    def values(self, logits, targets):
+        top = logits.max(axis=0)
+        return top + np.log(np.exp(logits - top).sum(axis=0)) - (targets * logits).sum(axis=0)
+
+    def gradients(self, logits, targets):
+        e = np.exp(logits - logits.max(axis=0))
+        return e / e.sum(axis=0) - targets
+
+
+def minority_scale(architecture, counts, loss, bias):
+    return ufm.solve(architecture, ufm.ClassPrior(counts), loss, bias=bias).geometry.group_scales[-1]
+
+
+@pytest.mark.parametrize(("name", "bias"), ELEVEN)
+def test_the_eleven_losses_of_the_criterion(name, bias):
+    """``n_B <= N^2 lam^2 / kappa^2``: collapsed to 1e-11 at .9 of it, s_B > .06 at 1.1."""
+    loss, slope = LOSSES[name]
+    n_a, n_b = 100.0, 20.0
+    lam = slope * math.sqrt(n_b) / (K_A * n_a + K_B * n_b)
+    architecture = ufm.UnconstrainedFeatures(lam, lam)
+    t = collapse_threshold(architecture, K_A, K_B, loss=loss, bias=bias, majority_count=n_a)
+    assert t.minority_count == pytest.approx(n_b, rel=1e-12)
+    assert t.lower <= t.ratio <= t.upper <= t.lower * (1 + 1e-11)
+    # N changes with n_B: the threshold is crossed between .9 and 1.1 of n_B itself
+    below, above = (minority_scale(architecture, [n_a] * 2 + [x * n_b] * 2, loss, bias) for x in (0.9, 1.1))
+    assert abs(below) < 1e-11
+    assert above > 0.06 * (1.0 if name not in ("mse",) else 0.3)
+
+
+@pytest.mark.parametrize(("name", "bias"), [*BIASED, ("smoothing", 0.3)])
+def test_weight_decay_against_the_solver_on_both_sides(name, bias):
+    loss, slope = LOSSES[name]
+    t = collapse_threshold(DECAY, K_A, K_B, loss=loss, bias=bias, minority_count=4.0)
+    if slope is not None:  # sqrt(n_B) kappa = N lam
+        assert t.ratio == pytest.approx((2 * slope / 0.02 - K_B * 4.0) / (K_A * 4.0), rel=1e-12)
+    leaves_in_proportion(DECAY, loss, bias, t, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "bias"),
+    [
+        ("smoothing", None),
+        ("scales", "free"),
+        ("weights", 0.3),
+        ("shifts", "free"),
+        ("bce", None),
+        ("bce", 0.3),
+        ("all", None),
+    ],
+)
+def test_budgets_against_the_solver_on_both_sides(name, bias):
+    loss, _ = LOSSES[name]
+    t = collapse_threshold(BUDGET, K_A, K_B, loss=loss, bias=bias)
+    assert 1 < t.ratio < 1e4
+    assert t.lower <= t.ratio <= t.upper <= t.lower * (1 + 1e-11)
+    assert t.is_monotone
+    leaves_in_proportion(BUDGET, loss, bias, t, 1.0)
+
+
+def leaves_in_proportion(architecture, loss, bias, t, n_b):
+    """Collapsed just beyond the threshold, out of collapse just below, and s_B in proportion to the distance."""
+
+    def scale(factor):
+        return minority_scale(architecture, [t.ratio * factor * n_b] * K_A + [n_b] * K_B, loss, bias)
+
+    assert abs(scale(1 + 1e-4)) < 1e-8
+    near, far = scale(1 - 1e-4), scale(1 - 1e-3)
+    assert 0 < near < far
+    assert far / near == pytest.approx(10, rel=0.1)
+
+
+@pytest.mark.parametrize("loss", [ufm.CrossEntropy(shifts=[0.0] * 5), Renamed()], ids=["shifted by 0", "renamed"])
+def test_the_general_way_finds_what_the_closed_form_has(loss):
+    for architecture in (ufm.LayerPeeled(1.0, 1.0), ufm.LinearDEQ(1.0, 1.0, rho=0.2)):
+        plain = closed_form(architecture, 3, 2)
+        found = collapse_threshold(architecture, 3, 2, loss=loss)
+        assert found.ratio == pytest.approx(plain.ratio, rel=1e-12)
+        for name, value in plain.derivative.items():
+            assert found.derivative[name] == pytest.approx(value, rel=1e-7)
+
+
+def test_the_threshold_of_fang_is_what_it_was():
+    for k_a, ratio in ((3, 245.496930598261985), (5, 12.192447080325935), (7, 4.000466710142019)):
+        assert ufm.collapse_threshold(ufm.LayerPeeled(1.0, 5.0), k_a, 10 - k_a).ratio == pytest.approx(ratio, rel=1e-13)
+
+
+def test_smoothing_is_more_weight_decay():
+    a = 0.15
+    smooth = collapse_threshold(DECAY, 3, 3, loss=ufm.CrossEntropy(smoothing=a), num_samples=100.0)
+    more = ufm.UnconstrainedFeatures(0.02 / (1 - a), 0.02 / (1 - a))
+    assert smooth.ratio == pytest.approx(collapse_threshold(more, 3, 3, num_samples=100.0).ratio, rel=1e-12)
+
+
+def test_a_bias_moves_the_threshold_of_budgets_and_not_of_weight_decay():
+    biases = (None, "free", 0.3)
+    fixed = [collapse_threshold(DECAY, 3, 2, loss="mse", bias=b, majority_count=60.0).ratio for b in biases]
+    assert fixed == pytest.approx([fixed[0]] * 3, rel=1e-12)
+    moved = [collapse_threshold(BUDGET, 2, 2, loss="bce", bias=b).ratio for b in biases]
+    assert np.ptp(moved) > 0.01
+
+
+@settings(max_examples=5, deadline=None)
+@given(a=st.floats(0.0, 0.5), rho=st.floats(0.0, 0.8), log_count=st.floats(0.0, 4.0))
+def test_law_smoothing_and_gain_are_one_number(a, rho, log_count):
+    """With weight decay R* depends on ``lam (1 - rho) / (1 - a)`` alone."""
+    count = math.exp(log_count)
+    deq = ufm.PenalisedDEQ(0.02, 0.02, rho)
+    scale = 0.02 * (1 - rho) / (1 - a)
+    expected = closed_form(ufm.UnconstrainedFeatures(scale, scale), 2, 2, minority_count=count).ratio
+    found = collapse_threshold(deq, 2, 2, loss=ufm.CrossEntropy(smoothing=a), minority_count=count).ratio
+    assert found == pytest.approx(expected, rel=1e-11)
+
+
+def test_where_there_is_none_and_where_there_is_always_one():
+    for loss, bias in (("mse", "free"), (ufm.SquaredHinge(), None), (ufm.CrossEntropy(smoothing=0.3), None)):
+        t = collapse_threshold(ufm.LayerPeeled(5.0, 5.0), K_A, K_B, loss=loss, bias=bias)
+        assert t.ratio == t.lower == math.inf
+        with pytest.raises(ValueError, match="no derivative"):
+            t.derivative
+    # a minority that its loss cares for too little is collapsed from R = 1 on
+    t = collapse_threshold(BUDGET, K_A, K_B, loss=ufm.CrossEntropy(scales=[1.0, 1.0, 0.5, 0.5]))
+    assert t.ratio == 1.0
+    assert (
+        minority_scale(BUDGET, [1.0001, 1.0001, 1.0, 1.0], ufm.CrossEntropy(scales=[1.0, 1.0, 0.5, 0.5]), None) < 1e-9
+    )
+
+
+def test_collapsed_again_where_weight_decay_grows_with_the_samples():
+    """With n_A held, N grows as R falls: at R = 1 the minority is collapsed once more."""
+    held = {"majority_count": 400.0}
+    for loss in ("ce", ufm.CrossEntropy(shifts=[0.0] * 4)):
+        t = collapse_threshold(DECAY, K_A, K_B, loss=loss, **held)
+        assert t.is_monotone is (t.ratio == 1.0)
+        near = collapse_threshold(ufm.UnconstrainedFeatures(0.017, 0.017), K_A, K_B, loss=loss, majority_count=900.0)
+        assert near.is_monotone is (near.ratio == 1.0)
+
+
+CASES = [
+    (ufm.LayerPeeled(0.8, 0.9), {}),
+    (ufm.LinearDEQ(0.8, 0.9, rho=0.0), {}),
+    (ufm.LinearDEQ(0.8, 0.9, rho=0.3), {}),
+    (ufm.LinearDEQ(0.3, 0.3, rho=0.2), {"loss": "mse", "bias": 0.5}),
+    (ufm.LayerPeeled(0.3, 0.4), {"loss": "mse"}),
+    (ufm.DeepLinear((2.0, 3.0)), {}),
+    (ufm.UnconstrainedFeatures(0.01, 0.02), {"minority_count": 4.0}),
+    (ufm.PenalisedDEQ(0.01, 0.02, rho=0.4), {"num_samples": 50.0}),
+    (ufm.UnconstrainedFeatures(0.01, 0.02), {"majority_count": 40.0, "loss": ufm.CrossEntropy(smoothing=0.1)}),
+    (ufm.UnconstrainedFeatures(0.02, 0.02), {"minority_count": 4.0, "loss": ufm.SquaredHinge()}),
+]
+
+
+@pytest.mark.parametrize(("architecture", "options"), CASES, ids=lambda x: str(x)[:60])
+def test_derivatives_against_differences(architecture, options):
+    slopes = collapse_threshold(architecture, 3, 2, **options).derivative
+    outside = {k: v for k, v in options.items() if isinstance(v, float)}
+    assert set(slopes) == set(architecture.parameters) | set(outside)
+    for name, slope in slopes.items():
+        value = outside.get(name, architecture.parameters.get(name))
+        if isinstance(value, tuple):
+            value, slope = value[0], slope[0]
+        h = 1e-4 * (value or 1.0)
+
+        def at(x, name=name):
+            if name in outside:
+                return collapse_threshold(architecture, 3, 2, **(options | {name: x})).ratio
+            x = (x, *architecture.budgets[1:]) if name == "budgets" else x
+            return collapse_threshold(dataclasses.replace(architecture, **{name: x}), 3, 2, **options).ratio
+
+        if value == 0:
+            difference = (-3 * at(0.0) + 4 * at(h) - at(2 * h)) / (2 * h)
+        else:
+            difference = (at(value + h) - at(value - h)) / (2 * h)
+        assert slope == pytest.approx(difference, rel=2e-6, abs=1e-9), name
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: collapse_threshold(BUDGET, 2, 2, loss=ufm.FocalLoss()), "^loss must be convex"),
+        (
+            lambda: collapse_threshold(BUDGET, 2, 2, loss=ufm.CrossEntropy(weights=[1, 1, 1, 2])),
+            "^loss must treat .*alike",
+        ),
+        (
+            lambda: collapse_threshold(BUDGET, 2, 2, loss=ufm.CrossEntropy(scales=[1, 2, 1, 1])),
+            "^loss must treat .*alike",
+        ),
+        (lambda: collapse_threshold(ufm.DeepLinear((1, 1, 1)), 2, 2, loss="bce"), "^architecture must"),
+        (lambda: collapse_threshold(BUDGET, 2, 1, loss="bce"), "^num_minority"),
+        (lambda: collapse_threshold(BUDGET, 2, 2, loss="bce", num_samples=3), "^num_samples"),
+        (lambda: collapse_threshold(DECAY, 2, 2, loss="bce"), "^exactly one"),
+        (lambda: collapse_threshold(BUDGET, 2, 2, bias=-1.0), "^bias"),
+        (lambda: collapse_threshold(BUDGET, 200, 2, bias="free"), "^num_majority.*200"),
+        (
+            lambda: collapse_threshold(ufm.LayerPeeled(40.0, 40.0), 2, 2, loss="bce"),
+            "^architecture must leave a threshold",
+        ),
+    ],
+)
+def test_refusals_name_the_argument(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_kappa_of_a_squared_hinge_depends_on_the_logits():
+    problem = ufm.solve(BUDGET, ufm.ClassPrior([2, 2, 1, 1]), ufm.SquaredHinge()).problem
+    assert kappa(problem, np.zeros((4, 4)), [2, 3]) == pytest.approx(4.0)  # 1 + three margins of 1
+    assert kappa(problem, np.diag([0.0, 0.0, 5.0, 5.0]), [2, 3]) < 4.0
+
+
+def test_margin_of_a_solution_says_what_its_phase_says():
+    for ratio, is_collapsed in ((2.0, False), (40.0, True)):
+        s = ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(5, 5, ratio))
+        assert group_margin(s, range(5, 10)).is_collapsed == is_collapsed
