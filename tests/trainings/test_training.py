@@ -163,6 +163,13 @@ class TestObjective:
         difference = (value(x + step * direction) - value(x - step * direction)).item() / (2 * step)
         # the difference itself is rounded to about 1e-16 / step
         assert gradient @ direction == pytest.approx(difference, rel=1e-6, abs=1e-9)
+        # and exactly, for the weights are linear in the coordinates
+        slopes = torch.autograd.grad(value(x), list(network.parameters()), allow_unused=True)
+        coordinates.assign(x + direction)
+        moved = [p.detach() - q for p, q in zip(network.parameters(), before, strict=True)]
+        exact = sum((g * m).sum().item() for g, m in zip(slopes, moved, strict=True) if g is not None)
+        rounding = 1e-12 * np.linalg.norm(gradient) * np.linalg.norm(direction)
+        assert gradient @ direction == pytest.approx(exact, rel=1e-10, abs=rounding)
 
     def test_same_seed_same_encoder(self):
         explicit, deq = networks()
