@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import ufm
 from ufm.problem import Problem
-from ufm.testing import assert_feasible, assert_optimal
+from ufm.testing import assert_feasible, assert_optimal, problems
+from ufm.two_groups.thresholds import total_collapse_threshold
 
 SOFT = ufm.Labels([[0.7, 0.1, 0.3, 0.0], [0.3, 0.8, 0.3, 0.1], [0.0, 0.1, 0.4, 0.9]], [6, 3, 2, 4])
 MULTI = ufm.Labels.multi_label(3, [(0,), (0, 1), (1, 2), (2,)], [5, 2, 1, 4])
@@ -158,8 +162,8 @@ def test_others_refuse(architecture, method):
 
 @pytest.mark.parametrize("architecture", [PEELED, DECAYED, BOUNDED])
 def test_what_rests_on_singular_values_refuses(architecture):
-    with pytest.raises(ValueError, match="architecture"):
-        ufm.certify(ufm.solve(architecture, STEP))
+    with pytest.raises(ValueError, match="architecture must have a gauge that is a function of singular values"):
+        total_collapse_threshold(architecture, 2, 2)
     problem = Problem.of(architecture, STEP)
     for name in ("radius", "strength"):
         with pytest.raises(ValueError, match="architecture must have a gauge that is a function of singular values"):
@@ -209,6 +213,21 @@ def test_long_tails_under_bounded_norms_need_as_many_dimensions_as_the_optimum_h
     assert s.is_global is True
     assert s.gap <= 1e-11 * s.value
     assert s.geometry.rank == 11
+
+
+@settings(max_examples=6)
+@given(st.one_of(problems(max_classes=4, features="nonnegative"), problems(max_classes=4, families=("NormBounded",))))
+def test_any_problem_is_solved_to_a_closed_gap(problem):
+    s = ufm.solve(problem.architecture, problem.prior, problem.loss, method="factored")
+    assert_optimal(s, rtol=1e-9)
+    if isinstance(problem.architecture, ufm.NormBounded):
+        # rows and columns within norms are within the budgets of their sum
+        w, h = problem.architecture.w, problem.architecture.h
+        real = ufm.solve(ufm.LayerPeeled(w**2, h**2), problem.prior, problem.loss)
+    else:
+        relaxed = dataclasses.replace(problem.architecture, features="real")
+        real = ufm.solve(relaxed, problem.prior, problem.loss)
+    assert real.lower <= s.value * (1 + 1e-9)
 
 
 def test_more_columns_than_are_enumerated_are_bounded_or_proved():

@@ -145,6 +145,7 @@ def architectures(
     min_size: float = SIZES[0],
     max_size: float = SIZES[1],
     max_rho: float = 0.8,
+    features: str = "real",
 ) -> SearchStrategy[Architecture]:
     """Architectures of the given ``families``, budgets or weight decays in [min_size, max_size], rho in [0, max_rho].
 
@@ -152,9 +153,11 @@ def architectures(
     mostly leaves nothing of the optimum; :func:`problems` scales it to the prior.
 
     Args:
-        families: class names, at least one of :data:`ARCHITECTURES`; examples shrink towards the first.
+        families: class names, at least one of :data:`ARCHITECTURES`; examples shrink towards the first. By name
+            ``NormBounded`` too, whose gauge is no nuclear norm.
         min_size, max_size: range of budgets and weight decays, 0 < min <= max.
         max_rho: bound of rho, in [0, 1).
+        features: ``"real"``, or ``"nonnegative"`` for those of the families that know them.
 
     Raises:
         TypeError, ValueError: an argument out of its range.
@@ -162,9 +165,20 @@ def architectures(
     >>> from hypothesis import find
     >>> find(architectures(), lambda a: True)
     LayerPeeled(E_W=1.0, E_H=1.0)
+    >>> find(architectures(features="nonnegative"), lambda a: "lambda_W" in a.parameters)
+    UnconstrainedFeatures(lambda_W=1.0, lambda_H=1.0, features='nonnegative')
+    >>> find(architectures(families=("NormBounded",)), lambda a: True)
+    NormBounded(w=1.0, h=1.0)
     """
     size, rho = log_uniform(min_size, max_size), st.floats(0, fraction("max_rho", max_rho))
-    return st.one_of([_family(_CLASSES[name], size, rho) for name in _families(families)])
+    classes = [_CLASSES[name] for name in _families(families)]
+    if one_of("features", features, registry.FEATURES) == "nonnegative":
+        classes = [cls for cls in classes if issubclass(cls, registry.FeatureCone)]
+        if not classes:
+            raise ValueError(f"families must hold one that knows nonnegative features, got {families!r}")
+        drawn = st.one_of([_family(cls, size, rho) for cls in classes])
+        return drawn.map(lambda architecture: _with_features(architecture, features))
+    return st.one_of([_family(cls, size, rho) for cls in classes])
 
 
 def problems(
@@ -173,6 +187,7 @@ def problems(
     max_groups: int = 3,
     losses: Sequence[str] = ("ce", "mse"),
     families: Sequence[str] = ARCHITECTURES,
+    features: str = "real",
 ) -> SearchStrategy[Problem]:
     """Problems whose optimum is worth finding: neither underflowing nor, as a rule, zero.
 
@@ -183,7 +198,8 @@ def problems(
         max_classes: bound of K, >= 2.
         max_groups: most distinct counts.
         losses: names, at least one.
-        families: class names, at least one of :data:`ARCHITECTURES`.
+        families: class names, at least one of :data:`ARCHITECTURES`; see :func:`architectures`.
+        features: ``"real"`` or ``"nonnegative"``.
 
     Raises:
         TypeError, ValueError: an argument out of its range.
@@ -195,7 +211,7 @@ def problems(
     """
     names = [one_of("losses", name, LOSSES) for name in _sequence("losses", losses)]
     return _problems(
-        architectures(families=families, max_rho=0.6),
+        architectures(families=families, max_rho=0.6, features=features),
         priors(max_classes=max_classes, max_groups=max_groups),
         st.sampled_from(names),
     )
@@ -243,8 +259,8 @@ def rotated_frames(max_extra: int = 3) -> SearchStrategy[Callable[[int], Array]]
 def _family(
     cls: type[Architecture], size: SearchStrategy[float], rho: SearchStrategy[float]
 ) -> SearchStrategy[Architecture]:
-    """Architectures of one class: a strategy for each of its parameters that has no default, in all its variants."""
-    sizes = {p.name: _value(cls, p, size, rho) for p in _required(cls)}
+    """Architectures of one class: a strategy for each parameter without a default, or for all, in all its variants."""
+    sizes = {p.name: _value(cls, p, size, rho) for p in _required(cls) or parameters_of(cls)}
     fixed = [{name: st.just(value) for name, value in kind.items()} for kind in _variants(cls)]
     return st.one_of([st.builds(cls, **sizes, **kind) for kind in fixed])
 
@@ -259,6 +275,10 @@ def _value(cls: type, parameter: Parameter, size: SearchStrategy[float], rho: Se
     raise TypeError(f"{cls.__name__}.{parameter.name} must have a default to be drawn, or be a number or a sequence")
 
 
+def _with_features(architecture: Any, features: str) -> Any:
+    return dataclasses.replace(architecture, features=features)
+
+
 def scaled(architecture: Any, prior: ClassPrior | Labels, loss: str | Loss, bias: str | float | None = None) -> Problem:
     """The problem of an architecture whose last budget or first weight decay is scaled to prior and loss.
 
@@ -268,6 +288,10 @@ def scaled(architecture: Any, prior: ClassPrior | Labels, loss: str | Loss, bias
     >>> scaled(registry.LayerPeeled(1.0, 4.0), ClassPrior([1, 1]), "mse").radius  # reflected at 0.9 K
     0.81
     """
+    if isinstance(architecture, registry.FeatureCone) and architecture.features != "real":
+        # by what it would be with real features
+        real_features = scaled(_with_features(architecture, "real"), prior, loss, bias).architecture
+        return Problem.of(_with_features(real_features, architecture.features), prior, loss, bias)
     problem = Problem.of(architecture, prior, loss, bias)
     if not problem.has_nuclear_norm:
         return problem
