@@ -61,3 +61,17 @@ def test_labels_that_are_not_one_hot_take_a_dimension_below_the_rank():
         low = ufm.solve(ufm.LayerPeeled(2.0, 2.0), labels, "mse", dim=1)
     assert low.value > full.value + 0.1
     assert low.features.shape == (1, 3)
+
+
+def test_a_search_with_a_bias_takes_seconds():
+    deep, loss = ufm.DeepLinear((2.0, 2.0, 2.0)), ufm.CrossEntropy(smoothing=0.1)
+    start = time.process_time()
+    found = ufm.solve(deep, PRIOR, loss, method="search", bias="free")
+    assert time.process_time() - start < 20  # 5 s, and more than 100 s before descents had an end
+    assert found.value == pytest.approx(0.46288851337, rel=1e-8)
+
+
+def test_a_search_finds_nothing_where_nothing_is_asked():
+    labels = ufm.Labels([[0.0], [0.0]], [2.0])
+    found = ufm.solve(ufm.LayerPeeled(1.0, 1.0), labels, "ce", method="search", bias="free", starts=1)
+    assert (found.value, found.is_global) == (0.0, True)

@@ -44,6 +44,7 @@ class Landscape:
     """
 
     def __init__(self, problem: Problem, rank: int) -> None:
+        self.evaluations = 0
         self.problem = problem
         self.rank = rank
         k = self._k = problem.prior.num_classes
@@ -60,7 +61,7 @@ class Landscape:
         # what is descended is log(value - shift), the shift below every value where that may be 0
         self._shift = problem.loss.infimum - (0.0 if self._is_positive else 1e-15 * self._excess(zero))
         # the most that it can vary to first order within a small ball, the unit of stationarity there
-        start = problem.risk(zero) - self._shift
+        start = max(problem.risk(zero) - self._shift, 1e-300)  # 0 where nothing is asked
         self.origin = math.log(start)
         reach = self._tau * problem.dual_norm(problem.gradient(zero)) / start
         self.unit = min(1.0, reach) if problem.is_constrained else 1.0
@@ -163,6 +164,7 @@ class Landscape:
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """``log(objective - shift)`` and its gradient; the shift is 0 for cross-entropy and mean squared error."""
+        self.evaluations += 1
         y, value, gradient = self._evaluate(x)
         z = y / self._omega
         if self._ce:

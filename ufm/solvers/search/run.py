@@ -10,6 +10,7 @@ import numpy as np
 
 from ufm._threads import blas_threads
 from ufm._validation import integer, starts_of, tolerance
+from ufm.losses import is_ours
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
 from ufm.solvers.conclude import checked, is_closed, multiplier, zero_risk
@@ -36,15 +37,19 @@ def supports(problem: Problem) -> Support:
     return Support("bounded", "local minima from many starts; global only where the lower bound meets the value")
 
 
+#: Starts by default, and evaluations after which a costly problem gets no more of them.
+_STARTS, _MOST_EVALUATIONS = 100, 5000
+
+
 def solve_search(
     problem: Problem,
     *,
     dim: int | None = None,
     seed: int = 0,
-    starts: int = 100,
+    starts: int | None = None,
     rank: int | None = None,
     tol: float = 1e-9,
-    max_iter: int = 3000,
+    max_iter: int | None = None,
 ) -> Solution:
     """Search for the local minima of ``problem`` from structured and random starts.
 
@@ -52,10 +57,11 @@ def solve_search(
         problem: what to solve, convex or not.
         dim: feature dimension of the factors, default K; the rank of the logits is at most that.
         seed: seed >= 0 of the starts.
-        starts: number of starts >= 1: codes of every kind, then random ones; see the module's docstring.
+        starts: number of starts >= 1: codes of every kind, then random ones; see the module's docstring. Default 100,
+            or fewer with a bias or a loss of one's own, once they have cost 5000 evaluations.
         rank: number r >= 1 of terms, default the bound K - 1 (CE) or K (MSE) of the optimal rank.
         tol: relative gap > 0 between value and lower bound up to which the best minimum counts as global.
-        max_iter: L-BFGS iterations per descent >= 1.
+        max_iter: L-BFGS iterations per descent >= 1, default 3000, or 300 where starts are fewer.
 
     Returns:
         The best minimum; ``local_minima`` lists all distinct ones, best first, ``lower`` comes from
@@ -72,19 +78,25 @@ def solve_search(
     (0.368981, True)
     """
     seed = integer("seed", seed, minimum=0)
-    starts = starts_of("starts", starts)
+    # a bias is found anew at every point: a default number of starts ends when that has taken long enough
+    costly = starts is None and (problem.bias is not None or not is_ours(problem.loss))
+    starts = starts_of("starts", _STARTS if starts is None else starts)
     r = problem.max_rank if rank is None else integer("rank", rank, minimum=1)
     r = r if dim is None else min(r, dim)
     tol = tolerance("tol", tol)
-    max_iter = integer("max_iter", max_iter, minimum=1)
+    max_iter = integer("max_iter", (300 if costly else 3000) if max_iter is None else max_iter, minimum=1)
     landscape = Landscape(problem, r)
     found = Catalogue(landscape, max_iter)
     # threads cost matrices of this size ten times what they bring
     with blas_threads(1):
-        if (fitted := zero_risk(problem, r)) is not None:
-            minima: tuple[LocalMinimum, ...] = (minimum(problem, fitted, 0.0, 1.0, 0.0, True),)
+        nothing = np.zeros(problem.targets.shape)
+        fitted = nothing if problem.risk(nothing) <= problem.loss.infimum else zero_risk(problem, r)
+        if fitted is not None:
+            minima: tuple[LocalMinimum, ...] = (minimum(problem, fitted, problem.objective(fitted), 1.0, 0.0, True),)
         else:
             for y in starting_points(problem, r, starts, np.random.default_rng(seed)):
+                if costly and landscape.evaluations > _MOST_EVALUATIONS:
+                    break
                 found.descend(landscape.at(y))
             minima = found.minima()
         best = minima[0]
