@@ -320,6 +320,15 @@ class TestThresholdAndPhase:
         found = json.loads(ufm_cli("threshold", *LPM, *TWO_GROUPS, "--loss", "mse", "--json").stdout)
         assert found["ratio"] == "Infinity"
 
+    def test_any_loss_and_bias(self):
+        small = ["--E-W", "0.6", "--E-H", "0.6", "--majority", "2", "--minority", "2", "--loss", "bce", "--bias", "0.3"]
+        found = json.loads(ufm_cli("threshold", *small, "--json").stdout)
+        expected = ufm.collapse_threshold(ufm.LayerPeeled(0.6, 0.6), 2, 2, loss="bce", bias=0.3).ratio
+        assert found["ratio"] == pytest.approx(expected, rel=1e-12)
+        result = ufm_cli("threshold", *small[:-1], "-1")
+        assert result.exit_code == 2
+        assert "bias" in result.stderr
+
     def test_one_minority_class(self):
         result = ufm_cli("threshold", *LPM, "--majority", "5", "--minority", "1")
         assert result.exit_code == 2

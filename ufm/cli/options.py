@@ -68,7 +68,7 @@ FigureOption = Annotated[
     Path | None, typer.Option("--figure", help="Draw s_B against n_B into this .svg, .png or .pdf.")
 ]
 RootOption = Annotated[Path | None, typer.Option("--root", help="Folder of the data set's files.")]
-LossOption = Annotated[str, typer.Option("--loss", help="ce (cross-entropy), mse, or, with solve, bce.")]
+LossOption = Annotated[str, typer.Option("--loss", help="ce (cross-entropy), mse, or, with solve and threshold, bce.")]
 MajorityOption = Annotated[int | None, typer.Option("--majority", help="Number K_A of majority classes.", **_INTEGER)]
 MinorityOption = Annotated[int | None, typer.Option("--minority", help="Number K_B of minority classes.", **_INTEGER)]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything random.", **_INTEGER)]

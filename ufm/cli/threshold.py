@@ -8,7 +8,7 @@ import typer
 
 from ufm.cli._app import app, command
 from ufm.cli.architectures import ARCHITECTURE_OPTIONS, architecture_of
-from ufm.cli.options import JsonOption, LossOption, MajorityOption, MinorityOption, class_numbers, with_options
+from ufm.cli.options import JsonOption, LossOption, MajorityOption, MinorityOption, class_numbers, numbers, with_options
 from ufm.cli.output import print_figures, print_json
 
 __all__: list[str] = []  # a command is registered, not called
@@ -21,6 +21,9 @@ def threshold(
     majority: MajorityOption = None,
     minority: MinorityOption = None,
     loss: LossOption = "ce",
+    bias: Annotated[
+        str | None, typer.Option("--bias", help="free, or the weight decay lambda_b > 0 of a bias. (default none)")
+    ] = None,
     num_samples: Annotated[float | None, typer.Option("--num-samples", help="Fix N (penalised).")] = None,
     majority_count: Annotated[float | None, typer.Option("--majority-count", help="Fix n_A (penalised).")] = None,
     minority_count: Annotated[float | None, typer.Option("--minority-count", help="Fix n_B (penalised).")] = None,
@@ -35,6 +38,7 @@ def threshold(
         k_a,
         k_b,
         loss=loss,
+        bias=bias if bias is None or bias == "free" else numbers("--bias", bias)[0],
         num_samples=num_samples,
         majority_count=majority_count,
         minority_count=minority_count,
