@@ -152,3 +152,15 @@ def test_zero():
     assert gauges.gamma2_factors(zero).upper == 0.0
     assert gauges.gamma2_polar(zero).bound == 0.0
     assert gauges.nonnegative_polar(zero).bound == 0.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_dual_bounds_from_anywhere(seed):
+    """At unit vectors that are no optimum the diagonals are repaired: nothing below the polar may come out."""
+    g = matrix(seed, 3, 4)
+    rng = np.random.default_rng(seed)
+    p, q = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (rng.normal(size=(3, 7)), rng.normal(size=(4, 7))))
+    bound, alpha, beta = gauges.dual_bound(g, gauges.UnitPoint(p, q))
+    assert bound >= gauges.gamma2_polar(g).value
+    proof = np.block([[np.diag(alpha), -g], [-g.T, np.diag(beta)]])
+    assert np.linalg.eigvalsh(proof)[0] >= -1e-12

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ufm
+from ufm.architectures import Factors
 from ufm.problem import Problem
 from ufm.testing import assert_feasible, assert_optimal, problems
 from ufm.two_groups.thresholds import total_collapse_threshold
@@ -237,3 +238,20 @@ def test_more_columns_than_are_enumerated_are_bounded_or_proved():
     )
     assert s.is_global is True  # the columns of the gradient are obtuse: the polar is exact all the same
     assert s.gap <= 1e-11 * s.value
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"), [(PEELED, "a feature is negative"), (BOUNDED, "exceeds its bound")]
+)
+def test_assertions_see_what_the_definition_forbids(architecture, message):
+    s = ufm.solve(architecture, STEP, method="factored")
+    w, h = s.classifier, s.features
+    turn = np.eye(len(h))
+    if architecture is PEELED:
+        turn[:2, :2] = [[0.0, 1.0], [-1.0, 0.0]]  # the same logits, with another sign
+    else:
+        turn *= 1.01
+    wrong = dataclasses.replace(s, _factors=Factors(w @ np.linalg.inv(turn), turn @ h))
+    assert_feasible(s)
+    with pytest.raises(AssertionError, match=message):
+        assert_feasible(wrong)
