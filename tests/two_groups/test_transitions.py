@@ -164,7 +164,7 @@ def test_a_small_penalty_makes_it_first_order_whatever_the_cap() -> None:
     assert h.curvature < 0
 
 
-@pytest.mark.parametrize("points", [16, 25])
+@pytest.mark.parametrize("points", [12, 16, 25])
 def test_a_positive_curvature_does_not_exclude_a_jump(points: int) -> None:
     h = ufm.hysteresis(penalised(6, 0.8), 5, 5, num_samples=SAMPLES, points=points)
     # whatever the points: two uncollapsed minima coexist down to balanced classes

@@ -53,7 +53,8 @@ def hysteresis(
         num_minority: K_B >= 2.
         num_samples, majority_count, minority_count: what is held fixed while R varies, exactly one of them, for a
             penalised architecture; see :func:`ufm.collapse_threshold`.
-        points: points of every branch, >= 10.
+        points: points of every branch, >= 10. Where fewer than 24 show no jump although the price of A is concave, so
+            that a fold may be between them, 24 or more are taken.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or the collapsed branch does not end at any R > 1.
@@ -70,7 +71,19 @@ def hysteresis(
     points = integer("points", points, minimum=10)
     family = _family(architecture, num_majority, num_minority, num_samples, majority_count, minority_count)
     with _followed(architecture):
-        return _traced(family, points)
+        return _looked_closely(family, points)
+
+
+#: Points at which a fold of the branch has not been missed: R turns over a factor of two in s_B and more.
+ENOUGH = 24
+
+
+def _looked_closely(family: Family, points: int) -> Hysteresis:
+    """The transition; where few points show no jump, but the price's concavity allows one, at twice as many."""
+    found = _traced(family, points)
+    if found.first_order or points >= ENOUGH or not family.concavity(profile(family, 0.0, found.collapsed_end)) > 0:
+        return found
+    return _traced(family, max(ENOUGH, 2 * points))
 
 
 def _traced(family: Family, points: int) -> Hysteresis:
