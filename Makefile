@@ -11,7 +11,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test lint bench claims docs notebooks clean
+.PHONY: verify test lint proofs bench claims docs notebooks clean
 
 verify: $(STAMP)
 	$(BIN)/ufm verify --effort $(EFFORT) --out $(OUT)
@@ -23,6 +23,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy ufm proofs_check
+
+# Every step of every theorem checked by Coq, and the steps of the false variants refused; an interrupted run goes on.
+PROOFS_ARGS ?=
+proofs: $(STAMP)
+	$(BIN)/python -m proofs_check.coq_steps --store $(OUT)/proofs --workers $(WORKERS) --mutants $(PROOFS_ARGS)
 
 # Times against the peers', in the same run: a table of ratios in out/benchmarks.
 BENCH_EFFORT ?= quick

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from proofs_check.scope import Scope
-    from proofs_check.theorems._kernel import Proof
+    from proofs_check.theorems._kernel import Proof, Step
 
 __all__ = ["Outcome", "all_theorems", "dependencies", "mutants", "outcome", "prove", "scope", "statements"]
 
@@ -105,6 +105,7 @@ class Outcome:
         num_exact: its own steps in which there was something to decide.
         num_trivial: its own steps that say 0 = 0 as written; they count for nothing.
         failing: its own steps that are not True and the used theorems that are not proved, in words.
+        steps: its own steps.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Outcome:
     num_exact: int
     num_trivial: int
     failing: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
 
 
 def dependencies(id: str) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ def outcome(id: str, **overrides: Any) -> Outcome:
     failing += [f"theorem used is {proof.status}: {proof.id}" for proof in used if proof.status != "proved"]
     status = "inconclusive" if own.status == "proved" and failing else own.status
     lemmas = dict.fromkeys(lemma for proof in (own, *used) for lemma in proof.lemmas)
-    return Outcome(id, status, uses, tuple(lemmas), own.num_exact, own.num_trivial, tuple(failing))
+    return Outcome(id, status, uses, tuple(lemmas), own.num_exact, own.num_trivial, tuple(failing), own.steps)
 
 
 @lru_cache(maxsize=256)

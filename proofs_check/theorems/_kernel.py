@@ -16,7 +16,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -45,6 +45,7 @@ __all__ = [
     "TRUSTED",
     "Argument",
     "Domain",
+    "Fact",
     "GroupMatrix",
     "Proof",
     "Range",
@@ -88,6 +89,36 @@ TRUSTED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
+class Fact:
+    """What a step says, as expressions and ranges, for another kernel to judge; nothing of how it was judged here.
+
+    Attributes:
+        kind: ``"relation"`` (``lhs relation rhs`` on the domain), ``"start"`` (that, and ``rhs``-free: ``function``
+            has the derivative ``derivative`` beyond ``point``), ``"monotone"`` or ``"limit"``.
+        lhs: left-hand side; the function of a monotone step or a limit.
+        relation: the relation; ``"increasing"`` or ``"decreasing"``; ``"->"``.
+        rhs: right-hand side; the value of a limit.
+        domain: the range of every symbol.
+        where: names of subexpressions: the fact is about every value in the range of the name.
+        variable: what a monotone step or a limit varies.
+        point: where it decreases to, or starts.
+        function: what vanishes at the start.
+        derivative: its derivative beyond the start.
+    """
+
+    kind: str
+    lhs: sp.Expr
+    relation: str
+    rhs: sp.Expr
+    domain: tuple[tuple[sp.Symbol, Range], ...]
+    where: tuple[tuple[sp.Expr, sp.Symbol], ...] = ()
+    variable: sp.Symbol | None = None
+    point: sp.Expr | None = None
+    function: sp.Expr | None = None
+    derivative: sp.Expr | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     """One fact of a proof.
 
@@ -98,6 +129,7 @@ class Step:
         detail: the normal form, the contradicting point, or why nothing could be decided.
         trivial: whether the two sides were written alike already, so that nothing was left to decide. Such a step
             records a definition; it is never counted among the exact steps of a proof.
+        fact: what it says, for the second kernel; None where it says nothing that could be judged.
     """
 
     statement: str
@@ -105,6 +137,7 @@ class Step:
     result: bool | None
     detail: str = ""
     trivial: bool = False
+    fact: Fact | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -379,7 +412,17 @@ def _step(
     if reason is not None:
         return Step(statement, method, None, reason)
     judged = _judge(lhs, rhs, relation, frozenset((domain or {}).items()), named)
-    return Step(statement, method, *judged, trivial=judged[0] is True and lhs - rhs == 0)
+    fact = Fact("relation", lhs, relation, rhs, _ranges_of((lhs, rhs), domain or {}, named), named)
+    return Step(statement, method, *judged, trivial=judged[0] is True and lhs - rhs == 0, fact=fact)
+
+
+def _ranges_of(
+    exprs: Iterable[sp.Expr], domain: Domain, named: Sequence[tuple[sp.Expr, sp.Symbol]] = ()
+) -> tuple[tuple[sp.Symbol, Range], ...]:
+    """The ranges of the symbols that occur, names included, in the order of their names."""
+    free = set().union(*(e.free_symbols for e in exprs), *(key.free_symbols | {name} for key, name in named))
+    complete = _complete(free, domain)
+    return tuple((x, complete[x]) for x in sorted(free, key=str))
 
 
 def identity(statement: str, lhs: Any, rhs: Any = 0, domain: Domain | None = None) -> Step:
@@ -439,21 +482,25 @@ def monotone(
     if reason is not None:
         return Step(statement, "derivative", None, reason)
     ranges = _complete(function.free_symbols | {variable}, given)
+    real_ranges = _ranges_of((function, variable), given)
+    fact = Fact("monotone", function, direction, sp.Integer(0), real_ranges, variable=variable)
     try:
         names = set((where or {}).values())
         renamed, real = _continued({x: r for x, r in ranges.items() if x not in names})
         language, continued = Language(real), function.xreplace(renamed)
         against = _not_monotone(continued, renamed.get(variable, variable), direction, real)
         if against is not None:
-            return Step(statement, "derivative", False, against)
+            return Step(statement, "derivative", False, against, fact=fact)
         language.read(continued)
     except Refused as refusal:
-        return Step(statement, "derivative", None, str(refusal))
+        return Step(statement, "derivative", None, str(refusal), fact=fact)
     inside = {**given, variable: ranges[variable].interior}
     relation = ">" if direction == "increasing" else "<"
     judged = _step(statement, "derivative", sp.diff(function, variable), relation, 0, inside, where)
-    # A derivative that is not positive at some point does not contradict strict growth: x^3.
-    return judged if judged.result else Step(statement, "derivative", None, f"derivative: {judged.detail}")
+    if not judged.result:
+        # A derivative that is not positive at some point does not contradict strict growth: x^3.
+        judged = Step(statement, "derivative", None, f"derivative: {judged.detail}")
+    return replace(judged, fact=fact)
 
 
 def _not_monotone(function: sp.Expr, variable: sp.Symbol, direction: str, ranges: Domain) -> str | None:
@@ -497,10 +544,26 @@ def vanishing_start(
     steps = []
     for k in range(order):
         text = f"{statement}: derivative {k} vanishes at {variable} = {low}"
-        steps.append(_starts_at_zero(text, current.xreplace({variable: x}), x, r.low, from_start))
-        current = sp.diff(current, variable)
+        start, current = current, sp.diff(current, variable)
+        step = _starts_at_zero(text, start.xreplace({variable: x}), x, r.low, from_start)
+        steps.append(replace(step, fact=_start_fact(start, current, variable, r.low, given)))
     judged = holds(f"{statement}: derivative {order} is positive for {variable} > {low}", current, ">", 0, given)
     return (*steps, judged)
+
+
+def _start_fact(function: sp.Expr, derivative: sp.Expr, variable: sp.Symbol, low: sp.Rational, domain: Domain) -> Fact:
+    """``function`` is 0 at ``low`` and has that derivative at every point beyond."""
+    return Fact(
+        "start",
+        function.xreplace({variable: low}),
+        "==",
+        sp.Integer(0),
+        _ranges_of((function, variable), domain),
+        variable=variable,
+        point=low,
+        function=function,
+        derivative=derivative,
+    )
 
 
 def _starts_at_zero(statement: str, function: sp.Expr, variable: sp.Symbol, low: sp.Rational, domain: Domain) -> Step:
@@ -542,14 +605,16 @@ def limit(statement: str, expr: Any, variable: sp.Symbol, point: Any, value: Any
     others = (expr.free_symbols | claimed.free_symbols) - {variable}
     free = {x: everywhere() for x in others if x.is_real and assumed(x) is None}
     ranges = _complete(others, {**free, **(domain or {})})
+    within_ranges = tuple((x, ranges[x]) for x in sorted(others, key=str))
+    fact = Fact("limit", expr, "->", claimed, within_ranges, variable=variable, point=at)
     try:
         found = limit_from_above(expr, variable, at, {x: r for x, r in ranges.items() if x != variable})
     except Refused as refusal:
-        return Step(statement, "limit", None, str(refusal))
+        return Step(statement, "limit", None, str(refusal), fact=fact)
     if infinite or found in (sp.oo, -sp.oo):
-        return Step(statement, "limit", found == claimed, f"the limit is {found}")
+        return Step(statement, "limit", found == claimed, f"the limit is {found}", fact=fact)
     judged = identity(statement, found, claimed, {x: ranges[x] for x in others})
-    return Step(statement, "limit", judged.result, f"the limit is {found}; {judged.detail}")
+    return Step(statement, "limit", judged.result, f"the limit is {found}; {judged.detail}", fact=fact)
 
 
 def compare(statement: str, lhs: Any, relation: str, rhs: Any) -> Step:
@@ -560,14 +625,16 @@ def compare(statement: str, lhs: Any, relation: str, rhs: Any) -> Step:
     """
     if relation not in (">", ">=", "<", "<="):
         raise ValueError(f"relation must be one of > >= < <=, got {relation!r}")
+    lhs, rhs = sp.sympify(lhs), sp.sympify(rhs)
+    fact = Fact("relation", lhs, relation, rhs, ())
     try:
-        difference = gap(sp.sympify(lhs), sp.sympify(rhs), {})
+        difference = gap(lhs, rhs, {})
     except Undefined as reason:
-        return Step(statement, "enclosure", None, str(reason))
+        return Step(statement, "enclosure", None, str(reason), fact=fact)
     sign, shown = sign_of(difference), _shown(difference)
     if sign is None:
-        return Step(statement, "enclosure", None, f"the enclosure {shown} of the difference contains 0")
-    return Step(statement, "enclosure", sign not in _FAILS[relation], f"left minus right is {shown}")
+        return Step(statement, "enclosure", None, f"the enclosure {shown} of the difference contains 0", fact=fact)
+    return Step(statement, "enclosure", sign not in _FAILS[relation], f"left minus right is {shown}", fact=fact)
 
 
 # algebra of matrices invariant under permutations of equal classes ----------------------------------------------------

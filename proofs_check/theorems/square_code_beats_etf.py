@@ -25,7 +25,7 @@ import sympy as sp
 
 from proofs_check.notation import SIGNS, say
 from proofs_check.scope import Scope, hypotheses
-from proofs_check.theorems._kernel import Proof, Step, argue, compare, exp_bounds, holds, identity, monotone
+from proofs_check.theorems._kernel import Fact, Proof, Step, argue, compare, exp_bounds, holds, identity, monotone
 
 ID = "square-code-beats-etf"
 
@@ -55,14 +55,17 @@ def _rational_gap(tau: sp.Rational, e_a: sp.Rational, relation: str) -> Step:
     etf = (3 * exp_bounds(-s_hi)[0], 3 * exp_bounds(-s_lo)[1])
     below, over = square[1] < etf[0], square[0] > etf[1]
     statement = "2 e^{-x} + e^{-2x} of the square code against 3 e^{-s} of the ETF, in rationals"
+    x, s = tau / (4 * (1 - sp.sqrt(e_a / 2))), tau / (3 - sp.sqrt(3 * e_a))
+    fact = Fact("relation", 2 * sp.exp(-x) + sp.exp(-2 * x), relation, 3 * sp.exp(-s), ())
     if not (below or over):
-        return Step(statement, "rational", None, "the rational bounds overlap")
+        return Step(statement, "rational", None, "the rational bounds overlap", fact=fact)
     return Step(
         statement,
         "rational",
         below if relation == "<" else over,
         f"square in [{float(square[0]):.12f}, {float(square[1]):.12f}], ETF in [{float(etf[0]):.12f}, "
         f"{float(etf[1]):.12f}]",
+        fact=fact,
     )
 
 

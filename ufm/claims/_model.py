@@ -107,6 +107,8 @@ class Citation:
         uses: other theorems that it uses, directly or not.
         failing: its steps that were not decided, and the theorems it uses that are not proved.
         num_steps: its exact steps, those that say 0 = 0 as written left out.
+        coq: how many of its steps the second kernel accepted when ``make proofs`` last ran, and of how many, those that
+            say 0 = 0 included.
     """
 
     theorem: str
@@ -119,6 +121,7 @@ class Citation:
     uses: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
     num_steps: int = 0
+    coq: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ def symbolic(
     """
     require("sympy", extra="proofs")
     from proofs_check import theorems
+    from proofs_check.coq_steps.record import accepted_steps
 
     found = theorems.outcome(theorem, **variant)
     said = theorems.statements(theorem, **variant)
@@ -110,6 +111,7 @@ def symbolic(
         uses=found.uses,
         failing=found.failing,
         num_steps=found.num_exact,
+        coq=accepted_steps(found.steps),
     )
 
 
@@ -170,7 +172,8 @@ def evidence(
     else:
         status = Status.supported if universal else seen
     how = [
-        f"{'theorem' if p.lemma else 'symbolic proof of'} {p.theorem} ({p.num_steps} exact steps)"
+        f"{'theorem' if p.lemma else 'symbolic proof of'} {p.theorem} ({p.num_steps} exact steps, Coq "
+        f"{p.coq[0]} of {p.coq[1]})"
         for p in proofs
         if p.status is Status.proved
     ]
@@ -187,7 +190,14 @@ def evidence(
         body["instances"] = [c.plain() for c in comparisons]
     if proofs:
         body["proofs"] = [
-            {"theorem": p.theorem, "status": p.status.value, "steps": p.num_steps, "uses": list(p.uses)} for p in proofs
+            {
+                "theorem": p.theorem,
+                "status": p.status.value,
+                "steps": p.num_steps,
+                "coq": f"{p.coq[0]} of {p.coq[1]} steps",
+                "uses": list(p.uses),
+            }
+            for p in proofs
         ]
     undecided = [line for p in proofs for line in p.failing][:5]
     if undecided:

@@ -1,0 +1,114 @@
+"""Steps as Coq statements: they say what the step says, coqc proves one of each kind and refuses false ones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import sympy as sp
+
+from proofs_check.coq_steps import checking, files, record
+from proofs_check.coq_steps.statements import state
+from proofs_check.theorems import all_theorems, prove
+from proofs_check.theorems._kernel import (
+    Step,
+    above,
+    at_least,
+    between,
+    compare,
+    holds,
+    identity,
+    limit,
+    monotone,
+    vanishing_start,
+)
+
+x, y = sp.symbols("x y", positive=True)
+u = sp.Symbol("u", real=True)
+K = sp.Symbol("K", integer=True, positive=True)
+WIDE = {K: at_least(2)}
+
+TRUE: dict[str, Step] = {
+    "identity": identity("", 1 / (1 + (K - 1) * sp.exp(-x)), sp.exp(x) / (sp.exp(x) + K - 1), WIDE),
+    "sign": holds("", x / (1 + x), "<", 1),
+    "monotone": monotone("", sp.log(1 + (K - 1) * x), x, "increasing", WIDE),
+    "limit": limit("", x * y + 1, x, 0, 1),
+    "start": vanishing_start("", sp.exp(x) - 1 - x, x, 0, 2)[0],
+    "enclosure": compare("", sp.exp(-2) + sp.sqrt(2), "<", sp.log(5)),
+}
+FALSE: dict[str, Step] = {
+    "identity": identity("", 1 / (1 + K * sp.exp(-x)), sp.exp(x) / (sp.exp(x) + K - 1), WIDE),
+    "sign": holds("", x / (1 + x), ">", 1),
+    "monotone": monotone("", sp.log(1 + (K - 1) * x), x, "decreasing", WIDE),
+    "limit": limit("", x * y + 1, x, 0, 2),
+    "undefined": identity("", u / u - 1, sp.log(u) - sp.log(u), {u: above(-1)}),
+    "enclosure": compare("", sp.exp(-2) + sp.sqrt(2), ">", sp.log(5)),
+}
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("proofs")
+    try:
+        checking.compile_library(folder)
+    except RuntimeError as missing:
+        pytest.skip(str(missing))
+    return folder
+
+
+def as_one(steps: dict[str, Step]) -> list[files.StepFile]:
+    return [files.step_file("sample", i, step, name) for i, (name, step) in enumerate(steps.items())]
+
+
+class TestStatement:
+    def test_domain_definedness_and_conclusion_are_there(self) -> None:
+        step = holds("", sp.log(x) / (y - 1), "<", x, {y: between(0, 1)})
+        text = state(step.fact).text
+        assert text.startswith("forall x y : R,")
+        for part in ("0 < x", "0 < y", "y < 1", "y - 1 <> 0", "x > 0", "ln x / (y - 1) < x"):
+            assert part in text
+
+    def test_closed_end_and_limit_at_the_right(self) -> None:
+        assert "2 <= K" in state(identity("", K, K, WIDE).fact).text
+        assert "(at_right (0)) (locally (1))" in state(TRUE["limit"].fact).text
+
+    def test_a_named_subexpression_is_every_value_of_its_range(self) -> None:
+        step = holds("", x * sp.exp(x), ">", 0, {y: above(0)}, {sp.exp(x): y})
+        assert "forall x y" in state(step.fact).text
+        assert "0 < (exp x)" in state(step.fact).text
+
+    def test_every_step_of_every_theorem_has_one(self) -> None:
+        missing = [(id, s.statement) for id in all_theorems() for s in prove(id).steps if not record.fingerprint(s)]
+        assert missing == []
+
+
+class TestSample:
+    def test_one_of_each_kind_is_proved_and_its_false_twin_refused(self, store: Path) -> None:
+        good, bad = as_one(TRUE), as_one(FALSE)
+        verdicts = checking.check_all([*good, *bad], store, workers=2)
+        assert {f.variant for f, v in verdicts[: len(good)] if v.accepted is not True} == set()
+        assert {f.variant for f, v in verdicts[len(good) :] if v.accepted is not False} <= {"undefined"}
+        assert not any(v.accepted for f, v in verdicts[len(good) :])
+
+    def test_a_verdict_is_remembered_under_the_text(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = files.step_file("sample", 0, TRUE["sign"], "sign")
+        first = checking.check(file, store)
+        monkeypatch.setattr(checking, "_coqc", None)
+        assert checking.check(file, store) == first
+
+
+class TestRecord:
+    def test_at_least_95_per_cent_of_all_steps_are_recorded_as_accepted(self) -> None:
+        found = [record.accepted_steps(prove(id).steps) for id in all_theorems()]
+        assert sum(m for m, _ in found) >= 0.95 * sum(n for _, n in found)
+
+    def test_a_changed_step_is_not_accepted(self) -> None:
+        assert record.accepted_steps([identity("", K * x + x, x * (K + 1), {K: at_least(7)})]) == (0, 1)
+
+
+class TestTrust:
+    def test_nothing_is_assumed_in_the_files(self) -> None:
+        texts = [files.library(), *(f.text for f in files.files_of("etf-gram"))]
+        for text in texts:
+            assert not re.search(r"\b(Admitted|admit|Axiom|Parameter|Hypothesis|Variable|Conjecture)\b", text)
