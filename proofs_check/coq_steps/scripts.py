@@ -282,12 +282,34 @@ def _prepare(statement: Statement, exprs: list[sp.Expr], hints: _Hints) -> tuple
     return [*plain, *ranges, *dict.fromkeys(signs), *ranges, *lines], rewriting
 
 
-def _defined(statement: Statement, conditions: Iterable[Condition], rewriting: str) -> tuple[list[str], list[str]]:
+def _defined(
+    statement: Statement, conditions: Iterable[Condition], rewriting: str, hints: _Hints | None = None
+) -> tuple[list[str], list[str]]:
     lines, names = [], []
     for i, c in enumerate(conditions):
-        lines.append(f"assert (D{i}_ : {statement.condition(c)}) by (defined ltac:({rewriting})).")
+        way = f"defined ltac:({rewriting})"
+        other = None if hints is None else _by_quotient(statement, c, rewriting, hints)
+        way = f"first [ {way} | {other} ]" if other else way
+        lines.append(f"assert (D{i}_ : {statement.condition(c)}) by ({way}).")
         names.append(f"D{i}_")
     return lines, names
+
+
+def _by_quotient(statement: Statement, c: Condition, rewriting: str, hints: _Hints) -> str | None:
+    """A way to the sign of a part that holds a quotient: it is the quotient of its normal form."""
+    if not any(isinstance(a, sp.Pow) and a.exp.is_Integer and a.exp < 0 for a in sp.preorder_traversal(c[0])):
+        return None
+    try:
+        t = hints.read(c[0])
+        form = hints.language.form(t)
+        positive = hints.language.sign_of(t) == (1, True)
+    except Refused:
+        return None
+    shown = f"{hints.show(_signed(form.num, hints))} / ({hints.show(_signed(form.den, hints))})"
+    text = f"{shown}" if positive else f"- ({shown})"
+    sign = "" if positive else "apply Ropp_neq_0_compat; "
+    end = f"{sign}apply Rgt_not_eq; solve [ pos ]" if c[1] == "<>" else "solve [ pos ]"
+    return f"(replace ({statement.term(c[0])}) with ({text}) by (equal ltac:({rewriting})); {end})"
 
 
 def _parts(statement: Statement) -> list[str]:
@@ -306,7 +328,7 @@ def _relation(statement: Statement) -> str:
     found, rewriting = _prepare(statement, [*bases, *keys, lhs, rhs], hints)
     if constant and fact.relation != "==":
         found, rewriting = [], "idtac"
-    defined, names = _defined(statement, statement.defined, rewriting)
+    defined, names = _defined(statement, statement.defined, rewriting, hints)
     lines += [*found, *defined]
     *members, conclusion = _parts(statement)
     for i, text in enumerate(members):
@@ -435,7 +457,14 @@ def _limit(statement: Statement) -> str:
         x = fact.variable
         power = sp.simplify(-sp.diff(sp.log(fact.lhs), x) * x)
         c = sp.simplify(fact.lhs * x**power)
-        lines.append(f"{{ pole ({term(c, statement.names)}) ({term(power, statement.names)}). }}")
+        scale, order = term(c, statement.names), term(power, statement.names)
+        lines += [
+            f"{{ apply (filterlim_ext_loc (fun x => ({scale}) * exp (- (({order}) * ln x)))).",
+            "- exists (mkposreal 1 Rlt_0_1); intros x _ X. rewrite exp_Ropp.",
+            f"  change (exp (({order}) * ln x)) with (Rpower x ({order})).",
+            f"  first [ field; sides | rewrite <- (Rpower_sqrt x X); replace (/ 2) with ({order}) by lra; field; sides ].",
+            "- apply limit_of_pole; lra. }",
+        ]
     else:
         lines.append("{ apply limit_of_continuous; [ auto_derive; at_point | at_value ]. }")
     return _close(lines, [*names, "Main_"])
