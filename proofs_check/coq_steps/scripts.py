@@ -118,6 +118,11 @@ class _Hints:
                 yield f"try assert ({self.fresh('G')} : {name} < 0) by (apply ln_lt_0; [pos | below])."
             elif made.kind == "root" and made.order == 2:
                 yield f"try assert ({self.fresh('S')} : {name} ^ 2 = {inner}) by (apply sqrt_pow2; pos)."
+                if made.range.low is not None and made.range.low > 0:
+                    low = term(made.range.low, {})
+                    yield f"try assert ({self.fresh('G')} : {low} <= {name}) by " + (
+                        f"(pose proof (sqrt_pos ({inner})); apply Rnot_lt_le; intro; nra)."
+                    )
             elif made.kind == "root":
                 law = f"destruct (Rpower_nat ({inner}) {made.order}) as [X | X]; [pos | | discriminate X]"
                 yield f"try assert ({self.fresh('S')} : {name} ^ {made.order} = {inner}) by " + (
@@ -157,7 +162,10 @@ class _Hints:
         if isinstance(node, sp.log):
             t = self.read(node.args[0]).xreplace(self.renamed).xreplace(self.powers)
             form = self.language.form(t)
-            product = self.show(_product(form.num)) + " / (" + self.show(_product(form.den)) + ")"
+            over, under = self.show(_signed(form.num, self)), self.show(_signed(form.den, self))
+            product = f"({over}) / ({under})"
+            # a quotient by 1 has no logarithm to expand
+            product = over if under == "1" else product
             inner = statement.term(node.args[0])
             return (
                 f"first [ solve [ {again} ] | solve [ f_equal; {again} ] "
@@ -295,9 +303,19 @@ def _defined(
     return lines, names
 
 
+def _is_sum(text: str) -> bool:
+    """Whether a term is a sum outside all brackets."""
+    depth, outside = 0, ""
+    for c in text:
+        depth += (c == "(") - (c == ")")
+        outside += c if depth == 0 else ""
+    return " + " in outside or " - " in outside
+
+
 def _by_quotient(statement: Statement, c: Condition, rewriting: str, hints: _Hints) -> str | None:
     """A way to the sign of a part that holds a quotient: it is the quotient of its normal form."""
-    if not any(isinstance(a, sp.Pow) and a.exp.is_Integer and a.exp < 0 for a in sp.preorder_traversal(c[0])):
+    powers = [a for a in sp.preorder_traversal(c[0]) if isinstance(a, sp.Pow) and isinstance(a.exp, sp.Rational)]
+    if not any(a.exp < 0 or not a.exp.is_Integer for a in powers):
         return None
     try:
         t = hints.read(c[0])
@@ -305,7 +323,7 @@ def _by_quotient(statement: Statement, c: Condition, rewriting: str, hints: _Hin
         positive = hints.language.sign_of(t) == (1, True)
     except Refused:
         return None
-    shown = f"{hints.show(_signed(form.num, hints))} / ({hints.show(_signed(form.den, hints))})"
+    shown = f"({hints.show(_signed(form.num, hints))}) / ({hints.show(_signed(form.den, hints))})"
     text = f"{shown}" if positive else f"- ({shown})"
     sign = "" if positive else "apply Ropp_neq_0_compat; "
     end = f"{sign}apply Rgt_not_eq; solve [ pos ]" if c[1] == "<>" else "solve [ pos ]"
@@ -360,7 +378,8 @@ def _final(
         return f"first [ {simple} | solve [ nra ] ]."
     over = _signed(form.num, hints)
     under = _signed(form.den, hints)
-    shown = f"{hints.show(over)} / ({hints.show(under)})"
+    top = hints.show(over)
+    shown = f"({top}) / ({hints.show(under)})" if _is_sum(top) else f"{top} / ({hints.show(under)})"
     strict = "<" if not relation.endswith("=") else "<="
     left, right = statement.term(lhs), statement.term(rhs)
     opposite = relation[0] == "<"
@@ -413,7 +432,7 @@ def _monotone(statement: Statement) -> str:
     hints = _Hints(statement, {x: ranges[x].interior if ranges[x].closed and ranges[x].low == 0 else ranges[x]})
     hints.names[hints.plain[x]] = hints.names[x] = "t_"
     body = slope.xreplace({x: t})
-    function = term(fact.lhs.xreplace({x: t}), names)
+    function = term(fact.lhs, {**names, x: "t_"})
     lemma = "increasing_by_derivative" if increasing else "decreasing_by_derivative"
     found, rewriting = _prepare(inner, [e for e, _ in statement.defined if not e.has(y)] + [slope], hints)
     _, known = _defined(statement, statement.defined, "idtac")
@@ -462,9 +481,16 @@ def _limit(statement: Statement) -> str:
             f"{{ apply (filterlim_ext_loc (fun x => ({scale}) * exp (- (({order}) * ln x)))).",
             "- exists (mkposreal 1 Rlt_0_1); intros x _ X. rewrite exp_Ropp.",
             f"  change (exp (({order}) * ln x)) with (Rpower x ({order})).",
-            f"  first [ field; sides | rewrite <- (Rpower_sqrt x X); replace (/ 2) with ({order}) by lra; field; sides ].",
+            f"  first [ field; sides | rewrite <- (Rpower_sqrt x X); replace (/ 2) with ({order}) by lra;",
+            "    field; sides ].",
             "- apply limit_of_pole; lra. }",
         ]
     else:
-        lines.append("{ apply limit_of_continuous; [ auto_derive; at_point | at_value ]. }")
+        zero = "rewrite ?Rmult_0_l, ?Rmult_0_r, ?Rmult_0_l, ?Rmult_0_l, ?Ropp_0, ?Rplus_0_l, ?Rplus_0_r, ?Rminus_0_r"
+        even = f"unfold Rdiv; rewrite ?pow_i by (repeat constructor); {zero}; {zero}; {zero}"
+        lines += [
+            "{ apply limit_of_continuous.",
+            f"- auto_derive; at_point; try solve [ {even}; rewrite ?sqrt_1; conditions ].",
+            f"- first [ solve [ at_value ] | {even}; rewrite ?sqrt_1, ?ln_1; solve [ field; sides | ring ] ]. }}",
+        ]
     return _close(lines, [*names, "Main_"])

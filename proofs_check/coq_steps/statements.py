@@ -134,7 +134,8 @@ def _monotone(fact: Any) -> Statement:
     order = ("L", f"{names[x]} < {names[y]}")
     sides = (fact.lhs, fact.lhs.xreplace({x: y}))
     sign = "<" if fact.relation == "increasing" else ">"
-    conclusion = f"{term(sides[0], names)} {sign} {term(sides[1], names)}"
+    # the same term twice, with the second value in the place of the first
+    conclusion = f"{term(fact.lhs, names)} {sign} {term(fact.lhs, {**names, x: names[y]})}"
     defined = unique(c for e in sides for c in conditions(e))
     return Statement(fact, names, (*variables, y), (*hypotheses, *more, order), defined, conclusion)
 
