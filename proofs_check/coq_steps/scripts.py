@@ -298,6 +298,8 @@ def _defined(
         way = f"defined ltac:({rewriting})"
         other = None if hints is None else _by_quotient(statement, c, rewriting, hints)
         way = f"first [ {way} | {other} ]" if other else way
+        if not c[0].free_symbols and hints is not None:
+            way = f"first [ constant | apply Rgt_not_eq; constant | apply Rlt_not_eq; constant | {way} ]"
         lines.append(f"assert (D{i}_ : {statement.condition(c)}) by ({way}).")
         names.append(f"D{i}_")
     return lines, names
@@ -370,7 +372,11 @@ def _final(
 ) -> str:
     if relation == "==":
         return f"equal ltac:({rewriting})."
-    simple = "solve [ constant ]" if not (lhs - rhs).free_symbols else "solve [ pos | lra ]"
+    simple = (
+        "solve [ constant ] | unfold Rpower; solve [ constant ]"
+        if not (lhs - rhs).free_symbols
+        else "solve [ pos | lra ]"
+    )
     try:
         t = hints.read(lhs) - hints.read(rhs)
         form = hints.language.form(t)
@@ -431,7 +437,6 @@ def _monotone(statement: Statement) -> str:
     ranges = dict(fact.domain)
     hints = _Hints(statement, {x: ranges[x].interior if ranges[x].closed and ranges[x].low == 0 else ranges[x]})
     hints.names[hints.plain[x]] = hints.names[x] = "t_"
-    body = slope.xreplace({x: t})
     function = term(fact.lhs, {**names, x: "t_"})
     lemma = "increasing_by_derivative" if increasing else "decreasing_by_derivative"
     found, rewriting = _prepare(inner, [e for e, _ in statement.defined if not e.has(y)] + [slope], hints)
@@ -449,7 +454,7 @@ def _monotone(statement: Statement) -> str:
     lines += [
         *outside,
         "assert (Main_ : " + _parts(statement)[-1] + ").",
-        f"{{ apply ({lemma} (fun t_ => {function}) (fun t_ => {term(body, names)}) {first} {second} L).",
+        f"{{ apply ({lemma} (fun t_ => {function}) (fun t_ => {term(slope, {**names, x: 't_'})}) {first} {second} L).",
         "- intros t_ T_. " + " ".join([*within, *found, *there]) + " derive.",
         "- intros t_ T_. " + " ".join([*within, *found, *there]) + "\n" + goal + " }",
     ]
@@ -462,6 +467,21 @@ def _bounds_of(r: Range, name: str) -> list[str]:
     return list(bounds(r, name))
 
 
+def _close_by(statement: Statement) -> str:
+    """Definedness up to 1/2 beyond the point, square roots of at most 1 being at most 1."""
+    x = statement.fact.variable
+    roots = [p for p in statement.fact.lhs.atoms(sp.Pow) if p.base.has(x) and abs(p.exp) in (sp.S.Half, 3 * sp.S.Half)]
+    steps = []
+    for base in dict.fromkeys(p.base for p in roots):
+        inner = statement.term(base)
+        steps.append(f"assert (0 < {inner}) by nra; assert (0 < sqrt ({inner})) by (apply sqrt_lt_R0; nra)")
+        bound = "apply Rle_trans with (sqrt 1); [ apply sqrt_le_1_alt; nra | rewrite sqrt_1; lra ]"
+        steps.append(f"assert (sqrt ({inner}) <= 1) by ({bound})")
+    known = "".join(step + "; " for step in steps)
+    each = "try solve [ conditions ]; try lra; try (apply Rgt_not_eq; nra); try nra"
+    return f"exists (1 / 2); split; [ lra | intros {statement.names[x]} X_; {known}repeat split; {each} ]"
+
+
 def _limit(statement: Statement) -> str:
     fact = statement.fact
     lines = _head(statement)
@@ -469,7 +489,7 @@ def _limit(statement: Statement) -> str:
     lines += lines_defined
     near, conclusion = _parts(statement) if len(_parts(statement)) == 2 else (None, _parts(statement)[-1])
     if near is not None:
-        lines += [f"assert (Near_ : {near}).", "{ nearby. }"]
+        lines += [f"assert (Near_ : {near}).", f"{{ first [ solve [ nearby ] | {_close_by(statement)} ]. }}"]
         names.append("Near_")
     lines.append(f"assert (Main_ : {conclusion}).")
     if fact.rhs in (sp.oo, -sp.oo):
