@@ -85,7 +85,7 @@ def _judge(checked: Checked, complete: bool) -> int:
 def _mutants(options: argparse.Namespace, store: Path) -> int:
     files = [f for id in options.theorems or all_theorems() for f in mutant_files(id)]
     exported = {f.key: f for f in files if f.text}
-    checked = check_all(exported.values(), store, options.workers, options.timeout)
+    checked = check_all(exported.values(), store, options.workers, min(options.timeout, 30.0))
     wrong = [file for file, verdict in checked if verdict.accepted is True]
     for file in wrong:
         print(f"FALSE BUT ACCEPTED: {file.theorem}, {file.variant}, step {file.index + 1}: {file.step.statement}")
