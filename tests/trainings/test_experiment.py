@@ -188,8 +188,8 @@ class TestRun:
             evaluate_every=20,
             learning_rate=0.1,
         )
-        free, kept = (run_experiment(dataclasses.replace(config, jacobian_weight=w)).records[-1] for w in (0.0, 1.0))
-        assert kept["fixed_point"]["converged"] > 0.9  # of 150: twenty epochs amplify last bits
+        free, kept = (run_experiment(dataclasses.replace(config, jacobian_weight=w)).records[-1] for w in (0.0, 3.0))
+        assert kept["fixed_point"]["converged"] == 1  # at a weight of 1 the last bits may decide on some of the 150
         assert free["fixed_point"]["converged"] < 0.5
 
     def test_jacobian_penalty_is_drawn_alike_after_an_interruption(self, tmp_path):
