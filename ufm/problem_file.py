@@ -72,6 +72,13 @@ def read_problem(path: str | Path) -> StatedProblem:
     Raises:
         ValueError: a file that is not there, is neither TOML nor JSON, or states no problem; the message names the key.
         TypeError: a value of the wrong kind.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "problem.toml")
+    ...     _ = file.write_text("architecture = {type = 'LayerPeeled', E_W = 1, E_H = 5}\\nlabels = {counts = [3, 1]}")
+    ...     read_problem(file).problem.prior
+    ClassPrior([3, 1])
     """
     path = Path(path)
     one_of("the file's suffix", path.suffix.lower(), (".toml", ".json"))

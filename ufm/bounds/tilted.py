@@ -116,6 +116,12 @@ def highest(problem: Problem, functional: Array, objective: float, best: Array) 
         functional: C, shape (K, m); not 0.
         objective: v, at least the optimal value.
         best: the optimum's logits (K, m).
+
+    >>> import ufm
+    >>> s = ufm.solve(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]))
+    >>> found = highest(s.problem, np.eye(3), s.value + 1e-3, s.logits)
+    >>> bool(np.trace(s.logits) <= found.attained <= found.bound)
+    True
     """
     scale = float(np.abs(functional).max())
     c = functional / scale

@@ -14,7 +14,12 @@ Array = NDArray[np.float64]
 
 
 class Smooth(Protocol):
-    """``phi(Y)`` of a matrix Y (K, m)."""
+    """``phi(Y)`` of a matrix Y (K, m).
+
+    >>> f: Smooth = Quadratic(np.eye(2), 2.0)
+    >>> f.value(np.eye(2)), f.gradient(np.eye(2)).tolist(), f.hessian(np.eye(2))(np.eye(2)).tolist()
+    (0.0, [[0.0, 0.0], [0.0, 0.0]], [[2.0, 0.0], [0.0, 2.0]])
+    """
 
     def value(self, y: Array) -> float:
         """``phi(Y)``."""
