@@ -12,7 +12,7 @@ from proofs_check.coq_steps.scripts import proof
 from proofs_check.coq_steps.statements import state
 from proofs_check.coq_steps.terms import NotExported
 from proofs_check.theorems import all_theorems, mutants, prove
-from proofs_check.theorems._kernel import Proof, Step
+from proofs_check.theorems.facts import Proof, Step
 
 __all__ = ["StepFile", "every_step", "files_of", "library", "mutant_files", "step_file"]
 

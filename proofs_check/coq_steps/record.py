@@ -16,7 +16,7 @@ from pathlib import Path
 
 from proofs_check.coq_steps.statements import state
 from proofs_check.coq_steps.terms import NotExported
-from proofs_check.theorems._kernel import Step
+from proofs_check.theorems.facts import Step
 
 __all__ = ["RECORD", "accepted_steps", "fingerprint", "recorded", "write"]
 

@@ -14,9 +14,7 @@ from sympy.polys.rings import PolyElement
 
 from proofs_check.coq_steps.statements import Condition, Statement
 from proofs_check.coq_steps.terms import NotExported, term
-from proofs_check.theorems._exact.language import Language, Refused
-from proofs_check.theorems._exact.polynomials import factors
-from proofs_check.theorems._exact.ranges import Range
+from proofs_check.theorems.facts import Language, Range, Refused, factors
 
 __all__ = ["proof"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 
 from proofs_check.coq_steps.terms import NotExported, conditions, name_symbols, term
-from proofs_check.theorems._exact.ranges import Range
+from proofs_check.theorems.facts import Range
 
 __all__ = ["Condition", "Statement", "state"]
 

@@ -65,7 +65,7 @@ _MODULES: dict[str, str] = {
 _MODULES |= {
     info.name.replace("_", "-"): info.name
     for info in pkgutil.iter_modules(__path__)
-    if not info.name.startswith("_") and info.name not in _MODULES.values()
+    if not info.name.startswith("_") and info.name not in ("facts", *_MODULES.values())
 }
 
 
