@@ -131,7 +131,7 @@ class _Hints:
                 self._name(g)
                 sine = self.names[made.partner]  # type: ignore[index]
                 inner = self._argument(g)
-                yield f"assert ({self.fresh('S')} : {self.names[g]} ^ 2 = 1 - {sine} ^ 2) by (" + (
+                yield f"try assert ({self.fresh('S')} : {self.names[g]} ^ 2 = 1 - {sine} ^ 2) by (" + (
                     f"pose proof (sin2_cos2 ({inner})) as X; unfold Rsqr in X; lra)."
                 )
 
