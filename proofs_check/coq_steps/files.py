@@ -90,12 +90,15 @@ def files_of(theorem: str) -> tuple[StepFile, ...]:
 
 
 def mutant_files(theorem: str) -> tuple[StepFile, ...]:
-    """The files of the steps of the theorem's false variants that the exact kernel does not call True."""
+    """The files of the steps of the theorem's false variants that the exact kernel calls False.
+
+    A step that it leaves open may be true: every false variant has one that is contradicted at a point.
+    """
     return tuple(
         file
         for name, overrides in mutants(theorem).items()
         for file in _of(theorem, prove(theorem, **overrides), name)
-        if file.step.result is not True
+        if file.step.result is False
     )
 
 
