@@ -97,17 +97,18 @@ class Risk:
         decay = self.decay or 0.0
         value, b = min(((self._biased(logits, start), start) for start in starts), key=lambda pair: pair[0])
         idle = 0
-        best, least = b, np.inf
+        best, least, lowest = b, np.inf, value
         for _ in range(_MAX_NEWTON):
             shifted = logits + b[:, None]
             columns = self._gradient(shifted)
             gradient = columns.sum(axis=1) + decay * b
             rounding = _EPSILON * float(np.abs(columns).sum() + decay * np.abs(b).sum())
             size = float(np.linalg.norm(gradient))
-            if size < least:
-                best, least, idle = b, size, 0
-            else:
-                idle += 1
+            # far out, where columns saturate, the value falls long before the gradient's norm does
+            progress = size < least or value < lowest - 1e-9 * abs(lowest)
+            if progress:
+                best, least = b, size
+            lowest, idle = min(value, lowest), 0 if progress else idle + 1
             if size <= rounding or idle >= 3:
                 break
             step = -_pseudo_solve(self.bias_hessian(shifted), gradient)
