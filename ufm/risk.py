@@ -62,6 +62,17 @@ class Risk:
             logits = logits + self.best_bias(logits)[:, None]
         return self._gradient(logits)
 
+    def joint(self, logits: Array, bias: Array) -> tuple[float, Array, Array]:
+        """Value at logits (K, m) and any bias (K,), which is a variable then, with the gradients in both.
+
+        >>> from ufm.losses import get_loss
+        >>> risk = Risk(get_loss("mse"), np.eye(2), np.array([0.75, 0.25]), decay=0.0)
+        >>> risk.joint(np.zeros((2, 2)), np.zeros(2))[0], risk.joint(np.zeros((2, 2)), np.zeros(2))[2]
+        (0.5, array([-0.75, -0.25]))
+        """
+        g = self._gradient(logits + bias[:, None])
+        return self._biased(logits, bias), g, g.sum(axis=1) + (self.decay or 0.0) * bias
+
     def _gradient(self, shifted: Array) -> Array:
         found = self.loss.gradient(shifted, self.pi, self.targets)
         if not np.isfinite(found).all():

@@ -143,7 +143,7 @@ def solve_direct(
 
 
 class _Landscape:
-    """The objective as a smooth function of one unconstrained vector: factors W, ..., H with a slack each, then S."""
+    """The objective as a smooth function of one vector: factors W, ..., H with a slack each, then S, then the bias."""
 
     def __init__(self, problem: Problem, dim: int) -> None:
         self.problem = problem
@@ -163,6 +163,7 @@ class _Landscape:
         self._shapes = [(k, dim), *[(dim, dim)] * (depth - 2), (dim, problem.prior.num_columns)]
         self._ends = np.cumsum([a * b + 1 for a, b in self._shapes])
         self._nonnegative = not problem.is_spectral
+        self._num_biases = 0 if problem.bias is None else k
 
     @property
     def bounds(self) -> list[tuple[float | None, float | None]] | None:
@@ -170,7 +171,8 @@ class _Landscape:
         if not self._nonnegative:
             return None
         first, last = int(self._ends[0]), int(self._ends[1])
-        return [(None, None)] * first + [(0.0, None)] * (last - first)
+        free: tuple[float | None, float | None] = (None, None)
+        return [free] * first + [(0.0, None)] * (last - first) + [free] * self._num_biases
 
     def start(self, rng: np.random.Generator) -> Array:
         """Normal factors of random size, and S from next to 0, where A = rho I, to where exp(S) is any rotation.
@@ -181,13 +183,15 @@ class _Landscape:
         if self._nonnegative:
             factors[self._ends[0] :] = np.abs(factors[self._ends[0] :])
         skew = rng.normal(size=len(self._upper[0]) if self._is_bounded else 0) * math.exp(rng.uniform(-3, 1))
+        bias = np.zeros(self._num_biases)
         if not self._num_free:
-            return np.concatenate([factors, skew])
+            return np.concatenate([factors, skew, bias])
         free = rng.normal(size=self._num_free * self.dim**2) * math.exp(rng.uniform(-3, 0)) / self._num_free
-        return np.concatenate([factors, free])
+        return np.concatenate([factors, free, bias])
 
     def _split(self, x: Array) -> list[Array]:
-        return np.split(x, self._ends)
+        """Raw factors, then what the maps are made of; without the bias."""
+        return np.split(x[: len(x) - self._num_biases], self._ends)
 
     def _spectrum(self, s: Array) -> tuple[Array, NDArray[np.complex128]]:
         """Angles t (2d,) and unitary U with ``S = U diag(i t) U^*``."""
@@ -236,15 +240,14 @@ class _Landscape:
             return Factors(w, h, maps[0] if maps else None, deep)
         return Factors(w, h, None, deep, maps, self._blocks)
 
-    def objective(self, factors: Factors, logits: Array) -> float:
-        """The risk, plus the weight decay of the architecture's definition where there is one."""
-        risk = self.problem.risk(logits)
+    def _decay(self, factors: Factors) -> float:
+        """The weight decay of the architecture's definition, where there is one."""
         architecture = self.problem.architecture
-        return risk + architecture.decay(factors, self.problem.prior) if isinstance(architecture, Penalised) else risk
+        return architecture.decay(factors, self.problem.prior) if isinstance(architecture, Penalised) else 0.0
 
     def value(self, factors: Factors) -> float:
         """The objective at ``factors``."""
-        return self.objective(factors, factors.logits)
+        return self.problem.risk(factors.logits) + self._decay(factors)
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """``log`` of the objective and its gradient; the objective itself for a loss whose optimum can be 0."""
@@ -260,8 +263,12 @@ class _Landscape:
         for layer in layers[-2:0:-1]:
             seen.append(layer @ seen[-1])
         logits = w @ seen[-1]
-        value = self.objective(self._factors(layers, maps), logits)
-        g = self.problem.gradient(logits)
+        bias = x[len(x) - self._num_biases :]
+        if self._num_biases:
+            risk, g, g_bias = self.problem.risk_of.joint(logits, bias)
+        else:
+            risk, g, g_bias = self.problem.risk(logits), self.problem.gradient(logits), bias
+        value = risk + self._decay(self._factors(layers, maps))
         gradients = []
         for layer, below in zip(layers, reversed(seen), strict=False):
             gradients.append(g @ below.T)
@@ -281,7 +288,7 @@ class _Landscape:
             parts = [np.append(g.ravel(), 0.0) for g in gradients]
         else:
             parts = [_on_sphere(*args) for args in zip(raw, gradients, self._budgets, strict=True)]
-        gradient = np.concatenate([*parts, g_s])
+        gradient = np.concatenate([*parts, g_s, g_bias])
         if self.problem.loss.floor > 0:
             return value, gradient
         value = max(value, 1e-300)

@@ -13,7 +13,8 @@ gauge's inner minimiser is put in: a the spectrum of the maps between features a
 Every such point is a feasible set of factors (W, A, H) or (W_1, ..., W_M), A or the middle factors diagonal, and the
 singular value decomposition of the optimal logits is one: the parametrisation loses nothing (theory section 2). It is
 smooth but for jumps of the second derivative where an entry of a meets the cap, free of constraints, and under budgets
-scale-invariant, a slack coordinate y adding ``y^2/2`` to Omega or S where a point need not use all of tau.
+scale-invariant, a slack coordinate y adding ``y^2/2`` to Omega or S where a point need not use all of tau. A bias is a
+variable beside it.
 
 Each start descends by L-BFGS, distinct end points are polished by Newton's method with a pseudo-inverse on the orbits
 of rotations, and a stationary point whose Hessian has a negative eigenvalue is left along it, downhill, until none has.

@@ -27,7 +27,7 @@ STATIONARY = 1e-9
 
 
 class Landscape:
-    """The objective and its gradient in ``x = (P, Q, t, slack)``, see :mod:`ufm.solvers.search`.
+    """The objective and its gradient in ``x = (P, Q, t, slack, bias)``, see :mod:`ufm.solvers.search`.
 
     >>> import ufm
     >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]))
@@ -51,7 +51,7 @@ class Landscape:
         m = self._m = problem.prior.num_columns
         self._pi, self._omega = problem.prior.probabilities, problem.weights
         one_hot = isinstance(problem.prior, ClassPrior)
-        self._ce = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY and problem.bias is None and one_hot
+        self._ce = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY and one_hot
         architecture = self._architecture = problem.spectral
         self._depth = architecture.num_factors
         self._tau = cast(Constrained, architecture).bound(k) if problem.is_constrained else 0.0
@@ -65,7 +65,10 @@ class Landscape:
         self.origin = math.log(start)
         reach = self._tau * problem.dual_norm(problem.gradient(zero)) / start
         self.unit = min(1.0, reach) if problem.is_constrained else 1.0
-        self._sizes = (k * rank, rank * m, rank if self._depth > 2 else 0, int(self._slack))
+        self._best_bias = problem.best_bias(zero)
+        num_biases = 0 if self._best_bias is None else k
+        self._sizes = (k * rank, rank * m, rank if self._depth > 2 else 0, int(self._slack), num_biases)
+        self._ends = np.cumsum(self._sizes)
 
     @property
     def _is_positive(self) -> bool:
@@ -85,10 +88,17 @@ class Landscape:
         u, s, vt = _padded_svd(y, self.rank)
         u, s, vt = u[:, : self.rank], s[: self.rank], vt[: self.rank]
         if not s.any():
-            return np.zeros(self.size)
+            return self._with_bias(np.zeros(int(self._ends[3])))
         power = 1 / self._depth
         x = [(u * s**power).ravel(), (s[:, None] ** power * vt).ravel(), s**power if self._depth > 2 else np.empty(0)]
         return self._scaled(np.concatenate([*x, np.zeros(int(self._slack))]))
+
+    def _with_bias(self, x: Array) -> Array:
+        """``x`` and the bias that is best beside its logits, where the problem has one."""
+        if self._best_bias is None:
+            return x
+        x = np.concatenate([x[: self._ends[3]], self._best_bias])
+        return np.concatenate([x[: self._ends[3]], cast(Array, self.problem.best_bias(self.logits(x)))])
 
     def _scaled(self, x: Array) -> Array:
         """``x`` of length 1 under budgets, where no length matters; else of that at which the objective is least.
@@ -97,22 +107,27 @@ class Landscape:
         where there is none the length from which the objective rises least.
         """
         x = x / np.linalg.norm(x)
-        if self.problem.is_constrained:
-            return x
+        return self._with_bias(x if self.problem.is_constrained else self._length(x) * x)
+
+    def _length(self, x: Array) -> float:
+        bias = np.empty(0) if self._best_bias is None else self._best_bias
+
+        def value(length: float) -> float:
+            return self(np.concatenate([length * x, bias]))[0]
+
         if self.problem.has_nuclear_norm:
-            found = minimize_scalar(lambda t: self(math.exp(t) * x)[0], bounds=(-5.0, 8.0), method="bounded")
-            return math.exp(found.x) * x
-        lengths = np.geomspace(*_LENGTHS, _TRIALS)
-        values = np.array([self(t * x)[0] for t in lengths])
+            found = minimize_scalar(lambda t: value(math.exp(t)), bounds=(-5.0, 8.0), method="bounded")
+            return math.exp(found.x)
+        lengths = np.geomspace(*_LENGTHS, _TRIALS).tolist()
+        values = np.array([value(length) for length in lengths])
         low = [i for i in range(1, _TRIALS - 1) if values[i] <= min(values[i - 1], values[i + 1])]
-        if low:
-            return lengths[min(low, key=lambda i: values[i])] * x
         first = _TRIALS // 4  # around 0 there is no rise, and no way out
-        return lengths[first + int(np.diff(values)[first:].argmin())] * x
+        best = min(low, key=lambda i: values[i]) if low else first + int(np.diff(values)[first:].argmin())
+        return float(lengths[best])
 
     def split(self, x: Array) -> tuple[Array, Array, Array]:
-        """P (K, r), Q (r, m) and t (r,), or an empty t."""
-        p, q, t = np.split(x, np.cumsum(self._sizes[:3]))[:3]
+        """P (K, r), Q (r, m) and t (r,), or an empty t; a slack and a bias may follow."""
+        p, q, t = np.split(x, self._ends[:3])[:3]
         return p.reshape(self._k, self.rank), q.reshape(self.rank, self._m), t
 
     def logits(self, x: Array) -> Array:
@@ -139,7 +154,7 @@ class Landscape:
             scale = 1.0
         else:
             penalty = 0.0
-            total = gauge + 0.5 * x[-1] ** 2
+            total = gauge + 0.5 * x[self._ends[2]] ** 2
             scale = (self._tau ** (2 / m) / total) ** (m / 2) if total > 0 else 0.0
 
         def gradient(g: Array) -> Array:
@@ -157,7 +172,7 @@ class Landscape:
                 across = np.einsum("ij,ij->j", p_, g @ q.T)
                 parts.append((m - 2) * t ** (m - 3) * across + pull * 2 * (m - 2) / m * t)
             if self._slack:
-                parts.append(np.array([pull * x[-1]]))
+                parts.append(pull * x[self._ends[2] : self._ends[3]])
             return np.concatenate(parts)
 
         return scale * product, penalty, gradient
@@ -166,13 +181,20 @@ class Landscape:
         """``log(objective - shift)`` and its gradient; the shift is 0 for cross-entropy and mean squared error."""
         self.evaluations += 1
         y, value, gradient = self._evaluate(x)
-        z = y / self._omega
-        if self._ce:
-            risk, g = cross_entropy(z, self._pi)
-        else:
-            risk, g = self.problem.risk(z), self.problem.gradient(z)
+        risk, g, g_bias = self._risk(y / self._omega, x[self._ends[3] :])
         value = max(value + risk - self._shift, 1e-300)
-        return math.log(value), gradient(g / self._omega) / value
+        return math.log(value), np.concatenate([gradient(g / self._omega), g_bias]) / value
+
+    def _risk(self, z: Array, bias: Array) -> tuple[float, Array, Array]:
+        """The risk with its gradients in logits and bias, of which the latter is a variable like others here."""
+        risk = self.problem.risk_of
+        if not len(bias):
+            return *(cross_entropy(z, self._pi) if self._ce else (risk.value(z), risk.gradient(z))), bias
+        if not self._ce:
+            return risk.joint(z, bias)
+        value, g = cross_entropy(z + bias[:, None], self._pi)
+        decay = self.problem.bias or 0.0
+        return value + decay / 2 * float(bias @ bias), g, g.sum(axis=1) + decay * bias
 
     def pruned(self, x: Array) -> Array:
         """``x`` without the terms that a descent has all but emptied: a is not smooth where several vanish together."""
@@ -182,7 +204,7 @@ class Landscape:
         p[:, empty] = q[empty] = 0.0
         if len(t):
             t[empty] = 0.0
-        new = np.concatenate([p.ravel(), q.ravel(), t, x[len(x) - self._sizes[3] :]])
+        new = np.concatenate([p.ravel(), q.ravel(), t, x[self._ends[2] :]])
         return new if self(new)[0] <= self(x)[0] + 1e-13 else x
 
     def filled(self, x: Array) -> Array | None:
@@ -208,7 +230,7 @@ class Landscape:
         p, q, t = np.zeros((self._k, self.rank)), np.zeros((self.rank, self._m)), np.zeros(self.rank)
         p[:, :rank], q[:rank], t[:rank] = u[:, :rank] * root, root[:, None] * vt[:rank], root
         p[:, rank], q[rank], t[rank] = e * left[:, 0], e * right[0], e
-        return np.concatenate([p.ravel(), q.ravel(), t, [math.sqrt(idle)]])
+        return np.concatenate([p.ravel(), q.ravel(), t, [math.sqrt(idle)], x[self._ends[3] :]])
 
     def hessian(self, x: Array) -> Array:
         """Second derivatives by central differences of the gradient, (n, n)."""
