@@ -12,6 +12,7 @@ import ufm
 import ufm.claims.imbalanced_geometry as geometry
 from proofs_check import theorems
 from proofs_check.scope import beyond
+from ufm.certificates import enclose_geometry
 from ufm.claims import Context, Evidence, Status, all_claims, collapse, landscape, nonconvex, relaxation
 from ufm.claims._tools import evidence, symbolic
 from ufm.geometry import group_scales
@@ -152,7 +153,7 @@ def test_errors_of_the_search_keep_their_relative_size(
     """Squares of 1e-11 and 1e-8, against enclosures in ball arithmetic."""
     prior = ufm.ClassPrior.step(k_a, k_b, ratio)
     for unit in (low, high):
-        enclosed = geometry.enclose_geometry(ufm.LayerPeeled(1.0, unit**2), prior)
+        enclosed = enclose_geometry(ufm.LayerPeeled(1.0, unit**2), prior)
         etf, duality, phase = landscape._squared_errors(*(np.array([x]) for x in (k_a, k_b, float(ratio), unit)))
         assert phase[0] == 0
         assert duality[0] == pytest.approx(float(enclosed.self_duality_error_squared.mid()), rel=1e-6)

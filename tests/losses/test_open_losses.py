@@ -306,10 +306,5 @@ def test_what_is_not_derived_for_labels_is_refused():
     solution = ufm.solve(ufm.LayerPeeled(0.4, 0.4), SOFT)
     with pytest.raises(ValueError, match=r"prior must be a ufm\.ClassPrior"):
         _ = solution.geometry
-    with pytest.raises(ValueError, match="prior"):
-        ufm.certify(solution)
-    for method in ("reduced", "search"):
-        with pytest.raises(ValueError, match=rf"'{method}' does not solve this problem: prior"):
-            ufm.solve(ufm.LayerPeeled(0.4, 0.4), SOFT, method=method)
-    with pytest.raises(ValueError, match="bias"):
-        ufm.certify(ufm.solve(ufm.LayerPeeled(0.4, 0.4), PRIOR, bias="free"))
+    with pytest.raises(ValueError, match="'reduced' does not solve this problem: prior"):
+        ufm.solve(ufm.LayerPeeled(0.4, 0.4), SOFT, method="reduced")

@@ -118,7 +118,7 @@ def test_two_methods_agree_beside_a_bias(labels, loss, bias):
     if labels == "soft" and isinstance(loss, ufm.SquaredHinge):
         labels = "one-hot"  # it takes no soft labels
     problem = Problem.of(ARCHITECTURES["three factors"], LABELS.get(labels, SKEWED), loss, bias)
-    s = solve_search(problem, starts=8)
+    s = solve_search(problem, starts=50)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the gap stays open
         direct = solve_direct(problem, starts=6, max_iter=1000)
@@ -262,7 +262,8 @@ def test_codes_in_the_plane(architecture, k, structure):
     s = ufm.solve(architecture, prior, method="search", starts=6, dim=2)
     assert s.geometry.structure == structure
     assert s.is_global is not True
-    assert s.lower <= ufm.solve(architecture, prior, method="search", starts=6).value <= s.value
+    free = ufm.solve(architecture, prior, method="search", starts=6).value
+    assert s.lower * (1 - 1e-14) <= free <= s.value
     assert_feasible(s)
 
 

@@ -17,6 +17,9 @@ __all__ = ["assert_feasible", "assert_optimal", "assert_same_optimum"]
 #: Rounding of a product of factors, relative to the logits and 1; of an objective; and of a norm that meets its bound.
 PRODUCT, OBJECTIVE, NORM = 1e-8, 1e-7, 1e-12
 
+#: Below the least normal number all rounding is absolute.
+TINY = float(np.finfo(float).tiny)
+
 
 def assert_feasible(solution: Solution, *, tol: float = 1e-10) -> None:
     """Assert that a solution's factors satisfy the *definition* of its architecture, not only its gauge.
@@ -142,7 +145,7 @@ def _wrong_maps(architecture: Spectral, factors: Factors) -> list[str]:
     if architecture.map_repeats > 1 and any(not np.array_equal(a, maps[0]) for a in distinct):
         return ["the residual maps differ, though the network shares one"]
     norm, rho = max((float(np.linalg.norm(a, 2)) for a in distinct), default=0.0), architecture.spectral_bound
-    return [f"|A|_2 = {norm:.12g} exceeds rho = {rho:.12g}"] if exceeds(norm, rho * (1 + NORM)) else []
+    return [f"|A|_2 = {norm:.12g} exceeds rho = {rho:.12g}"] if exceeds(norm, rho * (1 + NORM) + TINY) else []
 
 
 def _wrong_equilibrium(architecture: Spectral, a: Array | None, tol: float) -> list[str]:
@@ -152,7 +155,7 @@ def _wrong_equilibrium(architecture: Spectral, a: Array | None, tol: float) -> l
         return ["a DEQ lacks its matrix A"]
     wrong = []
     norm, rho = float(np.linalg.norm(a, 2)), architecture.spectral_bound
-    if exceeds(norm, rho * (1 + NORM) + np.finfo(float).tiny):  # below the least normal number all rounding is absolute
+    if exceeds(norm, rho * (1 + NORM) + TINY):
         wrong.append(f"|A|_2 = {norm:.12g} exceeds rho = {rho:.12g}")
     allowed = getattr(architecture, "E_A", None)
     if allowed is not None and exceeds(_square(a), allowed * (1 + tol)):
