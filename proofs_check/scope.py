@@ -15,6 +15,7 @@ __all__ = [
     "DIMENSIONS",
     "LOSSES",
     "MODELS",
+    "OTHER_LOSSES",
     "WEIGHT_DECAY",
     "Model",
     "Scope",
@@ -38,8 +39,26 @@ class Model:
     is_convex: bool
 
 
-#: Losses by key, with the words for them.
-LOSSES: Mapping[str, str] = {"ce": "cross-entropy", "mse": "MSE without bias", "convex": "any other convex loss"}
+#: Convex losses by key, with the words for them: a theorem about any convex loss lists them all.
+LOSSES: Mapping[str, str] = {
+    "ce": "cross-entropy",
+    "mse": "MSE",
+    "smoothed-ce": "cross-entropy with label smoothing",
+    "weighted-ce": "cross-entropy with weights, scales and shifts",
+    "bce": "binary cross-entropy",
+    "regression": "MSE with real targets",
+    "convex": "any other convex loss",
+}
+
+#: Losses of which nothing convex is assumed, and what is no loss of logits.
+OTHER_LOSSES: Mapping[str, str] = {
+    "focal": "focal loss",
+    "contrastive": "a convex function of the distances of unit vectors",
+    "none": "no loss",
+}
+
+#: What stands for every convex loss.
+ANY_CONVEX = frozenset({"ce", "mse", "convex"})
 
 #: Models by key.
 MODELS: Mapping[str, Model] = {
@@ -62,6 +81,23 @@ MODELS: Mapping[str, Model] = {
         "DEQ with weight decay λ_W, λ_H, λ_A > 0 and no bound on |A|₂", ("lambda_W", "lambda_H", "lambda_A"), False
     ),
     "deep-decay": Model("M ≥ 3 linear factors with weight decay", ("lambdas",), False),
+    "bias-decay": Model(
+        "weight decay λ_W, λ_H > 0 and a bias with weight decay λ_b ≥ 0", ("lambda_W", "lambda_H", "lambda_b"), True
+    ),
+    "nonnegative-decay": Model("features H ≥ 0 and weight decay λ_W, λ_H > 0", ("lambda_W", "lambda_H"), True),
+    "nonnegative-budgets": Model("features H ≥ 0 and budgets E_W, E_H > 0", ("E_W", "E_H"), True),
+    "norm-bounded": Model("|w_k| ≤ a and |h_k| ≤ b for every class, a, b > 0", ("w", "h"), True),
+    "fixed-etf": Model("a classifier fixed to a simplex ETF, |h_k| ≤ b for every class", ("h",), True),
+    "orthogonal": Model("|W|₂ ≤ s and |H|_F ≤ t, s, t > 0", ("s", "t"), True),
+    "gain": Model("Z = W g(A) H, budgets E_W, E_H > 0 and |A|₂ ≤ ρ", ("E_W", "E_H", "rho"), True),
+    "gain-decay": Model("Z = W g(A) H, weight decay λ_W, λ_H > 0 and |A|₂ ≤ ρ", ("lambda_W", "lambda_H", "rho"), True),
+    "residual-decay": Model(
+        "residual depth Z = W (I + A_L) ⋯ (I + A_1) H with weight decay λ_W, λ_H, λ_A > 0",
+        ("lambda_W", "lambda_H", "lambda_A"),
+        False,
+    ),
+    "margins": Model("margins z_kk − z_jk ≥ 1 for all j ≠ k", (), True),
+    "vectors": Model("unit vectors x_1, …, x_K", (), True),
     "logits": Model("the logits alone", (), True),
 }
 
@@ -87,7 +123,7 @@ class Scope:
     """Settings that a statement is about: all combinations of the entries.
 
     Attributes:
-        losses: keys of :data:`LOSSES`.
+        losses: keys of :data:`LOSSES` or :data:`OTHER_LOSSES`.
         models: keys of :data:`MODELS`.
         classes: least and greatest number K of classes, None for no end.
         groups: least and greatest number of groups of classes with equal counts; (1, 1) is balance.
@@ -113,7 +149,7 @@ class Scope:
 
     def __post_init__(self) -> None:
         for name, values, known in (
-            ("losses", self.losses, LOSSES),
+            ("losses", self.losses, {**LOSSES, **OTHER_LOSSES}),
             ("models", self.models, MODELS),
             ("dimension", (self.dimension,), DIMENSIONS),
         ):
@@ -128,12 +164,17 @@ class Scope:
     @property
     def hypotheses(self) -> tuple[str, ...]:
         """The scope in words, one hypothesis each."""
-        losses = () if set(self.losses) == set(LOSSES) else (" or ".join(LOSSES[x] for x in self.losses),)
+        losses = () if set(self.losses) >= ANY_CONVEX else (" or ".join(map(self._loss, self.losses)),)
         everywhere = set(self.models) == set(MODELS)
         models = () if everywhere else (" or ".join(MODELS[x].text for x in self.models if x != "logits"),)
         family = ("logits that treat the classes of a group alike",) if self.symmetric else ()
         lines = (*losses, *models, self._counts(), DIMENSIONS[self.dimension], *family, *self.conditions)
-        return tuple(line for line in lines if line)
+        return tuple(line for line in lines if line and line != OTHER_LOSSES["none"])
+
+    def _loss(self, key: str) -> str:
+        """A loss in words; that MSE has no bias is said where no model has one."""
+        biased = any("lambda_b" in MODELS[m].parameters for m in self.models)
+        return _text(key) + (" without bias" if key == "mse" and not biased else "")
 
     def _counts(self) -> str:
         least, most = self.classes
@@ -151,6 +192,10 @@ class Scope:
                 yield replace(self, losses=(loss,), models=(model,))
 
 
+def _text(loss: str) -> str:
+    return LOSSES.get(loss) or OTHER_LOSSES[loss]
+
+
 def beyond(claim: Scope, cases: Sequence[Scope]) -> str | None:
     """Where ``claim`` leaves what a theorem covers, in words; None where it stays inside.
 
@@ -162,7 +207,7 @@ def beyond(claim: Scope, cases: Sequence[Scope]) -> str | None:
         reasons = [_outside(atom, case) for case in cases]
         if all(reasons):
             nearest = min(reasons, key=lambda lines: len(lines))
-            return f"{LOSSES[atom.losses[0]]}, {MODELS[atom.models[0]].text}: {'; '.join(nearest)}"
+            return f"{_text(atom.losses[0])}, {MODELS[atom.models[0]].text}: {'; '.join(nearest)}"
     return None
 
 
@@ -170,7 +215,7 @@ def _outside(atom: Scope, case: Scope) -> list[str]:
     loss, model = atom.losses[0], atom.models[0]
     reasons = []
     if loss not in case.losses:
-        reasons.append(f"{LOSSES[loss]}, the theorem: {', '.join(LOSSES[x] for x in case.losses)}")
+        reasons.append(f"{_text(loss)}, the theorem: {', '.join(map(_text, case.losses))}")
     if model not in case.models:
         covered = "; ".join(MODELS[x].text for x in case.models)
         reasons.append(f"{MODELS[model].text}, the theorem: {covered}")

@@ -39,7 +39,8 @@ def verify(
     Arguments are checked here, before any work; the checks run as the iteration goes on.
 
     Args:
-        ids: the claims to check, by id or as :class:`~ufm.claims.Claim` objects, in this order; None for all of them.
+        ids: the claims to check, by id or as :class:`~ufm.claims.Claim` objects, in this order; None for the core of
+            the library, and at full effort for all of it. ``ufm.claims.all_claims()`` and ``select`` name others.
         effort: ``"quick"`` (a minute or two) or ``"full"``; claims of full effort run when the effort is full or when
             they are named.
         out: directory for ``report.html`` and ``report.json`` (see :func:`ufm.report.write_report`), written after the

@@ -54,14 +54,17 @@ def verdicts() -> dict[str, dict[str, Any]]:
 
 def metadata(claim: Any) -> Mapping[str, tuple[str, ...]]:
     """Return what a claim is found by: its topic, and where it says so, paper, losses and architectures."""
-    found = {"topic": (claim.group,)}
-    for name in ("paper", "papers", "losses", "architectures"):
-        value = getattr(claim, name, None)
-        if value:
-            found[name.removesuffix("s") if name == "papers" else name] = (
-                (value,) if isinstance(value, str) else tuple(value)
-            )
-    return found
+    from proofs_check.scope import LOSSES, MODELS, OTHER_LOSSES
+    from ufm.claims import PAPERS, TOPICS
+
+    words = {**LOSSES, **OTHER_LOSSES}
+    return {
+        "topic": (TOPICS.get(claim.topic, claim.group),),
+        "paper": tuple(str(PAPERS.get(key, key)) for key in claim.papers),
+        "losses": tuple(words[key] for key in claim.losses if key != "none"),
+        "architectures": tuple(MODELS[key].text for key in claim.architectures),
+        "standing": (claim.standing,),
+    }
 
 
 def claim_page(claim: Any, verdict: Mapping[str, Any] | None) -> str:
@@ -116,6 +119,7 @@ def library() -> None:
     claims, found, folder = list(all_claims().values()), verdicts(), DOCS / "library"
     pages = {folder / f"{claim.id}.md": claim_page(claim, found.get(claim.id)) for claim in claims}
     keys = {"by topic": "topic", "by paper": "paper", "by loss": "losses", "by architecture": "architectures"}
+    keys["by what they say of their source"] = "standing"
     indexes = {}
     for title, key in keys.items():
         groups: dict[str, list[Any]] = {}

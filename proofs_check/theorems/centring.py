@@ -19,7 +19,7 @@ from typing import Any
 import sympy as sp
 
 from proofs_check.notation import say
-from proofs_check.scope import MODELS, Scope, hypotheses
+from proofs_check.scope import BUDGETS, WEIGHT_DECAY, Scope, hypotheses
 from proofs_check.theorems._kernel import (
     GroupMatrix,
     Proof,
@@ -55,7 +55,11 @@ def _risk_change(loss: str) -> Step:
 
 
 #: What the theorem covers.
-SCOPE = (Scope(models=tuple(m for m in MODELS if m != "uncapped-deq")),)
+SCOPE = (
+    Scope(
+        models=(*BUDGETS, *WEIGHT_DECAY, "frobenius-deq", "deep-linear", "penalised-deq", "deep-decay", "logits"),
+    ),
+)
 
 
 def statements(*, removed: sp.Expr = S_1 / K, rank_bound: sp.Expr = K - 1, **_: Any) -> dict[str, str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from functools import cache
 
+from ufm._validation import one_of
 from ufm.claims._model import (
     EFFORTS,
+    STANDINGS,
     Citation,
     Claim,
     Context,
@@ -21,17 +24,22 @@ from ufm.claims._model import (
     judge_equal,
     judge_order,
 )
+from ufm.claims.papers import PAPERS, TOPICS, Paper
 from ufm.claims.plugins import installed_claims
 
 __all__ = [
     "EFFORTS",
     "MODULES",
+    "PAPERS",
+    "STANDINGS",
+    "TOPICS",
     "Citation",
     "Claim",
     "Context",
     "Enclosure",
     "Evidence",
     "Figure",
+    "Paper",
     "Scope",
     "Status",
     "Verdict",
@@ -40,6 +48,7 @@ __all__ = [
     "combine",
     "judge_equal",
     "judge_order",
+    "select",
 ]
 
 #: Modules of this package with a ``CLAIMS: tuple[Claim, ...]``, in the order of the report.
@@ -69,6 +78,52 @@ def all_claims() -> dict[str, Claim]:
     ('quick', True)
     """
     return dict(_collect())
+
+
+def select(
+    claims: Iterable[Claim] | None = None,
+    *,
+    paper: str | None = None,
+    topic: str | None = None,
+    loss: str | None = None,
+    architecture: str | None = None,
+    standing: str | None = None,
+) -> list[Claim]:
+    """Return the claims that are about all of these, in their order; what is None picks nothing out.
+
+    Args:
+        claims: those to choose from, every claim of :func:`all_claims` by default.
+        paper: key of a paper (:data:`PAPERS`), such as ``"dang2024"``.
+        topic: key of a topic (:data:`TOPICS`), such as ``"depth"``.
+        loss, architecture: keys of losses and models as in :class:`Scope`, such as ``"ce"`` and ``"weight-decay"``.
+        standing: how they stand to what their source says, such as ``"refuted"`` (:data:`STANDINGS`).
+
+    Raises:
+        ValueError: a key that no claim has; the message lists those there are.
+
+    >>> [claim.id for claim in select(paper="fang2021", topic="balance")]
+    ['lpm-balanced-etf']
+    """
+    known = list(all_claims().values() if claims is None else claims)
+    wanted = {"paper": paper, "topic": topic, "loss": loss, "architecture": architecture, "standing": standing}
+    for name, value in wanted.items():
+        if value is not None:
+            keys = sorted({key for claim in known for key in _keys(claim, name)})
+            one_of(name, value, keys)
+            known = [claim for claim in known if value in _keys(claim, name)]
+    return known
+
+
+def _keys(claim: Claim, name: str) -> tuple[str, ...]:
+    """What a claim is found by under the name of an argument of :func:`select`."""
+    found = {
+        "paper": claim.papers,
+        "topic": (claim.topic,),
+        "loss": claim.losses,
+        "architecture": claim.architectures,
+        "standing": (claim.standing,),
+    }
+    return tuple(key for key in found[name] if key)
 
 
 @cache

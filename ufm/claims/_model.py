@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EFFORTS",
+    "STANDINGS",
     "Check",
     "Citation",
     "Claim",
@@ -51,6 +52,10 @@ __all__ = [
 ]
 
 EFFORTS = ("quick", "full")
+
+#: How a claim stands to what its source says: it says the same; more; with hypotheses or numbers put right; that the
+#: source's statement, as stated here, is false; or something that no source says.
+STANDINGS = ("confirmed", "sharpened", "corrected", "refuted", "new")
 
 T = TypeVar("T")
 
@@ -197,6 +202,10 @@ class Claim:
         variants: false variants by what is wrong in each; none of them may come out as claimed.
         off_by: the claim with its quantity multiplied by ``1 + x``, for false variants of any size.
         resolution: relative error of that quantity, either way, that the check is shown to notice.
+        papers: keys of the papers that it is about, such as ``"dang2024"`` (:data:`ufm.claims.PAPERS`).
+        topic: what it is found by, such as ``"depth"`` (:data:`ufm.claims.TOPICS`).
+        standing: how it stands to what its source says, one of :data:`STANDINGS`.
+        core: whether a run of quick effort that names no claim includes it.
     """
 
     id: str
@@ -212,6 +221,10 @@ class Claim:
     variants: Mapping[str, Claim] = field(default_factory=dict, repr=False, compare=False)
     off_by: Callable[[float], Claim] | None = field(default=None, repr=False, compare=False)
     resolution: float | None = None
+    papers: tuple[str, ...] = ()
+    topic: str = ""
+    standing: str = "new"
+    core: bool = True
 
     def __post_init__(self) -> None:
         for name in ("id", "title", "statement", "source", "group"):
@@ -229,13 +242,25 @@ class Claim:
             raise ValueError(f"resolution of claim {self.id!r} must come with off_by, which measures it")
         said = hypotheses(scope) if scope else ()
         object.__setattr__(self, "hypotheses", tuple(dict.fromkeys((*said, *_texts("hypotheses", self.hypotheses)))))
+        object.__setattr__(self, "papers", _texts("papers", self.papers))
         one_of("effort", self.effort, EFFORTS)
+        one_of("standing", self.standing, STANDINGS)
         search = self.check.search if isinstance(self.check, _Compared) else self.check
         object.__setattr__(self, "check", _Compared(self, search))
 
     def __call__(self, context: Context) -> Evidence:
         """The same as ``check``: a claim made with :func:`claim` is called like the function under it."""
         return self.check(context)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Keys of the losses that it is about, from its scope."""
+        return tuple(dict.fromkeys(loss for case in _cases(self) for loss in case.losses))
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Keys of the models that it is about, from its scope."""
+        return tuple(dict.fromkeys(model for case in _cases(self) for model in case.models))
 
     @property
     def false_variants(self) -> dict[str, Claim]:

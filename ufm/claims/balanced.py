@@ -79,6 +79,9 @@ def layer_peeled_claim(value: Callable[[int, float], float] = etf_value, **varia
         scope=Scope(models=("layer-peeled",), groups=(1, 1), dimension="K - 1"),
         check=check,
         group=GROUP,
+        papers=("fang2021", "papyan2020"),
+        topic="balance",
+        standing="confirmed",
     )
 
 
@@ -140,6 +143,9 @@ def deq_balanced_claim(
         scope=Scope(models=("spectral-deq",), groups=(1, 1), dimension="K - 1"),
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="balance",
+        standing="corrected",
     )
 
 

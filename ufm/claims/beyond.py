@@ -99,6 +99,7 @@ def power_claim(exponent: float = 1.0) -> Claim:
         scope=TWO_GROUPS,
         check=check,
         group=GROUP,
+        topic="minority-collapse",
     )
 
 
@@ -118,6 +119,9 @@ CLAIMS = (
         ),
         check=_square_code,
         group=GROUP,
+        papers=("sun2024",),
+        topic="deq",
+        standing="refuted",
     ),
     Claim(
         id="threshold-not-log-convex",
@@ -128,6 +132,7 @@ CLAIMS = (
         scope=TWO_GROUPS,
         check=_not_convex,
         group=GROUP,
+        topic="minority-collapse",
     ),
     replace(
         power_claim(),
@@ -155,5 +160,6 @@ CLAIMS = (
         region="between log K and 2 log K, and for λ_A between 2 K κ² and log K, it is open",
         check=_uncapped,
         group=GROUP,
+        topic="deq",
     ),
 )

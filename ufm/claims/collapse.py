@@ -103,6 +103,9 @@ def criterion_claim(rule: Callable[[float, float, float], bool] | None = None, *
         scope=Scope(models=("layer-peeled", "weight-decay"), groups=(2, 2), minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
+        papers=("fang2021",),
+        topic="minority-collapse",
+        standing="sharpened",
     )
 
 
@@ -187,6 +190,9 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
         scope=Scope(classes=(10, 10), groups=(2, 2), minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
+        papers=("fang2021",),
+        topic="minority-collapse",
+        standing="sharpened",
     )
 
 
@@ -249,6 +255,9 @@ def deq_threshold_claim(reverse: bool = False, factor: float = 1.0) -> Claim:
         hypotheses=("equal budgets (E_W, E_H)",),
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="minority-collapse",
+        standing="confirmed",
     )
 
 
@@ -297,6 +306,9 @@ def penalised_claim(loss: str, power: float = 2.0, factor: float = 1.0, **varian
         hypotheses=("penalty (λ_W/2)|W|² + (λ_H/2) Σ|h_ki|²", "risk averaged over N samples"),
         check=check,
         group=GROUP,
+        papers=("dang2023", "hong2023"),
+        topic="minority-collapse",
+        standing="confirmed",
     )
 
 
@@ -345,6 +357,9 @@ def mse_claim(exponent: float = 0.5, factor: float = 1.0, **variant: Any) -> Cla
         scope=Scope(("mse",), ("weight-decay",), dimension="K"),
         check=check,
         group=GROUP,
+        papers=("dang2023", "zhou2022"),
+        topic="imbalance",
+        standing="confirmed",
     )
 
 
@@ -400,6 +415,8 @@ def phases_claim(factor: float = 1.0, **variant: Any) -> Claim:
         scope=Scope(models=("layer-peeled",), groups=(2, 2), majority=2, minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
+        papers=("fang2021",),
+        topic="minority-collapse",
     )
 
 
@@ -450,6 +467,7 @@ def total_claim(critical_factor: float = 1.0, **variant: Any) -> Claim:
         scope=Scope(models=("layer-peeled",), groups=(2, 2), majority=2, minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
+        topic="minority-collapse",
     )
 
 

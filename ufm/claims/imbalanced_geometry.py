@@ -170,6 +170,9 @@ def ordering_claim(
         hypotheses=("equal budgets",),
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="imbalance",
+        standing="confirmed",
         region=region,
     )
 
@@ -212,6 +215,9 @@ def tie_claim(factor: float = 1.0) -> Claim:
         scope=ON_GRID,
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="imbalance",
+        standing="refuted",
     )
 
 
@@ -249,6 +255,9 @@ def _duality_counterexample() -> Claim:
         scope=ON_GRID,
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="imbalance",
+        standing="refuted",
     )
 
 

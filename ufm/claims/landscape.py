@@ -108,6 +108,8 @@ def first_order_claim(factor: float = 1.0, end: float = 1.0) -> Claim:
         hypotheses=("an upper bound in the full problem, where classes of a group may differ",),
         check=check,
         group=GROUP,
+        papers=("sun2024", "zhang2010"),
+        topic="landscape",
     )
 
 
@@ -141,6 +143,7 @@ def converse_claim(ratio: float = 4.9425367) -> Claim:
         scope=SYMMETRIC,
         check=check,
         group=GROUP,
+        topic="landscape",
     )
 
 
@@ -207,6 +210,7 @@ def mixing_claim(factor: float = 1.0) -> Claim:
         scope=Scope(models=("penalised-deq",), groups=(2, 2), minority=2, dimension="K"),
         check=check,
         group=GROUP,
+        topic="landscape",
     )
 
 
@@ -255,6 +259,9 @@ def benign_claim(factor: float = 1.0) -> Claim:
         scope=Scope(("ce", "mse", "convex"), ("weight-decay",), dimension="K"),
         check=check,
         group=GROUP,
+        papers=("zhu2021", "shen2024"),
+        topic="landscape",
+        standing="sharpened",
     )
 
 
@@ -334,6 +341,8 @@ def trapped_claim(beside: float = 0.0) -> Claim:
         ),
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="landscape",
     )
 
 
@@ -410,6 +419,7 @@ def depth_claim(depths: tuple[int, ...] = (3, 4)) -> Claim:
         ),
         check=check,
         group=GROUP,
+        topic="depth",
     )
 
 
@@ -507,6 +517,7 @@ def monotone_claim(
         scope=Scope(groups=(2, 2), majority=smallest_majority, minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
+        topic="imbalance",
         region="K_A, K_B ≤ 60, R ≤ e¹², 0.14 ≤ τ/K ≤ 20" + ("" if len(phases) == 3 else "; no collapse at both τ"),
     )
 
@@ -620,5 +631,6 @@ CLAIMS = (
         scope=Scope(groups=(2, 2), minority=2, dimension="K - 1"),
         check=_duality_counterexample,
         group=GROUP,
+        topic="imbalance",
     ),
 )

@@ -142,6 +142,9 @@ def prediction_claim(branch: str, tolerance: float = 0.01, scale: float = 1.0) -
         hypotheses=HYPOTHESES if deq else HYPOTHESES[:2],
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="networks",
+        standing="sharpened",
     )
 
 
@@ -177,6 +180,8 @@ def trapped_claim() -> Claim:
         hypotheses=HYPOTHESES,
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="networks",
     )
 
 
@@ -236,6 +241,8 @@ def gram_claim(tolerance: float = 0.02) -> Claim:
         hypotheses=HYPOTHESES,
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="networks",
     )
 
 

@@ -83,6 +83,7 @@ def local_claim(factor: float = 1.0) -> Claim:
         ),
         check=check,
         group=GROUP,
+        topic="deq",
     )
 
 
@@ -151,6 +152,9 @@ def optimal_claim(budgets: Mapping[int, str] = OPTIMAL) -> Claim:
         region="a bound below the true boundary: between these E_A and those of the counterexamples optimality is open",
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="deq",
+        standing="corrected",
     )
 
 
@@ -198,6 +202,9 @@ def suboptimal_claim(budgets: Mapping[int, str] = SUBOPTIMAL) -> Claim:
         scope=replace(FROBENIUS, classes=(3, 10), conditions=("E_W = E_H = 1", "|A|₂ ≤ 0.99")),
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="deq",
+        standing="refuted",
     )
 
 
@@ -283,6 +290,9 @@ def deep_claim(depth: int = 3, exponent: float = 0.5) -> Claim:
         region="odd K above that τ, and K = 4 with M = 3, are left open",
         check=check,
         group=GROUP,
+        papers=("sukenik2024", "garrod2025"),
+        topic="depth",
+        standing="sharpened",
     )
 
 
@@ -355,6 +365,7 @@ def penalised_claim(factor: float = 1.0) -> Claim:
         region="whether the ETF is globally optimal for larger λ_A is left open",
         check=check,
         group=GROUP,
+        topic="deq",
     )
 
 
@@ -373,6 +384,7 @@ def boundary_claim(share: float = 1.0, reverse: bool = False) -> Claim:
         scope=replace(FROBENIUS, classes=(3, 10), conditions=("|A|₂ ≤ 0.99",)),
         check=partial(_boundary, share, reverse),
         group=GROUP,
+        topic="deq",
     )
 
 

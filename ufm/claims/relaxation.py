@@ -101,6 +101,9 @@ def within_class_claim(**variant: Any) -> Claim:
         hypotheses=("features are free variables",),
         check=check,
         group=GROUP,
+        papers=("papyan2020", "zhu2021"),
+        topic="reduction",
+        standing="confirmed",
     )
 
 
@@ -139,6 +142,9 @@ def slack_claim(budget: Fraction = Fraction(2), apart: Fraction = Fraction(1)) -
         ),
         check=check,
         group=GROUP,
+        papers=("papyan2020",),
+        topic="reduction",
+        standing="corrected",
     )
 
 
@@ -188,6 +194,9 @@ def relaxation_claim(radius_factor: float = 1.0, **variant: Any) -> Claim:
         scope=Scope(("ce", "mse", "convex"), ("layer-peeled", "weight-decay"), dimension="rank"),
         check=check,
         group=GROUP,
+        papers=("fang2021", "hong2023"),
+        topic="reduction",
+        standing="sharpened",
     )
 
 
@@ -239,6 +248,8 @@ def deq_is_rescaled_claim(shrink: Callable[[float], float] = spectral_shrink, **
         scope=Scope(("ce", "mse", "convex"), ("spectral-deq",), dimension="rank"),
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="deq",
     )
 
 
@@ -276,6 +287,9 @@ def deq_loss_lower_claim(reverse: bool = False) -> Claim:
         scope=Scope(("ce",), ("spectral-deq",), dimension="K - 1"),
         check=check,
         group=GROUP,
+        papers=("sun2024",),
+        topic="deq",
+        standing="confirmed",
     )
 
 

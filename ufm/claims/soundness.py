@@ -82,5 +82,6 @@ CLAIMS = (
         source="Mutation testing of this package's own checks",
         check=_check,
         group="The verifier itself",
+        topic="soundness",
     ),
 )

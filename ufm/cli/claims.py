@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ufm.cli._app import app, command
+from ufm.cli.finding import AboutArchitecture, AboutLoss, PaperOption, TopicOption
 from ufm.cli.options import JsonOption
 from ufm.cli.output import console, print_json
 from ufm.cli.plugins import ClaimsOption
@@ -20,22 +22,50 @@ __all__: list[str] = []  # a command is registered, not called
 NARROWEST = 12
 
 
-@command(app, "claims", "ufm claims --verbose")
+#: What a claim is shown with as JSON.
+FIELDS = (
+    *("id", "title", "statement", "source", "group", "hypotheses", "region", "effort"),
+    *("papers", "topic", "losses", "architectures", "standing", "core"),
+)
+
+
+@command(app, "claims", "ufm claims --paper dang2024 --json")
 def claims(
     source: ClaimsOption = None,
+    paper: PaperOption = None,
+    topic: TopicOption = None,
+    loss: AboutLoss = None,
+    architecture: AboutArchitecture = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(
+            "--verdict",
+            help="On the source's statement: confirmed, sharpened, corrected, refuted, new. With --report also proved, "
+            "certified, supported, inconclusive.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="A report.json, for verdicts of its run.")
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Statement, source and hypotheses of each claim.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the claims, a line each: id, the effort from which a run includes it, and title."""
-    from ufm.claims import all_claims
+    """List the claims, a line each: id, the effort from which a run includes it, and title.
+
+    Those about a paper, a topic, a loss and an architecture, where these are given; a key that no claim has is an error
+    that lists those there are.
+    """
+    from ufm.claims import all_claims, select
     from ufm.claims.plugins import claims_of
 
-    known = list((all_claims() if source is None else claims_of(source)).values())
+    found = (all_claims() if source is None else claims_of(source)).values()
+    known = select(found, paper=paper, topic=topic, loss=loss, architecture=architecture)
+    if verdict is not None:
+        known = _with_verdict(known, verdict, report)
     if as_json:
-        fields = ("id", "title", "statement", "source", "group", "hypotheses", "region", "effort")
-        print_json([{name: getattr(claim, name) for name in fields} for claim in known])
+        print_json([{name: getattr(claim, name) for name in FIELDS} for claim in known])
     elif verbose:
         for claim in known:
             _print_in_full(claim)
@@ -43,9 +73,22 @@ def claims(
         _print_lines(known)
 
 
+def _with_verdict(known: list[Claim], verdict: str, report: Path | None) -> list[Claim]:
+    """Those that stand so to their source, and those that a report says came out so."""
+    from ufm._validation import one_of
+    from ufm.claims import STANDINGS, Status
+    from ufm.report import load_report
+
+    statuses = {}
+    if report is not None:
+        statuses = {found["claim"]["id"]: found["status"] for found in load_report(report)["verdicts"]}
+    one_of("verdict", verdict, (*STANDINGS, *(Status if report is not None else ())))
+    return [claim for claim in known if verdict in (claim.standing, statuses.get(claim.id))]
+
+
 def _print_lines(known: list[Claim]) -> None:
     out = console()
-    indent = max(len(claim.id) for claim in known) + 2
+    indent = max((len(claim.id) for claim in known), default=0) + 2
     width = max(out.width - indent - len("quick  "), NARROWEST)
     for claim in known:
         title = claim.title if len(claim.title) <= width else claim.title[: width - 1] + "…"
@@ -61,6 +104,8 @@ def _print_in_full(claim: Claim) -> None:
     lines = [claim.statement, f"source: {claim.source}", *(f"assumes: {text}" for text in claim.hypotheses)]
     if claim.region is not None:
         lines.append(f"region: {claim.region}")
-    for line in [*lines, f"group: {claim.group}; effort: {claim.effort}"]:
+    found_by = [f"group: {claim.group}; effort: {claim.effort}", f"topic: {claim.topic}; standing: {claim.standing}"]
+    found_by += [f"papers: {', '.join(claim.papers)}"] if claim.papers else []
+    for line in [*lines, *found_by]:
         out.print(Padding(Text(line), (0, 0, 0, 4)))
     out.print()

@@ -12,6 +12,7 @@ import typer
 from ufm._files import sealed
 from ufm._interrupts import exit_status, interrupts_allowed
 from ufm.cli._app import app, command
+from ufm.cli.finding import AboutArchitecture, AboutLoss, PaperOption, TopicOption
 from ufm.cli.options import JsonOption, SeedOption
 from ufm.cli.output import console, print_json
 from ufm.cli.plugins import ClaimsOption
@@ -24,8 +25,15 @@ __all__: list[str] = []  # a command is registered, not called
 
 @command(app, "verify", "ufm verify --effort quick --out report", held=True)
 def verify(
-    claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Claims by id; all if none.")] = None,
+    claims: Annotated[
+        list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Claims by id; the core of the library if none.")
+    ] = None,
     effort: Annotated[str, typer.Option("--effort", help="quick (a minute or two) or full.")] = "quick",
+    every: Annotated[bool, typer.Option("--all", help="Every claim of the library, not its core alone.")] = False,
+    paper: PaperOption = None,
+    topic: TopicOption = None,
+    loss: AboutLoss = None,
+    architecture: AboutArchitecture = None,
     source: ClaimsOption = None,
     out: Annotated[Path, typer.Option("--out", help="Directory for report.html and report.json.")] = Path("out"),
     seed: SeedOption = 0,
@@ -37,10 +45,14 @@ def verify(
     out proved, certified or supported, 1 if one did not, 130 if interrupted by Ctrl-C, 143 by SIGTERM: then finished
     verdicts are kept in a report that says it is partial.
 
+    Without ids a run of quick effort checks the core of the library; --all, or full effort, every claim; --paper,
+    --topic, --loss and --architecture the claims about these, whether of the core or not.
+
     With --claims those of a file or module of your own are checked: all of them, or the named ones, beside which claims
     of the package can be named too.
     """
     from ufm._live import LiveView, summary_text
+    from ufm.claims import select
     from ufm.claims.plugins import claims_of
     from ufm.verification import verify as run_checks
 
@@ -48,6 +60,11 @@ def verify(
     if source is not None:
         own = claims_of(source)
         wanted = [own.get(name, name) for name in claims] if claims else list(own.values())
+    if every or any(key is not None for key in (paper, topic, loss, architecture)):
+        if claims or source is not None:
+            raise ValueError("--all, --paper, --topic, --loss and --architecture must come without ids and --claims")
+        found = select(paper=paper, topic=topic, loss=loss, architecture=architecture)
+        wanted = [claim for claim in found if effort == "full" or claim.effort == "quick"]
     view = LiveView(console(stderr=as_json))
     command = shlex.join(["ufm", *sys.argv[1:]])
     run = run_checks(wanted, effort, out=out, seed=seed, progress=view.progress, command=command)

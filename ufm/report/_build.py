@@ -112,6 +112,12 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "hypotheses": list(claim.hypotheses),
         "region": claim.region,
         "effort": claim.effort,
+        "papers": list(claim.papers),
+        "topic": claim.topic,
+        "losses": list(claim.losses),
+        "architectures": list(claim.architectures),
+        "standing": claim.standing,
+        "core": claim.core,
     }
 
 
