@@ -29,7 +29,16 @@ from typing import Any
 
 from proofs_check import checker
 
-__all__ = ["CoqOutcome", "NotExportable", "check_with_coq", "coqc_available", "export", "kernels"]
+__all__ = [
+    "CoqOutcome",
+    "NotExportable",
+    "check_with_coq",
+    "coqc_available",
+    "export",
+    "kernels",
+    "lacks_library",
+    "run_coqc",
+]
 
 PRECISION = 192  # bits of the interval tactic; nothing in a certificate can change it
 MAX_GROUPS = 2  # groups of a value certificate; beyond, the norm bound is no longer a short scalar statement
@@ -88,7 +97,7 @@ def check_with_coq(certificate: str | bytes | dict[str, Any], timeout: float = 1
         return CoqOutcome(None, f"coqc took longer than {timeout:g} s", theorems, seconds)
     if status == 0:
         return CoqOutcome(True, f"coqc proves {theorems} statements", theorems, seconds)
-    if "Cannot find a physical path" in output or "Unable to locate library" in output:
+    if lacks_library(output):
         return CoqOutcome(None, "coqc does not find the Interval library (Debian package libcoq-interval)", theorems)
     message = " ".join(output.split())
     return CoqOutcome(False, f"coqc does not accept: {message[-300:]}", theorems, seconds)
@@ -107,23 +116,33 @@ def _coqc(source: str, timeout: float) -> tuple[int | None, str]:
     with tempfile.TemporaryDirectory(prefix="certificate-") as folder:
         path = Path(folder) / "certificate.v"
         path.write_text(source, encoding="ascii")
-        process = subprocess.Popen(
-            ["coqc", "-q", path.name],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            output, _ = process.communicate(timeout=timeout)
-        except BaseException as problem:
-            os.killpg(process.pid, signal.SIGKILL)  # coqc runs coqworkers of its own
-            process.communicate()
-            if isinstance(problem, subprocess.TimeoutExpired):
-                return None, ""
-            raise
-        return process.returncode, output
+        return run_coqc([path.name], Path(folder), timeout)
+
+
+def run_coqc(arguments: Sequence[str], folder: Path, timeout: float) -> tuple[int | None, str]:
+    """Exit status (None: timed out) and output of coqc, run in ``folder``; what it has started ends with it."""
+    process = subprocess.Popen(
+        ["coqc", "-q", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except BaseException as problem:
+        os.killpg(process.pid, signal.SIGKILL)  # coqc runs coqworkers of its own
+        process.communicate()
+        if isinstance(problem, subprocess.TimeoutExpired):
+            return None, ""
+        raise
+    return process.returncode, output
+
+
+def lacks_library(output: str) -> bool:
+    """Whether coqc stopped because it found no library, so that it said nothing of the statements."""
+    return "Cannot find a physical path" in output or "Unable to locate library" in output
 
 
 def export(certificate: str | bytes | dict[str, Any]) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from proofs_check.coq import lacks_library, run_coqc
 from proofs_check.coq_steps.files import StepFile, library
 
 __all__ = ["Verdict", "check_all", "compile_library", "install_hint"]
@@ -62,27 +61,16 @@ def compile_library(folder: Path) -> None:
 
 
 def _coqc(load: Path, folder: Path, name: str, timeout: float) -> tuple[int | None, str]:
-    process = subprocess.Popen(
-        ["coqc", "-q", "-w", "none", "-R", str(load), "Ufm", name],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except BaseException as problem:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if isinstance(problem, subprocess.TimeoutExpired):
-            return None, ""
-        raise
-    return process.returncode, output
+    # coqc runs in ``folder``: a load path that is relative would be looked for there
+    return run_coqc(["-w", "none", "-R", str(load.resolve()), "Ufm", name], folder, timeout)
 
 
 def check(file: StepFile, store: Path, timeout: float = TIMEOUT) -> Verdict:
-    """Coq's verdict on a file, from the store where it was asked before."""
+    """Coq's verdict on a file, from the store where it was asked before.
+
+    Raises:
+        RuntimeError: coqc does not find a library, so that it says nothing of the step.
+    """
     if not file.text:
         return Verdict(None, f"not exported: {file.reason}")
     kept = store / f"{file.key}.json"
@@ -95,6 +83,8 @@ def check(file: StepFile, store: Path, timeout: float = TIMEOUT) -> Verdict:
     seconds = round(time.monotonic() - start, 2)
     if status is None:
         return Verdict(None, f"no verdict within {timeout:g} s", seconds)
+    if lacks_library(output):  # no verdict on the step, and never one that refuses a false variant
+        raise RuntimeError(f"coqc does not find a library, {install_hint}: {output[-300:]}")
     verdict = Verdict(status == 0, "" if status == 0 else " ".join(output.split())[-400:], seconds)
     fresh = kept.with_suffix(f".{os.getpid()}-{id(file)}.new")
     fresh.write_text(json.dumps(asdict(verdict)), encoding="utf-8")

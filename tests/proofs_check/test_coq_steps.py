@@ -90,6 +90,19 @@ class TestSample:
         assert {f.variant for f, v in verdicts[: len(good)] if v.accepted is not True} == set()
         assert {f.variant for f, v in verdicts[len(good) :] if v.accepted is not False} == set()
 
+    def test_a_store_may_be_named_from_where_one_stands(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (file,) = as_one({"sign": TRUE["sign"]})
+        monkeypatch.chdir(store.parent)
+        fresh = Path("relative")
+        checking.compile_library(fresh)
+        assert checking.check(file, fresh).accepted is True
+
+    def test_without_the_library_nothing_is_refused(self, store: Path, tmp_path: Path) -> None:
+        (file,) = as_one({"sign": FALSE["sign"]})
+        with pytest.raises(RuntimeError, match="does not find a library"):
+            checking.check(file, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_verdict_is_remembered_under_the_text(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = files.step_file("sample", 0, TRUE["sign"], "sign")
         first = checking.check(file, store)
