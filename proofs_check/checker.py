@@ -40,6 +40,7 @@ from proofs_check.kinds.reading import (
     Claim,
     Reject,
     brief,
+    enclosed,
     fields,
     fraction,
     identity,
@@ -450,13 +451,7 @@ def check_value(claim: Claim, witness: Any) -> Answer:
     bound: weak duality at the gradient G of the same point, -f*(G) - radius |G|_2 for budgets, -f*(c G) with
     c = strength/|G diag(n)^{-1/2}|_2 (1 if that is more) for weight decay; and 0, which bounds every objective here.
     """
-    low, high = (rational(x, "statement") for x in fields(claim.statement, "statement", "lower", "upper"))
-    lower, upper = enclose(claim, witness)
-    if not upper <= arb(high):
-        raise Reject("upper bound not proved: the objective at the witness is not below the claimed bound")
-    if low > 0 and not arb(low) <= lower:
-        raise Reject("lower bound not proved: the dual value of the witness is not above the claimed bound")
-    return "feasible factors from above, a dual bound from below", ("gauge", "duality")
+    return enclosed(claim.statement, *enclose(claim, witness))
 
 
 # Two groups: thresholds and phases ------------------------------------------------------------------------------------

@@ -80,21 +80,17 @@ def resolve_facade(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     target = node.get("reftarget", "")
     if node.get("refdomain") != "py" or not target.startswith("ufm."):
         return None
-    parts = target.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        try:
-            obj: Any = importlib.import_module(".".join(parts[:cut]))
-            for part in parts[cut:]:
-                obj = getattr(obj, part)
-        except (ImportError, AttributeError):
-            continue
-        full = f"{home(obj)}.{getattr(obj, '__qualname__', parts[-1])}"
-        objects = env.get_domain("py").objects
-        names = [n for n in objects if n == full or (n.split(".")[-1] == parts[-1] and canonical(n) is obj)]
-        if names:
-            entry = objects[names[0]]
-            return make_refnode(app.builder, node.get("refdoc", ""), entry.docname, entry.node_id, contnode, names[0])
-    return None
+    obj = canonical(target)
+    if obj is None:
+        return None
+    last = target.rpartition(".")[2]
+    full = f"{home(obj)}.{getattr(obj, '__qualname__', last)}"
+    objects = env.get_domain("py").objects
+    names = [n for n in objects if n == full or (n.rpartition(".")[2] == last and canonical(n) is obj)]
+    if not names:
+        return None
+    entry = objects[names[0]]
+    return make_refnode(app.builder, node.get("refdoc", ""), entry.docname, entry.node_id, contnode, names[0])
 
 
 def canonical(name: str) -> Any:

@@ -27,6 +27,7 @@ from proofs_check.kinds.reading import (
     Answer,
     Reject,
     brief,
+    enclosed,
     exact_sum,
     fields,
     identity,
@@ -47,13 +48,7 @@ def describe(claim: OpenClaim) -> str:
 
 def check(claim: OpenClaim, witness: Any) -> Answer:
     """The optimal value lies in [lower, upper]."""
-    low, high = (rational(x, "statement") for x in fields(claim.statement, "statement", "lower", "upper"))
-    lower, upper = enclose(claim, witness)
-    if not upper <= arb(high):
-        raise Reject("upper bound not proved: the objective at the witness is not below the claimed bound")
-    if low > 0 and not arb(low) <= lower:
-        raise Reject("lower bound not proved: the dual value of the witness is not above the claimed bound")
-    return "feasible factors from above, a dual bound from below", ("gauge", "duality")
+    return enclosed(claim.statement, *enclose(claim, witness))
 
 
 def enclose(claim: OpenClaim, witness: Any) -> tuple[arb, arb]:

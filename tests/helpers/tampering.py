@@ -325,3 +325,23 @@ def tampered_texts(
         if text != json.dumps(original):
             found.append((original, text))
     return found
+
+
+def accepted_tamperings(
+    rng: random.Random, pool: list[Json], rounds: int, still_true: Callable[[Json, str], bool]
+) -> int:
+    """How many of ``rounds`` of every tampering the checker accepts; an AssertionError where one is no longer true."""
+    accepted = 0
+    for tamper in TAMPERINGS:
+        for original, text in tampered_texts(rng, pool, tamper, rounds):
+            outcome = checker.check(text)
+            accepted += bool(outcome)
+            assert not outcome or still_true(original, text), (outcome.statement, text[:2000])
+    return accepted
+
+
+def check_rejected(certificate: Json, changes: Json, reason: str) -> None:
+    """Assert that the checker rejects a changed certificate, for one of the reasons separated by " or "."""
+    outcome = checker.check(edited(certificate, **changes))
+    assert not outcome
+    assert any(part in outcome.reason for part in reason.split(" or ")), outcome.reason

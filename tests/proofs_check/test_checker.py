@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from flint import arb, arb_mat, ctx, fmpq
+from tampering import edited
 
 import ufm
 from proofs_check import checker
@@ -50,21 +51,6 @@ def certificates() -> dict[str, Json]:
         ),
     }
     return {name: json.loads(certificate.to_json()) for name, certificate in made.items()}
-
-
-def edited(certificate: Json, **changes: Any) -> Json:
-    """A copy with values replaced; keys are paths joined by two underscores, list indices included."""
-    result = copy.deepcopy(certificate)
-    for path, value in changes.items():
-        *parents, last = [int(part) if part.isdigit() else part for part in path.split("__")]
-        node: Any = result
-        for part in parents:
-            node = node[part]
-        if value is ...:
-            del node[last]
-        else:
-            node[last] = value
-    return result
 
 
 def shifted(value: str, factor: str) -> str:

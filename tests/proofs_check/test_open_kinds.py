@@ -13,7 +13,7 @@ import certificate_oracle as oracle
 import numpy as np
 import pytest
 from flint import arb, ctx, fmpq
-from tampering import TAMPERINGS, Json, edited, tampered_texts
+from tampering import Json, accepted_tamperings, check_rejected, edited
 
 import ufm
 from proofs_check import checker, coq
@@ -170,9 +170,7 @@ CONDITIONS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("name", "changes", "reason"), CONDITIONS)
 def test_every_condition_stops_a_certificate(certificates, name, changes, reason):
-    outcome = checker.check(edited(certificates[name], **changes))
-    assert not outcome
-    assert any(part in outcome.reason for part in reason.split(" or ")), outcome.reason
+    check_rejected(certificates[name], changes, reason)
 
 
 def still_true(original: Json, text: str) -> bool:
@@ -182,12 +180,7 @@ def still_true(original: Json, text: str) -> bool:
 
 
 def test_no_tampered_certificate_passes_unless_its_claim_is_still_true(certificates):
-    rng, accepted = random.Random(11), 0
-    for tamper in TAMPERINGS:
-        for original, text in tampered_texts(rng, list(certificates.values()), tamper, ROUNDS):
-            outcome = checker.check(text)
-            accepted += bool(outcome)
-            assert not outcome or still_true(original, text), (outcome.statement, text[:2000])
+    accepted = accepted_tamperings(random.Random(11), list(certificates.values()), ROUNDS, still_true)
     assert accepted > 5
 
 

@@ -22,18 +22,21 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._validation import positive
 from ufm.architectures.blocks import Kind, transfer
 from ufm.labels import ClassPrior, Labels
 
 __all__ = [
     "Architecture",
     "Array",
+    "ClassAveraged",
     "Constrained",
     "Factors",
     "Penalised",
@@ -306,6 +309,22 @@ class Spectral(Architecture):
             return Factors(w, h, shared)
         return Factors(w, h, residual_maps=(shared,) * (self.num_maps * self.map_repeats), blocks=self.blocks)
 
+    def _layered(
+        self,
+        logits: Array,
+        prior: ClassPrior | Labels,
+        dim: int | None,
+        spectra: Callable[[Array], Array],
+    ) -> Factors:
+        """Factors of a linear network of M layers with singular values ``spectra(s)`` (M, r), aligned with the logits.
+
+        ``W_1 = U diag(s_1) Q^T``, ``W_j = Q diag(s_j) Q^T`` in between, ``W_M diag(omega) = Q diag(s_M) V^T``.
+        """
+        omega, u, s, vt, q = self._aligned(logits, prior, dim)
+        first, *middle, last = spectra(s)
+        layers = (*((q * x) @ q.T for x in middle), (q * last) @ vt / omega)
+        return Factors((u * first) @ q.T, (q * (s / first)) @ vt / omega, None, layers)
+
     def _aligned(
         self, logits: Array, prior: ClassPrior | Labels, dim: int | None
     ) -> tuple[Array, Array, Array, Array, Array]:
@@ -356,6 +375,36 @@ class Constrained(Spectral):
     def spectral_gauge(self, sigma: Array) -> float:
         """``sum_i sigma_i/g(a_i)``, a the :meth:`equilibrium_spectrum`; to be at most :meth:`bound`."""
         return float(self.slopes(sigma) @ sigma)
+
+
+class ClassAveraged(Constrained):
+    """Budgets averaged over classes: ``(1/K)|W|_F^2 <= E_W`` and ``(1/K) sum_k (1/n_k) sum_i |h_ki|^2 <= E_H``.
+
+    >>> from ufm.architectures import LayerPeeled
+    >>> LayerPeeled(1.0, 4.0).factor_budgets(3), LayerPeeled(1.0, 4.0).bound(3), LayerPeeled(1.0, 4.0).balance
+    ((3.0, 12.0), 6.0, 0.5)
+    """
+
+    E_W: float
+    E_H: float
+
+    def check_budgets(self) -> None:
+        """Make E_W and E_H floats; a TypeError or ValueError unless they are positive and finite."""
+        for name in ("E_W", "E_H"):
+            object.__setattr__(self, name, positive(name, getattr(self, name)))
+
+    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
+        """``(K E_W, K E_H)``."""
+        return num_classes * self.E_W, num_classes * self.E_H
+
+    def bound(self, num_classes: int) -> float:
+        """``tau = K sqrt(E_W E_H)``."""
+        return num_classes * geometric_mean(self.E_W, self.E_H)
+
+    @property
+    def balance(self) -> float:
+        """Ratio alpha of ``|W|_F^2`` to what the gauge charges, the optimal split between W and H."""
+        return math.sqrt(self.E_W) / math.sqrt(self.E_H)
 
 
 class Penalised(Spectral):

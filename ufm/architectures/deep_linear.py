@@ -98,10 +98,7 @@ class DeepLinear(Constrained):
         """
         if self.depth == 2:
             return super().factorise(logits, prior, dim)
-        _, u, s, vt, q = self._aligned(logits, prior, dim)
-        first, *middle, last = self.factor_spectra(s)
-        layers = (*((q * x) @ q.T for x in middle), (q * last) @ vt)
-        return Factors((u * first) @ q.T, (q * (s / first)) @ vt, None, layers)
+        return self._layered(logits, prior, dim, self.factor_spectra)
 
     @property
     def balance(self) -> float:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ufm._validation import integer, one_of, positive, real
-from ufm.architectures.base import Array, Constrained, geometric_mean
+from ufm._validation import integer, one_of, real
+from ufm.architectures.base import Array, ClassAveraged
 from ufm.architectures.blocks import KINDS, Kind
 from ufm.architectures.registry import register
 
@@ -23,7 +23,7 @@ _LARGEST = 1e100
 
 @register
 @dataclass(frozen=True, repr=False)
-class Gain(Constrained):
+class Gain(ClassAveraged):
     """Layer-peeled budgets around maps of gain g, ``Z = W g(A) H`` with ``|A|_2 <= rho``.
 
     Gauge: ``|Z|_* / g(rho) <= tau = K sqrt(E_W E_H)``, the layer-peeled model of radius ``g(rho) tau``. A power series
@@ -69,8 +69,7 @@ class Gain(Constrained):
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "E_W", positive("E_W", self.E_W))
-        object.__setattr__(self, "E_H", positive("E_H", self.E_H))
+        self.check_budgets()
         one_of("kind", self.kind, KINDS)
         rho = real("rho", self.rho)
         if rho < 0 or (self.kind == "deq" and rho >= 1):
@@ -119,16 +118,3 @@ class Gain(Constrained):
     def convex_form(self, rank: int) -> Gain:
         """Itself."""
         return self
-
-    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
-        """``(K E_W, K E_H)``."""
-        return num_classes * self.E_W, num_classes * self.E_H
-
-    def bound(self, num_classes: int) -> float:
-        """``tau = K sqrt(E_W E_H)``."""
-        return num_classes * geometric_mean(self.E_W, self.E_H)
-
-    @property
-    def balance(self) -> float:
-        """Ratio alpha of ``|W|_F^2`` to what the gauge charges, the optimal split between W and H."""
-        return math.sqrt(self.E_W) / math.sqrt(self.E_H)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ufm._validation import positive
-from ufm.architectures.base import Constrained, geometric_mean
+from ufm.architectures.base import ClassAveraged
 from ufm.architectures.nonnegative import FeatureCone
 from ufm.architectures.registry import register
 
@@ -16,7 +14,7 @@ __all__ = ["LayerPeeled"]
 
 @register
 @dataclass(frozen=True, repr=False)
-class LayerPeeled(FeatureCone, Constrained):
+class LayerPeeled(FeatureCone, ClassAveraged):
     """Layer-peeled model: ``(1/K)|W|_F^2 <= E_W``, ``(1/K) sum_k (1/n_k) sum_i |h_ki|^2 <= E_H``.
 
     Gauge: ``|Z|_* <= tau = K sqrt(E_W E_H)``; with nonnegative features that of the atoms ``u v^T``, ``v >= 0``, see
@@ -41,19 +39,5 @@ class LayerPeeled(FeatureCone, Constrained):
     features: Literal["real", "nonnegative"] = "real"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "E_W", positive("E_W", self.E_W))
-        object.__setattr__(self, "E_H", positive("E_H", self.E_H))
+        self.check_budgets()
         self.check_features()
-
-    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
-        """``(K E_W, K E_H)``."""
-        return num_classes * self.E_W, num_classes * self.E_H
-
-    def bound(self, num_classes: int) -> float:
-        """``tau = K sqrt(E_W E_H)``."""
-        return num_classes * geometric_mean(self.E_W, self.E_H)
-
-    @property
-    def balance(self) -> float:
-        """Ratio alpha of ``|W|_F^2`` to what the gauge charges, the optimal split between W and H."""
-        return math.sqrt(self.E_W) / math.sqrt(self.E_H)

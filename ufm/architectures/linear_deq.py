@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufm._validation import fraction, positive, real
-from ufm.architectures.base import Array, Constrained, geometric_mean
+from ufm._validation import fraction, real
+from ufm.architectures.base import Array, ClassAveraged
 from ufm.architectures.blocks import Kind
 from ufm.architectures.registry import register
 
@@ -17,7 +17,7 @@ __all__ = ["LinearDEQ", "water_filling"]
 
 @register
 @dataclass(frozen=True, repr=False)
-class LinearDEQ(Constrained):
+class LinearDEQ(ClassAveraged):
     """Linear deep equilibrium model ``z* = A z* + h``: layer-peeled budgets, ``|A|_2 <= rho`` and ``|A|_F^2 <= E_A``.
 
     Gauge: ``|Z|_* - max{<a, sigma(Z)> : 0 <= a_i <= rho, |a|^2 <= E_A} <= tau = K sqrt(E_W E_H)``. Without E_A, or with
@@ -48,8 +48,7 @@ class LinearDEQ(Constrained):
     E_A: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "E_W", positive("E_W", self.E_W))
-        object.__setattr__(self, "E_H", positive("E_H", self.E_H))
+        self.check_budgets()
         object.__setattr__(self, "rho", fraction("rho", self.rho))
         if self.E_A is not None:
             if (budget := real("E_A", self.E_A)) < 0:
@@ -75,22 +74,9 @@ class LinearDEQ(Constrained):
         """Without E_A, under the bound that it leaves: ``Omega(sigma) >= (1 - min(rho, sqrt(E_A))) sum sigma``."""
         return LinearDEQ(self.E_W, self.E_H, self.spectral_bound)
 
-    def factor_budgets(self, num_classes: int) -> tuple[float, float]:
-        """``(K E_W, K E_H)``, the latter for the injection h."""
-        return num_classes * self.E_W, num_classes * self.E_H
-
-    def bound(self, num_classes: int) -> float:
-        """``tau = K sqrt(E_W E_H)``."""
-        return num_classes * geometric_mean(self.E_W, self.E_H)
-
     def equilibrium_spectrum(self, sigma: Array) -> Array:
         """Water-filling: ``a_i = min(rho, sigma_i / nu)``, ``|a|^2 = E_A``; rho throughout where E_A allows it."""
         return np.full(len(sigma), self.rho) if self.E_A is None else water_filling(sigma, self.rho, self.E_A)
-
-    @property
-    def balance(self) -> float:
-        """Ratio alpha of ``|W|_F^2`` to what the gauge charges, the optimal split between W and H."""
-        return math.sqrt(self.E_W) / math.sqrt(self.E_H)
 
     @property
     def blocks(self) -> Kind:

@@ -148,7 +148,4 @@ class PenalisedDeepLinear(Penalised):
         """
         if self.num_factors == 2:
             return super().factorise(logits, prior, dim)
-        omega, u, s, vt, q = self._aligned(logits, prior, dim)
-        first, *middle, last = self.factor_spectra(s)
-        layers = (*((q * x) @ q.T for x in middle), (q * last) @ vt / omega)
-        return Factors((u * first) @ q.T, (q * (s / first)) @ vt / omega, None, layers)
+        return self._layered(logits, prior, dim, self.factor_spectra)

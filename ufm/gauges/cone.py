@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ufm.gauges.copositive import cone_maximum
-from ufm.gauges.smooth import Smooth, damped_step
+from ufm.gauges.smooth import Smooth, damped_newton, damped_step
 
 __all__ = ["ConePoint", "minimise_over_cone"]
 
@@ -206,22 +206,7 @@ class _Descent:
             return point
         if self._tau is not None and point.multiplier == 0.0:
             return self._unbounded(point)
-        state = _State(self._phi, point, self._lam, self._tau)
-        damping = 1e-3
-        for _ in range(_MAX_NEWTON):
-            if state.residual <= 1e-16 * state.scale:
-                break
-            step = state.step(damping * min(1.0, state.residual / state.scale) * state.scale)
-            trial = state.moved(step)
-            rounding = 1e-14 * abs(state.objective)
-            lower = trial.objective < state.objective - rounding  # leaving a saddle, the gradient grows at first
-            nearer = trial.residual < state.residual * (1 - 1e-3) and trial.objective <= state.objective + rounding
-            if lower or nearer:
-                state, damping = trial, max(damping / 10, 1e-8)
-            elif damping > 1e4:
-                break
-            else:
-                damping *= 10
+        state = damped_newton(_State(self._phi, point, self._lam, self._tau), _MAX_NEWTON)
         return ConePoint(state.w, state.h, state.mu)
 
     def _unbounded(self, point: ConePoint) -> ConePoint:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from ufm.gauges.smooth import Smooth, damped_step
+from ufm.gauges.smooth import Smooth, damped_newton, damped_step
 
 __all__ = ["UnitPoint", "dual_bound", "minimise_over_elliptope"]
 
@@ -85,20 +85,7 @@ def minimise_over_elliptope(
         v = np.vstack([start.p, start.q])
     v = _descended(phi, v, k, scale, relative)
     state = _State(phi, _compressed(v / np.linalg.norm(v, axis=1, keepdims=True)), k, scale)
-    damping = 1e-3
-    for _ in range(_MAX_NEWTON):
-        if state.residual <= 1e-16 * state.size or 0 <= state.value <= enough:
-            break
-        trial = state.moved(state.step(damping * min(1.0, state.residual / state.size) * state.size))
-        rounding = 1e-14 * abs(state.value)
-        lower = trial.value < state.value - rounding
-        nearer = trial.residual < state.residual * (1 - 1e-3) and trial.value <= state.value + rounding
-        if lower or nearer:
-            state, damping = trial, max(damping / 10, 1e-8)
-        elif damping > 1e4:
-            break
-        else:
-            damping *= 10
+    state = damped_newton(state, _MAX_NEWTON, lambda s: 0 <= s.objective <= enough)
     return UnitPoint(state.v[:k], state.v[k:])
 
 
@@ -135,16 +122,16 @@ class _State:
     """Unit vectors with their gradient along the spheres."""
 
     def __init__(self, phi: Smooth, v: Array, k: int, scale: float) -> None:
-        self._phi, self.v, self._k, self._scale = phi, v, k, scale
+        self._phi, self.v, self._k, self._radius = phi, v, k, scale
         p, q = v[:k], v[k:]
         self._y = scale * p @ q.T
-        self.value = phi.value(self._y)
+        self.objective = phi.value(self._y)
         self._g = scale * phi.gradient(self._y)
         slope = np.vstack([self._g @ q, self._g.T @ p])
         self._along = (slope * v).sum(axis=1, keepdims=True)  # minus the multipliers of the norms
         self.gradient = slope - v * self._along
         self.residual = float(np.linalg.norm(self.gradient))
-        self.size = max(float(np.linalg.norm(slope)), 1e-300)
+        self.scale = max(float(np.linalg.norm(slope)), 1e-300)
 
     def step(self, damping: float) -> Array:
         """The damped Newton step in the tangent space, shape (K + m, p)."""
@@ -156,7 +143,7 @@ class _State:
             d = x.reshape(v.shape)
             d = d - v * (d * v).sum(axis=1, keepdims=True)
             dp, dq = d[:k], d[k:]
-            curved = self._scale**2 * second(dp @ q.T + p @ dq.T)
+            curved = self._radius**2 * second(dp @ q.T + p @ dq.T)
             out = np.vstack([curved @ q + self._g @ dq, curved.T @ p + self._g.T @ dp]) - self._along * d
             return np.asarray((out - v * (out * v).sum(axis=1, keepdims=True)).ravel())
 
@@ -166,7 +153,7 @@ class _State:
     def moved(self, step: Array) -> _State:
         """The state after ``step``, back on the spheres."""
         v = self.v + step
-        return _State(self._phi, v / np.linalg.norm(v, axis=1, keepdims=True), self._k, self._scale)
+        return _State(self._phi, v / np.linalg.norm(v, axis=1, keepdims=True), self._k, self._radius)
 
 
 def dual_bound(gradient: Array, point: UnitPoint) -> tuple[float, Array, Array]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Linear", "Quadratic", "Smooth", "damped_step"]
+__all__ = ["Linear", "Quadratic", "Smooth", "damped_newton", "damped_step"]
 
 Array = NDArray[np.float64]
 
@@ -110,3 +110,55 @@ def damped_step(apply: Callable[[Array], Array], gradient: Array, damping: float
             break
         p = r + rr / before * p
     return x
+
+
+class _State(Protocol):
+    """A point of a damped Newton method; ``residual`` is its gradient's norm, ``scale`` that of the terms in it."""
+
+    objective: float
+    residual: float
+    scale: float
+
+    def step(self, damping: float) -> Array:
+        """The damped Newton step."""
+
+    def moved(self, step: Array) -> Self:
+        """The point after ``step``, back among those that are allowed."""
+
+
+S = TypeVar("S", bound=_State)
+
+
+def damped_newton(state: S, max_steps: int, done: Callable[[S], bool] = lambda state: False) -> S:
+    """The last point of a damped Newton method that lowers the objective, or at equal objective the residual.
+
+    Args:
+        state: where to start.
+        max_steps: most steps.
+        done: whether a point is good enough.
+
+    >>> class Parabola:
+    ...     def __init__(self, x):
+    ...         self.x, self.objective, self.residual, self.scale = x, x * x / 2, abs(x), 1.0
+    ...     def step(self, damping):
+    ...         return -self.x / (1 + damping)
+    ...     def moved(self, step):
+    ...         return Parabola(self.x + step)
+    >>> abs(damped_newton(Parabola(3.0), 50).x) < 1e-12
+    True
+    """
+    damping = 1e-3
+    for _ in range(max_steps):
+        if state.residual <= 1e-16 * state.scale or done(state):
+            break
+        trial = state.moved(state.step(damping * min(1.0, state.residual / state.scale) * state.scale))
+        rounding = 1e-14 * abs(state.objective)
+        lower = trial.objective < state.objective - rounding  # leaving a saddle, the gradient grows at first
+        nearer = trial.residual < state.residual * (1 - 1e-3) and trial.objective <= state.objective + rounding
+        if lower or nearer:
+            state, damping = trial, max(damping / 10, 1e-8)
+        elif damping > 1e4:
+            break
+        else:
+            damping *= 10
+    return state

@@ -388,17 +388,8 @@ class _Search:
             return False
         x, cg_steps = system.solve()
         self.counts["cg_steps"] += cg_steps
-        slope = float(np.vdot(system.gradient, x))
-        d = system.step(x)
-        length = 1.0
-        for _ in range(_MAX_HALVINGS):
-            new = self._retract(point.y + length * d, point.rank)
-            if new.value <= point.value + 1e-4 * length * slope + _ROUNDING * abs(point.value):
-                self._y, self._value = new.y, new.value
-                self.counts["newton_steps"] += 1
-                return length == 1.0
-            length /= 2
-        return False
+        slope, d = float(np.vdot(system.gradient, x)), system.step(x)
+        return self._shortened(point, slope, lambda length: self._retract(point.y + length * d, point.rank))
 
     def _newton_inside(self, point: _Point) -> bool:
         """Take a Newton step of the risk alone, where the ball is idle; as :meth:`_newton` otherwise."""
@@ -407,9 +398,13 @@ class _Search:
         x, cg_steps = _conjugate_gradients(model.hessian, lambda r: r / divisors, -model.gradient, 1e-10)
         self.counts["cg_steps"] += cg_steps
         slope = float(np.vdot(model.gradient, x))
+        return self._shortened(point, slope, lambda length: self._within(point.y + length * x))
+
+    def _shortened(self, point: _Point, slope: float, moved: Callable[[float], _Point]) -> bool:
+        """Take the longest step that lowers the objective as ``slope`` promises (Armijo); True if it is in full."""
         length = 1.0
         for _ in range(_MAX_HALVINGS):
-            new = self._within(point.y + length * x)
+            new = moved(length)
             if new.value <= point.value + 1e-4 * length * slope + _ROUNDING * abs(point.value):
                 self._y, self._value = new.y, new.value
                 self.counts["newton_steps"] += 1
