@@ -118,6 +118,27 @@ class TestReference:
             found.self_duality_error
         )
 
+    @pytest.mark.parametrize(
+        "architecture", [ufm.Residual(5e-3, 5e-3, lambda_A=1.0, depth=3), ufm.Gain(1.0, 2.0, 0.3, "residual", depth=3)]
+    )
+    def test_what_a_classifier_reads_lies_behind_the_maps(self, architecture):
+        optimum = ufm.solve(architecture, ufm.ClassPrior([6, 6, 3, 3]), "mse")
+        read = optimum.factors.equilibrium_features
+        assert np.abs(read - optimum.features).max() > 1e-3
+        found = measure(read.T, range(4), classifier=optimum.classifier, num_minority=2)
+        for name, row in reference_values(found, optimum).items():
+            if row["measured"] is not None:
+                assert row["optimum"] == pytest.approx(row["measured"], abs=1e-9), name
+
+    def test_the_bias_of_the_optimum_counts(self):
+        optimum = ufm.solve(ufm.LayerPeeled(0.5, 0.5), ufm.ClassPrior([9, 3, 1]), bias="free")
+        found = measure(optimum.features.T, range(3), classifier=optimum.classifier, bias=optimum.bias)
+        row = reference_values(found, optimum)["smallest_margin"]
+        assert row["optimum"] == pytest.approx(row["measured"], abs=1e-9)
+        assert row["optimum"] != pytest.approx(
+            measure(optimum.features.T, range(3), classifier=optimum.classifier).smallest_margin, abs=1e-3
+        )
+
     def test_floor(self):
         found = measure(np.random.default_rng(0).standard_normal((10, 2)), list(range(5)) * 2)
         row = reference_values(found)["etf_error"]

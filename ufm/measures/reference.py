@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 
 from ufm._validation import integer
 from ufm.geometry import simplex_etf
+from ufm.measures._input import Array
 from ufm.measures.accumulators import FeatureStatistics
+from ufm.measures.nearest_mean import NearestMean
 from ufm.measures.summary import Measures
 from ufm.solution import Solution
 
@@ -69,7 +70,8 @@ def reference_values(measures: Measures, optimum: Solution | None = None) -> dic
             raise TypeError(f"optimum must be a ufm.Solution, got {optimum!r}")
         if optimum.logits.shape != (k, k):
             raise ValueError(f"optimum must have {k} classes, got logits of shape {optimum.logits.shape}")
-        at_optimum = _collapsed(_last_features(optimum), optimum.classifier, measures)
+        factors = optimum.factors
+        at_optimum = _collapsed(factors.equilibrium_features, factors.classifier, measures, optimum.bias)
     floors = {"etf_error": etf_error_floor(k, measures.dim), "classifier_etf_error": etf_error_floor(k, measures.dim)}
     return {
         name: {
@@ -88,19 +90,11 @@ def _numbers() -> list[str]:
     return [f.name for f in dataclasses.fields(Measures) if f.name not in skipped]
 
 
-def _last_features(solution: Solution) -> Any:
-    """What the classifier reads, (d, K): the equilibrium ``(I - A)^{-1} H`` of a DEQ, else H."""
-    if solution.equilibrium is None:
-        return solution.features
-    a = solution.equilibrium
-    return np.linalg.solve(np.eye(len(a)) - a, solution.features)
-
-
-def _collapsed(means: Any, classifier: Any, like: Measures) -> Measures:
-    """Measures of features that have collapsed onto ``means`` (d, K), with the groups of ``like``."""
+def _collapsed(means: Array, classifier: Array, like: Measures, bias: Array | None = None) -> Measures:
+    """Measures of what the classifier reads where it has collapsed onto ``means`` (d, K), in the groups of ``like``."""
     k = like.num_classes
     statistics = FeatureStatistics(k).update(means.T, np.arange(k))
     minority = len(like.groups[-1]) if len(like.groups) == 2 else None
-    found = Measures.of(statistics, classifier=classifier, num_minority=minority)
-    right = bool((np.argmax(classifier @ means, axis=0) == np.arange(k)).all())
-    return dataclasses.replace(found, nc4=1.0 if right else None)
+    found = Measures.of(statistics, classifier=classifier, bias=bias, num_minority=minority)
+    decided = NearestMean(means).agreements(means.T, (classifier, np.zeros(k) if bias is None else bias))
+    return dataclasses.replace(found, nc4=float(decided.mean()))
