@@ -1,7 +1,7 @@
 """Writes the pages that are generated: a page a claim with its indexes, the kept results, the notebooks.
 
-They are made before Sphinx reads its sources, from what the repository holds: the claims themselves, the last kept
-verdicts (``results/verification/report.json``), the folders of ``results/`` and ``notebooks/``. None is committed.
+They are made before Sphinx reads its sources: the claims themselves, the verdicts of the last ``make verify`` (in
+``out/``), the folders of ``results/`` and ``notebooks/``. None is committed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
-VERIFICATION = ROOT / "results" / "verification"
+VERIFICATION = ROOT / "out"
 STATUSES = ("proved", "certified", "supported", "refuted", "inconclusive", "not run")
 MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_`[]$"})
 
@@ -44,7 +44,7 @@ def remove_others(folder: Path, kept: Iterable[Path]) -> None:
 
 
 def verdicts() -> dict[str, dict[str, Any]]:
-    """Return the kept verdicts by the claims' ids; none where no run is kept."""
+    """Return the verdicts of the last run by the claims' ids; none where there was no run."""
     file = VERIFICATION / "report.json"
     if not file.exists():
         return {}
@@ -94,9 +94,7 @@ def certificates(claim_id: str) -> Iterator[str]:
     files = sorted((VERIFICATION / "certificates").glob(f"{claim_id}*.json"))
     if files:
         yield "Certificates, for `ufm certify FILE`: "
-        yield ", ".join(
-            f"{{download}}`{file.name} <../../results/verification/certificates/{file.name}>`" for file in files
-        )
+        yield ", ".join(f"{{download}}`{file.name} <../../out/certificates/{file.name}>`" for file in files)
         yield ""
 
 

@@ -1,4 +1,4 @@
-"""How near is near: certified ranges of the geometry of everything whose objective is close to the optimum."""
+"""How near is near: ranges, by duality in floating point, of the geometry of what is close to the optimum."""
 
 from ufm.bounds.front import GeometryBounds, Range, functional_bounds, geometry_bounds
 
