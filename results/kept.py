@@ -51,8 +51,11 @@ def draw(figure: Any, path: Path, **options: Any) -> None:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says here; None outside a checkout."""
-    done = subprocess.run(["git", *arguments], cwd=HERE.parent, capture_output=True, text=True)
+    """What git says here; None outside a checkout, and where there is no git."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=HERE.parent, capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
     return done.stdout.strip() if done.returncode == 0 else None
 
 

@@ -100,6 +100,16 @@ class Problem:
         return problem
 
     @property
+    def stated_bias(self) -> str | float | None:
+        """The bias as ``bias=`` takes it: None, ``"free"`` or lambda_b.
+
+        >>> import ufm
+        >>> Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([3, 1]), "mse", "free").stated_bias
+        'free'
+        """
+        return "free" if self.bias == 0 else self.bias
+
+    @property
     def targets(self) -> Array:
         """T, shape (K, m): one-hot columns for a class prior."""
         return self.prior.targets

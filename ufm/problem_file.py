@@ -34,22 +34,11 @@ from ufm._parameters import parameters_of
 from ufm._validation import one_of
 from ufm.architectures import ARCHITECTURES
 from ufm.labels import ClassPrior, Labels
-from ufm.losses import (
-    LOSSES,
-    BinaryCrossEntropy,
-    CrossEntropy,
-    FocalLoss,
-    Loss,
-    MeanSquaredError,
-    SquaredHinge,
-)
+from ufm.losses import LOSS_CLASSES, LOSSES, Loss
 from ufm.problem import Problem
 
 __all__ = ["StatedProblem", "parse_problem", "read_problem"]
 
-_LOSSES: dict[str, type[Loss]] = {
-    cls.__name__: cls for cls in (CrossEntropy, MeanSquaredError, BinaryCrossEntropy, SquaredHinge, FocalLoss)
-}
 _OPTIONS = ("method", "dim", "seed")
 
 
@@ -137,7 +126,7 @@ def _loss(stated: Any) -> Loss | str:
     if isinstance(stated, Mapping) and stated.get("type") in LOSSES:
         _table("loss", stated, {"type"}, set())
         return str(stated["type"])
-    kind, given = _typed("loss", stated, _LOSSES)
+    kind, given = _typed("loss", stated, LOSS_CLASSES)
     known = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()  # type: ignore[arg-type]
     _table("loss", given, set(), known)
     return kind(**given)

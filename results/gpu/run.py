@@ -229,7 +229,6 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if given.data is not None:
         sys.path.append(str(given.data / "packages"))
-    # no thread pools beside the device's own work, and no surprise from TF32: the layer says what it resolves
     os.environ.setdefault("OMP_NUM_THREADS", "4")
     import torch
 

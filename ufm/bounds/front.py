@@ -67,7 +67,7 @@ class GeometryBounds:
 
     @property
     def uncollapsed(self) -> tuple[int, ...]:
-        """Indices of the groups that have certainly not collapsed: s_b > 0 for everything near the optimum."""
+        """Indices of the groups that have not collapsed by these bounds: s_b > 0 for everything near the optimum."""
         return tuple(b for b, r in self.scales.items() if r.lower > 0)
 
     def _repr_html_(self) -> str:
@@ -163,12 +163,12 @@ def _solution(problem: Problem | Solution) -> Solution:
         raise TypeError(f"problem must be a ufm.problem.Problem or a ufm.Solution, got {problem!r}")
     if not found.loss.is_convex or not found.has_nuclear_norm:
         raise ValueError(
-            f"problem must be convex with a nuclear-norm gauge for certified ranges, got {found.architecture!r} and "
+            f"problem must be convex with a nuclear-norm gauge for ranges by duality, got {found.architecture!r} and "
             f"{found.loss!r}"
         )
     if isinstance(problem, Solution):
         return problem
-    return solve(found.architecture, found.prior, found.loss, bias="free" if found.bias == 0 else found.bias)
+    return solve(found.architecture, found.prior, found.loss, bias=found.stated_bias)
 
 
 def _allowed(solution: Solution, gap: float | None, objective: float | None) -> float:

@@ -87,8 +87,9 @@ def solve(
         raise ValueError(
             f"--starts plays no role for --method {settings['method']} on this problem: it is not searched"
         )
-    bias_of = "free" if problem.bias == 0 else problem.bias
-    solution = ufm.solve(problem.architecture, problem.prior, problem.loss, bias=bias_of, **settings, **options)
+    solution = ufm.solve(
+        problem.architecture, problem.prior, problem.loss, bias=problem.stated_bias, **settings, **options
+    )
     is_prior = isinstance(problem.prior, ufm.ClassPrior)
     minima = [minimum.to_dict() for minimum in solution.local_minima]
     figures: dict[str, Any] = {

@@ -176,17 +176,28 @@ def self_duality_error(classifier: Any, means: Any) -> float:
     return _norm(_unit(w) - _unit(m.T))
 
 
-def centred(matrix: Any) -> Array:
-    """``M`` less the unweighted mean of its columns, (d, K); exactly zero where only round-off would be left.
+def centred(matrix: Any, weights: Any = None) -> Array:
+    """``M`` less the mean of its columns, (d, K); exactly zero where only round-off would be left.
+
+    Args:
+        matrix: M, shape (d, K).
+        weights: of the columns in the mean, shape (K,), positive; None for equal ones.
 
     Raises:
-        TypeError, ValueError: not a real finite matrix.
+        TypeError, ValueError: not a real finite matrix, or weights that do not fit it.
 
-    >>> centred([[1.0, 2.0, 6.0]])
-    array([[-2., -1.,  3.]])
+    >>> centred([[1.0, 2.0, 6.0]]), centred([[1.0, 2.0, 6.0]], [2, 1, 1])
+    (array([[-2., -1.,  3.]]), array([[-1.5, -0.5,  3.5]]))
     """
     m = _matrix("matrix", matrix)
-    c = m - m.mean(axis=1, keepdims=True)
+    if weights is None:
+        mean = m.mean(axis=1, keepdims=True)
+    else:
+        shares = array("weights", weights, ndim=1)
+        if shares.shape != m.shape[1:] or not (shares > 0).all():
+            raise ValueError(f"weights must be {m.shape[1]} positive numbers, one a column, got {weights!r}")
+        mean = m @ (shares / shares.sum())[:, None]
+    c = m - mean
     return np.zeros_like(c) if _norm(c) <= ROUND_OFF * _norm(m) else c
 
 

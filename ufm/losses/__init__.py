@@ -18,6 +18,7 @@ from ufm.losses.torch_loss import torch_loss
 
 __all__ = [
     "LOSSES",
+    "LOSS_CLASSES",
     "BinaryCrossEntropy",
     "ClosedForm",
     "CrossEntropy",
@@ -94,7 +95,7 @@ def is_ours(loss: Loss) -> bool:
     >>> is_ours(CrossEntropy(smoothing=0.1))
     True
     """
-    return type(loss) in _OURS
+    return type(loss) in LOSS_CLASSES.values()
 
 
 def closed_form(loss: str | Loss, argument: str = "loss", where: str = "here") -> str:
@@ -121,4 +122,7 @@ def closed_form(loss: str | Loss, argument: str = "loss", where: str = "here") -
     return found.closed_form.value
 
 
-_OURS = frozenset((CrossEntropy, MeanSquaredError, BinaryCrossEntropy, SquaredHinge, FocalLoss))
+#: Classes of this package by their name.
+LOSS_CLASSES: dict[str, type[Loss]] = {
+    cls.__name__: cls for cls in (CrossEntropy, MeanSquaredError, BinaryCrossEntropy, SquaredHinge, FocalLoss)
+}

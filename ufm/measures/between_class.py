@@ -132,8 +132,8 @@ def mean_cosine_gap(vectors: Any) -> float | None:
     >>> mean_cosine_gap([[1.0, 0.0], [0.0, 1.0]])  # cosine 0, the ETF's is -1
     1.0
     """
-    cosines = _pair_cosines(vectors)
-    return None if cosines is None else float(np.abs(cosines + 1 / (_columns(vectors).shape[1] - 1)).mean())
+    x = _columns(vectors)
+    return float(np.abs(pair_cosines(x) + 1 / (x.shape[1] - 1)).mean()) if x.any() else None
 
 
 def coherence(vectors: Any) -> float | None:
@@ -153,8 +153,8 @@ def coherence(vectors: Any) -> float | None:
     >>> coherence([[1.0, 0.0], [0.0, 1.0]])
     0.0
     """
-    cosines = _pair_cosines(vectors)
-    return None if cosines is None else float(np.abs(cosines).max())
+    x = _columns(vectors)
+    return float(np.abs(pair_cosines(x)).max()) if x.any() else None
 
 
 def separation_kernel_cv(vectors: Any, exponent: float = 0.0) -> float | None:
@@ -232,4 +232,4 @@ def _columns(vectors: Any) -> Array:
 
 def _pair_cosines(vectors: Any) -> Array | None:
     x = _columns(vectors)
-    return cosine_matrix(x)[np.triu_indices(x.shape[1], 1)] if x.any() else None
+    return pair_cosines(x) if x.any() else None

@@ -55,7 +55,8 @@ def measure(
             frequent ones first; the others are the majority.
         tolerance: the phase takes logits as collapsed up to this fraction of their largest singular value.
         centre: what the class means are centred by, for NC2 and NC3: ``"classes"``, their unweighted mean, or
-            ``"samples"``, the mean of all samples ``sum_k n_k m_k / N``, which under imbalance is another point.
+            ``"samples"``, the mean of all samples ``sum_k n_k m_k / N``, which under imbalance is another point. NC1,
+            and the ETF error, which is a distance of centred frames, take the unweighted mean off in any case.
 
     Returns:
         The :class:`Measures`.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ufm._extras import require
+from ufm.measures.accumulators import FeatureStatistics
 from ufm.measures.front import measure
 from ufm.measures.summary import Measures
 
@@ -64,23 +65,19 @@ def measure_model(
         return _layers(model, loader, layers, num_classes, options)
     if not heads:
         raise ValueError("model must have a torch.nn.Linear, whose input is measured; or say layers=")
-    name, head = heads[-1]
-    batches: Any = _Outputs(model, loader, name, inputs=True)
-    bias = None if head.bias is None else head.bias.detach()
-    found = measure(
+    batches: Any = _Inputs(model, loader, *heads[-1])
+    head = heads[-1][1]
+    return measure(
         batches if nc4 and not isinstance(loader, Iterator) else iter(batches),
         classifier=head.weight.detach(),
-        bias=bias,
+        bias=None if head.bias is None else head.bias.detach(),
         num_classes=num_classes,
         **options,
     )
-    return found
 
 
 def _layers(model: Any, loader: Any, layers: Any, num_classes: int, options: dict[str, Any]) -> dict[str, Measures]:
     """Measures of the outputs of several submodules, in one pass."""
-    from ufm.measures.accumulators import FeatureStatistics
-
     if isinstance(layers, str) or not layers:
         raise TypeError(f"layers must be a sequence of names of submodules, got {layers!r}")
     known = dict(model.named_modules())
@@ -96,16 +93,15 @@ def _layers(model: Any, loader: Any, layers: Any, num_classes: int, options: dic
     return {name: Measures.of(found, **options) for name, found in statistics.items()}
 
 
-class _Outputs:
-    """(features, labels) batches of one submodule, anew each time that they are gone through."""
+class _Inputs:
+    """(features, labels) batches of what one submodule takes, anew each time that they are gone through."""
 
-    def __init__(self, model: Any, loader: Any, name: str, *, inputs: bool) -> None:
-        self._model, self._loader, self._name, self._inputs = model, loader, name, inputs
+    def __init__(self, model: Any, loader: Any, name: str, module: Any) -> None:
+        self._model, self._loader, self._name, self._module = model, loader, name, module
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        modules = {self._name: dict(self._model.named_modules())[self._name]}
-        for outputs, labels in _forward(self._model, self._loader, modules, inputs=self._inputs):
-            yield outputs[self._name], labels
+        for caught, labels in _forward(self._model, self._loader, {self._name: self._module}, inputs=True):
+            yield caught[self._name], labels
 
 
 def _forward(model: Any, loader: Any, modules: dict[str, Any], *, inputs: bool) -> Iterator[tuple[dict[str, Any], Any]]:

@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Measures"]
 
-#: What is left of class means after centring counts as zero below this fraction of them: it is round-off.
-ROUND_OFF = 1e-13
-
 
 @dataclass(frozen=True)
 class Measures:
@@ -169,7 +166,8 @@ class Measures:
         tolerance = fraction("tolerance", tolerance)
         means, within = statistics.means, statistics.within_covariance
         groups = _groups(statistics, prior, num_minority)
-        m = _centred(means, statistics.counts, one_of("centre", centre, ("classes", "samples")))
+        by_samples = one_of("centre", centre, ("classes", "samples")) == "samples"
+        m = centred(means, statistics.counts if by_samples else None)
         minority, majority = _extreme_cosines(m, groups)
         measures = cls(
             num_samples=statistics.num_samples,
@@ -272,15 +270,6 @@ class Measures:
         shown = [(f"s_b  of {len(members)} classes, {_span(members)}", s) for members, s in scales if s is not None]
         values = [(label, "-" if value is None else f"{value:.6g}") for label, value in [*rows, *shown]]
         return [*values, ("phase", self.phase or "-")]
-
-
-def _centred(means: Array, counts: Any, centre: str) -> Array:
-    """Class means less their unweighted mean, or less the mean of all samples ``sum_k n_k m_k / N``."""
-    if centre == "classes":
-        return centred(means)
-    shift = means @ (counts / counts.sum())
-    m = means - shift[:, None]
-    return np.zeros_like(m) if np.linalg.norm(m) <= ROUND_OFF * np.linalg.norm(means) else m
 
 
 def _groups(statistics: FeatureStatistics, prior: Any, num_minority: Any) -> tuple[tuple[int, ...], ...]:
