@@ -82,19 +82,24 @@ def claim_page(claim: Any, verdict: Mapping[str, Any] | None) -> str:
         lines += [*(f"- {escaped(text)}" for text in verdict["established_by"]), ""]
         if verdict["assumptions"]:
             lines += ["It rests, unchecked, on: " + escaped("; ".join(verdict["assumptions"])) + ".", ""]
-        lines += list(certificates(claim.id))
+        lines += list(certificates(verdict))
     lines += ["## Check it", "", "```python", "import ufm", ""]
     lines += [f'(verdict,) = ufm.verify(["{claim.id}"])', "print(verdict.status, verdict.evidence.summary)", "```", ""]
     lines += [f"or `ufm verify {claim.id}` in a shell.", ""]
     return "\n".join(lines)
 
 
-def certificates(claim_id: str) -> Iterator[str]:
-    """Yield links to the certificates that a claim left, where they are kept."""
-    files = sorted((VERIFICATION / "certificates").glob(f"{claim_id}*.json"))
+#: Links that a page shows at most; the folder of the run holds the others.
+MOST_LINKS = 12
+
+
+def certificates(verdict: Mapping[str, Any]) -> Iterator[str]:
+    """Yield links to the certificates that a check left."""
+    files = [name for name in verdict["details"].get("certificates", ()) if (VERIFICATION / name).is_file()]
     if files:
-        yield "Certificates, for `ufm certify FILE`: "
-        yield ", ".join(f"{{download}}`{file.name} <../../out/certificates/{file.name}>`" for file in files)
+        links = (f"{{download}}`{Path(name).name} <../../out/{name}>`" for name in files[:MOST_LINKS])
+        more = f", and {len(files) - MOST_LINKS} more" if len(files) > MOST_LINKS else ""
+        yield f"Certificates, for `ufm certify FILE`: {', '.join(links)}{more}."
         yield ""
 
 
