@@ -5,8 +5,8 @@ It is at most t exactly if ``t I - M`` is copositive. Three facts make it comput
 * Entries that are not positive never help across: the maximum over M is that over the connected components of the graph
   of its positive off-diagonal entries.
 * A maximiser with the fewest nonzero entries S is the eigenvector of the largest eigenvalue of ``M_SS``, which
-  is simple (along a second one v could move until an entry vanishes). The maximum is therefore that of ``lambda_max(M_SS)`` over
-  those S whose eigenvector is positive: a finite enumeration, exact up to rounding.
+  is simple (along a second one v could move until an entry vanishes). The maximum is therefore that of
+  ``lambda_max(M_SS)`` over those S whose eigenvector is positive: a finite enumeration, exact up to rounding.
 * Whatever the size, ``lambda_max(M + N)`` with ``N >= 0`` entrywise is an upper bound, as are the best N
   (``t I - M = PSD + nonnegative``, a semidefinite programme) and the one that removes all negative entries.
 """
