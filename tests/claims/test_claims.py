@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +14,11 @@ from ufm.claims import Claim, Context, Status, all_claims, balanced, collapse, r
 from ufm.claims.soundness import false_claims, false_theorems
 
 NETWORK = ["network-explicit-predicted", "network-deq-predicted", "network-deq-trapped", "network-gram-predicted"]
-#: The weakest status a claim may have here; a claim that gets weaker has lost its proof or certificate.
+#: The weakest status a claim may have here.
 EXPECTED = {
-    "lpm-balanced-etf": Status.proved,
-    "deq-balanced-etf": Status.proved,
-    "within-class-collapse": Status.proved,
-    "within-class-collapse-slack": Status.certified,
-    "relaxation-tight": Status.proved,
-    "deq-is-rescaled-lpm": Status.proved,
-    "deq-loss-lower": Status.proved,
-    "collapse-criterion": Status.proved,
-    "fang-thresholds": Status.certified,
-    "deq-threshold-larger": Status.proved,
-    "penalised-threshold-ce": Status.proved,
-    "penalised-threshold-mse": Status.proved,
-    "mse-closed-form": Status.proved,
-    "three-phases": Status.proved,
-    "total-collapse-window": Status.proved,
-    "deq-etf-error-smaller": Status.certified,
-    "deq-etf-error-tie": Status.certified,
-    "deq-self-duality-smaller": Status.certified,
-    "deq-self-duality-counterexample": Status.certified,
-    "deq-frobenius-counterexample": Status.proved,
-    "threshold-not-log-convex": Status.proved,
-    "deq-threshold-power": Status.supported,
-    "uncapped-deq-minimiser": Status.proved,
-    "first-order-collapse": Status.proved,
-    "first-order-converse": Status.supported,
-    "collapse-mixing": Status.supported,
-    "explicit-landscape-benign": Status.proved,
-    "deq-trapped-minima": Status.certified,
-    "deep-collapse-stable": Status.proved,
-    "etf-error-monotone": Status.supported,
-    "self-duality-monotone": Status.supported,
-    "self-duality-not-monotone": Status.certified,
-    "etf-optimal-small-frobenius": Status.certified,
-    "etf-suboptimal-frobenius": Status.certified,
-    "etf-local-stability": Status.proved,
-    "deep-linear-etf": Status.proved,
-    "penalised-deq-etf": Status.proved,
-    "etf-boundary": Status.supported,
+    name: Status(status)
+    for module in tomllib.loads(Path(__file__).with_name("expected.toml").read_text(encoding="utf-8")).values()
+    for name, status in module.items()
 }
 FALSE = false_claims()
 #: What variants of a claim compute alike, computed once.
