@@ -20,6 +20,7 @@ _GREEK = {
     "sigma": "σ",
     "pi": "π",
     "kappa": "κ",
+    "gamma": "γ",
     "beta": "β",
     "alpha": "α",
     "delta": "δ",

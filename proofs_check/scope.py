@@ -172,13 +172,15 @@ class Scope:
         return tuple(line for line in lines if line and line != OTHER_LOSSES["none"])
 
     def _loss(self, key: str) -> str:
-        """A loss in words; that MSE has no bias is said where no model has one."""
+        """A loss in words; that squared error has no bias is said where no model has one."""
         biased = any("lambda_b" in MODELS[m].parameters for m in self.models)
-        return _text(key) + (" without bias" if key == "mse" and not biased else "")
+        return _text(key) + (" without bias" if key in ("mse", "regression") and not biased else "")
 
     def _counts(self) -> str:
         least, most = self.classes
         number = f"K = {least}" if least == most else f"{least} ≤ K ≤ {most}" if most else f"K ≥ {least}"
+        if set(self.losses) == {"regression"}:
+            return f"{number} targets"
         if self.groups == (1, 1):
             return f"{number} classes with equal counts"
         if self.groups == (2, 2):

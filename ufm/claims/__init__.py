@@ -60,6 +60,7 @@ MODULES: tuple[str, ...] = (
     "beyond",
     "landscape",
     "nonconvex",
+    "targets",
     "network",
     "soundness",
 )

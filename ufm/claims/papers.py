@@ -40,6 +40,7 @@ PAPERS: Mapping[str, Paper] = {
     "guo2024": Paper("Guo et al.", 2024, "label smoothing", "2402.03979"),
     "hong2023": Paper("Hong, Ling", 2023, "imbalance, cross-entropy, nuclear norm"),
     "ji2022": Paper("Ji et al.", 2022, "unconstrained layer-peeled model"),
+    "jiang2024": Paper("Jiang et al.", 2024, "more classes than dimensions, softmax codes"),
     "kini2021": Paper("Kini et al.", 2021, "vector-scaling loss"),
     "li2025": Paper("Li, Xiao, Shen", 2025, "binary cross-entropy", "2505.05813"),
     "liu2023": Paper("Liu et al.", 2023, "hyperspherical uniformity"),
