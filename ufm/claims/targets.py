@@ -228,6 +228,7 @@ GRAM = stated(
     papers=("andriopoulos2024",),
     topic="regression",
     standing="corrected",
+    core=False,
 )
 
 
