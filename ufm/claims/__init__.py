@@ -61,6 +61,7 @@ MODULES: tuple[str, ...] = (
     "landscape",
     "nonconvex",
     "targets",
+    "depth",
     "network",
     "soundness",
 )
