@@ -24,6 +24,7 @@ _GREEK = {
     "beta": "β",
     "alpha": "α",
     "delta": "δ",
+    "Delta": "Δ",
     "nu": "ν",
     "theta": "θ",
     "phi": "φ",

@@ -60,6 +60,8 @@ MODULES: tuple[str, ...] = (
     "beyond",
     "landscape",
     "nonconvex",
+    "imbalanced_losses",
+    "nonnegative",
     "targets",
     "depth",
     "network",

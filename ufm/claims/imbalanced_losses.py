@@ -1,0 +1,430 @@
+"""Minority collapse under other losses, weights, scales, shifts and biases, and what re-weighting restores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ufm.architectures import LayerPeeled, UnconstrainedFeatures
+from ufm.certificates import CertificationError, certify_collapse
+from ufm.claims._model import Claim, Context, Evidence, Scope, Status, combine
+from ufm.claims._tools import evidence, keep, symbolic
+from ufm.geometry import group_scales
+from ufm.labels import ClassPrior
+from ufm.losses import CrossEntropy, Loss
+from ufm.solvers import solve
+
+__all__ = ["CLAIMS", "Setting", "threshold_claim"]
+
+GROUP = "Minority collapse under other losses"
+
+#: Relative distances from a threshold, on both of its sides.
+NEAR = tuple(sign * size for size in (1e-2, 1e-4, 1e-6) for sign in (1, -1))
+
+#: Samples of a minority class at the claimed threshold.
+AT = 20.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A loss and bias, with counts of other classes, and the numbers that a threshold may depend on.
+
+    Attributes:
+        others: counts of the classes outside of the minority.
+        minority: K_B.
+        bias: as in :func:`ufm.solve`.
+        loss: a name, or None for cross-entropy with the numbers below.
+        smoothing: label smoothing a.
+        weight, scale, shift: w_B, Delta_B and iota_B; those of all other classes are 1, 1 and 0.
+    """
+
+    others: tuple[float, ...] = (100.0, 100.0)
+    minority: int = 2
+    bias: str | float | None = None
+    loss: str | None = None
+    smoothing: float = 0.0
+    weight: float = 1.0
+    scale: float = 1.0
+    shift: float = 0.0
+
+    @property
+    def classes(self) -> list[int]:
+        """Indices of the minority."""
+        return list(range(len(self.others), len(self.others) + self.minority))
+
+    def built(self) -> str | Loss:
+        """The loss."""
+        if self.loss is not None:
+            return self.loss
+        others = len(self.others)
+        numbers: dict[str, Any] = {
+            name: (neutral,) * others + (value,) * self.minority
+            for name, neutral, value in (
+                ("weights", 1.0, self.weight),
+                ("scales", 1.0, self.scale),
+                ("shifts", 0.0, self.shift),
+            )
+            if value != neutral
+        }
+        return CrossEntropy(smoothing=self.smoothing, **numbers)
+
+    def prior(self, count: float) -> ClassPrior:
+        """Minority classes with that many samples; the first class makes up for what they give."""
+        first = self.others[0] + self.minority * (AT - count)
+        return ClassPrior([first, *self.others[1:], *[count] * self.minority])
+
+    def label(self) -> str:
+        """What is set, in words."""
+        parts = [f"{name}={value!r}" for name, value in vars(self).items() if value != getattr(Setting(), name)]
+        return ", ".join(parts) or "plain cross-entropy"
+
+
+def threshold_claim(
+    part: str,
+    settings: Sequence[Setting],
+    rule: Callable[[Setting], float],
+    *,
+    false: bool = False,
+    factor: float = 1.0,
+    **fields: Any,
+) -> Claim:
+    """``rule(setting)^2 n_B <= N^2 lW lH`` on the settings; ``part`` of theorem universal-collapse says so for all.
+
+    Args:
+        part: key of its statement.
+        settings: where it is tried.
+        rule: the claimed kappa.
+        false: whether the rule is a false one, which no theorem proves.
+        factor: multiplies the claimed number of samples (for false variants).
+        **fields: of the claim.
+    """
+
+    def check(ctx: Context) -> Evidence:
+        found: list[dict[str, Any]] = []
+        for number, setting in enumerate(settings):
+            samples = sum(setting.others) + setting.minority * AT
+            strength = rule(setting) * math.sqrt(AT / factor) / samples
+            for distance in NEAR:
+                name = f"{part}-{number}-{distance:g}"
+                collapsed = _collapsed(setting, strength, AT * (1 - distance), ctx, name, distance)
+                found.append({"setting": setting.label(), "distance": distance, "collapsed": collapsed})
+        statuses = [
+            Status.inconclusive
+            if row["collapsed"] is None
+            else Status.certified
+            if row["collapsed"] is (row["distance"] > 0)
+            else Status.refuted
+            for row in found
+        ]
+        return evidence(
+            f"certified collapsed just below the threshold and not above, at relative distances 10⁻² to 10⁻⁶, on {len(found)} "
+            f"instances of {len(settings)} settings; the solver sees the same at 10⁻²",
+            proofs=[] if false or factor != 1 else [symbolic("universal-collapse", part)],
+            numeric=combine(statuses),
+            established_by=(f"certificates of collapse on {len(found)} instances",),
+            details={"instances": found},
+        )
+
+    return Claim(check=check, group=GROUP, topic="losses", **fields)
+
+
+def _collapsed(
+    setting: Setting, strength: float, count: float, ctx: Context, name: str, distance: float
+) -> bool | None:
+    """Whether the minority is collapsed, certified; None if the K x K solver, which knows no groups, sees otherwise."""
+    model, prior, loss = UnconstrainedFeatures(strength, strength), setting.prior(count), setting.built()
+    try:
+        certificate = keep(ctx, f"collapse-{name}", certify_collapse(model, prior, setting.classes, loss, setting.bias))
+    except CertificationError:
+        return None
+    collapsed: bool = certificate.claim["statement"]["collapsed"]
+    if abs(distance) < 1e-2:
+        return collapsed
+    found = ctx.once(f"solved {setting!r} {strength!r} {count!r}", lambda: solve(model, prior, loss, bias=setting.bias))
+    scale = group_scales(found.logits, [tuple(setting.classes)])[0]
+    agrees = found.is_global is True and scale is not None and (scale <= 1e-7) is collapsed
+    return collapsed if agrees else None
+
+
+BCE = (Setting(loss="bce"), Setting((90.0, 60.0, 40.0), 3, loss="bce"))
+SMOOTHED = (
+    Setting(smoothing=0.1),
+    Setting(smoothing=0.4),
+    Setting((150.0,), 3, smoothing=0.2),
+    Setting((90.0, 60.0, 40.0), 2, smoothing=0.3),
+)
+WEIGHTED = (
+    Setting(weight=3.0, scale=0.5),
+    Setting(weight=0.4),
+    Setting((150.0,), 3, scale=2.0),
+    Setting((90.0, 60.0, 40.0), 2, weight=2.0, scale=1.5),
+)
+SHIFTED = (Setting(shift=-2.0), Setting(shift=0.75), Setting((90.0, 60.0, 40.0), 3, shift=-1.5))
+BIASED = tuple(
+    Setting(others, minority, bias=bias, loss=loss)
+    for others, minority, bias, loss in (
+        ((100.0, 100.0), 2, "free", "ce"),
+        ((90.0, 60.0, 40.0), 2, 0.05, "ce"),
+        ((150.0,), 3, "free", "bce"),
+        ((100.0, 100.0), 2, 0.02, "bce"),
+        ((90.0, 60.0, 40.0), 2, "free", "mse"),
+    )
+)
+
+
+def _one(_: Setting) -> float:
+    return 1.0
+
+
+def _bce(rule: Callable[[Setting], float] = _one, **how: Any) -> Claim:
+    return threshold_claim(
+        "bce",
+        BCE,
+        rule,
+        **how,
+        id="bce-collapse-threshold",
+        title="Binary cross-entropy collapses the minority where cross-entropy does",
+        statement="Under weight decay and binary cross-entropy the classifiers of a group of K_b ≥ 2 classes with n_b "
+        "samples each, N in all, coincide, and so do its  if and only if n_b ≤ λ_H λ_W N².",
+        source="The collapse criterion of Hong & Ling 2023 for cross-entropy; binary cross-entropy: derived here",
+        scope=Scope(("bce",), ("weight-decay",), minority=2, dimension="K"),
+        papers=("hong2023", "li2025"),
+    )
+
+
+def _smoothing(rule: Callable[[Setting], float] = lambda s: 1 - s.smoothing, **how: Any) -> Claim:
+    return threshold_claim(
+        "smoothing",
+        SMOOTHED,
+        rule,
+        **how,
+        id="smoothing-collapse-threshold",
+        title="Label smoothing collapses the minority at more samples, by 1/(1 − a)²",
+        statement="Under weight decay and cross-entropy with label smoothing 0 ≤ a < 1 the classifiers of a group of K_b ≥ "
+        "2 classes with n_b samples each, N in all, coincide, and so do its  if and only if n_b (1 − a)² ≤ λ_H "
+        "λ_W N².",
+        source="Derived here; Guo et al. 2024 for label smoothing under balance",
+        scope=Scope(("smoothed-ce",), ("weight-decay",), minority=2, dimension="K"),
+        papers=("guo2024",),
+    )
+
+
+def _weights(rule: Callable[[Setting], float] = lambda s: s.weight * s.scale, **how: Any) -> Claim:
+    return threshold_claim(
+        "weights",
+        WEIGHTED,
+        rule,
+        **how,
+        id="weights-scales-collapse-threshold",
+        title="Weights and scales move the threshold of collapse, by their squares",
+        statement="Under weight decay and cross-entropy with weights and scales that are equal on a group of K_b ≥ 2 "
+        "classes with n_b samples each, N in all, w_b > 0 and Δ_b > 0, the classifiers of the group coincide, and "
+        "so do its class means, if and only if n_b Δ_b² w_b² ≤ λ_H λ_W N².",
+        source="Behnia et al. 2023 for λ → 0, where weights do not matter; derived here for λ > 0, where they do",
+        scope=Scope(("weighted-ce",), ("weight-decay",), minority=2, dimension="K"),
+        papers=("behnia2023", "kini2021"),
+        standing="sharpened",
+    )
+
+
+def _shifts(rule: Callable[[Setting], float] = _one, **how: Any) -> Claim:
+    return threshold_claim(
+        "shifts",
+        SHIFTED,
+        rule,
+        **how,
+        id="shifts-leave-collapse-threshold",
+        title="Logit adjustment leaves the threshold of collapse where it is",
+        statement="Shifts of the logits that are equal on the group do not enter: under weight decay and cross-entropy with "
+        "them the classifiers of a group of K_b ≥ 2 classes with n_b samples each, N in all, coincide, and so do "
+        "its  if and only if n_b ≤ λ_H λ_W N², whatever the shifts.",
+        source="Derived here; Behnia et al. 2023 for λ → 0",
+        scope=Scope(("weighted-ce",), ("weight-decay",), minority=2, dimension="K"),
+        papers=("behnia2023",),
+    )
+
+
+def _bias(rule: Callable[[Setting], float] = _one, **how: Any) -> Claim:
+    return threshold_claim(
+        "bias",
+        BIASED,
+        rule,
+        **how,
+        id="bias-leaves-collapse-threshold",
+        title="A bias leaves the threshold of collapse where it is",
+        statement="A bias, free or with weight decay of its own, does not enter: under weight decay and cross-entropy, "
+        "binary cross-entropy or MSE with a bias the classifiers of a group of K_b ≥ 2 classes with n_b samples "
+        "each, N in all, coincide, and so do its  if and only if n_b ≤ λ_H λ_W N².",
+        source="Hong & Ling 2023, cross-entropy with a bias; binary cross-entropy and MSE: derived here",
+        scope=Scope(("ce", "bce", "mse"), ("bias-decay",), minority=2, dimension="K"),
+        papers=("hong2023",),
+        standing="sharpened",
+    )
+
+
+# single instances ---------------------------------------------------------------------------------------------------
+
+#: What re-weighting does at K = 4, n = (100, 100, 10, 10), lW = lH = 1/64: whether the minority is collapsed.
+REWEIGHTED: tuple[tuple[str, Setting, bool], ...] = (
+    ("no weights", Setting(), True),
+    ("weight 3/2 of the minority's samples", Setting(weight=1.5), False),
+    ("scale 3/2 of the minority's logits", Setting(scale=1.5), False),
+    ("weight 1/2 beside scale 2", Setting(weight=0.5, scale=2.0), True),
+    ("shift −3 of the minority's logits", Setting(shift=-3.0), True),
+)
+
+
+def reweighting_claim(expected: Sequence[bool] | None = None) -> Claim:
+    """Weights are no matter of λ → 0 alone; ``expected`` replaces what is collapsed (for false variants)."""
+
+    def check(ctx: Context) -> Evidence:
+        prior, model = ClassPrior([100, 100, 10, 10]), UnconstrainedFeatures(1 / 64, 1 / 64)
+        claimed = [row[2] for row in REWEIGHTED] if expected is None else expected
+        found = []
+        for number, (_, setting, _) in enumerate(REWEIGHTED):
+            certificate = certify_collapse(model, prior, [2, 3], setting.built())
+            keep(ctx, f"reweighting-{number}", certificate)
+            found.append(bool(certificate.check()) and certificate.claim["statement"]["collapsed"])
+        status = Status.certified if found == list(claimed) else Status.refuted
+        return evidence(
+            f"{sum(found)} of {len(found)} collapsed, each certified",
+            numeric=status,
+            universal=False,
+            established_by=(f"certificates of collapse on {len(found)} instances",),
+            details={"collapsed": dict(zip((row[0] for row in REWEIGHTED), found, strict=True))},
+        )
+
+    return Claim(
+        id="weights-matter-under-decay",
+        title="At λ > 0 weights do matter to the geometry",
+        statement="At K = 4, n = (100, 100, 10, 10), λ_W = λ_H = 1/64 under cross-entropy the two minority classes are collapsed; with weight "
+        "3/2 on their samples they are not, with scale 3/2 on their logits they are not, with weight 1/2 and scale 2 they are, and with "
+        "the shift −3 they are: that weights do not change the geometry holds in the limit λ → 0 alone.",
+        source="Behnia et al. 2023 and Kini et al. 2021 (weights do not matter as λ → 0), as we state it",
+        check=check,
+        group=GROUP,
+        scope=Scope(
+            ("weighted-ce",), ("weight-decay",), classes=(4, 4), groups=(2, 2), majority=2, minority=2, dimension="K"
+        ),
+        papers=("behnia2023", "kini2021"),
+        topic="losses",
+        standing="corrected",
+        core=False,
+    )
+
+
+def budgets_claim(shifts: tuple[float, float] = (0.0, -1.0), ratio: float = 4.0) -> Claim:
+    """Budgets: one shift collapses the minority at a ratio at which the other does not (others for false variants)."""
+
+    def check(ctx: Context) -> Evidence:
+        prior, model = ClassPrior.step(2, 2, ratio), LayerPeeled(1.0, 1.0)
+        found = []
+        for number, shift in enumerate(shifts):
+            certificate = certify_collapse(model, prior, [2, 3], Setting(shift=shift).built())
+            keep(ctx, f"budgets-shift-{number}", certificate)
+            found.append(bool(certificate.check()) and certificate.claim["statement"]["collapsed"])
+        return evidence(
+            f"shift {shifts[0]:g}: collapsed {found[0]}; shift {shifts[1]:g}: collapsed {found[1]}; both certified",
+            numeric=Status.certified if found == [True, False] else Status.refuted,
+            universal=False,
+            established_by=("certificates of collapse on 2 instances",),
+        )
+
+    return Claim(
+        id="budgets-shifts-move-collapse",
+        title="Under budgets logit adjustment does move the threshold",
+        statement=f"At K_A = K_B = 2, R = {ratio:g}, E_W = E_H = 1 under cross-entropy the minority is collapsed, and with the shift "
+        f"{shifts[1]:g} of its logits it is not: unlike under weight decay, where the shift does not enter.",
+        source="Derived here: the multiplier of a budget depends on the shifts",
+        check=check,
+        group=GROUP,
+        scope=Scope(
+            ("weighted-ce",), ("layer-peeled",), classes=(4, 4), groups=(2, 2), majority=2, minority=2, dimension="K"
+        ),
+        papers=("behnia2023", "fang2021"),
+        topic="losses",
+        core=False,
+    )
+
+
+def _tried(make: Callable[..., Claim], core: bool, rules: dict[str, Callable[[Setting], float]]) -> Claim:
+    """The claim with false rules in its place, and off by a factor."""
+    true = make()
+    return replace(
+        true,
+        core=core,
+        variants={f"{true.id}: {name}": make(rule, false=True) for name, rule in rules.items()},
+        off_by=lambda x: make(factor=1 + x),
+        resolution=1e-5,
+    )
+
+
+CLAIMS = (
+    _tried(
+        _bce,
+        True,
+        {
+            "κ = 1/2": lambda s: 0.5,
+            "κ = √2": lambda s: math.sqrt(2),
+            "κ = 2": lambda s: 2.0,
+        },
+    ),
+    _tried(
+        _smoothing,
+        True,
+        {
+            "no matter": lambda s: 1.0,
+            "κ = √(1 − a)": lambda s: math.sqrt(1 - s.smoothing),
+            "κ = (1 − a)²": lambda s: (1 - s.smoothing) ** 2,
+            "κ = 1 + a": lambda s: 1 + s.smoothing,
+        },
+    ),
+    _tried(
+        _weights,
+        True,
+        {
+            "weights do not matter": lambda s: s.scale,
+            "scales do not matter": lambda s: s.weight,
+            "scales squared": lambda s: s.weight * s.scale**2,
+            "divided by the scale": lambda s: s.weight / s.scale,
+        },
+    ),
+    _tried(
+        _shifts,
+        False,
+        {
+            "κ = e^ι": lambda s: math.exp(s.shift),
+            "κ = e^{−ι/2}": lambda s: math.exp(-s.shift / 2),
+            "κ = 1 + ι²": lambda s: 1 + s.shift**2,
+        },
+    ),
+    _tried(
+        _bias,
+        False,
+        {
+            "κ = (K − 1)/K": lambda s: 1 - 1 / (len(s.others) + s.minority),
+            "κ = 1/(1 + λ_b)": lambda s: 1 / (1 + (s.bias if isinstance(s.bias, float) else 0.1)),
+            "κ = 1 + λ_b": lambda s: 1 + (s.bias if isinstance(s.bias, float) else 0.1),
+        },
+    ),
+    replace(
+        reweighting_claim(),
+        variants={
+            "weights do not matter": reweighting_claim([True, True, False, True, True]),
+            "scales do not matter": reweighting_claim([True, False, True, True, True]),
+            "shifts matter": reweighting_claim([True, False, False, True, False]),
+            "scales alone count": reweighting_claim([True, False, False, False, True]),
+        },
+    ),
+    replace(
+        budgets_claim(),
+        variants={
+            "the shift the other way": budgets_claim((0.0, 1.0)),
+            "no shift": budgets_claim((0.0, 0.0)),
+            "at R = 3": budgets_claim(ratio=3.0),
+            "at R = 6": budgets_claim(ratio=6.0),
+        },
+    ),
+)
