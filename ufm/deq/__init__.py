@@ -66,6 +66,8 @@ _EXPORTS = {
     "run_sweep": "ufm.trainings.sweep",
     "spectral_radius": "ufm.deq.jacobian",
     "train": "ufm.trainings.training",
+    "train_problem": "ufm.trainings.stated",
+    "train_threshold": "ufm.trainings.stated_threshold",
 }
 
 if TYPE_CHECKING:
@@ -90,6 +92,8 @@ if TYPE_CHECKING:
     from ufm.trainings.paper import Comparison, paper_points
     from ufm.trainings.plotting import plot_curves, plot_departure, plot_hysteresis, plot_sweep
     from ufm.trainings.prediction import Budgets, predict, predict_from_budgets
+    from ufm.trainings.stated import train_problem
+    from ufm.trainings.stated_threshold import train_threshold
     from ufm.trainings.sweep import Sweep, SweepConfig, SweepInterrupted, SweepPoint, run_sweep
     from ufm.trainings.threshold import MeasuredThreshold, measured_threshold
     from ufm.trainings.training import TrainingConfig, TrainingResult, train
@@ -151,6 +155,8 @@ __all__ = [
     "run_sweep",
     "spectral_radius",
     "train",
+    "train_problem",
+    "train_threshold",
 ]
 
 

@@ -23,6 +23,7 @@ _EXPORTS = {
     "Output": "ufm.networks.output",
     "ResNet18": "ufm.networks.cellular",
     "ResNet18Encoder": "ufm.networks.resnet",
+    "StatedNetwork": "ufm.networks.stated",
     "UnrolledNetwork": "ufm.networks.cellular",
     "UntiedNetwork": "ufm.networks.cellular",
     "build_model": "ufm.networks.models",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ufm.networks.models import MODELS, Network, build_model, check_options, matched_width, parameter_counts
     from ufm.networks.output import Output
     from ufm.networks.resnet import ResNet18Encoder
+    from ufm.networks.stated import StatedNetwork
 
 __all__ = [
     "MODELS",
@@ -50,6 +52,7 @@ __all__ = [
     "Output",
     "ResNet18",
     "ResNet18Encoder",
+    "StatedNetwork",
     "UnrolledNetwork",
     "UntiedNetwork",
     "build_model",

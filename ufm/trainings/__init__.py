@@ -25,6 +25,8 @@ _EXPORTS = {
     "Observation": "ufm.trainings.paper",
     "Prediction": "ufm.trainings.prediction",
     "STATUSES": "ufm.trainings.judgement",
+    "StatedThreshold": "ufm.trainings.stated_threshold",
+    "StatedTraining": "ufm.trainings.stated",
     "Sweep": "ufm.trainings.sweep",
     "SweepConfig": "ufm.trainings.sweep_config",
     "SweepInterrupted": "ufm.trainings.sweep",
@@ -58,6 +60,8 @@ _EXPORTS = {
     "run_sweep": "ufm.trainings.sweep",
     "threshold_of_sweep": "ufm.trainings.threshold",
     "train": "ufm.trainings.training",
+    "train_problem": "ufm.trainings.stated",
+    "train_threshold": "ufm.trainings.stated_threshold",
 }
 
 if TYPE_CHECKING:
@@ -78,6 +82,8 @@ if TYPE_CHECKING:
     from ufm.trainings.plotting import plot_curves, plot_departure, plot_hysteresis, plot_sweep
     from ufm.trainings.prediction import Prediction, minority_threshold, model_of, predict
     from ufm.trainings.result import TrainingResult
+    from ufm.trainings.stated import StatedTraining, train_problem
+    from ufm.trainings.stated_threshold import StatedThreshold, train_threshold
     from ufm.trainings.sweep import Sweep, SweepInterrupted, run_sweep
     from ufm.trainings.sweep_config import BRANCHES, SweepConfig
     from ufm.trainings.sweep_point import SweepPoint
@@ -101,6 +107,8 @@ __all__ = [
     "MeasuredThreshold",
     "Observation",
     "Prediction",
+    "StatedThreshold",
+    "StatedTraining",
     "Sweep",
     "SweepConfig",
     "SweepInterrupted",
@@ -134,6 +142,8 @@ __all__ = [
     "run_sweep",
     "threshold_of_sweep",
     "train",
+    "train_problem",
+    "train_threshold",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ with optional("deq"):
     import torch
     from torch import Tensor, nn
 
-__all__ = ["Coordinates", "Fit", "Network", "fit", "objective"]
+__all__ = ["Coordinates", "Fit", "Network", "descend", "fit", "objective"]
 
 Array = NDArray[np.float64]
 Network = ExplicitNetwork | LinearDEQNetwork | DEQNetwork
@@ -104,13 +105,45 @@ def fit(
     >>> found.converged, round(found.objective, 6)
     (True, 0.693147)
     """
+    return descend(
+        network,
+        inputs,
+        lambda: objective(network(inputs), labels, network.classifier.weight, lambda_W, lambda_H),
+        max_iterations=max_iterations,
+        gradient_tol=gradient_tol,
+        progress=progress,
+    )
+
+
+def descend(
+    network: nn.Module,
+    inputs: Tensor,
+    value: Callable[[], Tensor],
+    *,
+    max_iterations: int = 1000,
+    gradient_tol: float = 1e-7,
+    progress: Progress | None = None,
+) -> Fit:
+    """Minimise ``value()`` over all weights of ``network``, in place, by L-BFGS in its :class:`Coordinates`.
+
+    Args:
+        network: with an :class:`ufm.networks.Encoder` as ``encoder``; other weights as they are.
+        inputs: shape (N, p): what whitens the coordinates of the encoder's output layer.
+        value: of the objective at the present weights, differentiable in them.
+        max_iterations, gradient_tol, progress: as of :func:`fit`.
+
+    >>> network = ExplicitNetwork(4, 2, dim=2, width=8)
+    >>> x = torch.eye(4, dtype=torch.float64)
+    >>> descend(network, x, lambda: (network(x).logits - 1).square().sum()).objective < 1e-9
+    True
+    """
     start = time.perf_counter()
     coordinates = Coordinates(network, inputs)
 
     def value_and_gradient(vector: Array) -> tuple[float, Array]:
         coordinates.assign(vector)
-        value = objective(network(inputs), labels, network.classifier.weight, lambda_W, lambda_H)
-        return float(value.detach()), coordinates.gradient(value)
+        found = value()
+        return float(found.detach()), coordinates.gradient(found)
 
     iterations = 0
 
@@ -147,7 +180,7 @@ def fit(
     )
 
 
-def equilibrium_of(network: Network) -> SpectralBound | None:
+def equilibrium_of(network: nn.Module) -> SpectralBound | None:
     """What holds A of a network with an equilibrium layer; None for an explicit one.
 
     >>> equilibrium_of(ExplicitNetwork(4, 2, dim=2, width=8)) is None
@@ -185,7 +218,7 @@ class Coordinates:
     True
     """
 
-    def __init__(self, network: Network, inputs: Tensor) -> None:
+    def __init__(self, network: nn.Module, inputs: Tensor) -> None:
         encoder = cast(Encoder, network.encoder)
         self.output, self.hidden = encoder.output, encoder.hidden
         own = set(encoder.parameters())

@@ -1,0 +1,348 @@
+"""Training of any problem that can be stated, and what the theory's optimum says beside it.
+
+    L = (1/N) sum_i loss(z_i + b; t_i) + weight decay,   or L alone within budgets,
+
+over all N samples at once, z_i the logits of the network that the architecture states
+(:class:`ufm.networks.StatedNetwork`). The prediction is :func:`ufm.solve` of the same problem: there is no free
+parameter. Its value is a lower bound of L at any weights wherever ``is_global`` is True and the loss is convex, for
+class means cost no more than samples.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm._extras import optional
+from ufm._validation import integer, one_of, positive
+from ufm.data import DATASETS, load_dataset
+from ufm.labels import ClassPrior, Labels
+from ufm.losses import Loss
+from ufm.networks.output import Output
+from ufm.networks.stated import StatedNetwork
+from ufm.problem import Problem
+from ufm.solution import LocalMinimum, Solution
+from ufm.solvers import solve
+from ufm.trainings.comparison import phase_of, rank_of
+from ufm.trainings.config import fitted_datasets
+from ufm.trainings.judgement import EXCESS, TOLERANCE
+from ufm.trainings.optimisation import Fit, descend
+from ufm.trainings.running import Progress, device_named, threads
+
+with optional("deq"):
+    import torch
+    from torch import Tensor
+
+__all__ = ["StatedTraining", "train_problem"]
+
+Array = NDArray[np.float64]
+
+#: Relative error of an objective that float32 cannot resolve where many terms make it up.
+_COARSE = 1e-3
+#: Largest entry of the gradient at which training ends, by dtype.
+_GRADIENTS = {"float64": 1e-7, "float32": 1e-5}
+
+
+@dataclass(frozen=True)
+class StatedTraining:
+    """A trained network beside the optimum of the problem that it was trained on.
+
+    Attributes:
+        problem: what was trained.
+        solution: the predicted optimum, :func:`ufm.solve` of the problem.
+        logits: means over the samples of each column, without the bias, shape (K, m); centred where the loss is
+            constant along a direction.
+        classifier, features, equilibrium_features: W (K, d), the means of the injected h and of what the classifier
+            sees (d, m).
+        bias: b (K,), None without one.
+        spread: largest distance of a sample's logits from their column's mean, over 1 and the size of the logits.
+        fit: how the optimisation ended.
+        network: the network.
+    """
+
+    problem: Problem
+    solution: Solution
+    logits: Array
+    classifier: Array
+    features: Array
+    equilibrium_features: Array
+    bias: Array | None
+    spread: float
+    fit: Fit
+    network: Any = field(repr=False)
+
+    @property
+    def objective_error(self) -> float:
+        """``objective/predicted - 1``; the difference where the predicted objective is below 1e-3."""
+        predicted = self.solution.value
+        return (self.fit.objective - predicted) / (abs(predicted) if abs(predicted) >= 1e-3 else 1.0)
+
+    @property
+    def logits_error(self) -> float:
+        """``|Z - Z*|_F / max(1, |Z*|_F)``, the logits with their bias, centred."""
+        predicted = self._total(self.solution.logits, self.solution.bias)
+        difference = np.linalg.norm(self._total(self.logits, self.bias) - predicted)
+        return float(difference / max(1.0, float(np.linalg.norm(predicted))))
+
+    @property
+    def gram_errors(self) -> dict[str, float | None]:
+        """``|G - G*|_F / |G*|_F`` of ``W W^T`` and of ``H^T H``, H what the classifier sees; None where G* is 0."""
+        theory = self.solution.factors
+        pairs = {
+            "classifier": (self.problem.centred(self.classifier), self.problem.centred(theory.classifier)),
+            "features": (self.equilibrium_features.T, theory.equilibrium_features.T),
+        }
+        errors: dict[str, float | None] = {}
+        for name, (found, predicted) in pairs.items():
+            size = float(np.linalg.norm(predicted @ predicted.T))
+            errors[name] = float(np.linalg.norm(found @ found.T - predicted @ predicted.T)) / size if size else None
+        return errors
+
+    @cached_property
+    def singular_values(self) -> Array:
+        """Of the mean logits, descending, shape (min(K, m),)."""
+        return np.asarray(np.linalg.svd(self.logits, compute_uv=False), dtype=float)
+
+    @property
+    def trap(self) -> LocalMinimum | None:
+        """The local minimum of the theory's search that the network is in: same objective, same singular values.
+
+        Which classes share a direction in a code is a matter of the start, so logits are not compared. None where the
+        search found none like it; only solutions by search have any, those of problems that are not convex.
+        """
+        for minimum in self.solution.local_minima:
+            if self._like(minimum.value, minimum.singular_values):
+                return minimum
+        return None
+
+    def _like(self, value: float, singular_values: Array) -> bool:
+        size = max(1.0, float(np.linalg.norm(singular_values)))
+        near = float(np.linalg.norm(self.singular_values - singular_values)) <= TOLERANCE * size
+        return near and abs(self.fit.objective - value) <= self._resolution * max(1.0, abs(value))
+
+    @property
+    def _resolution(self) -> float:
+        return _COARSE if self.network.classifier.weight.dtype == torch.float32 else TOLERANCE**2
+
+    @property
+    def rank(self) -> int:
+        """Numerical rank of the mean logits, to a thousandth of the larger of 1 and their largest singular value."""
+        return rank_of(self.logits)
+
+    @cached_property
+    def phase(self) -> str | None:
+        """``"none"``, ``"partial"`` or ``"total"`` for class labels, None for others; compare ``solution.geometry``."""
+        return phase_of(self.logits, self.problem.prior) if isinstance(self.problem.prior, ClassPrior) else None
+
+    @property
+    def group_scales(self) -> tuple[float | None, ...]:
+        """s of every group of classes, for class labels: ``mean(z_kk) - mean(z_jk)`` within it; None for one class."""
+        groups = self.problem.class_prior.groups
+        return tuple(_scale(self.logits[np.ix_(g.classes, g.classes)]) for g in groups)
+
+    @property
+    def status(self) -> str:
+        """How it stands to the prediction.
+
+        ``"agrees"``: the objective is the predicted one to the square of 1 %, and the logits are to 1 %, or, where the
+        problem is not convex, their singular values. ``"trapped"``: a stationary point above the optimum; :attr:`trap`
+        says whether the theory has it. ``"below"``: below the predicted value, which then is no global optimum.
+        ``"unconverged"``: above it, and not at a stationary point.
+        """
+        error = self.objective_error
+        if error < -max(EXCESS, _COARSE if self._resolution == _COARSE else 0.0):
+            return "below"
+        same = self.logits_error <= TOLERANCE or (
+            not self.problem.is_convex and self._like(self.solution.value, self.solution.singular_values)
+        )
+        if error <= self._resolution and same:
+            return "agrees"
+        return "trapped" if self.fit.converged else "unconverged"
+
+    def _total(self, logits: Array, bias: Array | None) -> Array:
+        return self.problem.centred(logits if bias is None else logits + bias[:, None])
+
+    def __str__(self) -> str:
+        return (
+            f"{self.status}: objective {self.fit.objective:.8g} (predicted {self.solution.value:.8g}), logits off by "
+            f"{self.logits_error:.1e}, rank {self.rank}"
+        )
+
+
+def _scale(block: Array) -> float | None:
+    """Mean of the diagonal less the mean off it; None for one class."""
+    k = len(block)
+    if k == 1:
+        return None
+    return float((np.trace(block) - (block.sum() - np.trace(block)) / (k - 1)) / k)
+
+
+class _Risk(torch.autograd.Function if torch else object):  # type: ignore[misc]
+    """Mean of a loss over samples: values and gradients of the loss itself, whatever it is written in."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, loss: Loss, targets: Array) -> Tensor:
+        z = logits.detach().cpu().numpy().astype(np.float64).T
+        ctx.gradient = loss.gradients(z, targets).T / len(logits)
+        return logits.new_tensor(float(loss.values(z, targets).mean()))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (grad,) = grads
+        return grad * torch.from_numpy(np.ascontiguousarray(ctx.gradient)).to(grad), None, None
+
+
+def train_problem(
+    architecture: Any,
+    prior: ClassPrior | Labels,
+    loss: str | Loss = "ce",
+    *,
+    bias: str | float | None = None,
+    solution: Solution | None = None,
+    dataset: str = "digits",
+    inputs: Any = None,
+    columns: Any = None,
+    dim: int | None = None,
+    width: int | None = None,
+    start: str = "identity",
+    seed: int = 0,
+    dtype: str = "float64",
+    device: str = "auto",
+    max_iterations: int = 1000,
+    gradient_tol: float | None = None,
+    root: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> StatedTraining:
+    """Train a network on the objective of a problem, and set the problem's optimum beside it.
+
+    Args:
+        architecture: of this package: explicit, DEQ, plain or residual depth, gains, bounded norms, nonnegative
+            features.
+        prior: class counts, or labels of any kind; counts are whole numbers of samples.
+        loss, bias: as of :func:`ufm.solve`; any loss, one of your own included.
+        solution: a solution of the very same problem, so that it is not solved again.
+        dataset: one of :func:`ufm.trainings.config.fitted_datasets`, whose class j gives the samples of column j.
+        inputs, columns: samples of your own instead, (N, p), and the column of each, (N,): the counts must be those of
+            ``prior``.
+        dim: feature dimension d, default the larger of 16 and K.
+        width: hidden units; default 1.2 N, enough to give every sample any features.
+        start: of the maps, ``"identity"`` or ``"zero"``.
+        seed: of the draw of images and of the initial weights.
+        dtype: ``"float64"`` or ``"float32"``.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        max_iterations: of L-BFGS.
+        gradient_tol: largest entry of the gradient at which training ends, default 1e-7, 1e-4 in float32.
+        root: folder of the data set's files.
+        progress: called as ``progress(description, iterations, None)`` after every iteration.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be, or an architecture states no factors.
+        DatasetNotFoundError: the files of the data set are not there.
+
+    >>> import ufm
+    >>> found = train_problem(ufm.UnconstrainedFeatures(0.05, 0.05), ufm.ClassPrior([6, 6, 3, 3]), "mse", bias="free")
+    >>> found.status, f"{found.fit.objective:.6f}", f"{found.solution.value:.6f}"
+    ('agrees', '0.241577', '0.241577')
+    """
+    problem = Problem.of(architecture, prior, loss, bias)
+    if solution is None:
+        solution = solve(architecture, prior, loss, bias=bias, seed=seed)
+    elif not isinstance(solution, Solution) or solution.problem != problem:
+        raise ValueError(f"solution must be one of this problem, got {solution!r}")
+    counts = _whole_counts(prior)
+    kind = torch.float64 if one_of("dtype", dtype, tuple(_GRADIENTS)) == "float64" else torch.float32
+    tol = positive("gradient_tol", _GRADIENTS[dtype] if gradient_tol is None else gradient_tol)
+    max_iterations = integer("max_iterations", max_iterations, minimum=1)
+    target_device = device_named(one_of("device", device, ("auto", "cpu", "cuda")))
+    x, j = _samples(counts, dataset, inputs, columns, seed, root)
+    where = torch.from_numpy(j)
+    network = StatedNetwork(
+        problem,
+        where,
+        x.shape[1],
+        dim=max(16, prior.num_classes) if dim is None else dim,
+        width=64 * -(-6 * len(x) // (5 * 64)) if width is None else width,
+        start=start,
+        seed=seed,
+        dtype=kind,
+    ).to(target_device)
+    data = torch.from_numpy(x).to(target_device, kind)
+    targets = np.asarray(problem.targets[:, j], dtype=float)
+
+    def value() -> Tensor:
+        output = network(data)
+        return cast(Tensor, _Risk.apply(output.logits, problem.loss, targets)) + network.decay(output)
+
+    with threads(1):
+        for leak in network.leaks:
+            network.leak = leak
+            fitted = descend(network, data, value, max_iterations=max_iterations, gradient_tol=tol, progress=progress)
+        with torch.no_grad():
+            return _measured(problem, solution, network, network(data), j, fitted)
+
+
+def _whole_counts(prior: Any) -> tuple[int, ...]:
+    if not isinstance(prior, ClassPrior | Labels):
+        raise TypeError(f"prior must be a ufm.ClassPrior or ufm.Labels, got {prior!r}")
+    if any(n != int(n) for n in prior.counts):
+        raise ValueError(f"prior must have whole counts, numbers of samples, got {prior.counts.tolist()}")
+    return tuple(int(n) for n in prior.counts)
+
+
+def _samples(
+    counts: tuple[int, ...], dataset: str, inputs: Any, columns: Any, seed: int, root: Any
+) -> tuple[Array, NDArray[np.int64]]:
+    """Inputs (N, p) and the column of each."""
+    if (inputs is None) != (columns is None):
+        raise ValueError("inputs and columns must be given together")
+    if inputs is None:
+        known = fitted_datasets()
+        one_of("dataset", dataset, known)
+        if len(counts) > DATASETS[dataset].num_classes:
+            most = DATASETS[dataset].num_classes
+            raise ValueError(
+                f"prior must have at most {most} columns, the classes of {dataset}, got {len(counts)}; give inputs and "
+                "columns of your own for more"
+            )
+        data = load_dataset(dataset, root, split=known[dataset], counts=counts, seed=seed).whitened()
+        return np.asarray(data.inputs, dtype=float), np.asarray(data.labels, dtype=np.int64)
+    x, j = np.asarray(inputs, dtype=float), np.asarray(columns)
+    if x.ndim < 2 or not np.isfinite(x).all():
+        raise ValueError(f"inputs must be finite, of shape (N, p), got shape {x.shape}")
+    if j.shape != (len(x),) or not np.issubdtype(j.dtype, np.integer):
+        raise ValueError(f"columns must be {len(x)} integers, one a sample, got shape {j.shape} of {j.dtype}")
+    if j.min() < 0 or tuple(np.bincount(j, minlength=len(counts)).tolist()) != counts:
+        raise ValueError(f"columns must occur as often as prior says, {counts}, got {np.unique(j, return_counts=True)}")
+    return x.reshape(len(x), -1), j.astype(np.int64)
+
+
+def _measured(
+    problem: Problem, solution: Solution, network: StatedNetwork, output: Output, j: NDArray[np.int64], fitted: Fit
+) -> StatedTraining:
+    bias = None if network.bias is None else network.bias.detach().cpu().numpy().astype(float)
+    m = problem.prior.num_columns
+
+    def means(x: Tensor) -> Array:
+        rows = x.cpu().numpy().astype(float)
+        return np.array([rows[j == column].mean(axis=0) for column in range(m)]).T
+
+    logits = means(output.logits)
+    apart = output.logits.cpu().numpy().astype(float) - logits.T[j]
+    spread = float(np.abs(apart).max()) / max(1.0, float(np.abs(logits).max()))
+    return StatedTraining(
+        problem=problem,
+        solution=solution,
+        logits=problem.centred(logits if bias is None else logits - bias[:, None]),
+        classifier=network.factors()[0].cpu().numpy().astype(float),
+        features=means(output.injected),
+        equilibrium_features=means(output.features),
+        bias=bias,
+        spread=spread,
+        fit=fitted,
+        network=network,
+    )
