@@ -56,7 +56,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "loss": tempered(1.1),
         "minority_counts": (12, 13, 14, 15, 16, 17, 18),
     },
-    "ReLU features": {"architecture": decay(math.sqrt(1 - 1 / (2 * GROUPS)), features="nonnegative")},
+    "ReLU features": {"architecture": decay(math.sqrt(1 - 1 / (2 * GROUPS)), features="nonnegative"), "starts": 4},
     "equilibrium, rho 1/2": {"architecture": ufm.PenalisedDEQ(2 * LAMBDA, 2 * LAMBDA, 0.5)},
     "residual depth 4, lambda_A 3": {"architecture": ufm.Residual(LAMBDA, LAMBDA, 3.0, 4)},
 }

@@ -71,6 +71,13 @@ def test_codes_of_residual_depth_are_among_the_predicted_minima(seed: int) -> No
     assert math.isclose(found.fit.objective, found.trap.value, rel_tol=1e-6)
 
 
+def test_of_several_starts_the_lowest_counts() -> None:
+    prior, model = ufm.ClassPrior([20] * 3 + [6] * 3), ufm.LayerPeeled(1.0, 2.0, **RELU)
+    found = [train_problem(model, prior, seed=seed, device="cpu").fit.objective for seed in (0, 1)]
+    assert found[0] > found[1] + 1e-6
+    assert train_problem(model, prior, starts=2, device="cpu").status == "agrees"
+
+
 def test_float32_gets_near() -> None:
     found = train_problem(DECAY, PRIOR, dtype="float32", device="cpu")
     assert found.network.classifier.weight.dtype == torch.float32
@@ -181,6 +188,7 @@ class Own(ufm.Architecture):
         ((DECAY, PRIOR), {"inputs": np.zeros((26, 3)), "columns": np.zeros(26, int)}, "columns must occur as often"),
         ((DECAY, PRIOR), {"start": "anywhere"}, "start"),
         ((DECAY, PRIOR), {"dim": 0}, "dim"),
+        ((DECAY, PRIOR), {"starts": 0}, "starts"),
         ((DECAY, PRIOR), {"gradient_tol": 0.0}, "gradient_tol"),
         ((Own(), PRIOR), {}, "states no factors"),
         ((DECAY, [9, 9, 4, 4]), {}, "prior must be"),

@@ -210,6 +210,7 @@ def train_problem(
     dim: int | None = None,
     width: int | None = None,
     start: str = "identity",
+    starts: int = 1,
     seed: int = 0,
     dtype: str = "float64",
     device: str = "auto",
@@ -232,6 +233,8 @@ def train_problem(
         dim: feature dimension d, default the larger of 16 and K.
         width: hidden units; default 1.2 N, enough to give every sample any features.
         start: of the maps, ``"identity"`` or ``"zero"``.
+        starts: trainings from weights of seeds ``seed``, ``seed + 1``, ..., of which the one of lowest objective counts:
+            ReLUs, and problems that are not convex, have local minima.
         seed: of the draw of images and of the initial weights.
         dtype: ``"float64"`` or ``"float32"``.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
@@ -261,29 +264,38 @@ def train_problem(
     target_device = device_named(one_of("device", device, ("auto", "cpu", "cuda")))
     x, j = _samples(counts, dataset, inputs, columns, seed, root)
     where = torch.from_numpy(j)
-    network = StatedNetwork(
-        problem,
-        where,
-        x.shape[1],
-        dim=max(16, prior.num_classes) if dim is None else dim,
-        width=64 * -(-6 * len(x) // (5 * 64)) if width is None else width,
-        start=start,
-        seed=seed,
-        dtype=kind,
-    ).to(target_device)
     data = torch.from_numpy(x).to(target_device, kind)
     targets = np.asarray(problem.targets[:, j], dtype=float)
+    found: list[StatedTraining] = []
+    with threads(1):
+        for weights in range(seed, seed + integer("starts", starts, minimum=1)):
+            network = StatedNetwork(
+                problem,
+                where,
+                x.shape[1],
+                dim=max(16, prior.num_classes) if dim is None else dim,
+                width=64 * -(-6 * len(x) // (5 * 64)) if width is None else width,
+                start=start,
+                seed=weights,
+                dtype=kind,
+            ).to(target_device)
+            fitted = _descended(network, data, targets, max_iterations, tol, progress)
+            with torch.no_grad():
+                found.append(_measured(problem, solution, network, network(data), j, fitted))
+    return min(found, key=lambda training: training.fit.objective)
 
+
+def _descended(
+    network: StatedNetwork, data: Tensor, targets: Array, max_iterations: int, tol: float, progress: Progress | None
+) -> Fit:
     def value() -> Tensor:
         output = network(data)
-        return cast(Tensor, _Risk.apply(output.logits, problem.loss, targets)) + network.decay(output)
+        return cast(Tensor, _Risk.apply(output.logits, network.problem.loss, targets)) + network.decay(output)
 
-    with threads(1):
-        for leak in network.leaks:
-            network.leak = leak
-            fitted = descend(network, data, value, max_iterations=max_iterations, gradient_tol=tol, progress=progress)
-        with torch.no_grad():
-            return _measured(problem, solution, network, network(data), j, fitted)
+    for leak in network.leaks:
+        network.leak = leak
+        fitted = descend(network, data, value, max_iterations=max_iterations, gradient_tol=tol, progress=progress)
+    return fitted
 
 
 def _whole_counts(prior: Any) -> tuple[int, ...]:
