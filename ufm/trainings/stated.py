@@ -233,8 +233,8 @@ def train_problem(
         dim: feature dimension d, default the larger of 16 and K.
         width: hidden units; default 1.2 N, enough to give every sample any features.
         start: of the maps, ``"identity"`` or ``"zero"``.
-        starts: trainings from weights of seeds ``seed``, ``seed + 1``, ..., of which the one of lowest objective counts:
-            ReLUs, and problems that are not convex, have local minima.
+        starts: trainings from weights of seeds ``seed``, ``seed + 1``, ..., of which the one of lowest objective
+            counts: ReLUs, and problems that are not convex, have local minima.
         seed: of the draw of images and of the initial weights.
         dtype: ``"float64"`` or ``"float32"``.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
