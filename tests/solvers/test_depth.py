@@ -330,3 +330,14 @@ def test_optimal_by_its_own_bound():
     assert_optimal(ufm.solve(ufm.PenalisedDeepLinear((0.03, 0.05)), SKEWED))
     with pytest.raises(AssertionError, match="not optimal"):
         assert_optimal(ufm.solve(ARCHITECTURES["flow"], SKEWED, starts=3))
+
+
+@pytest.mark.parametrize("loss", ["bce", ufm.FocalLoss(2.0)], ids=str)
+@pytest.mark.parametrize("sets", [[[], []], [[0], [1], []]])
+def test_labels_of_no_class_are_searched(sets: list[list[int]], loss: str | ufm.Loss) -> None:
+    """Codes mixed by columns of zeros are zero, from where no descent starts."""
+    labels = ufm.Labels.multi_label(3, sets, [2.0] * len(sets))
+    with warnings.catch_warnings(action="ignore"):
+        found = ufm.solve(ufm.DeepLinear((1.0, 1.0, 1.0)), labels, loss, method="search", starts=4, seed=0)
+    assert np.isfinite(found.value)
+    assert found.value < found.problem.risk(np.zeros((3, len(sets)))) or isinstance(loss, ufm.FocalLoss)

@@ -47,7 +47,10 @@ def starting_points(problem: Problem, rank: int, count: int, rng: np.random.Gene
             y = y @ mixture
         else:
             y = _random_factors(problem, rng)
-        yield problem.centred(y) * omega
+        y = problem.centred(y)
+        if not y.any():  # targets of zeros mix classes to nothing, and a descent has no direction from there
+            y = problem.centred(_random_factors(problem, rng))
+        yield y * omega
 
 
 def _random_factors(problem: Problem, rng: np.random.Generator) -> Array:
