@@ -19,8 +19,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 #: Every package beyond the standard library, NumPy and SciPy that some part of ufm imports.
 OPTIONAL = (
-    *("contourpy", "cvxpy", "flint", "hypothesis", "jinja2", "markupsafe", "matplotlib", "mnist1d", "mpmath", "rich"),
-    *("pytest", "sklearn", "sympy", "threadpoolctl", "torch", "typer", "xarray", "zarr"),
+    *("bokeh", "contourpy", "cvxpy", "flint", "hypothesis", "jinja2", "markupsafe", "matplotlib", "mnist1d", "mpmath"),
+    *("panel", "pytest", "rich", "sklearn", "sympy", "threadpoolctl", "torch", "typer", "xarray", "zarr"),
 )
 
 BLOCKER = """
@@ -86,6 +86,8 @@ USES = [
     ("import ufm.report.figures", "matplotlib", "report"),
     ("import ufm.testing", "hypothesis", "testing"),
     ("import ufm.cli", "typer", "cli"),
+    ("import ufm.explorer; ufm.explorer.app()", "panel", "explore"),
+    ("import ufm.explorer; ufm.explorer.serve(ufm.explorer.State())", "panel", "explore"),
 ]
 
 

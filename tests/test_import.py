@@ -15,7 +15,19 @@ import ufm
 from ufm import _moved
 
 HEAVY = (
-    *("cvxpy", "distributed", "flint", "hypothesis", "jinja2", "matplotlib", "mpmath", "pandas", "rich", "scipy"),
+    *(
+        "cvxpy",
+        "distributed",
+        "flint",
+        "hypothesis",
+        "jinja2",
+        "matplotlib",
+        "mpmath",
+        "pandas",
+        "panel",
+        "rich",
+        "scipy",
+    ),
     *("sklearn", "sympy", "torch", "typer", "xarray", "zarr"),
 )
 

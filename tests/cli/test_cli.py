@@ -580,8 +580,8 @@ class TestHelp:
         for path in self.commands():
             shown = " ".join(ufm_cli(*path, "--help").stdout.split())
             example = shown.split("Example: ufm ")[1].split()
-            if path in (["verify"], ["deq", "train"], ["deq", "sweep"], ["deq", "hysteresis"]):
-                continue  # too long to run here
+            if path in (["verify"], ["explore"], ["deq", "train"], ["deq", "sweep"], ["deq", "hysteresis"]):
+                continue  # too long to run here, or served until it is ended
             result = ufm_cli(*example)
             assert "No such option" not in result.output
             assert result.exit_code in (0, 2)

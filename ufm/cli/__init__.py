@@ -14,7 +14,7 @@ with optional("cli"):
 
 # The order of the imports is that of the commands in the help.
 from ufm.cli._app import app, main  # isort: skip
-from ufm.cli import verify, claims, solve, threshold, phase, measure, certify, deq  # noqa: F401  # isort: skip
+from ufm.cli import verify, claims, solve, threshold, phase, explore, measure, certify, deq  # noqa: F401  # isort: skip
 from ufm.cli.architectures import ARCHITECTURES  # isort: skip
 
 __all__ = ["ARCHITECTURES", "app", "main"]
