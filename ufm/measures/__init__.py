@@ -3,7 +3,8 @@
 :func:`measure` does it all for arrays, torch tensors or an iterable of batches. Beneath it lie one pure function a
 published measure, and :class:`FeatureStatistics`, which gathers in one pass over the batches what those functions need.
 The errors of NC2 and NC3 are distances between frames, and stand in :mod:`ufm.geometry` too.
-:func:`measure_model` takes a torch network and its loader; :func:`reference_values` gives what theory would have.
+:func:`measure_model` takes a torch network and its loader, :func:`lightning_callback` does so over the epochs of a
+training; :func:`reference_values` gives what theory would have.
 
 Notation: features h_{k,i} in R^d, i = 1..n_k, of class k = 0..K-1, N = sum_k n_k; class means m_k, and M (d, K) with
 columns m_k less their unweighted mean ``(1/K) sum_k m_k``; classifier W (K, d) and bias b (K,);
@@ -22,6 +23,7 @@ from ufm.measures.between_class import (
     pair_cosines,
     separation_kernel_cv,
 )
+from ufm.measures.callback import EpochRecorder, lightning_callback
 from ufm.measures.duality import class_margins, duality_cosines, logit_etf_error, uniform_duality_cv
 from ufm.measures.front import measure
 from ufm.measures.history import History
@@ -33,6 +35,7 @@ from ufm.measures.summary import Measures
 from ufm.measures.within_class import cdnv, nc1, trace_quotient
 
 __all__ = [
+    "EpochRecorder",
     "FeatureStatistics",
     "History",
     "Measures",
@@ -46,6 +49,7 @@ __all__ = [
     "equinorm_cv",
     "etf_error",
     "etf_error_floor",
+    "lightning_callback",
     "logit_etf_error",
     "mean_cosine_gap",
     "measure",
