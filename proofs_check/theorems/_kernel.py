@@ -222,6 +222,7 @@ LEMMAS: Mapping[str, str] = {
     "Berge": "a unique minimiser over a compact set of a jointly continuous function is continuous in the parameters",
     "equal variables": "of n reals with given sum and square sum, one largest and n-1 equal ones have the "
     "least sum of e^{-x}",
+    "square root by resolvents": "M^{1/2} = (1/pi) int_0^oo (I - t (M + t I)^{-1}) t^{-1/2} dt for M >= 0",
     "Neumann series": "|(I - A)^{-1}|_2 <= sum_k |A|_2^k for |A|_2 < 1",
 }
 

@@ -29,6 +29,7 @@ TEXTBOOK = {
     "second-order condition",
     "convexity by Hessian",
     "Berge",
+    "square root by resolvents",
 }
 
 

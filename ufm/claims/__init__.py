@@ -62,6 +62,7 @@ MODULES: tuple[str, ...] = (
     "nonconvex",
     "imbalanced_losses",
     "nonnegative",
+    "seli",
     "targets",
     "depth",
     "network",
