@@ -59,6 +59,7 @@ _MODULES: dict[str, str] = {
     "landau-collapse": "landau_collapse",
     "factor-landscape": "factor_landscape",
     "deep-collapse-stable": "deep_collapse_stable",
+    "regression-collapse": "regression_collapse",
 }
 
 # a theorem that none of these uses is one new file, named after it

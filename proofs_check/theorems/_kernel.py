@@ -223,6 +223,7 @@ LEMMAS: Mapping[str, str] = {
     "equal variables": "of n reals with given sum and square sum, one largest and n-1 equal ones have the "
     "least sum of e^{-x}",
     "square root by resolvents": "M^{1/2} = (1/pi) int_0^oo (I - t (M + t I)^{-1}) t^{-1/2} dt for M >= 0",
+    "Radon": "d + 2 points of R^d split in two sets whose convex hulls share a point",
     "Neumann series": "|(I - A)^{-1}|_2 <= sum_k |A|_2^k for |A|_2 < 1",
 }
 

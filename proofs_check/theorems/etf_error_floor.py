@@ -24,7 +24,7 @@ from proofs_check.theorems._kernel import Proof, above, argue, at_least, expecta
 
 ID = "etf-error-floor"
 
-K, d, F, T, q, m, M = sp.symbols("K d F T q m M", positive=True)
+K, d, F, T, q, m, M = sp.symbols("K d F g q m M", positive=True)
 FLOOR = 2 - 2 * sp.sqrt(d / (K - 1))
 
 #: What the theorem covers.

@@ -30,6 +30,7 @@ TEXTBOOK = {
     "convexity by Hessian",
     "Berge",
     "square root by resolvents",
+    "Radon",
 }
 
 

@@ -65,6 +65,8 @@ MODULES: tuple[str, ...] = (
     "seli",
     "targets",
     "depth",
+    "heads",
+    "spheres",
     "network",
     "soundness",
 )

@@ -30,8 +30,10 @@ class Paper:
 
 #: Papers by key.
 PAPERS: Mapping[str, Paper] = {
+    "alcala2026": Paper("Alcala et al.", 2026, "softmax codes, from d + 2 to 2 d classes", "2603.20587"),
     "andriopoulos2024": Paper("Andriopoulos et al.", 2024, "neural regression collapse", "2409.04180"),
     "behnia2023": Paper("Behnia et al.", 2023, "vector-scaling losses and imbalance"),
+    "contrastive2026": Paper("Imbalanced contrastive learning", 2026, "contrastive losses, class priors", "2605.11291"),
     "dang2023": Paper("Dang et al.", 2023, "deep linear networks, MSE and CE"),
     "dang2024": Paper("Dang et al.", 2024, "ReLU features under imbalance"),
     "fang2021": Paper("Fang, He, Long, Su", 2021, "layer-peeled model, minority collapse"),
@@ -42,9 +44,12 @@ PAPERS: Mapping[str, Paper] = {
     "ji2022": Paper("Ji et al.", 2022, "unconstrained layer-peeled model"),
     "jiang2024": Paper("Jiang et al.", 2024, "more classes than dimensions, softmax codes"),
     "kini2021": Paper("Kini et al.", 2021, "vector-scaling loss"),
+    "kini2024": Paper("Kini et al.", 2024, "supervised contrastive loss with nonnegative features"),
     "li2025": Paper("Li, Xiao, Shen", 2025, "binary cross-entropy", "2505.05813"),
+    "li2024": Paper("Li et al.", 2024, "multi-label neural collapse"),
     "liu2023": Paper("Liu et al.", 2023, "hyperspherical uniformity"),
     "lu2022": Paper("Lu, Steinerberger", 2022, "cross-entropy on the sphere"),
+    "mtl2026": Paper("Neural collapse in multi-task learning", 2026, "several heads on shared features"),
     "multitask2025": Paper("Multi-task regression collapse", 2025, "joint against separate heads", "2505.09308"),
     "papyan2020": Paper("Papyan, Han, Donoho", 2020, "neural collapse, NC1 to NC4"),
     "role2026": Paper("The role of class encoding", 2026, "MSE with a penalised bias", "2606.00344"),

@@ -135,10 +135,8 @@ SHRINKAGE = stated(
     id="regression-shrinkage",
     title="Regression collapse is soft thresholding of principal components",
     statement="With the targets' second moments Σ = (1/N) Σ_n y_n y_nᵀ = U diag(s_i²) Uᵀ and c = N λ_W λ_H the "
-    "optimal predictions "
-    "are W h_n = U diag(max(0, 1 − √c/s_i)) Uᵀ y_n, a factor of 0 where s_i = 0. At the optimum the training error "
-    "(1/N) Σ_n "
-    "|W h_n − y_n|² is Σ_i min(s_i², c).",
+    "optimal predictions are W h_n = U diag(max(0, 1 − √c/s_i)) Uᵀ y_n, a factor of 0 where s_i = 0. At the optimum "
+    "the training error (1/N) Σ_n |W h_n − y_n|² is Σ_i min(s_i², c).",
     source="Andriopoulos et al. 2024, Theorem 4.1, for every c (their λ_H is N λ_H here)",
     scope=REGRESSION,
     group=GROUP,
@@ -218,8 +216,7 @@ GRAM = stated(
     id="regression-gram",
     title="W Wᵀ under regression: the printed formula needs c ≤ λ_min(Σ)",
     statement="At every optimum W Wᵀ = √(N λ_H/λ_W) U diag(max(0, s_i − √c)) Uᵀ. No W has W Wᵀ = √(N λ_H/λ_W) "
-    "(Σ^{1/2} − √c I) where "
-    "c exceeds the least eigenvalue of Σ.",
+    "(Σ^{1/2} − √c I) where c exceeds the least eigenvalue of Σ.",
     source="Andriopoulos et al. 2024, Theorem 4.1 (stated for 0 < c < λ_max with a root of Σ^{1/2} − √c I) and "
     "Corollary 4.2, corrected",
     scope=REGRESSION,
@@ -282,12 +279,10 @@ GAIN = stated(
     id="multi-task-gain",
     title="Joint training is never worse, and strictly better only for intermediate decay",
     statement="With Σ = (1/N) Σ_n y_n y_nᵀ and the same λ_W, λ_H, c = N λ_W λ_H, one network a target has the "
-    "summed training error of "
-    "one network for all targets plus Σ_j min(a_j, b_j) ≥ 0, where a_j and b_j are the diagonals of the positive "
-    "parts of Σ − c I and "
-    "c I − Σ. The two are equal if and only if every basis vector e_j lies in the span of the eigenvectors of Σ "
-    "with eigenvalues ≤ c or "
-    "in that of those with eigenvalues ≥ c; so for c ≤ λ_min(Σ), for c ≥ λ_max(Σ) and for uncorrelated targets.",
+    "summed training error of one network for all targets plus Σ_j min(a_j, b_j) ≥ 0, where a_j and b_j are the "
+    "diagonals of the positive parts of Σ − c I and c I − Σ. The two are equal if and only if every basis vector "
+    "e_j lies in the span of the eigenvectors of Σ with eigenvalues ≤ c or in that of those with eigenvalues ≥ c; "
+    "so for c ≤ λ_min(Σ), for c ≥ λ_max(Σ) and for uncorrelated targets.",
     source="Multi-task regression collapse (arXiv 2505.09308), which says strictly smaller; the exact gain is "
     "derived here",
     scope=REGRESSION,
@@ -339,8 +334,7 @@ TWO = stated(
     id="multi-task-two-targets",
     title="Two equally varying targets: what joint training gains",
     statement="Two targets of second moment v and product moment r v, 0 < r < 1, gain min(v (1 + r) − c, c − v (1 − "
-    "r)) for v (1 − r) < c "
-    "< v (1 + r) and nothing otherwise.",
+    "r)) for v (1 − r) < c < v (1 + r) and nothing otherwise.",
     source="Our own, with c = N λ_W λ_H",
     scope=Scope(("regression",), ("weight-decay",), classes=(2, 2), dimension="K"),
     hypotheses=("c = N λ_W λ_H", "gain: training error of two separate networks less that of one, the same λ_W, λ_H"),
@@ -390,8 +384,7 @@ WHITENING = stated(
     id="regression-whitening",
     title="Whitening the targets helps at small decay exactly where they vary by less than 1 on average",
     statement="Training on Σ^{−1/2} y and mapping predictions back by Σ^{1/2} has the error c tr Σ for c ≤ 1; that "
-    "is below the K c of the "
-    "targets as they are, c ≤ λ_min(Σ), if and only if tr Σ < K.",
+    "is below the K c of the targets as they are, c ≤ λ_min(Σ), if and only if tr Σ < K.",
     source="Multi-task regression collapse (arXiv 2505.09308), whitening, with the range of c = N λ_W λ_H in which "
     "it holds",
     scope=REGRESSION,
@@ -454,10 +447,9 @@ LOW_DIMENSION = stated(
     id="mse-low-dimension",
     title="MSE in d < K dimensions: any projection is optimal, d classes alone included",
     statement="With n samples a class, λ = √(λ_W λ_H) and γ = K λ √n < 1 the optimal logits are exactly (1 − γ) Q, "
-    "Q any orthogonal "
-    "projection of rank d; for γ ≥ 1 they are 0. The minimum is 1/2 − d (1 − γ)²/(2 K) for γ < 1. So d of the "
-    "classes may be fitted as if "
-    "they were alone and the K − d others not at all: Q = diag(1, …, 1, 0, …, 0).",
+    "Q any orthogonal projection of rank d; for γ ≥ 1 they are 0. The minimum is 1/2 − d (1 − γ)²/(2 K) for γ < 1. "
+    "So d of the classes may be fitted as if they were alone and the K − d others not at all: Q = diag(1, …, 1, 0, "
+    "…, 0).",
     source="Our own: Eckart and Young for the closed form under MSE; squared error has no counterpart of the codes "
     "of cross-entropy",
     scope=Scope(("mse",), ("weight-decay",), groups=(1, 1), conditions=("d < K",)),
@@ -518,10 +510,8 @@ FLOOR = stated(
     id="etf-error-floor",
     title="In d < K − 1 dimensions the ETF error has a floor that depends on d alone",
     statement="Let K vectors of ℝ^d, not all 0, have the Gram matrix G and the ETF error e = |G/|G|_F − P/√(K − "
-    "1)|_F, P = I − 11ᵀ/K. For d "
-    "≤ K − 1 it satisfies e² ≥ 2 − 2 √d √(1/(K − 1)), with equality if and only if G is a multiple of an orthogonal "
-    "projection of rank d "
-    "that maps 1 to 0.",
+    "1)|_F, P = I − 11ᵀ/K. For d ≤ K − 1 it satisfies e² ≥ 2 − 2 √d √(1/(K − 1)), with equality if and only if G is "
+    "a multiple of an orthogonal projection of rank d that maps 1 to 0.",
     source="Our own; for K = 29233 and d from 64 to 1024 the floor is 1.3807 to 1.2750, beside measured errors of "
     "1.3753 to 1.4023 (Wu, "
     "Papyan 2024)",
@@ -562,8 +552,7 @@ CEILING = stated(
     id="etf-error-ceiling",
     title="The ETF error is largest, √2, exactly where all vectors coincide",
     statement="Let K vectors of ℝ^d, not all 0, have the Gram matrix G and the ETF error e = |G/|G|_F − P/√(K − "
-    "1)|_F, P = I − 11ᵀ/K. For "
-    "every d it satisfies e² ≤ 2, with equality if and only if the K vectors coincide.",
+    "1)|_F, P = I − 11ᵀ/K. For every d it satisfies e² ≤ 2, with equality if and only if the K vectors coincide.",
     source="Our own: what the largest value of the measure NC2 means",
     scope=Scope(("none",), ("logits",)),
     group="Geometry in few dimensions",

@@ -1,0 +1,596 @@
+"""Bounded norms, unit vectors and contrastive losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proofs_check.scope import Scope
+from ufm.architectures import NormBounded
+from ufm.claims._model import Context, Enclosure, Figure
+from ufm.claims._stated import enclosed, stated
+from ufm.claims._tools import Comparison, compare
+from ufm.labels import ClassPrior
+from ufm.solvers import solve
+
+__all__ = ["CLAIMS"]
+
+GROUP = "Bounded norms, codes and spheres"
+
+Array = NDArray[np.float64]
+
+
+def _simplex(num_vectors: int) -> Array:
+    """A regular simplex of unit vectors, one a column."""
+    k = num_vectors
+    return np.asarray(math.sqrt(k / (k - 1)) * (np.eye(k) - 1 / k), dtype=np.float64)
+
+
+def _unit(vectors: Array) -> Array:
+    """The columns at length 1."""
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-2, keepdims=True), dtype=np.float64)
+
+
+def _lowest(ctx: Context, key: str, value: Callable[[Array], float], optimum: Array, sign: int = 1) -> Enclosure:
+    """The least value at an optimum claimed, at 30 points near it and at 30 random ones (largest for sign -1)."""
+
+    def found() -> float:
+        rng = np.random.default_rng(0)
+        noise = rng.standard_normal((60, *optimum.shape))
+        near = [_unit(optimum + 10.0 ** -(1 + i % 4) * noise[i]) for i in range(30)]
+        tried = [optimum, *near, *(_unit(x) for x in noise[30:])]
+        return sign * min(sign * value(x) for x in tried)
+
+    return Enclosure.around(ctx.once(f"spheres-{key}", found), 1e-13)
+
+
+# bounded norms -------------------------------------------------------------------------------------------------------
+
+
+def bounded_value(num_classes: int, size: float) -> float:
+    """``log(1 + (K-1) e^{-a b K/(K-1)})``."""
+    return math.log1p((num_classes - 1) * math.exp(-size * num_classes / (num_classes - 1)))
+
+
+def _bounded(ctx: Context, formula: Callable[[int, float], float]) -> list[Comparison]:
+    rows = []
+    for k, a, b in ((2, 1.0, 0.5), (3, 0.5, 2.0), (4, 1.0, 2.0), (5, 2.0, 0.75)):
+        found = enclosed(ctx, f"norm-bounded-{k}", NormBounded(a, b), ClassPrior.balanced(k))
+        rows.append(compare(f"K={k}, a={a}, b={b}", formula(k, a * b), found, "certificate"))
+    return rows
+
+
+BALANCED = stated(
+    bounded_value,
+    _bounded,
+    "norm-bounded-etf",
+    ("value", "budgets"),
+    {
+        "bounded norms: exponent a b": lambda k, t: math.log1p((k - 1) * math.exp(-t)),
+        "bounded norms: exponent a b (K − 1)/K": lambda k, t: math.log1p((k - 1) * math.exp(-t * (k - 1) / k)),
+        "bounded norms: exponent a b/(K − 1)": lambda k, t: math.log1p((k - 1) * math.exp(-t / (k - 1))),
+        "bounded norms: K wrong classes": lambda k, t: math.log1p(k * math.exp(-t * k / (k - 1))),
+    },
+    summary="the value lies in certified enclosures for K = 2 to 5",
+    off_by=lambda x: lambda k, t: bounded_value(k, t) * (1 + x),
+    resolution=1e-9,
+    id="norm-bounded-etf",
+    title="With bounded norms and balance the simplex ETF is the only optimum",
+    statement="The minimum of the cross-entropy is log(1 + (K − 1) e^{−K a b/(K − 1)}), attained exactly where all "
+    "features of class k are one h_k, the h_k form a simplex ETF of length b, and w_k = (a/b) h_k. The budgets "
+    "(1/K) Σ |w_k|² ≤ a² and (1/K) Σ |h_k|² ≤ b² have the same minimum.",
+    source="Graf et al. 2021, Theorem 1, and Yaras et al. 2022, Theorem 1, as we state them, for d ≥ K − 1",
+    scope=Scope(models=("norm-bounded",), groups=(1, 1), dimension="K - 1"),
+    group=GROUP,
+    papers=("graf2021", "yaras2022"),
+    topic="norms",
+    standing="sharpened",
+)
+
+
+def bounded_threshold(minority: int, size: float) -> float:
+    """R* of one majority class and ``minority`` others at ``a b = size``."""
+    n, e = minority, math.exp(-2 * size)
+    return (1 + e * n) * ((e + n) ** 2 - 2 * e * e) / (2 * e * e * (e + n))
+
+
+#: (K_B, a, b) and relative distances from the threshold: at 10^-4 margins are near 10^-6, far above the solver's error.
+BOUNDED = ((2, 1.0, 0.5), (3, 1.0, 1.0), (2, 0.5, 3.0))
+DISTANCES = (1e-2, 1e-4)
+
+
+def _minority_margin(minority: int, a: float, b: float, ratio: float) -> float:
+    """Margin between two minority classes on a sample of one of them, at the optimum."""
+    logits = solve(NormBounded(a, b), ClassPrior([ratio] + [1.0] * minority)).logits
+    return float(logits[1, 1] - logits[2, 1])
+
+
+def _sides(
+    rule: Callable[[int, float], float],
+    ctx: Context,
+    cases: Sequence[tuple[str, int, float, float, Callable[[], float]]],
+) -> list[Comparison]:
+    """Whether ``R >= rule`` where the minority is seen to be collapsed, and only there: 1 for collapsed, 2 for not."""
+    rows = []
+    for name, minority, size, ratio, margin in cases:
+        seen = 1.0 if abs(ctx.once(name, margin)) < 1e-7 else 2.0
+        claimed = 1.0 if ratio >= rule(minority, size) else 2.0
+        rows.append(compare(f"{name} (1 collapsed, 2 not)", claimed, Enclosure.around(seen, 0.0), "solver"))
+    return rows
+
+
+def _bounded_sides(ctx: Context, rule: Callable[[int, float], float]) -> list[Comparison]:
+    cases = []
+    for n, a, b in BOUNDED:
+        for distance in (x * s for x in DISTANCES for s in (1, -1)):
+            ratio = bounded_threshold(n, a * b) * (1 + distance)
+            margin = partial(_minority_margin, n, a, b, ratio)
+            cases.append((f"K_B={n}, a={a}, b={b}, R=R*(1{distance:+g})", n, a * b, ratio, margin))
+    return _sides(rule, ctx, cases)
+
+
+def _threshold_figure() -> Figure:
+    sizes = np.linspace(0.02, 2.5, 60)
+    curves = [
+        {"label": f"K_B = {n}", "x": sizes.tolist(), "y": [bounded_threshold(n, t) for t in sizes]} for n in (2, 4, 9)
+    ]
+    marks = [{"label": f"{(n + 1) ** 2 / 2 - 1:g}", "x": 0.02, "y": bounded_threshold(n, 0.02)} for n in (2, 4, 9)]
+    return Figure(
+        "thresholds",
+        "Collapse threshold R* with bounded norms, one majority class",
+        "Above its curve the minority classes are one: bounding every classifier and feature does not prevent "
+        "minority collapse. "
+        "Marks: where the curves begin, as a b → 0.",
+        {"x_label": "a b", "y_label": "R*", "curves": curves, "marks": marks},
+    )
+
+
+def _wrong_threshold(power: float, factor: float = 1.0, size: float = 1.0) -> Callable[[int, float], float]:
+    return lambda n, t: factor * bounded_threshold(n, t * size) ** power
+
+
+COLLAPSE = stated(
+    bounded_threshold,
+    _bounded_sides,
+    "norm-bounded-collapse",
+    ("threshold", "growth"),
+    {
+        "bounded norms: no collapse": lambda n, t: math.inf,
+        "bounded norms: threshold halved": _wrong_threshold(1, 0.5),
+        "bounded norms: threshold a thousandth above": _wrong_threshold(1, 1.001),
+        "bounded norms: threshold a thousandth below": _wrong_threshold(1, 0.999),
+        "bounded norms: e^{−a b} for e^{−2 a b}": _wrong_threshold(1, 1.0, 0.5),
+        "bounded norms: √R*": _wrong_threshold(0.5),
+    },
+    summary="the phase at 12 optima, at relative distances 10⁻² and 10⁻⁴ on both sides of R*",
+    figure=_threshold_figure,
+    id="norm-bounded-collapse",
+    title="Bounded norms do not prevent minority collapse: the threshold for one majority class",
+    statement="With one majority class and q = e^{−2 a b} all minority classes have equal logits on every sample of "
+    "the minority at the optimum if and only if R ≥ R* = (1 + q K_B) ((q + K_B)² − 2 q²)/(2 q² (q + K_B)). R* "
+    "increases in a b, from (1 + K_B)²/2 − 1 in the limit a b → 0 to ∞.",
+    source="Our own: the imbalanced counterpart of Yaras et al. 2022, by a dual certificate of two diagonals",
+    scope=Scope(models=("norm-bounded",), groups=(2, 2), minority=2, conditions=("K_A = 1", "d ≥ 2 K")),
+    group=GROUP,
+    papers=("yaras2022", "fang2021"),
+    topic="norms",
+    standing="new",
+)
+
+
+# unit vectors --------------------------------------------------------------------------------------------------------
+
+ENERGIES: dict[str, Callable[[Array], Array]] = {
+    "logarithmic": lambda d: -np.log(d) / 2,
+    "Coulomb": lambda d: d**-0.5,
+    "Riesz, s = 2": lambda d: 1 / d,
+    "Gaussian": lambda d: np.exp(-d),
+}
+
+
+def _energy(g: Callable[[Array], Array], vectors: Array) -> float:
+    """``sum_{i != j} g(|x_i - x_j|^2)``."""
+    gram = vectors.T @ vectors
+    off = ~np.eye(len(gram), dtype=bool)
+    return float(g(2 - 2 * gram[off]).sum())
+
+
+def _energies(ctx: Context, formula: Callable[[int], float]) -> list[Comparison]:
+    rows = []
+    for k in (2, 3, 5):
+        for name, g in ENERGIES.items():
+            found = _lowest(ctx, f"{name}-{k}", partial(_energy, g), _simplex(k))
+            claimed = k * (k - 1) * float(g(np.array(formula(k))))
+            rows.append(
+                compare(f"K={k}, {name}", claimed, found, "simplex, points near it and random ones", relative=1e-10)
+            )
+    return rows
+
+
+ENERGY = stated(
+    lambda k: 2 * k / (k - 1),
+    _energies,
+    "unit-vectors-simplex",
+    ("distance", "energy"),
+    {
+        "energy: squared distance 2": lambda k: 2.0,
+        "energy: squared distance 2 (K − 1)/K": lambda k: 2 * (k - 1) / k,
+        "energy: squared distance K/(K − 1)": lambda k: k / (k - 1),
+    },
+    summary="logarithmic, Coulomb, Riesz and Gaussian energies for K = 2, 3, 5 are least at the simplex among 60 "
+    "other points each",
+    id="unit-vectors-energy",
+    title="Hyperspherical energies are least at the simplex, whatever the kernel",
+    statement="The least squared distance of K unit vectors is at most 2 K/(K − 1), with equality exactly at the "
+    "regular simplex. For g convex and decreasing on (0, 4], Σ_{i≠j} g(|x_i − x_j|²) ≥ K (K − 1) g(2 K/(K − 1)), "
+    "with equality at the regular simplex, and only there if g is strictly convex.",
+    source="Liu et al. 2023 (Riesz and logarithmic energies); Cohn, Kumar 2007; Jung 1901",
+    scope=Scope(("contrastive",), ("vectors",), dimension="K - 1"),
+    group=GROUP,
+    papers=("liu2023",),
+    topic="norms",
+    standing="confirmed",
+    core=False,
+)
+
+
+def _softmax_sum(alpha: float, vectors: Array) -> float:
+    """``sum_i log(1 + sum_{j != i} e^{alpha (<x_i, x_j> - 1)})``."""
+    return float(np.log(np.exp(alpha * (vectors.T @ vectors - 1)).sum(axis=0)).sum())
+
+
+def _softmax(ctx: Context, formula: Callable[[int, float], float]) -> list[Comparison]:
+    rows = []
+    for k in (2, 3, 6):
+        for alpha in (0.1, 1.0, 2.0):
+            found = _lowest(ctx, f"softmax-{k}-{alpha}", partial(_softmax_sum, alpha), _simplex(k))
+            rows.append(
+                compare(
+                    f"K={k}, α={alpha}",
+                    formula(k, alpha),
+                    found,
+                    "simplex, points near it and random ones",
+                    relative=1e-10,
+                )
+            )
+    return rows
+
+
+def softmax_value(num_vectors: int, alpha: float) -> float:
+    """``K log(1 + (K-1) e^{-alpha K/(K-1)})``."""
+    k = num_vectors
+    return k * math.log1p((k - 1) * math.exp(-alpha * k / (k - 1)))
+
+
+SOFTMAX = stated(
+    softmax_value,
+    _softmax,
+    "unit-vectors-simplex",
+    ("softmax",),
+    {
+        "softmax on the sphere: exponent α": lambda k, a: k * math.log1p((k - 1) * math.exp(-a)),
+        "softmax on the sphere: exponent α/(K − 1)": lambda k, a: k * math.log1p((k - 1) * math.exp(-a / (k - 1))),
+        "softmax on the sphere: K terms inside": lambda k, a: k * math.log1p(k * math.exp(-a * k / (k - 1))),
+        "softmax on the sphere: one term": lambda k, a: softmax_value(k, a) / k,
+    },
+    summary="K = 2, 3, 6 and α = 0.1, 1, 2: least at the simplex among 60 other points each",
+    off_by=lambda x: lambda k, a: softmax_value(k, a) * (1 + x),
+    resolution=1e-9,
+    id="sphere-softmax-simplex",
+    title="Cross-entropy of unit vectors against themselves is least at the simplex, at every temperature",
+    statement="For every α > 0, Σ_i log(1 + Σ_{j≠i} e^{α (⟨x_i, x_j⟩ − 1)}) ≥ K log(1 + (K − 1) e^{−K α/(K − 1)}), "
+    "with equality exactly at the regular simplex.",
+    source="Lu, Steinerberger 2022, Theorem 1, as we state it",
+    scope=Scope(("contrastive",), ("vectors",), dimension="K - 1"),
+    group=GROUP,
+    papers=("lu2022",),
+    topic="norms",
+    standing="confirmed",
+    core=False,
+)
+
+
+# contrastive losses --------------------------------------------------------------------------------------------------
+
+
+def supervised_contrastive(vectors: Array, labels: Array, temperature: float) -> Array:
+    """Loss of every anchor of a batch, vectors one a column."""
+    scores = vectors.T @ vectors / temperature
+    others = ~np.eye(len(labels), dtype=bool)
+    positive = (labels[:, None] == labels) & others
+    total = np.log((np.exp(scores) * others).sum(axis=1))
+    return np.asarray(total - (scores * positive).sum(axis=1) / positive.sum(axis=1), dtype=np.float64)
+
+
+def _mean_loss(labels: Array, temperature: float, vectors: Array) -> float:
+    return float(supervised_contrastive(vectors, labels, temperature).mean())
+
+
+Values = Callable[[int, int, float], tuple[float, float]]
+
+
+def contrastive_values(num_classes: int, size: int, temperature: float) -> tuple[float, float]:
+    """Loss at the simplex and at total collapse, ``size`` samples a class."""
+    k, m = num_classes, size
+    return math.log(m - 1 + m * (k - 1) * math.exp(-k / ((k - 1) * temperature))), math.log(k * m - 1)
+
+
+def _contrastive(ctx: Context, formula: Values) -> list[Comparison]:
+    rows = []
+    for k, m, temperature in ((2, 2, 0.5), (3, 2, 0.3), (4, 3, 1.0)):
+        labels = np.repeat(np.arange(k, dtype=np.float64), m)
+        least, collapsed = formula(k, m, temperature)
+        optimum = np.repeat(_simplex(k), m, axis=1)
+        found = _lowest(ctx, f"contrastive-{k}-{m}", partial(_mean_loss, labels, temperature), optimum)
+        name = f"K={k}, m={m}, θ={temperature}"
+        rows.append(compare(name, least, found, "simplex, points near it and random ones", relative=1e-9))
+        same = np.repeat(optimum[:, :1], k * m, axis=1)
+        at = Enclosure.around(_mean_loss(labels, temperature, same), 1e-13)
+        rows.append(compare(f"{name}, all vectors equal", collapsed, at, "evaluation"))
+    return rows
+
+
+CONTRASTIVE = stated(
+    contrastive_values,
+    _contrastive,
+    "supervised-contrastive",
+    ("simplex", "collapsed"),
+    {
+        "contrastive: m for m − 1 positives": lambda k, m, t: (
+            math.log(m + m * (k - 1) * math.exp(-k / ((k - 1) * t))),
+            math.log(k * m - 1),
+        ),
+        "contrastive: exponent 1/θ": lambda k, m, t: (
+            math.log(m - 1 + m * (k - 1) * math.exp(-1 / t)),
+            math.log(k * m - 1),
+        ),
+        "contrastive: collapse at log B": lambda k, m, t: (contrastive_values(k, m, t)[0], math.log(k * m)),
+        "contrastive: orthogonal classes": lambda k, m, t: (contrastive_values(k, m, t)[1], math.log(k * m - 1)),
+    },
+    summary="3 batches: least at the simplex among 60 other points, and the value where all vectors are equal",
+    id="contrastive-simplex",
+    title="Supervised contrastive loss: its floor, at the simplex, and its value at total collapse",
+    statement="In a batch of K classes of m ≥ 2 unit vectors the mean supervised contrastive loss is at least log(m "
+    "+ m (K − 1) e^{−K/(θ (K − 1))} − 1), with equality exactly where each class is one vector and these form a "
+    "regular simplex. Where all B vectors of a batch coincide every anchor has the loss log(B − 1).",
+    source="Graf et al. 2021, Theorem 2, as we state it; for B = 128 and the factor 0.1/0.07 of a common program "
+    "total collapse reads 6.9203",
+    scope=Scope(("contrastive",), ("vectors",), groups=(1, 1), dimension="K"),
+    hypotheses=(
+        "loss of an anchor: log Σ_{a≠i} e^{⟨x_i, x_a⟩/θ} less the mean of ⟨x_i, x_p⟩/θ over its positives p ≠ i, θ > 0",
+    ),
+    group=GROUP,
+    papers=("graf2021",),
+    topic="norms",
+    standing="confirmed",
+    core=False,
+)
+
+
+def _nonnegative(ctx: Context, formula: Callable[[int, int, float], float]) -> list[Comparison]:
+    rows = []
+    for sizes, temperature in (((2, 2), 0.5), ((5, 2, 3), 0.2), ((2, 9), 1.0)):
+        labels = np.repeat(np.arange(len(sizes), dtype=np.float64), sizes)
+        optimum = np.repeat(np.eye(len(sizes)), sizes, axis=1)
+
+        def total(x: Array, y: Array = labels, t: float = temperature) -> float:
+            return float(supervised_contrastive(np.abs(x), y, t).sum())
+
+        found = _lowest(ctx, f"nonnegative-{sizes}", total, optimum)
+        claimed = sum(n * formula(n, sum(sizes), temperature) for n in sizes)
+        rows.append(
+            compare(
+                f"classes of {sizes}, θ={temperature}",
+                claimed,
+                found,
+                "orthogonal classes, points near and random ones",
+                relative=1e-9,
+            )
+        )
+    return rows
+
+
+NONNEGATIVE = stated(
+    lambda n, b, t: math.log(n - 1 + (b - n) * math.exp(-1 / t)),
+    _nonnegative,
+    "supervised-contrastive",
+    ("nonnegative",),
+    {
+        "nonnegative contrastive: exponent 2/θ": lambda n, b, t: math.log(n - 1 + (b - n) * math.exp(-2 / t)),
+        "nonnegative contrastive: n_c for n_c − 1": lambda n, b, t: math.log(n + (b - n) * math.exp(-1 / t)),
+        "nonnegative contrastive: all others negative": lambda n, b, t: math.log(n - 1 + b * math.exp(-1 / t)),
+    },
+    summary="3 batches with different class sizes: least at orthogonal classes among 60 other points each",
+    id="contrastive-nonnegative",
+    title="Supervised contrastive loss of ReLU features: orthogonal classes at every imbalance",
+    statement="For nonnegative unit vectors and any class sizes n_c ≥ 2 with sum B an anchor of class c has a loss "
+    "of at least log(n_c + (B − n_c) e^{−1/θ} − 1), and all do together exactly where each class is one vector and "
+    "these are orthogonal.",
+    source="Kini et al. 2024 (symmetric geometry under imbalance), as we state it",
+    scope=Scope(("contrastive",), ("vectors",), dimension="K"),
+    hypotheses=(
+        "loss of an anchor: log Σ_{a≠i} e^{⟨x_i, x_a⟩/θ} less the mean of ⟨x_i, x_p⟩/θ over its positives p ≠ i, θ > 0",
+    ),
+    group=GROUP,
+    papers=("kini2024",),
+    topic="nonnegative",
+    standing="confirmed",
+    core=False,
+)
+
+
+def contrastive_threshold(minority: int, beta: float) -> float:
+    """R* of one majority class and ``minority`` others at inverse temperature ``beta``."""
+    n, e = minority, math.exp(-2 * beta)
+    middle = (1 - e) * (2 + e)
+    return n * (middle + math.sqrt(middle**2 + 8 * e * e * (1 + e))) / (2 * e * (1 + e))
+
+
+def _minority_distance(minority: int, beta: float, ratio: float) -> float:
+    """``1 - <x_B, x_B'>`` at the minimum over symmetric Gram matrices, by bisection of the slope along their edge."""
+    n = minority
+
+    def e(x: float) -> float:
+        return math.exp(beta * (x - 1))
+
+    def slope(v: float) -> float:
+        x, y = -math.sqrt(v / n), (v - 1) / (n - 1)
+        dx = -1 / (2 * math.sqrt(v * n))
+        majority = ratio * n * e(x) * dx / (ratio + n * e(x))
+        return majority + n * (e(y) + ratio * e(x) * dx) / (1 + (n - 1) * e(y) + ratio * e(x))
+
+    if slope(n) <= 0:
+        return 0.0
+    low, high = 1e-9, float(n)
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return 1 - (low - 1) / (n - 1)
+
+
+def _population_loss(weights: Array, beta: float, vectors: Array) -> float:
+    """``sum_c p_c log sum_c' p_c' e^{beta (<x_c, x_c'> - 1)}``."""
+    return float(weights @ np.log(np.exp(beta * (vectors.T @ vectors - 1)) @ weights))
+
+
+def _descended(minority: int, beta: float, ratio: float) -> float:
+    """``1 - <x_B, x_B'>`` after a descent over unit vectors that knows no symmetry."""
+    from scipy.optimize import minimize
+
+    k = minority + 1
+    weights = np.array([ratio] + [1.0] * minority) / (ratio + minority)
+    start = np.random.default_rng(0).standard_normal(k * k)
+    found = minimize(lambda v: _population_loss(weights, beta, _unit(v.reshape(k, k))), start, method="BFGS", tol=1e-9)
+    vectors = _unit(found.x.reshape(k, k))
+    return 1 - float(vectors[:, 1] @ vectors[:, 2])
+
+
+def _contrastive_sides(ctx: Context, rule: Callable[[int, float], float]) -> list[Comparison]:
+    cases = []
+    for n, beta in ((2, 0.5), (3, 1.0), (4, 0.2)):
+        star = contrastive_threshold(n, beta)
+        for distance in (s * x for x in (1e-2, 1e-4, 1e-6) for s in (1, -1)):
+            ratio = star * (1 + distance)
+            name = f"K_B={n}, β={beta}, R=R*(1{distance:+g})"
+            cases.append((f"edge, {name}", n, beta, ratio, partial(_minority_distance, n, beta, ratio)))
+    rows = _sides(rule, ctx, cases)
+    for ratio in (0.9, 1.1):
+        at = ratio * contrastive_threshold(2, 0.5)
+        apart = ctx.once(f"contrastive-descent-{ratio}", partial(_descended, 2, 0.5, at))
+        claimed = 1.0 if at >= rule(2, 0.5) else 2.0
+        seen = Enclosure.around(1.0 if apart < 1e-4 else 2.0, 0.0)
+        rows.append(compare(f"K_B=2, β=0.5, R={ratio} R*, descent", claimed, seen, "descent over unit vectors"))
+    return rows
+
+
+IMBALANCED = stated(
+    contrastive_threshold,
+    _contrastive_sides,
+    "contrastive-collapse",
+    ("threshold", "growth"),
+    {
+        "contrastive collapse: never": lambda n, b: math.inf,
+        "contrastive collapse: threshold K_B": lambda n, b: float(n),
+        "contrastive collapse: e^{−β} for e^{−2β}": lambda n, b: contrastive_threshold(n, b / 2),
+        "contrastive collapse: a hundred-thousandth above": lambda n, b: contrastive_threshold(n, b) * (1 + 1e-5),
+        "contrastive collapse: a hundred-thousandth below": lambda n, b: contrastive_threshold(n, b) * (1 - 1e-5),
+    },
+    summary="the phase on both sides of R* at relative distances 10⁻² to 10⁻⁶, and after descents without symmetry",
+    id="contrastive-minority-collapse",
+    title="Contrastive learning has minority collapse: the threshold for one majority class",
+    statement="Let F = Σ_c π_c log Σ_c' π_c' e^{β (⟨x_c, x_c'⟩ − 1)} with one class R times as probable as each of "
+    "K_B ≥ 2 others, β > 0, q = e^{−2 β}. At the minimum of F the vectors of the others coincide if and only if R ≥ "
+    "R* = K_B (√((1 − q)² (2 + q)² + 8 q² (1 + q)) + (1 − q) (2 + q))/(2 q (1 + q)). R* > K_B for every β, and R* → "
+    "∞ as β → ∞.",
+    source="Our own: the threshold that arXiv 2605.11291 finds numerically, in closed form where there is one "
+    "majority class",
+    scope=Scope(("contrastive",), ("vectors",), groups=(2, 2), minority=2, dimension="K", conditions=("K_A = 1",)),
+    group=GROUP,
+    papers=("contrastive2026",),
+    topic="minority-collapse",
+    standing="new",
+)
+
+
+# codes ---------------------------------------------------------------------------------------------------------------
+
+
+def _direct_sum(dimensions: Sequence[int]) -> Array:
+    """Regular simplices in orthogonal subspaces of these dimensions, one vector a column."""
+    blocks = []
+    for at, n in enumerate(dimensions):
+        corners = np.linalg.svd(_simplex(n + 1))[2][:n] * math.sqrt((n + 1) / n)
+        before, after = sum(dimensions[:at]), sum(dimensions[at + 1 :])
+        blocks.append(np.pad(_unit(corners), ((before, after), (0, 0))))
+    return np.concatenate(blocks, axis=1)
+
+
+def code_margin(vectors: Array) -> float:
+    """``min_k dist(w_k, conv{w_j : j != k})``, by nonnegative least squares."""
+    from scipy.optimize import nnls
+
+    found = []
+    for k in range(vectors.shape[1]):
+        others = np.delete(vectors, k, axis=1)
+        # weights sum to 1 by a row of large weight
+        weights, _ = nnls(np.vstack([others, np.full(others.shape[1], 1e4)]), np.append(vectors[:, k], 1e4))
+        found.append(float(np.linalg.norm(vectors[:, k] - others @ (weights / weights.sum()))))
+    return min(found)
+
+
+def _codes(ctx: Context, formula: Callable[[int, int], float]) -> list[Comparison]:
+    rows = []
+    for dimensions in ((1, 1), (1, 2), (1, 3), (2, 2), (1, 1, 3)):
+        d, k = sum(dimensions), sum(dimensions) + len(dimensions)
+        code = _direct_sum(dimensions)
+        name = f"d={d}, K={k}, simplices in {' + '.join(map(str, dimensions))} dimensions"
+        attained = ctx.once(f"code-{dimensions}", partial(code_margin, code))
+        rows.append(compare(name, formula(k, d), Enclosure.around(attained, 1e-7), "distances to hulls", relative=1e-6))
+        best = ctx.once(f"code-best-{dimensions}", partial(_best_random, d, k))
+        # random codes stay below what is claimed to be the largest margin
+        least = Enclosure.around(max(best, attained), 1e-7)
+        rows.append(
+            compare(f"{name}: none of 40 random codes", formula(k, d), least, "distances to hulls", relative=1e-6)
+        )
+    return rows
+
+
+def _best_random(dim: int, num_vectors: int) -> float:
+    rng = np.random.default_rng(0)
+    return max(code_margin(_unit(rng.standard_normal((dim, num_vectors)))) for _ in range(40))
+
+
+CODES = stated(
+    lambda k, d: 1.0,
+    _codes,
+    "orthoplex-codes",
+    ("margin", "codes"),
+    {
+        "codes: margin √2": lambda k, d: math.sqrt(2),
+        "codes: margin of the simplex": lambda k, d: k / (k - 1),
+        "codes: margin d/(K − d)": lambda k, d: d / (k - d) if d != k - d else 0.5,
+        "codes: margin of equal norms of the hull": lambda k, d: 1 - 1 / k,
+    },
+    summary="five direct sums of simplices with d from 2 to 5 attain margin 1, and none of 40 random codes each "
+    "exceeds it",
+    id="softmax-codes-not-unique",
+    title="From d + 2 to 2 d classes the best margin is 1, at many codes: not only the cross-polytope",
+    statement="The largest margin min_k dist(w_k, conv{w_j : j ≠ k}) of K unit vectors of ℝ^d is 1. Every union of "
+    "K − d regular simplices in pairwise orthogonal subspaces whose dimensions, at least 1 each, add up to d "
+    "attains it; so at d = 4 and K = 6 there are codes with a cosine −1/3 and others with cosines 0, −1/2 only.",
+    source="Jiang et al. 2024 (margin 1), and how arXiv 2603.20587 is summarised (vertices of a cross-polytope), "
+    "corrected",
+    scope=Scope(("contrastive",), ("vectors",), classes=(3, None), conditions=("d ≥ 2, d + 2 ≤ K ≤ 2 d",)),
+    group=GROUP,
+    papers=("alcala2026", "jiang2024"),
+    topic="norms",
+    standing="corrected",
+    core=False,
+)
+
+
+CLAIMS = (BALANCED, COLLAPSE, ENERGY, SOFTMAX, CONTRASTIVE, NONNEGATIVE, IMBALANCED, CODES)
