@@ -60,6 +60,7 @@ _MODULES: dict[str, str] = {
     "factor-landscape": "factor_landscape",
     "deep-collapse-stable": "deep_collapse_stable",
     "regression-collapse": "regression_collapse",
+    "residual-price": "residual_price",
 }
 
 # a theorem that none of these uses is one new file, named after it

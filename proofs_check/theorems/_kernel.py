@@ -202,6 +202,8 @@ LEMMAS: Mapping[str, str] = {
     "Horn": "sum_i sigma_i(XY) <= sum_i sigma_i(X) sigma_i(Y), and with every positive power p of each singular value",
     "weak log-majorisation": "0 <= x, y and prod of the k largest x <= prod of the k largest y for "
     "all k imply sum x <= sum y",
+    "Weyl-Polya": "0 < x, y and prod of the k largest x <= prod of the k largest y for all k imply sum phi(log x) <= "
+    "sum phi(log y) for increasing convex phi",
     "Mirsky": "sum_i (sigma_i(X) - sigma_i(Y))^2 <= |X - Y|_F^2",
     "Hoelder": "|<X, Y>| <= |X|_* |Y|_2, |XYZ|_* <= |X|_F |Y|_2 |Z|_F, and sum prod_m x_m <= prod_m (sum x_m^M)^{1/M}",
     "submultiplicativity": "sigma_i(XY) <= |X|_2 sigma_i(Y)",

@@ -133,6 +133,16 @@ def neumann_series(x: Array, y: Array, broken: bool = False) -> Instances:
     yield left, 1 / (1 + rho if broken else 1 - rho), 1 / (1 - rho) ** 2
 
 
+def weyl_polya(x: Array, y: Array, broken: bool = False) -> Instances:
+    # sigma(XY) is weakly log-majorised by sigma(X) sigma(Y); log(1 + t^2) is convex in log t, and t/(1 + t) is not
+    small, large = singular(x @ y), singular(x) * singular(y)
+    if broken:
+        small, large = np.array([1.0, 1.0]), np.array([100.0, 0.01])
+        yield float((small / (1 + small)).sum()) + 1e-3, float((large / (1 + large)).sum()), 1.0
+        return
+    yield float(np.log1p(small**2).sum()), float(np.log1p(large**2).sum()), float(large.sum() ** 2)
+
+
 def weak_log_majorisation(x: Array, y: Array, broken: bool = False) -> Instances:
     # Logarithms averaged by a doubly stochastic matrix and then lowered are weakly majorised.
     logs = np.sort(np.clip(x.ravel()[:4], -5, 5))[::-1]
@@ -184,6 +194,7 @@ ATTACKS: dict[str, Callable[..., Instances]] = {
     "von Neumann": von_neumann,
     "Gelfand-Naimark": gelfand_naimark,
     "Horn": horn,
+    "Weyl-Polya": weyl_polya,
     "weak log-majorisation": weak_log_majorisation,
     "Mirsky": mirsky,
     "Hoelder": hoelder,

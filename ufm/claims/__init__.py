@@ -67,6 +67,7 @@ MODULES: tuple[str, ...] = (
     "depth",
     "heads",
     "spheres",
+    "residual_depth",
     "network",
     "soundness",
 )
