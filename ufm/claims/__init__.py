@@ -63,6 +63,7 @@ MODULES: tuple[str, ...] = (
     "imbalanced_losses",
     "nonnegative",
     "seli",
+    "imbalanced_mse",
     "targets",
     "depth",
     "heads",

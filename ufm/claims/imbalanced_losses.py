@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from ufm.architectures import LayerPeeled, UnconstrainedFeatures
 from ufm.certificates import CertificationError, certify_collapse
@@ -349,6 +352,121 @@ def budgets_claim(shifts: tuple[float, float] = (0.0, -1.0), ratio: float = 4.0)
     )
 
 
+def tail_claim(order: Callable[[float, float], bool] = lambda n, bound: n <= bound) -> Claim:
+    """Groups of a long tail merge one after the other; another rule for when is a false variant."""
+    counts, strengths = (60.0, 30.0, 14.0, 6.0), (0.008, 0.014, 0.020, 0.030)
+    samples = 2 * sum(counts)
+
+    def check(ctx: Context) -> Evidence:
+        prior = ClassPrior([n for n in counts for _ in range(2)])
+        rows: list[dict[str, Any]] = []
+        agrees = True
+        for lam in strengths:
+            model = UnconstrainedFeatures(lam, lam)
+            found = []
+            for group, n in enumerate(counts):
+                certificate = certify_collapse(model, prior, [2 * group, 2 * group + 1])
+                keep(ctx, f"long-tail-{lam:g}-{group}", certificate)
+                found.append(bool(certificate.check()) and certificate.claim["statement"]["collapsed"])
+                agrees = agrees and found[-1] is order(n, (samples * lam) ** 2)
+            rows.append({"lambda": lam, "collapsed": found})
+        return evidence(
+            f"{sum(sum(row['collapsed']) for row in rows)} of {len(rows) * len(counts)} groups collapsed, each certified either way",
+            numeric=Status.certified if agrees else Status.refuted,
+            universal=False,
+            established_by=(f"certificates of collapse on {len(rows) * len(counts)} instances",),
+            details={"groups": rows},
+        )
+
+    return Claim(
+        id="long-tail-groups-merge-in-order",
+        title="A long tail: groups merge one after the other, the rarest first",
+        statement="With two classes each of 60, 30, 14 and 6 samples, λ_W = λ_H = λ, under cross-entropy those two are collapsed whose count "
+        "is at most (220 λ)², and no others: at λ = 0.008 none (bound 3.0976), at 0.014 the rarest (9.4864), at 0.020 the two "
+        "rarest (19.36), at 0.030 the three rarest (43.56).",
+        source="Derived here; Hong & Ling 2023 for two groups",
+        check=check,
+        group=GROUP,
+        scope=Scope(("ce",), ("weight-decay",), classes=(8, 8), groups=(4, 4), minority=2, dimension="K"),
+        papers=("hong2023",),
+        topic="minority-collapse",
+        core=False,
+    )
+
+
+# no logits at all ---------------------------------------------------------------------------------------------------
+
+#: Counts and smoothing at which all logits vanish or not.
+VANISHING = (((30.0, 12.0, 5.0), 0.0), ((20.0, 20.0, 3.0, 3.0), 0.2), ((40.0, 4.0, 4.0), 0.1), ((9.0, 7.0), 0.0))
+
+
+def _top(counts: Sequence[float], smoothing: float) -> float:
+    """``(1 - alpha)^2`` times the largest eigenvalue of ``D - sqrt(n) sqrt(n)^T/K``."""
+    root = np.sqrt(np.asarray(counts))
+    return (1 - smoothing) ** 2 * float(np.linalg.eigvalsh(np.diag(root**2) - np.outer(root, root) / len(root))[-1])
+
+
+def _top_of_groups(counts: Sequence[float], smoothing: float) -> float:
+    """The same in closed form, two groups, majority first."""
+    n_a, n_b, k = counts[0], counts[-1], len(counts)
+    lone = counts.count(n_a) == 1 and n_a != n_b
+    return (1 - smoothing) ** 2 * ((n_b + (k - 1) * n_a) / k if lone else n_a)
+
+
+def vanishing_claim(
+    rule: Callable[[Sequence[float], float], float] | None = None, groups: bool = False, factor: float = 1.0
+) -> Claim:
+    """All logits vanish iff ``rule <= N^2 lW lH``; another rule or a factor is a false variant."""
+    settings = VANISHING[1:] if groups else VANISHING
+    claimed = rule or (_top_of_groups if groups else _top)
+
+    def check(ctx: Context) -> Evidence:
+        rows, agrees = [], True
+        for counts, smoothing in settings:
+            prior = ClassPrior(counts)
+            edge = math.sqrt(factor * claimed(counts, smoothing)) / prior.num_samples
+            for distance in (1e-2, 1e-3, -1e-3, -1e-2):
+                lam = edge * (1 + distance)
+                key = f"vanishing {counts} {smoothing} {lam!r}"
+                model, loss = UnconstrainedFeatures(lam, lam), CrossEntropy(smoothing=smoothing)
+                found = ctx.once(key, partial(solve, model, prior, loss))
+                size = float(np.abs(found.logits).max())
+                agrees = agrees and (size <= 1e-8) is (distance > 0) and found.is_global is True
+                rows.append(
+                    {"counts": list(counts), "smoothing": smoothing, "distance": distance, "largest logit": size}
+                )
+        return evidence(
+            f"logits vanish just above the threshold in λ and not below, on {len(rows)} instances at relative distances 10⁻² and 10⁻³",
+            proofs=[]
+            if rule or factor != 1
+            else [symbolic("vanishing-logits", *(("any", "groups") if groups else ("any",)))],
+            numeric=Status.supported if agrees else Status.inconclusive,
+            details={"instances": rows},
+        )
+
+    return Claim(
+        id="vanishing-logits-two-groups" if groups else "vanishing-logits",
+        title="Two groups: weight decay leaves nothing where the most frequent classes vanish"
+        if groups
+        else "When weight decay leaves no logits at all",
+        statement="Under weight decay and cross-entropy with label smoothing 0 ≤ α < 1 all logits vanish at the optimum if "
+        "and only if σ (1 − α)² ≤ λ_H λ_W N², σ the largest eigenvalue of diag(n) − √n √nᵀ/K. For two groups, n_A "
+        "≥ n_B, σ = n_A if K_A ≥ 2, and σ = (n_B + n_A K_B)/(1 + K_B) if K_A = 1."
+        if groups
+        else "Under weight decay and cross-entropy with label smoothing 0 ≤ α < 1 all logits vanish at the optimum if "
+        "and only if σ (1 − α)² ≤ λ_H λ_W N², σ the largest eigenvalue of diag(n) − √n √nᵀ/K.",
+        source="Derived here",
+        check=check,
+        group=GROUP,
+        scope=Scope(
+            ("ce", "smoothed-ce"), ("weight-decay",), groups=(2, 2) if groups else (1, None), dimension="K - 1"
+        ),
+        papers=("dang2023", "hong2023"),
+        topic="imbalance",
+        core=False,
+    )
+
+
 def _tried(make: Callable[..., Claim], core: bool, rules: dict[str, Callable[[Setting], float]]) -> Claim:
     """The claim with false rules in its place, and off by a factor."""
     true = make()
@@ -426,5 +544,34 @@ CLAIMS = (
             "at R = 3": budgets_claim(ratio=3.0),
             "at R = 6": budgets_claim(ratio=6.0),
         },
+    ),
+    replace(
+        tail_claim(),
+        variants={
+            "long tail: the most frequent first": tail_claim(lambda n, bound: n >= bound),
+            "long tail: all at once": tail_claim(lambda n, bound: bound >= 14.0),
+            "long tail: bound halved": tail_claim(lambda n, bound: n <= bound / 2),
+            "long tail: bound by the root": tail_claim(lambda n, bound: n <= math.sqrt(bound)),
+        },
+    ),
+    replace(
+        vanishing_claim(),
+        variants={
+            "vanishing: largest count": vanishing_claim(lambda n, a: (1 - a) ** 2 * max(n)),
+            "vanishing: mean count": vanishing_claim(lambda n, a: (1 - a) ** 2 * sum(n) / len(n)),
+            "vanishing: 1 − α": vanishing_claim(lambda n, a: _top(n, a) / (1 - a)),
+        },
+        off_by=lambda x: vanishing_claim(factor=1 + x),
+        resolution=1e-2,
+    ),
+    replace(
+        vanishing_claim(groups=True),
+        variants={
+            "vanishing, groups: always n_A": vanishing_claim(lambda n, a: (1 - a) ** 2 * n[0], True),
+            "vanishing, groups: the mean": vanishing_claim(lambda n, a: (1 - a) ** 2 * (n[0] + n[-1]) / 2, True),
+            "vanishing, groups: n_B": vanishing_claim(lambda n, a: (1 - a) ** 2 * n[-1], True),
+        },
+        off_by=lambda x: vanishing_claim(groups=True, factor=1 + x),
+        resolution=1e-2,
     ),
 )

@@ -36,6 +36,7 @@ PAPERS: Mapping[str, Paper] = {
     "contrastive2026": Paper("Imbalanced contrastive learning", 2026, "contrastive losses, class priors", "2605.11291"),
     "dang2023": Paper("Dang et al.", 2023, "deep linear networks, MSE and CE"),
     "dang2024": Paper("Dang et al.", 2024, "ReLU features under imbalance"),
+    "extended2024": Paper("Extended unconstrained features", 2024, "MSE with a free bias", "2411.17278"),
     "fang2021": Paper("Fang, He, Long, Su", 2021, "layer-peeled model, minority collapse"),
     "garrod2025": Paper("Garrod, Keating", 2025, "low-rank bias of depth", "2410.23169"),
     "graf2021": Paper("Graf et al.", 2021, "cross-entropy and supervised contrastive loss on spheres"),
