@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 from claim_samples import CRASHING, GOOD, INTERRUPTED, LAST, REFUTED, claim, found
@@ -12,6 +14,7 @@ from claim_samples import CRASHING, GOOD, INTERRUPTED, LAST, REFUTED, claim, fou
 import ufm
 import ufm.report
 from ufm import claims as claims_package
+from ufm._verdicts import checked
 from ufm.claims import Context, Enclosure, Evidence, Status, judge_equal, judge_order
 from ufm.verification import Verification, prepare_directory
 
@@ -254,3 +257,147 @@ def test_false_claims_are_never_as_claimed(name):
 def test_the_true_statement_passes_the_same_way():
     assert judge_equal(math.log(2), _true_value(), tolerance=1e-9) is Status.supported
     assert judge_equal(math.log(2), RIGOROUS, tolerance=1e-9) is Status.certified
+
+
+#: Quick claims of three headings.
+FEW = ["deq-is-rescaled-lpm", "mse-closed-form", "uncapped-deq-minimiser", "deep-collapse-stable"]
+
+
+def told(run):
+    return [(v.claim.id, v.status, v.evidence.summary, v.evidence.details, v.error) for v in run]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A run in this process, with its directory."""
+    out = tmp_path_factory.mktemp("here")
+    return told(ufm.verify(FEW, out=out)), out
+
+
+class TestElsewhere:
+    def test_two_processes_find_what_one_finds(self, here, tmp_path):
+        run = ufm.verify(FEW, out=tmp_path, workers=2)
+        assert told(run) == here[0]
+        assert run.all_as_claimed
+        assert sorted(p.stem for p in (tmp_path / "verdicts").iterdir()) == sorted(FEW)
+        assert json.loads((tmp_path / "report.json").read_text())["counts"]["proved"] == 4
+
+    def test_any_executor_and_no_directory(self, here):
+        with ThreadPoolExecutor(2) as executor:
+            assert [row[:3] for row in told(ufm.verify(FEW[1:3], executor=executor))] == [
+                row[:3] for row in here[0][1:3]
+            ]
+
+    def test_a_claim_of_ones_own_beside_them(self, here):
+        own = claim("mine", found("supported"))
+        with ThreadPoolExecutor(1) as executor:
+            statuses = [v.status for v in ufm.verify([own, FEW[1]], executor=executor)]
+        assert statuses == [Status.supported, Status.proved]
+
+    def test_a_worker_that_does_not_know_a_claim_leaves_it_to_its_parent(self, registry, monkeypatch):
+        with ThreadPoolExecutor(1) as executor:
+            run = ufm.verify(executor=executor)
+            monkeypatch.setattr("ufm._verdicts.all_claims", lambda: {c.id: c for c in GOOD[:2]})
+            assert [v.status for v in run] == [Status.proved, Status.certified, Status.supported]
+
+    def test_a_worker_that_dies_is_no_verdict(self, here, monkeypatch):
+        class Dying(Executor):
+            def submit(self, *args, **kwargs):
+                future = Future()
+                future.set_exception(RuntimeError("out of memory"))
+                return future
+
+        verdicts = list(ufm.verify(FEW[1:3], executor=Dying()))
+        assert [v.status for v in verdicts] == [Status.inconclusive] * 2
+        assert "out of memory" in str(verdicts[0].evidence)
+
+    @pytest.mark.parametrize(
+        ("options", "name"),
+        [
+            ({"workers": 0}, "workers"),
+            ({"executor": 3}, "executor"),
+            ({"resume": 1}, "resume"),
+            ({"resume": True}, "resume"),
+        ],
+    )
+    def test_bad_options(self, options, name):
+        with pytest.raises((TypeError, ValueError), match=name):
+            ufm.verify(FEW[:1], **options)
+
+
+class TestResumed:
+    @pytest.fixture
+    def out(self, here, tmp_path):
+        shutil.copytree(here[1], tmp_path / "out")
+        return tmp_path / "out"
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """Ids of the claims whose checks run."""
+        names = []
+
+        def counted(claim, context):
+            names.append(claim.id)
+            return checked(claim, context)
+
+        monkeypatch.setattr("ufm.verification.checked", counted)
+        return names
+
+    def test_nothing_is_checked_twice(self, here, out, asked):
+        assert told(ufm.verify(FEW, out=out, resume=True)) == here[0]
+        assert asked == []
+
+    def test_only_when_asked_to(self, out, asked):
+        list(ufm.verify(FEW[1:2], out=out))
+        assert asked == FEW[1:2]
+
+    def test_what_is_missing_or_damaged_is_checked_anew(self, here, out, asked):
+        (out / "verdicts" / f"{FEW[1]}.json").unlink()
+        damaged = out / "verdicts" / f"{FEW[2]}.json"
+        damaged.write_text(damaged.read_text().replace('"proved"', '"certified"'))
+        assert told(ufm.verify(FEW, out=out, resume=True)) == here[0]
+        assert asked == FEW[1:3]
+
+    @pytest.mark.parametrize("change", ["seed", "code"])
+    def test_of_another_seed_or_code_nothing_is_taken(self, out, asked, monkeypatch, change):
+        if change == "code":
+            monkeypatch.setattr("ufm.verification.run_key", lambda *_: "other code")
+        list(ufm.verify(FEW[1:2], out=out, resume=True, seed=int(change == "seed")))
+        assert asked == FEW[1:2]
+
+    def test_a_certificate_that_is_gone_is_made_again(self, tmp_path, asked):
+        name = "within-class-collapse-slack"
+        list(ufm.verify(name, out=tmp_path))
+        for file in (tmp_path / "certificates").iterdir():
+            file.unlink()
+        (again,) = ufm.verify(name, out=tmp_path, resume=True)
+        assert again.status is Status.certified
+        assert asked == [name, name]
+        assert list((tmp_path / "certificates").iterdir())
+
+    def test_an_interrupted_run_keeps_what_others_had_found(self, here, tmp_path, monkeypatch):
+        """The verdicts whose turn had not come are in the report too, with a directory or without."""
+
+        class Half(Executor):
+            def submit(self, function, names, *args):
+                future = Future()
+                if FEW[0] not in names:
+                    future.set_result(function(names, *args))
+                return future
+
+        def interrupted(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("ufm.verification.wait", interrupted)
+        for out in (tmp_path, None):
+            run = ufm.verify(FEW, out=out, executor=Half())
+            with pytest.raises(KeyboardInterrupt):
+                list(run)
+            assert run.interrupted
+            found_by_others = [v.claim.id for v in run.verdicts if v.status is Status.proved]
+            assert len(found_by_others) >= 2
+            assert run.verdicts[0].error == "KeyboardInterrupt"
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert report["partial"]
+        monkeypatch.undo()
+        assert told(ufm.verify(FEW, out=tmp_path, resume=True)) == here[0]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from contextlib import AbstractContextManager
 from typing import Any
 
-__all__ = ["blas_threads"]
+__all__ = ["available_cpus", "blas_threads"]
 
 
 def blas_threads(number: int) -> AbstractContextManager[Any]:
@@ -20,3 +21,12 @@ def blas_threads(number: int) -> AbstractContextManager[Any]:
     except ModuleNotFoundError:
         return contextlib.nullcontext()  # only speed is at stake
     return threadpool_limits(number, user_api="blas")
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use.
+
+    >>> available_cpus() >= 1
+    True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,13 +9,16 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, wait
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ufm._extras import require_installed
-from ufm._interrupts import interrupt_answered, interruptible, interrupts_allowed, interrupts_held
+from ufm._interrupts import check_interrupt, interrupt_answered, interruptible, interrupts_allowed, interrupts_held
 from ufm._validation import integer, one_of
-from ufm.claims import EFFORTS, Claim, Context, Evidence, Status, Verdict, all_claims
+from ufm._verdicts import Outcome, Store, check_in_worker, checked, families, is_of_library, run_key, unfinished
+from ufm.claims import EFFORTS, Claim, Context, Status, Verdict, all_claims
 
 __all__ = ["Verification", "prepare_directory", "verify"]
 
@@ -23,6 +26,9 @@ __all__ = ["Verification", "prepare_directory", "verify"]
 NEEDED = ("cvxpy", "flint", "sklearn", "sympy", "torch")
 #: And those without which no report is written.
 REPORTING = ("jinja2", "matplotlib")
+
+#: Seconds between two looks at what other processes have done.
+POLL = 0.2
 
 
 def verify(
@@ -33,6 +39,9 @@ def verify(
     seed: int = 0,
     progress: Callable[[str, float, float | None], None] | None = None,
     command: str | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
+    resume: bool = False,
 ) -> Verification:
     """Check claims of the theory; iterate over the result to run the checks and receive a verdict each.
 
@@ -48,6 +57,12 @@ def verify(
         seed: seed of everything random, >= 0.
         progress: called as ``progress(description, completed, total)`` from running checks; total may be None.
         command: the command line to name in the report.
+        workers: processes that check at a time. Claims of one module share results and go to one process; claims that
+            are objects of your own are checked in this one.
+        executor: any :class:`concurrent.futures.Executor` instead, of processes that see the directory ``out``: Dask's
+            ``Client.get_executor()``, MPI, a pool of your own, which stays open.
+        resume: take the verdicts that an earlier run with the same code, versions, effort and seed has left in ``out``,
+            finished or not, and check the others. False checks every claim anew.
 
     Returns:
         A :class:`Verification`, an iterator of :class:`~ufm.claims.Verdict`.
@@ -69,10 +84,17 @@ def verify(
         require_installed(*NEEDED, extra="verify")
     if out is not None:
         require_installed(*REPORTING, extra="report")
+    workers = integer("workers", workers, minimum=1)
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(f"executor must be a concurrent.futures.Executor or None, got {executor!r}")
+    if not isinstance(resume, bool):
+        raise TypeError(f"resume must be True or False, got {resume!r}")
+    if resume and out is None:
+        raise ValueError("resume must come with out, the directory of the run to go on with")
     claims = _select(ids, effort)
     directory = None if out is None else prepare_directory(out)
     context = Context(effort=effort, seed=seed, out=directory, on_progress=progress)
-    return Verification(claims, context, command, _write_report)
+    return Verification(claims, context, command, _write_report, executor=executor, workers=workers, resume=resume)
 
 
 class Verification(Iterator[Verdict]):
@@ -92,6 +114,7 @@ class Verification(Iterator[Verdict]):
 
     Args:
         write: called as ``write(run, context.out)`` at the end of the run, where it has a directory.
+        executor, workers, resume: as of :func:`verify`.
 
     >>> from ufm.claims import claim
     >>> @claim(id="two-and-two", title="Sum", statement="2 + 2 = 4.", source="Euclid")
@@ -108,6 +131,10 @@ class Verification(Iterator[Verdict]):
         context: Context,
         command: str | None = None,
         write: Callable[[Verification, Path], object] | None = None,
+        *,
+        executor: Executor | None = None,
+        workers: int = 1,
+        resume: bool = False,
     ) -> None:
         self.claims = tuple(claims)
         self.context = context
@@ -117,6 +144,13 @@ class Verification(Iterator[Verdict]):
         self.command = command
         self._write = write
         self._finished = False
+        self._key = run_key(context.effort, context.seed) if context.out is not None else ""
+        self._store = None if context.out is None else Store(context.out, self._key)
+        if self._store is not None and not resume:
+            self._store.clear(self.claims)
+        self._executor, self._workers = executor, workers
+        self._pool: Any = None
+        self._tasks: dict[str, tuple[Future[list[Outcome | None]], int]] | None = None
 
     def __repr__(self) -> str:
         counts = "".join(f", {count} {status.value}" for status, count in self.counts.items() if count)
@@ -168,20 +202,71 @@ class Verification(Iterator[Verdict]):
         with interrupts_held():  # but for the check itself: its verdict is in the report or it has not begun
             start = time.perf_counter()
             self.context.records = {}
-            error: str | None = None
             try:
-                with interrupts_allowed():
-                    evidence = _checked(claim, self.context)
+                outcome = None if self._store is None else self._store.load(claim)
+                if outcome is None:
+                    with interrupts_allowed():
+                        outcome = self._elsewhere(claim) or checked(claim, self.context)
+                    if self._store is not None:
+                        self._store.save(claim, outcome)
             except KeyboardInterrupt:
-                evidence = self._failed("interrupted before the check ended")
+                evidence = unfinished("interrupted before the check ended", self.context)
                 self.verdicts.append(Verdict(claim, evidence, time.perf_counter() - start, "KeyboardInterrupt"))
+                self._gather()
                 self.stop()
                 raise
-            except (Exception, SystemExit) as exc:  # whatever a check does, the other claims still get their turn
-                error = f"{type(exc).__name__}: {exc}"
-                evidence = self._failed(f"the check failed: {error}")
-            self.verdicts.append(Verdict(claim, evidence, time.perf_counter() - start, error))
+            self.verdicts.append(Verdict(claim, outcome.evidence, outcome.seconds, outcome.error))
         return self.verdicts[-1]
+
+    def _elsewhere(self, claim: Claim) -> Outcome | None:
+        """The outcome of a claim that another process checks; None for one that is to be checked here."""
+        if self._tasks is None:
+            self._submit()
+        if self._tasks is None or claim.id not in self._tasks:
+            return None
+        future, place = self._tasks[claim.id]
+        while not future.done():
+            wait([future], timeout=POLL)
+            check_interrupt()
+            total = len(self._tasks)
+            done = sum(task.done() for task, _ in self._tasks.values())
+            self.context.progress(f"{done} of {total} claims done elsewhere", done, total)
+        error = future.exception()
+        if error is None:
+            return future.result()[place]
+        kept = None if self._store is None else self._store.load(claim)
+        message = f"{type(error).__name__}: {error}"
+        return kept or Outcome(unfinished(f"its worker failed: {message}", self.context), 0.0, message)
+
+    def _submit(self) -> None:
+        """Hand the claims that others can check to the executor, those that share results together."""
+        self._tasks = {}
+        left = [c for c in self.claims if is_of_library(c) and (self._store is None or self._store.load(c) is None)]
+        groups = families(left)
+        if self._executor is None and (self._workers == 1 or len(groups) < 2):
+            return
+        if self._executor is None:
+            from ufm.sweeps import processes
+
+            self._pool = processes(min(self._workers, len(groups)))
+        executor = self._executor or self._pool
+        out = None if self.context.out is None else str(self.context.out.absolute())
+        for group in groups:
+            names = [claim.id for claim in group]
+            future = executor.submit(check_in_worker, names, self.context.effort, self.context.seed, out, self._key)
+            self._tasks |= {name: (future, i) for i, name in enumerate(names)}
+
+    def _gather(self) -> None:
+        """After an interruption: the verdicts that others have found, whose turn had not come."""
+        have = {verdict.claim.id for verdict in self.verdicts}
+        for claim in self.claims:
+            if self._tasks and claim.id in self._tasks and claim.id not in have:
+                future, place = self._tasks[claim.id]
+                kept = None if self._store is None else self._store.load(claim)
+                if kept is None and future.done() and not future.cancelled() and future.exception() is None:
+                    kept = future.result()[place]
+                if kept is not None:
+                    self.verdicts.append(Verdict(claim, kept.evidence, kept.seconds))
 
     def stop(self) -> None:
         """End the run here: mark it interrupted if claims are left or were cut short, and write the report."""
@@ -191,18 +276,13 @@ class Verification(Iterator[Verdict]):
                 self._finish()
             interrupt_answered()
 
-    def _failed(self, summary: str) -> Evidence:
-        finished = self.context.records
-        kept = sum(map(len, finished.values()))
-        if kept:
-            summary += f"; {kept} finished piece{'s' if kept > 1 else ''} of its work kept"
-        return Evidence(Status.inconclusive, summary, details={"finished": finished} if finished else {})
-
     def _finish(self) -> None:
         if self._finished:
             return
         with interrupts_held():  # all that was found is in the report
             self._finished = True
+            if self._pool is not None:
+                self._pool.stop()
             if self._write is not None and self.context.out is not None:
                 self._write(self, self.context.out)
 
@@ -234,16 +314,9 @@ def prepare_directory(path: str | os.PathLike[str], name: str = "out") -> Path:
     return directory
 
 
-def _checked(claim: Claim, context: Context) -> Evidence:
-    evidence = claim.check(context)
-    if not isinstance(evidence, Evidence):
-        raise TypeError(f"the check of {claim.id!r} must return Evidence, got {evidence!r}")
-    return evidence
-
-
 def _select(ids: str | Claim | Iterable[str | Claim] | None, effort: str) -> list[Claim]:
     if ids is None:
-        selected = [c for c in all_claims().values() if effort == "full" or c.effort == "quick"]
+        selected = [c for c in all_claims().values() if effort == "full" or (c.core and c.effort == "quick")]
     else:
         if not isinstance(ids, str | Claim | Iterable):
             raise TypeError(f"ids must be claim ids (strings) or None, got {ids!r}")

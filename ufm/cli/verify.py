@@ -11,6 +11,7 @@ import typer
 
 from ufm._files import sealed
 from ufm._interrupts import exit_status, interrupts_allowed
+from ufm._threads import available_cpus
 from ufm.cli._app import app, command
 from ufm.cli.finding import AboutArchitecture, AboutLoss, PaperOption, TopicOption
 from ufm.cli.options import JsonOption, SeedOption
@@ -37,13 +38,19 @@ def verify(
     source: ClaimsOption = None,
     out: Annotated[Path, typer.Option("--out", help="Directory for report.html and report.json.")] = Path("out"),
     seed: SeedOption = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Processes that check at a time; default: the CPUs, 1 for named claims."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the verdicts of a run in --out.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check claims of the theory and write a report.
 
     Shows a table of verdicts as they come, then writes report.html and report.json. Exit status 0 if every claim came
     out proved, certified or supported, 1 if one did not, 130 if interrupted by Ctrl-C, 143 by SIGTERM: then finished
-    verdicts are kept in a report that says it is partial.
+    verdicts are kept in a report that says it is partial. With --resume the same command goes on from them, if neither
+    code nor versions have changed.
 
     Without ids a run of quick effort checks the core of the library; --all, or full effort, every claim; --paper,
     --topic, --loss and --architecture the claims about these, whether of the core or not.
@@ -65,9 +72,13 @@ def verify(
             raise ValueError("--all, --paper, --topic, --loss and --architecture must come without ids and --claims")
         found = select(paper=paper, topic=topic, loss=loss, architecture=architecture)
         wanted = [claim for claim in found if effort == "full" or claim.effort == "quick"]
+    if workers is None:
+        workers = 1 if claims or source is not None else available_cpus()
     view = LiveView(console(stderr=as_json))
     command = shlex.join(["ufm", *sys.argv[1:]])
-    run = run_checks(wanted, effort, out=out, seed=seed, progress=view.progress, command=command)
+    run = run_checks(
+        wanted, effort, out=out, seed=seed, progress=view.progress, command=command, workers=workers, resume=resume
+    )
     stopped = False
     try:
         with interrupts_allowed(), view.running(run):

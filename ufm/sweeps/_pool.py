@@ -13,6 +13,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
+from ufm._threads import available_cpus
+
 __all__ = ["WorkerPool", "processes"]
 
 _THREAD_VARIABLES = (
@@ -110,8 +112,7 @@ def processes(max_workers: int | None = None) -> WorkerPool:
     2.0
     """
     if max_workers is None:
-        affinity = getattr(os, "sched_getaffinity", None)
-        max_workers = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
+        max_workers = available_cpus()
     else:
         # Not at the top: it imports NumPy, which workers should load only where their points do.
         from ufm._validation import integer

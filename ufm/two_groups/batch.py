@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ufm._threads import available_cpus
 from ufm._validation import as_array, integer
 from ufm.losses import Loss, closed_form
 from ufm.phases import PHASES
@@ -147,7 +147,7 @@ def solve_batch(
     on_gpu = xp is not np and next(iter(arrays.values())).device.type == "cuda"
     size = math.prod(shape)
     chunk = (CHUNK_GPU if on_gpu else CHUNK_CPU) if chunk_size is None else integer("chunk_size", chunk_size, minimum=1)
-    threads = _cores() if workers is None else integer("workers", workers, minimum=1)
+    threads = available_cpus() if workers is None else integer("workers", workers, minimum=1)
 
     def part(start: int) -> dict[str, Any]:
         return {key: _flat(xp, value, shape, start, min(start + chunk, size)) for key, value in arrays.items()}
@@ -189,11 +189,6 @@ def solve_batch(
 
 #: Arguments that may be None: the others describe every problem.
 _OPTIONAL = {"ratio", "E_W", "E_H", "lambda_W", "lambda_H", "majority_count", "minority_count"}
-
-
-def _cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_choice(given: dict[str, Any]) -> None:
