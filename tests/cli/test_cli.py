@@ -26,14 +26,24 @@ from ufm.certificates import CertificationError
 from ufm.claims import all_claims
 from ufm.cli import ARCHITECTURES, app
 from ufm.cli.architectures import ARCHITECTURE_OPTIONS
+from ufm.cli.schemas import output_schema
 from ufm.report import schema
 
 LPM = ["--E-W", "1", "--E-H", "5"]
 TWO_GROUPS = ["--majority", "5", "--minority", "5"]
 
 
+def name_of(arguments):
+    """Command whose schema the output of these arguments has."""
+    words = arguments[:2] if arguments[0] == "deq" else arguments[:1]
+    return " ".join((*words, "--run") if "--run" in arguments else words)
+
+
 def ufm_cli(*arguments):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if "--json" in arguments and result.exit_code < 2:
+        jsonschema.validate(json.loads(result.stdout), output_schema(name_of(arguments)))
+    return result
 
 
 @pytest.fixture

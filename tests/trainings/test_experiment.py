@@ -15,6 +15,7 @@ import time
 import warnings
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 
 import ufm
 from ufm.cli import app
+from ufm.cli.schemas import output_schema
 from ufm.data import load_dataset, long_tailed_counts
 from ufm.deq import (
     ConvergenceWarning,
@@ -654,6 +656,7 @@ class TestCommandLine:
         result = self.run("--run", tmp_path / "run", *self.ARGUMENTS, "--json")
         assert result.exit_code == 0, result.output
         found = json.loads(result.stdout)
+        jsonschema.validate(found, output_schema("deq train --run"))
         assert found["config"] == SMALL.to_dict()
         assert_same_bits(tmp_path / "run", finished[1])
         again = self.run("--run", tmp_path / "run")
