@@ -61,7 +61,7 @@ def page() -> str:
     lines = [
         "# JSON of the commands",
         "",
-        "With `--json` a command prints one JSON document. `ufm.cli.schemas.output_schema(command)` is its JSON Schema,",
+        "With `--json` a command prints one JSON document. `ufm.cli.schemas.output_schema(command)` is its schema,",
         "by which the suite checks every output; the tables below are made from it. A field that may be missing is in",
         'italics. Numbers that JSON lacks are the strings `"Infinity"`, `"-Infinity"` and `"NaN"`.',
     ]
