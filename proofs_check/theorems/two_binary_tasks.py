@@ -74,7 +74,7 @@ def prove(
     cost = p * sp.log(1 + sp.exp(-z)) + c / sp.sqrt(N) * singular
     many = {p: between(0, 2), c: above(0), N: above(0), z: above(0)}
     level = sp.Symbol("g", positive=True)  # 2 c/sqrt(p) < 1
-    t, x, y = sp.symbols("t x y", positive=True)
+    t, k, u = sp.symbols("t k u", positive=True)
     plus, minus = sp.sqrt(1 + r), sp.sqrt(1 - r)
     inside = {r: between(0, 1)}
     steps = (
@@ -108,16 +108,9 @@ def prove(
         ),
         holds("it is below 1 for B > 0", cosine, "<", 1, {A: above(0), B: above(0)}),
         identity("and 1 for B = 0", cosine.subs(B, 0), 1, {A: above(0)}),
-        # a - b is bounded and b is not: A : B -> sqrt(1+r) : sqrt(1-r)
-        tends(
-            "e^{a-b} with x = plus, y = minus, as c falls to 0",
-            (x - c) / (y - c),
-            c,
-            0,
-            x / y,
-            {x: above(0), y: above(0)},
-        ),
-        tends("e^{-b} falls to 0", c / (y - c), c, 0, 0, {y: above(0)}),
+        # with x = plus and y = minus a - b is bounded and b is not: A : B -> sqrt(1+r) : sqrt(1-r)
+        tends("e^{a-b} at c = y u, x = k y, as u falls to 0", (k - u) / (1 - u), u, 0, k, {k: above(1)}),
+        tends("e^{-b} falls to 0", u / (1 - u), u, 0, 0),
         identity(
             "the limit times r: (plus - minus)^2 over plus^2 - minus^2", (plus - minus) ** 2, 2 * r * limit, inside
         ),

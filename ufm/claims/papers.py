@@ -50,6 +50,7 @@ PAPERS: Mapping[str, Paper] = {
     "li2024": Paper("Li et al.", 2024, "multi-label neural collapse"),
     "liu2023": Paper("Liu et al.", 2023, "hyperspherical uniformity"),
     "lu2022": Paper("Lu, Steinerberger", 2022, "cross-entropy on the sphere"),
+    "ma2025": Paper("Ma, Obuchi, Tanaka", 2025, "ordinal neural collapse", "2506.05801"),
     "mtl2026": Paper("Neural collapse in multi-task learning", 2026, "several heads on shared features"),
     "multitask2025": Paper("Multi-task regression collapse", 2025, "joint against separate heads", "2505.09308"),
     "papyan2020": Paper("Papyan, Han, Donoho", 2020, "neural collapse, NC1 to NC4"),

@@ -593,4 +593,63 @@ CODES = stated(
 )
 
 
-CLAIMS = (BALANCED, COLLAPSE, ENERGY, SOFTMAX, CONTRASTIVE, NONNEGATIVE, IMBALANCED, CODES)
+# criterion by prices --------------------------------------------------------------------------------------------------
+
+Prices = tuple[float, float, float, float]
+
+
+def _priced(majority: int, minority: int, ratio: float) -> Prices:
+    """Minority margin, probability of a minority class, its two prices, at a = b = 1."""
+    from ufm.gauges import gamma2_polar
+
+    prior = ClassPrior([ratio] * majority + [1.0] * minority)
+    found = solve(NormBounded(1.0, 1.0), prior)
+    prices = gamma2_polar(-found.problem.gradient(found.logits))
+    margin = float(found.logits[-1, -1] - found.logits[-2, -1])
+    return margin, float(prior.probabilities[-1]), float(prices.alpha[-1]), float(prices.beta[-1])
+
+
+#: (K_A, K_B, R) on both sides of the thresholds 22.5449 and 15.1706 at a b = 1, no closed form being known for K_A >= 2.
+PRICED = ((2, 2, 22.54), (2, 2, 22.55), (3, 2, 15.16), (3, 2, 15.18))
+
+
+def _criterion(ctx: Context, rule: Callable[[float, float, float], bool]) -> list[Comparison]:
+    rows = []
+    for majority, minority, ratio in PRICED:
+        name = f"K_A={majority}, K_B={minority}, R={ratio:g}"
+        margin, p, alpha, beta = ctx.once(f"priced {name}", partial(_priced, majority, minority, ratio))
+        seen = 1.0 if abs(margin) < 1e-7 else 2.0
+        claimed = 1.0 if rule(p, alpha, beta) else 2.0
+        rows.append(compare(f"{name} (1 collapsed, 2 not)", claimed, Enclosure.around(seen, 0.0), "solver and prices"))
+    return rows
+
+
+CRITERION = stated(
+    lambda p, alpha, beta: p <= math.sqrt(alpha * beta),
+    _criterion,
+    "norm-bounded-criterion",
+    ("criterion",),
+    {
+        "prices: π_b ≤ √(α_b β_b)/2": lambda p, alpha, beta: p <= math.sqrt(alpha * beta) / 2,
+        "prices: π_b ≤ (α_b + β_b)/2": lambda p, alpha, beta: p <= (alpha + beta) / 2,
+        "prices: π_b ≥ √(α_b β_b)": lambda p, alpha, beta: p >= math.sqrt(alpha * beta),
+        "prices: π_b ≤ β_b": lambda p, alpha, beta: p <= beta,
+    },
+    summary="phase and prices of 4 optima with K_B = 2: R* lies between 22.54 and 22.55 for K_A = 2, between 15.16 "
+    "and 15.18 for K_A = 3",
+    id="norm-bounded-criterion",
+    title="Bounded norms: a group of classes is collapsed exactly where π_b ≤ √(α_b β_b)",
+    statement="Let α_k and β_k be prices of the bounds at an optimum, [[diag α, −M], [−Mᵀ, diag β]] ⪰ 0 with (Σ α_k "
+    "+ Σ β_k)/2 = ⟨M, Z⟩/(a b) and M the negative gradient, equal within a group b of K_b ≥ 2 classes of equal "
+    "counts. Its classes have equal logits on the samples of the group if and only if π_b ≤ √(α_b β_b).",
+    source="Our own: the criterion of minority collapse with one price a vector; under budgets all prices are μ",
+    scope=Scope(models=("norm-bounded",), minority=2, conditions=("d ≥ 2 K",)),
+    group=GROUP,
+    papers=("yaras2022", "fang2021"),
+    topic="minority-collapse",
+    standing="new",
+    core=False,
+)
+
+
+CLAIMS = (BALANCED, COLLAPSE, ENERGY, SOFTMAX, CONTRASTIVE, NONNEGATIVE, IMBALANCED, CODES, CRITERION)

@@ -563,4 +563,84 @@ CEILING = stated(
 )
 
 
-CLAIMS: tuple[Any, ...] = (SHRINKAGE, VALUE, GRAM, GAIN, TWO, WHITENING, LOW_DIMENSION, FLOOR, CEILING)
+# ordinal targets -----------------------------------------------------------------------------------------------------
+
+#: Thresholds of the ordinal instances, four classes of one sample each.
+CUTS = (-2.0, 0.0, 2.0)
+
+
+def _ordinal(lam: float) -> Array:
+    """Optimal logits of the four classes: logistic cumulative loss and ``lam |z|``, by a descent over z = w h."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    low, high = np.array([-np.inf, *CUTS]), np.array([*CUTS, np.inf])
+
+    def objective(x: Array) -> tuple[float, Array]:
+        z = x[0] * x[1:]
+        upper, lower = expit(high - z), expit(low - z)
+        slope = -(upper * (1 - upper) - lower * (1 - lower)) / (upper - lower) / -4
+        value = -float(np.log(upper - lower).mean()) + lam / 2 * float(x @ x)
+        return value, np.concatenate([[slope @ x[1:]], slope * x[0]]) + lam * x
+
+    start = np.array([1.0, -1.0, -0.3, 0.3, 1.0])
+    x = minimize(
+        objective, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-16, "gtol": 1e-12, "maxiter": 3000}
+    ).x
+    return np.asarray(x[0] * x[1:], dtype=np.float64)
+
+
+def least_logit(lam: float) -> float:
+    """``b_{K-1} + log(1/g - 1)``, ``g = N lam/sqrt(n_K)``, for four samples."""
+    return CUTS[-1] + math.log(1 / (4 * lam) - 1)
+
+
+def _ordinals(ctx: Context, formula: Callable[[float], float]) -> list[Comparison]:
+    rows = []
+    for lam in (0.1, 1e-2, 1e-3, 1e-4, 1e-5):
+        z = ctx.once(f"ordinal-{lam}", partial(_ordinal, lam))
+        above = 1.0 if z[-1] >= formula(lam) else 2.0
+        # and the bound is near: the slope of the last class is lam times its share of the norm
+        near = 1.0 if z[-1] <= formula(lam) + 1.5 else 2.0
+        for name, seen in (("at least the bound", above), ("at most 1.5 above it", near)):
+            rows.append(
+                compare(f"λ={lam}: last logit {name} (1 yes, 2 no)", 1.0, Enclosure.around(seen, 0.0), "descent")
+            )
+    return rows
+
+
+ORDINAL = stated(
+    least_logit,
+    _ordinals,
+    "ordinal-norm",
+    ("size", "norm"),
+    {
+        "ordinal: bounded logits": lambda lam: 1.5 * CUTS[-1],
+        "ordinal: log(1/λ²)": lambda lam: CUTS[-1] + math.log(1 / (4 * lam) ** 2),
+        "ordinal: from the lower threshold": lambda lam: CUTS[0] + math.log(1 / (4 * lam) - 1),
+    },
+    summary="optima of four classes at λ = 10⁻¹ to 10⁻⁵: the last logit is at most 1.5 above the bound",
+    id="ordinal-norm-unbounded",
+    title="Ordinal regression: |w|/(λ_H/λ_W)^{1/4} has no limit as the decay vanishes",
+    statement="With g = N √(λ_W λ_H/n_K) < 1 the last class has the logit z_K ≥ b_{K−1} + log(1/g − 1) at every "
+    "optimum. Where that bound is positive |w| ≥ (λ_H/λ_W)^{1/4} (√n_K (b_{K−1} + log(1/g − 1)))^{1/2}: "
+    "|w|/(λ_H/λ_W)^{1/4} has no bound as λ_W λ_H → 0.",
+    source="Ma, Obuchi, Tanaka 2025 (w* = Θ((λ_H/λ_W)^{1/4}) as λ → 0, from its summary): refuted for a logistic "
+    "link with half-lines at both ends",
+    scope=Scope(
+        ("convex",),
+        ("weight-decay",),
+        conditions=(
+            "cumulative logits: one logit z, fixed thresholds b_1 < … < b_{K−1}, logistic link, half-lines at both "
+            "ends",
+        ),
+    ),
+    group=GROUP,
+    papers=("ma2025",),
+    topic="regression",
+    standing="refuted",
+    core=False,
+)
+
+
+CLAIMS: tuple[Any, ...] = (SHRINKAGE, VALUE, GRAM, GAIN, TWO, WHITENING, LOW_DIMENSION, FLOOR, CEILING, ORDINAL)
