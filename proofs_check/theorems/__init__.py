@@ -61,6 +61,7 @@ _MODULES: dict[str, str] = {
     "deep-collapse-stable": "deep_collapse_stable",
     "regression-collapse": "regression_collapse",
     "residual-price": "residual_price",
+    "gain-gauge": "gain_gauge",
 }
 
 # a theorem that none of these uses is one new file, named after it

@@ -69,6 +69,7 @@ MODULES: tuple[str, ...] = (
     "heads",
     "spheres",
     "residual_depth",
+    "gains",
     "network",
     "soundness",
 )

@@ -1,0 +1,117 @@
+"""Residual depth with weight decay: where pairs replace the balanced ETF, K = 4 to 10, L = 1 to infinity."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import math
+from typing import Any
+
+import numpy as np
+from kept import draw, finish, write, write_json
+
+from ufm.architectures import Residual
+from ufm.landscape.residual_codes import cheapest_sum, residual_switch, simplex_sum
+
+FOLDER = Path(__file__).parent
+#: Files that this writes, as patterns.
+WRITES = ("switches.json", "table.md", "map.svg", "equal.svg")
+
+CLASSES, DEPTHS = range(4, 11), (1, 2, 4, 8, 32, math.inf)
+#: K lambda sqrt(n); at 1 everything is 0.
+DECAYS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
+
+
+def main() -> None:
+    """Find every change, and write table and figures."""
+    rows = [_row(k, depth, decay) for k in CLASSES for depth in DEPTHS for decay in DECAYS]
+    write_json(FOLDER / "switches.json", rows)
+    write(FOLDER / "table.md", _table(rows))
+    draw(_map(rows), FOLDER / "map.svg")
+    draw(_equal(), FOLDER / "equal.svg")
+    finish(__file__, __doc__ or "", [])
+
+
+def _name(depth: float) -> str:
+    return "inf" if math.isinf(depth) else f"{depth:g}"
+
+
+def _row(k: int, depth: float, decay: float) -> dict[str, Any]:
+    found = residual_switch(k, decay / k, depth)
+    row: dict[str, Any] = {"K": k, "L": _name(depth), "decay": decay, "strength": found.strength, "block": found.block}
+    if found.code is None or found.etf is None:
+        return row | {"code": None, "stable": None}
+    return row | {
+        "code": list(found.code.blocks),
+        "stable": found.is_stable,
+        "etf size": found.etf.sizes[0],
+        "code size": found.code.sizes[0],
+        "value": found.etf.value,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "# Residual depth: c* = λ_A/L below which codes beat the balanced ETF",
+        "",
+        "Among direct sums of simplices, λ = √(λ_W λ_H), n samples of each class; 0: no change down to 10⁻⁵. The code",
+        "that takes over is pairs, with one triangle for odd K, unless it is named. At every c* the ETF passes the",
+        "bound of `residual-etf-stability` (marked ! where it does not): it is left by a jump.",
+        "",
+        "| K | L | " + " | ".join(f"K λ √n = {x:g}" for x in DECAYS) + " |",
+        "|---|---|" + "---|" * len(DECAYS),
+    ]
+    for k in CLASSES:
+        for depth in DEPTHS:
+            cells = [r for r in rows if r["K"] == k and r["L"] == _name(depth)]
+            lines.append(f"| {k} | {_name(depth)} | " + " | ".join(map(_cell, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: dict[str, Any]) -> str:
+    if row["code"] is None:
+        return "0"
+    k = row["K"]
+    usual = [2] * (k // 2) if k % 2 == 0 else [3] + [2] * ((k - 3) // 2)
+    name = "" if row["code"] == usual else f" ({'+'.join(map(str, row['code']))})"
+    return f"{row['strength']:.4g}{name}{'' if row['stable'] else ' !'}"
+
+
+def _map(rows: list[dict[str, Any]]) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, k in zip(figure.subplots(1, 3, sharey=True), (4, 7, 10), strict=True):
+        for depth in DEPTHS:
+            line = [
+                (r["decay"], r["strength"]) for r in rows if r["K"] == k and r["L"] == _name(depth) and r["strength"]
+            ]
+            if line:
+                axes.loglog(*zip(*line, strict=True), marker=".", label=f"L = {_name(depth)}")
+        axes.set(title=f"K = {k}", xlabel="K λ √n")
+        axes.legend(fontsize=7)
+    figure.axes[0].set_ylabel("c* = λ_A/L: ETF above, codes below")
+    return figure
+
+
+def _equal() -> Any:
+    """Least objective against c = lambda_A/L at K = 6: every depth, the ETF dashed."""
+    from matplotlib.figure import Figure
+
+    k, rate, strengths = 6, 0.2 / 6, np.geomspace(0.01, 3, 40)
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for depth in (1, 4, math.inf):
+        networks = [Residual(rate, rate, c if math.isinf(depth) else c * depth, depth) for c in strengths]
+        (line,) = axes.semilogx(strengths, [cheapest_sum(x, k).value for x in networks], label=f"L = {_name(depth)}")
+        axes.semilogx(strengths, [simplex_sum(x, k, (k,)).value for x in networks], "--", color=line.get_color())
+    axes.set(xlabel="c = λ_A/L", ylabel="risk + weight decay", title="K = 6, K λ √n = 0.2; dashed: ETF")
+    axes.legend()
+    return figure
+
+
+if __name__ == "__main__":
+    main()
