@@ -44,9 +44,10 @@ docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs $(OUT)/docs
 
-# Run the notebooks and keep their outputs.
+# Run the notebooks and keep their outputs; make those of the guides.
 notebooks: $(STAMP)
 	$(BIN)/python notebooks/execute.py
+	$(BIN)/python notebooks/guides.py
 
 # Made when missing, and again whenever the requirements change.
 $(STAMP): pyproject.toml constraints.txt

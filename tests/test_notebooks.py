@@ -30,8 +30,8 @@ PATH = re.compile(r"(?<![\w.:/])(?:/(?:home|root|Users|usr|opt|tmp|var|work|mnt|
 DRAWS = ("plt.show()", "heat_map(", "explore()")
 
 
-def _load_runner() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("execute", ROOT / "notebooks" / "execute.py")
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "notebooks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -39,7 +39,9 @@ def _load_runner() -> ModuleType:
     return module
 
 
-execute = _load_runner().execute
+execute = _load("execute").execute
+guides = _load("guides")
+PAGES = guides.guides()
 
 
 def committed(name: str) -> NotebookNode:
@@ -193,6 +195,42 @@ def test_where_collapse_fails_runs_and_reproduces(tmp_path: Path) -> None:
     assert end == minimum
     family = [line.split()[2] for line in text(cell_of(after, "first")).splitlines()[1:]]
     assert family == ["True", "True", "True", "False"]
+
+
+# Notebooks of the guides: their code is run, and what it prints compared, by test_docs.py -----------------------------
+
+
+def guide_notebook(page: Path) -> NotebookNode:
+    return nbformat.read(ROOT / "notebooks" / "guides" / f"{page.stem}.ipynb", as_version=4)
+
+
+def test_every_guide_has_code_and_a_notebook() -> None:
+    names = [page.stem for page in PAGES]
+    assert names == sorted(page.stem for page in (ROOT / "docs" / "guides").glob("*.md"))
+    assert names == sorted(path.stem for path in (ROOT / "notebooks" / "guides").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_guides_notebook_is_the_guide(page: Path) -> None:
+    """Made anew it is the same, the figures apart: python notebooks/guides.py."""
+    made, kept = guides.notebook_of(page), guide_notebook(page)
+    nbformat.validate(kept)
+    assert faults(kept) == []
+    for cell in code_cells(kept):
+        assert len(images(cell)) == guides.draws(cell)
+        cell.outputs = [output for output in cell.outputs if output.output_type == "stream"]
+    assert kept == made
+
+
+def test_a_guides_notebook_runs_and_draws() -> None:
+    (page,) = (page for page in PAGES if page.stem == "measuring")
+    notebook = guides.notebook_of(page)
+    guides.run(notebook)
+    assert [len(images(cell)) for cell in code_cells(notebook)] == [0, 0, 1]
+    notebook.cells[1].source += "\nprint(1)"
+    notebook.cells = notebook.cells[:2]
+    with pytest.raises(ValueError, match="must print what its guide states"):
+        guides.run(notebook)
 
 
 class FrontEnd(NotebookClient):
