@@ -97,6 +97,7 @@ MODELS: Mapping[str, Model] = {
         False,
     ),
     "margins": Model("margins z_kk − z_jk ≥ 1 for all j ≠ k", (), True),
+    "scaled-margins": Model("margins scaled by δ_k > 0 that are at least 1", (), True),
     "vectors": Model("unit vectors x_1, …, x_K", (), True),
     "logits": Model("the logits alone", (), True),
 }

@@ -60,6 +60,7 @@ _MODULES: dict[str, str] = {
     "factor-landscape": "factor_landscape",
     "deep-collapse-stable": "deep_collapse_stable",
     "regression-collapse": "regression_collapse",
+    "seli-any-counts": "seli_any_counts",
     "residual-price": "residual_price",
     "gain-gauge": "gain_gauge",
 }

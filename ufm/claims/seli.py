@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm.architectures import LayerPeeled, UnconstrainedFeatures
-from ufm.claims._model import Claim, Context, Evidence, Scope, Status, combine
+from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status, combine
 from ufm.claims._tools import Comparison, compare, enclose, evidence, symbolic
 from ufm.labels import ClassPrior
 from ufm.losses import CrossEntropy
@@ -120,6 +120,22 @@ def _theta(k_a: int, k_b: int, ratio: float) -> float:
     return (k_a + k_b * ratio) / (k_a + k_b)
 
 
+def _angles() -> Figure:
+    """One minus the cosine between minority classifiers against log10 R."""
+    exponents = np.linspace(0, 6, 61)
+    curves = []
+    for k_a, k_b in ((3, 7), (5, 5), (7, 3)):
+        k = k_a + k_b
+        apart = [1 / (1 - 1 / k_b + k_a * math.sqrt(_theta(k_a, k_b, 10**x)) / (k * k_b)) for x in exponents]
+        curves.append({"label": f"K_A = {k_a}, K_B = {k_b}", "x": exponents.tolist(), "y": apart})
+    return Figure(
+        "thresholds",
+        "SELI: minority classifiers merge in direction as R grows, at no finite R",
+        "One minus the cosine between two minority classifiers at the solution of the margin problem, K = 10; it falls like 1/√R.",
+        {"x_label": "log₁₀ R", "y_label": "1 − cosine", "curves": curves, "marks": []},
+    )
+
+
 def step_claim(
     part: str, theta: Callable[[int, int, float], float] = _theta, swap: bool = False, plus: float = 0.0
 ) -> Claim:
@@ -165,7 +181,8 @@ def step_claim(
                 seen = np.array(gram[-1, -2] / gram[-1, -1])
             worst = max(worst, float(np.abs(claimed - seen).max()) / math.sqrt(ratio))
         return evidence(
-            f"as claimed within {worst:.0e} of the singular value decomposition on {len(STEPS)} priors",
+            figures=[_angles()] if part == "classifiers" else [],
+            summary=f"as claimed within {worst:.0e} of the singular value decomposition on {len(STEPS)} priors",
             proofs=[symbolic("seli-step-geometry", part)] if true else [],
             numeric=Status.supported if worst <= 1e-10 else Status.inconclusive,
             details={"largest relative difference": worst},
@@ -184,6 +201,88 @@ def step_claim(
         standing="sharpened",
         core=part == "classifiers",
     )
+
+
+SCALED = (((9.0, 4.0, 1.0), (1.0, 1.5, 0.6)), ((20.0, 20.0, 1.0, 1.0), (2.0, 2.0, 1.0, 1.0)), ((5.0, 2.0), (0.5, 3.0)))
+
+
+def _kernel(scales: Array, cdt: bool) -> Array:
+    """Logits with all scaled margins active, the kernel (1/delta) taken from the left under CDT, 1 under LDT."""
+    v = 1 / scales if cdt else np.ones_like(scales)
+    return np.asarray((np.eye(len(v)) - np.outer(v, v) / (v @ v)) / scales)
+
+
+def _scaled_gap(counts: Array, scales: Array, logits: Array, cdt: bool) -> tuple[float, float, float]:
+    """Least margin, least multiplier and relative gap between the price of logits and a dual bound from their polar factor."""
+    u, s, vt = np.linalg.svd(logits * np.sqrt(counts))
+    polar = (u[:, :-1] @ vt[:-1]) * np.sqrt(counts)
+    away = ~np.eye(len(counts), dtype=bool)
+    # column k of the polar factor as sum_j beta_jk (delta_k e_k - delta_j e_j), or delta_k (e_k - e_j)
+    over = scales[:, None] if cdt else scales[None, :]
+    beta = -polar / over
+    margins = (scales * np.diag(logits))[None, :] - over * logits
+    closes = np.abs(np.diag(polar) - scales * np.where(away, beta, 0.0).sum(axis=0)).max()
+    bound = float(beta[away].sum())
+    return float(margins[away].min()), float(beta[away].min()), float(abs(bound / s.sum() - 1) + closes)
+
+
+def scaled_claim(cdt: bool = True, kernel: bool | None = None, power: float = 1.0) -> Claim:
+    """CDT or LDT; the other's kernel, or scales to a power, in the logits is a false variant."""
+    part = "cdt" if cdt else "ldt"
+    true = kernel is None and power == 1
+
+    def check(ctx: Context) -> Evidence:
+        rows, agrees = [], True
+        for counts, scales in SCALED:
+            n, delta = np.asarray(counts), np.asarray(scales)
+            logits = _kernel(delta, cdt if kernel is None else kernel) * delta ** (1 - power)
+            margin, multiplier, gap = _scaled_gap(n, delta, logits, cdt)
+            agrees = agrees and margin >= 1 - 1e-10 and multiplier > 0 and gap <= 1e-9
+            rows.append(
+                {"counts": list(counts), "scales": list(scales), "margin": margin, "multiplier": multiplier, "gap": gap}
+            )
+        if not cdt:
+            for counts, _ in SCALED:
+                w = seli_roots_scaled(np.asarray(counts))
+                agrees = agrees and bool(np.abs(w - _codes(len(counts))).max() <= 1e-10)
+        return evidence(
+            f"margins and multipliers of the claimed logits close the gap on {len(rows)} instances",
+            proofs=[symbolic("scaled-margins", *((part,) if cdt else (part, "restored")))] if true else [],
+            numeric=Status.supported if agrees else Status.inconclusive,
+            details={"instances": rows},
+        )
+
+    return Claim(
+        id="scales-tilt-the-limit" if cdt else "column-scales-restore-etf",
+        title="Class-dependent temperature: the limit of weight decay in closed form, for every count and scale"
+        if cdt
+        else "Scales of the columns, by √n_k, restore the simplex ETF of the classifiers",
+        statement="For any counts n_k > 0 and scales δ_k > 0 the least (|W|² + Σ n_k |h_k|²)/2 over Z = W H with δ_k z_kk − "
+        "δ_j z_jk ≥ 1 for all j ≠ k is attained at the logits Z = (I − v vᵀ/|v|²) diag(1/δ) alone, v = (1/δ_1, …, "
+        "1/δ_K), where every such margin is 1 with a multiplier > 0."
+        if cdt
+        else "For any counts n_k > 0 and scales δ_k > 0 the least (|W|² + Σ n_k |h_k|²)/2 over Z = W H with δ_k (z_kk "
+        "− z_jk) ≥ 1 for all j ≠ k is attained at the logits Z = (I − 11ᵀ/K) diag(1/δ) alone. With δ_k = √n_k the "
+        "classifiers, and the class means times √n_k, then form a simplex ETF.",
+        source="Behnia et al. 2023, as we state it; that the dual has the right signs for all counts and scales: derived here",
+        check=check,
+        group=GROUP,
+        scope=Scope(("none",), ("scaled-margins",), dimension="K - 1"),
+        papers=("behnia2023", "kini2021"),
+        topic="losses",
+        standing="sharpened",
+        core=False,
+    )
+
+
+def seli_roots_scaled(counts: Array) -> Array:
+    """``W W^T`` of the solution under LDT with ``delta_k = sqrt(n_k)``, shape (K, K).
+
+    >>> bool(np.abs(seli_roots_scaled(np.array([9.0, 1.0])) - [[0.5, -0.5], [-0.5, 0.5]]).max() < 1e-12)
+    True
+    """
+    u, s, _ = np.linalg.svd(_kernel(np.sqrt(counts), False) * np.sqrt(counts))
+    return np.asarray((u * s) @ u.T)
 
 
 # weight decay -------------------------------------------------------------------------------------------------------
@@ -461,5 +560,21 @@ CLAIMS = (
         },
         off_by=lambda x: limit_claim(offset=x),
         resolution=0.05,
+    ),
+    replace(
+        scaled_claim(),
+        variants={
+            "CDT: logits of LDT": scaled_claim(kernel=False),
+            "CDT: scales squared": scaled_claim(power=2.0),
+            "CDT: no scales": scaled_claim(power=0.0),
+        },
+    ),
+    replace(
+        scaled_claim(False),
+        variants={
+            "LDT: logits of CDT": scaled_claim(False, kernel=True),
+            "LDT: scales squared": scaled_claim(False, power=2.0),
+            "LDT: no scales": scaled_claim(False, power=0.0),
+        },
     ),
 )
