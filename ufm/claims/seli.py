@@ -35,7 +35,7 @@ def seli_roots(counts: Sequence[float]) -> tuple[Array, Array]:
     """``W W^T`` and ``D^{1/2} H^T H D^{1/2}`` of balanced factors of ``(I - 11^T/K) D^{1/2}``, shapes (K, K).
 
     >>> w, h = seli_roots([1.0, 1.0])
-    >>> np.abs(w - h).max() < 1e-12
+    >>> bool(np.abs(w - h).max() < 1e-12)
     True
     """
     k = len(counts)
@@ -144,23 +144,23 @@ def step_claim(
         "values": (
             "seli-step-singular-values",
             "SELI with two groups: the singular values",
-            "At the solution of the margin problem with K_A classes of R n_B samples and K_B classes of n_B the "
-            "logits, times √(n_k/n_B) in column k, have the singular values √R (K_A − 1 times), 1 (K_B − 1 times), √θ "
-            "with θ = (K_A + R K_B)/K, and 0.",
+            "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with K_A classes of R n_B samples "
+            "each and K_B classes of n_B, the logits, times √(n_k/n_B) in column k, have the singular values √R (K_A "
+            "− 1 times), 1 (K_B − 1 times), √θ with θ = (K_A + R K_B)/K, and 0.",
         ),
         "classifiers": (
             "seli-minority-classifiers-merge",
             "SELI: the minority's classifiers merge in direction as R → ∞, and at no finite R",
-            "At the solution of the margin problem with K_A classes of R n_B samples and K_B classes of n_B the "
-            "cosine between two minority classifiers is 1 − 1/(1 + K_A √θ/(K K_B) − 1/K_B) with θ = (K_A + R K_B)/K; "
-            "it increases in R and tends to 1.",
+            "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with K_A classes of R n_B samples "
+            "each and K_B classes of n_B, the cosine between two minority classifiers is 1 − 1/(1 + K_A √θ/(K K_B) − "
+            "1/K_B) with θ = (K_A + R K_B)/K; it increases in R and tends to 1.",
         ),
         "features": (
             "seli-minority-means-spread",
             "SELI: the minority's class means become a simplex ETF of their own as R → ∞",
-            "At the solution of the margin problem with K_A classes of R n_B samples and K_B classes of n_B the "
-            "cosine between two minority class means is 1 − 1/(1 + K_A/(K √θ K_B) − 1/K_B) with θ = (K_A + R K_B)/K; "
-            "it decreases in R and tends to −1/(K_B − 1).",
+            "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with K_A classes of R n_B samples "
+            "each and K_B classes of n_B, the cosine between two minority class means is 1 − 1/(1 + K_A/(K √θ K_B) − "
+            "1/K_B) with θ = (K_A + R K_B)/K; it decreases in R and tends to −1/(K_B − 1).",
         ),
     }
     id, title, statement = texts[part]
