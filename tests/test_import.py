@@ -48,16 +48,15 @@ def test_facades_load_nothing_heavier_than_scipy(room):
     assert loaded_after(f"import ufm.{room}; dir(ufm.{room})") <= {"scipy"}
 
 
-def test_solving_thresholds_and_phases_load_scipy_alone():
+def test_solving_thresholds_and_phases_load_numpy_alone():
     code = (
         "import ufm\n"
-        "s = ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(3, 7, 50.0))\n"
-        "s.geometry.phase\n"
+        "ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(3, 7, 50.0))\n"
         "ufm.collapse_threshold(ufm.LayerPeeled(1.0, 5.0), 3, 7)\n"
         "ufm.solve_batch(3, 7, [2.0, 50.0], E_W=1.0, E_H=5.0)\n"
         "ufm.measure([[1.0], [1.0], [2.0]], [0, 0, 1])"
     )
-    assert loaded_after(code) <= {"scipy"}
+    assert loaded_after(code) == set()  # scipy.optimize takes longer to import than all of this together
 
 
 def test_the_check_sees_a_heavy_import():
@@ -145,3 +144,8 @@ def test_attributes_are_the_documented_ones():
     assert threshold.lower <= threshold.ratio <= threshold.upper
     for array in (solution.logits, solution.classifier, solution.features, prior.counts, prior.probabilities):
         assert array.dtype == "float64"
+
+
+def test_an_optimums_geometry_loads_scipy_alone():
+    code = "import ufm; ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(3, 7, 50.0)).geometry.phase"
+    assert loaded_after(code) <= {"scipy"}

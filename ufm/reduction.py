@@ -17,7 +17,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr, xlog1py, xlogy
 
 from ufm.geometry import group_scales
 from ufm.labels import ClassPrior, check_dense
@@ -121,6 +120,8 @@ class ReducedRisk:
 
     def entropy(self, logits: ReducedLogits, scale: float = 1.0) -> float:
         """``sum_k pi_k H(e_k + scale (p_k - e_k))``, the dual value ``-f*(scale grad f)``."""
+        from scipy.special import entr, xlog1py, xlogy
+
         off = scale * self._softmax(logits)[0]
         miss = np.minimum(off.sum(axis=0), 1.0)
         own = -xlog1py(1 - miss, -miss)

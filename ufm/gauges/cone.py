@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ufm.gauges.copositive import cone_maximum
 from ufm.gauges.smooth import Smooth, damped_newton, damped_step
@@ -139,6 +138,8 @@ class _Descent:
 
     def descended(self, point: ConePoint) -> ConePoint:
         """Where L-BFGS-B ends from ``point``."""
+        from scipy.optimize import minimize
+
         k, d = point.w.shape
         m = point.h.shape[1]
         cut = k * d

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse.csgraph import connected_components
 
 __all__ = ["EXACT_SIZE", "ConeMaximum", "cone_maximum", "split", "split_bound"]
 
@@ -66,6 +64,8 @@ def cone_maximum(matrix: Array, *, bounded: bool = True) -> ConeMaximum:
     >>> round(cone_maximum(np.array([[2.0, 1.0], [1.0, 2.0]])).value, 12)
     3.0
     """
+    from scipy.sparse.csgraph import connected_components
+
     positive = np.triu(matrix, 1) > 0
     count, label = connected_components(positive, directed=False)
     best: ConeMaximum | None = None
@@ -164,6 +164,8 @@ def _floor(matrix: Array) -> Array:
 
 
 def _barrier(matrix: Array) -> tuple[float, Array]:
+    from scipy.linalg import cho_factor, cho_solve
+
     n = len(matrix)
     scale = float(np.abs(matrix).max())
     if scale == 0:

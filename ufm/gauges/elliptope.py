@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ufm.gauges.smooth import Smooth, damped_newton, damped_step
 
@@ -97,6 +96,8 @@ def _compressed(v: Array) -> Array:
 
 
 def _descended(phi: Smooth, v: Array, k: int, scale: float, relative: bool) -> Array:
+    from scipy.optimize import minimize
+
     shape = v.shape
 
     def objective(x: Array) -> tuple[float, Array]:

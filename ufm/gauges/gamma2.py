@@ -16,8 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import softmax
 
 from ufm.gauges.elliptope import UnitPoint, dual_bound, minimise_over_elliptope
 from ufm.gauges.smooth import Linear, Quadratic
@@ -136,6 +134,8 @@ def _without_zeros(y: Array) -> tuple[Array, Array, Array, float]:
 
 
 def _prices(x: Array, k: int) -> tuple[Array, Array]:
+    from scipy.special import softmax
+
     return softmax(x[:k]), softmax(x[k:])
 
 
@@ -150,6 +150,8 @@ def _at(x: Array, y: Array) -> tuple[float, Array, tuple[Array, Array, Array]]:
 
 def _priced(y: Array) -> float:
     """The largest nuclear norm that prices give; those that ended lowest are worth nothing."""
+    from scipy.optimize import minimize
+
     k, m = y.shape
 
     def objective(x: Array) -> tuple[float, Array]:

@@ -24,8 +24,6 @@ from collections import Counter
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import cdist
 
 from ufm._validation import array, positive
 
@@ -63,6 +61,9 @@ def name_structure(points: ArrayLike, tolerance: float = TOLERANCE) -> str:
     >>> name_structure([[1, -1, -1, 0]])
     'digon with repeated points (2, 1) and 1 at the origin'
     """
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial.distance import cdist
+
     x = array("points", points, ndim=2, shape="(d, K)")
     tolerance = positive("tolerance", tolerance)
     norms = np.linalg.norm(x, axis=0)
@@ -83,6 +84,8 @@ def name_structure(points: ArrayLike, tolerance: float = TOLERANCE) -> str:
 
 def _name(x: Array, tolerance: float) -> str:
     """Name of distinct nonzero points (d, n), the longest of norm about 1."""
+    from scipy.sparse.csgraph import connected_components
+
     count, labels = connected_components(np.abs(x.T @ x) > tolerance, directed=False)
     blocks = [x[:, labels == i] for i in range(count)]
     names = [_name_block(block, tolerance) for block in blocks]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import entr, expit
 
 from ufm.losses.base import Array, Loss
 
@@ -39,19 +38,27 @@ class BinaryCrossEntropy(Loss):
 
     def gradients(self, logits: Array, targets: Array) -> Array:
         """``(1 - t) sigmoid(z) - t sigmoid(-z)``, without cancellation at targets 0 and 1."""
+        from scipy.special import expit
+
         t = _checked(targets)
         return np.asarray((1 - t) * expit(logits) - t * expit(-logits), dtype=float)
 
     def curvatures(self, logits: Array, targets: Array, directions: Array) -> Array:
         """``sigmoid(z) sigmoid(-z) d``."""
+        from scipy.special import expit
+
         return np.asarray(expit(logits) * expit(-logits) * directions, dtype=float)
 
     def curvature_diagonals(self, logits: Array, targets: Array) -> Array:
         """``sigmoid(z) sigmoid(-z)``."""
+        from scipy.special import expit
+
         return np.asarray(expit(logits) * expit(-logits), dtype=float)
 
     def dual_values(self, logits: Array, targets: Array, scale: float = 1.0) -> Array | None:
         """``sum_i h(q_i)`` with ``q = t + scale (sigmoid(z) - t)`` and h the binary entropy."""
+        from scipy.special import entr, expit
+
         t = _checked(targets)
         g = scale * self.gradients(logits, t)
         # q and 1 - q, each without cancellation where the other is nearly 1
@@ -70,6 +77,8 @@ class BinaryCrossEntropy(Loss):
 
 def _entropy_of_rest(p: Array) -> Array:
     """Binary entropy ``-p log p - (1 - p) log(1 - p)`` of a p that may be tiny."""
+    from scipy.special import entr
+
     p = np.clip(p, 0.0, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(entr(p) - np.where(p < 1, (1 - p) * np.log1p(-p), 0.0), dtype=float)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import entr, xlog1py, xlogy
 
 from ufm._validation import positives, real, reals
 from ufm.losses.base import Array, ClosedForm, Loss
@@ -161,6 +160,8 @@ class CrossEntropy(Loss):
 
         The conjugate of logsumexp is the negative entropy on the simplex.
         """
+        from scipy.special import entr, xlog1py, xlogy
+
         x, t = self._prepared(logits, targets)
         own = _own_class(t)
         mass = t.sum(axis=0)

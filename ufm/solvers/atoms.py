@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ufm._validation import integer, tolerance
 from ufm.problem import Problem
@@ -147,6 +146,8 @@ class _Hull:
 
     def _optimised(self) -> Array:
         """Weights c >= 0 that minimise the objective over the hull of the atoms (sequential quadratic programmes)."""
+        from scipy.optimize import minimize
+
         problem, n = self.problem, len(self._c)
         constrained = problem.is_constrained
         tau = problem.bound if constrained else 1.0

@@ -25,7 +25,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ufm._threads import blas_threads
 from ufm._validation import integer, starts_of, tolerance
@@ -87,6 +86,8 @@ def solve_direct(
     >>> round(solution.value, 6), solution.is_global
     (0.368981, True)
     """
+    from scipy.optimize import minimize
+
     k = problem.prior.num_classes
     d = k if dim is None else integer("dim", dim, minimum=1)
     seed = integer("seed", seed, minimum=0)

@@ -37,7 +37,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 
 from ufm._validation import integer, tolerance
 from ufm.problem import Problem
@@ -240,6 +239,8 @@ class _Search:
 
     def _feasible_start(self, start: Array | None) -> tuple[Array, float]:
         """``start`` scaled to the radius; by default the (centred) identity, under weight decay at its best length."""
+        from scipy.optimize import minimize_scalar
+
         problem = self.problem
         logits = self._centred(self._first_guess() if start is None else start)
         y = logits * problem.weights

@@ -24,7 +24,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from ufm.architectures import FeatureCone, NormBounded
 from ufm.geometry import simplex_etf
@@ -92,6 +91,8 @@ def solve_separable(problem: Problem, dim: int | None = None) -> Solution:
 
 def _sizes(problem: Problem) -> tuple[Array, float]:
     """``a_k`` of every class, and the multiplier."""
+    from scipy.optimize import brentq
+
     prior, k = problem.class_prior, problem.prior.num_classes
     centre = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY
     c = math.sqrt((k - 1) / k) if centre else 1.0

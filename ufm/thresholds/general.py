@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from scipy.optimize import brentq
-
 from ufm.architectures import known_architecture
 from ufm.labels import ClassPrior
 from ufm.losses import Loss
@@ -152,6 +150,8 @@ def general_threshold(family: Family) -> Threshold:
     >>> abs(general_threshold(family).ratio / ufm.collapse_threshold(ufm.LayerPeeled(1.0, 1.0), 3, 3).ratio - 1) < 1e-12
     True
     """
+    from scipy.optimize import brentq
+
     known_architecture(family.architecture, where="for a collapse threshold")
     for group in family.groups:
         check_criterion(family.problem(2.0), group)

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from ufm._json import plain
 from ufm.architectures import LayerPeeled, UnconstrainedFeatures, known_architecture
@@ -295,6 +294,8 @@ def _fixed_point(at: Callable[[float], float], start: float) -> float:
 
 def _root(excess: Callable[[float], float], start: float) -> float:
     """``exp`` of the root of a function that rises through 0; 0 or infinity where it keeps one sign."""
+    from scipy.optimize import brentq
+
     step = math.log(STRIDE)
     low = high = start
     rising = excess(start) <= 0

@@ -24,8 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from scipy.optimize import brentq
-
+from ufm._roots import bracketed_root
 from ufm._validation import real
 from ufm.architectures import Constrained, FeatureCone, is_known, known_architecture
 from ufm.losses import Loss, closed_form
@@ -409,7 +408,7 @@ def _angle(tau: float, k_a: int, k_b: int) -> float:
         lo = max(top - 2 * (top - lo), LOWEST_ANGLE)
     if excess(top) >= 0:  # rounding at the end of the curve, tau ~ 0
         return top
-    return float(brentq(excess, lo, top, xtol=1e-15, rtol=4 * 2.3e-16, maxiter=500)) if excess(lo) >= 0 else lo
+    return bracketed_root(excess, lo, top, xtol=1e-15) if excess(lo) >= 0 else lo
 
 
 def _ce_budget(tau: float, k_a: int, k_b: int) -> Threshold:

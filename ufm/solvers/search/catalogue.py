@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ufm.geometry import Geometry
 from ufm.labels import ClassPrior
@@ -91,6 +90,8 @@ class Catalogue:
         return index
 
     def _minimised(self, x: Array) -> Array:
+        from scipy.optimize import minimize
+
         found = minimize(self._in_units, x, jac=True, method="L-BFGS-B", options=self._options)
         self.iterations += int(found.nit)
         return self.landscape.pruned(np.asarray(found.x, dtype=float))

@@ -8,7 +8,6 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from ufm.architectures import Constrained, Penalised
 from ufm.labels import ClassPrior
@@ -110,6 +109,8 @@ class Landscape:
         return self._with_bias(x if self.problem.is_constrained else self._length(x) * x)
 
     def _length(self, x: Array) -> float:
+        from scipy.optimize import minimize_scalar
+
         bias = np.empty(0) if self._best_bias is None else self._best_bias
 
         def value(length: float) -> float:
