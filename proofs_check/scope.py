@@ -54,6 +54,7 @@ LOSSES: Mapping[str, str] = {
 OTHER_LOSSES: Mapping[str, str] = {
     "focal": "focal loss",
     "contrastive": "a convex function of the distances of unit vectors",
+    "ordinal": "cumulative logistic loss of one logit",
     "none": "no loss",
 }
 

@@ -61,6 +61,7 @@ _MODULES: dict[str, str] = {
     "deep-collapse-stable": "deep_collapse_stable",
     "regression-collapse": "regression_collapse",
     "seli-any-counts": "seli_any_counts",
+    "norm-bounded-etf": "norm_bounded_etf",
     "residual-price": "residual_price",
     "gain-gauge": "gain_gauge",
 }

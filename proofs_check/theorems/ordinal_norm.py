@@ -34,7 +34,7 @@ SIZE = sp.log(1 / g - 1)
 #: What the theorem covers.
 SCOPE = (
     Scope(
-        ("convex",),
+        ("ordinal",),
         ("weight-decay",),
         conditions=(
             "cumulative logits: one logit z, fixed thresholds b_1 < … < b_{K−1}, logistic link, half-lines at both "

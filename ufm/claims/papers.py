@@ -53,6 +53,7 @@ PAPERS: Mapping[str, Paper] = {
     "ma2025": Paper("Ma, Obuchi, Tanaka", 2025, "ordinal neural collapse", "2506.05801"),
     "mtl2026": Paper("Neural collapse in multi-task learning", 2026, "several heads on shared features"),
     "multitask2025": Paper("Multi-task regression collapse", 2025, "joint against separate heads", "2505.09308"),
+    "pan2023": Paper("Pan, Cao", 2023, "near-optimal risk with normalisation"),
     "papyan2020": Paper("Papyan, Han, Donoho", 2020, "neural collapse, NC1 to NC4"),
     "role2026": Paper("The role of class encoding", 2026, "MSE with a penalised bias", "2606.00344"),
     "rupa2026": Paper("Paul Rupa", 2026, "feature norms at collapse", "2604.00230"),

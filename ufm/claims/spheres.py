@@ -85,6 +85,7 @@ BALANCED = stated(
     "(1/K) Σ |w_k|² ≤ a² and (1/K) Σ |h_k|² ≤ b² have the same minimum.",
     source="Graf et al. 2021, Theorem 1, and Yaras et al. 2022, Theorem 1, as we state them, for d ≥ K − 1",
     scope=Scope(models=("norm-bounded",), groups=(1, 1), dimension="K - 1"),
+    hypotheses=("|h| ≤ b for the feature of every sample",),
     group=GROUP,
     papers=("graf2021", "yaras2022"),
     topic="norms",
@@ -175,6 +176,7 @@ COLLAPSE = stated(
     "increases in a b, from (1 + K_B)²/2 − 1 in the limit a b → 0 to ∞.",
     source="Our own: the imbalanced counterpart of Yaras et al. 2022, by a dual certificate of two diagonals",
     scope=Scope(models=("norm-bounded",), groups=(2, 2), minority=2, conditions=("K_A = 1", "d ≥ 2 K")),
+    hypotheses=("|h| ≤ b for the feature of every sample",),
     group=GROUP,
     papers=("yaras2022", "fang2021"),
     topic="norms",
@@ -652,4 +654,137 @@ CRITERION = stated(
 )
 
 
-CLAIMS = (BALANCED, COLLAPSE, ENERGY, SOFTMAX, CONTRASTIVE, NONNEGATIVE, IMBALANCED, CODES, CRITERION)
+# near the optimum -----------------------------------------------------------------------------------------------------
+
+
+def _network(seed: int, distance: float, num_classes: int, per_class: int) -> tuple[Array, Array]:
+    """Classifiers (d, K) and features (d, K, n) near a simplex ETF, bounded by 1.5 and 2."""
+    rng = np.random.default_rng(seed)
+    k = num_classes
+    frame = np.vstack([_simplex(k), np.zeros((1, k))])
+    w = 1.5 * frame + distance * rng.standard_normal(frame.shape)
+    h = 2 * frame[:, :, None] + distance * rng.standard_normal((k + 1, k, per_class))
+    return _shortened(w, 1.5), _shortened(h, 2.0)
+
+
+def _shortened(vectors: Array, length: float) -> Array:
+    """Vectors along the first axis, those longer than ``length`` cut to it."""
+    return np.asarray(vectors * np.minimum(1, length / np.linalg.norm(vectors, axis=0)), dtype=np.float64)
+
+
+Spread = tuple[float, float, float, float]
+
+
+def _spread(w: Array, h: Array) -> tuple[float, Spread]:
+    """Risk; mean margin, variance within classes, distance to self-duality, mean inner product of class means."""
+    k = w.shape[1]
+    logits = np.einsum("dj,dkn->jkn", w, h)
+    own = logits[np.arange(k), np.arange(k)]
+    risk = float((np.log(np.exp(logits - own).sum(axis=0))).mean())
+    margin = float((k * own - logits.sum(axis=0)).mean() / (k - 1))
+    means = h.mean(axis=2)
+    within = float(((h - means[:, :, None]) ** 2).sum(axis=0).mean())
+    x, y = w / 1.5, means / 2.0
+    x0, y0 = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
+    dual = float((x0**2).sum() + (y0**2).sum() + ((x - x0 - y + y0) ** 2).sum(axis=0).mean())
+    product = float(((means.sum(axis=1) ** 2).sum() - (means**2).sum()) / (k * (k - 1)))
+    return risk, (margin, within, dual, product)
+
+
+def near_bounds(num_classes: int, risk: float) -> Spread:
+    """Least margin, and the largest of the other three, for a = 1.5 and b = 2."""
+    k, a, b = num_classes, 1.5, 2.0
+    margin = math.log((k - 1) / math.expm1(risk))
+    delta = 1 - margin * (k - 1) / (a * b * k)
+    return (
+        margin,
+        b * b * delta * (2 - delta),
+        2 * delta,
+        b * b * (2 * k * delta - (1 - delta) ** 2) / (k - 1),
+    )
+
+
+def _near(ctx: Context, formula: Callable[[int, float], Spread]) -> list[Comparison]:
+    rows = []
+    for k, distance in ((2, 0.1), (3, 0.01), (4, 0.3), (6, 1e-3)):
+        risk, seen = ctx.once(f"near-{k}-{distance}", partial(_seen_near, k, distance))
+        bounds = formula(k, risk)
+        kept = [seen[0] >= bounds[0] - 1e-12, *(x <= y + 1e-12 for x, y in zip(seen[1:], bounds[1:], strict=True))]
+        for name, holds in zip(("margin", "variance", "self-duality", "inner product"), kept, strict=True):
+            seen_in = Enclosure.around(1.0 if holds else 2.0, 0.0)
+            rows.append(
+                compare(
+                    f"K={k}, distance {distance}: {name} within its bound (1 yes, 2 no)", 1.0, seen_in, "evaluation"
+                )
+            )
+        # a multiple of the ETF attains the bound of the margin
+        shrunk = 0.9 * 3.0 * k / (k - 1)
+        at = formula(k, math.log1p((k - 1) * math.exp(-shrunk)))[0]
+        rows.append(compare(f"K={k}: 0.9 of the ETF", at, Enclosure.around(shrunk, 1e-12), "evaluation", relative=1e-9))
+        # at the optimum itself all bounds are those of the ETF
+        best = formula(k, math.log1p((k - 1) * math.exp(-3.0 * k / (k - 1))))
+        for name, value, limit in zip(
+            ("variance", "self-duality", "inner product"), best[1:], (0, 0, -4 / (k - 1)), strict=True
+        ):
+            rows.append(
+                compare(
+                    f"K={k}: 10 + bound of the {name} at the optimum",
+                    10 + value,
+                    Enclosure.around(10 + limit, 1e-10),
+                    "ETF",
+                    relative=1e-9,
+                )
+            )
+    return rows
+
+
+def _seen_near(num_classes: int, distance: float) -> tuple[float, Spread]:
+    return _spread(*_network(0, distance, num_classes, 3))
+
+
+def _near_variant(place: int, factor: float) -> Callable[[int, float], Spread]:
+    def bounds(k: int, risk: float) -> Spread:
+        found = list(near_bounds(k, risk))
+        found[place] *= factor
+        return found[0], found[1], found[2], found[3]
+
+    return bounds
+
+
+NEAR = stated(
+    near_bounds,
+    _near,
+    "near-optimal-bounded",
+    ("margin", "variance", "duality", "product"),
+    {
+        "near the optimum: margin a hundredth more": _near_variant(0, 1.01),
+        "near the optimum: variance within classes 0.1 of it": _near_variant(1, 0.1),
+        "near the optimum: self-duality 0.01 of it": _near_variant(2, 0.01),
+        "near the optimum: inner products twice those of the ETF": _near_variant(3, 2.0),
+    },
+    summary="four networks at distances 10⁻³ to 0.3 of the optimum keep all bounds; multiples of the ETF attain "
+    "that of the margin",
+    id="near-optimal-bounded",
+    title="Everything of small risk is near the ETF, with explicit constants",
+    statement="Let W and features have a risk f below log K, m = log((K − 1)/(e^f − 1)), m* = a b K/(K − 1), δ = 1 "
+    "− m/m*, h_k the class means of the features. The mean of the margins z_kk − z_jk is at least m, and among all "
+    "networks of that risk a multiple of the simplex ETF attains it. The mean squared distance of a feature to its "
+    "class mean is at most δ b² (2 − δ). With the means w̄ and h̄ over the classes, |w̄|²/a² + |h̄|²/b² plus the "
+    "mean of |(w_k − w̄)/a − (h_k − h̄)/b|² over the classes is at most 2 δ. The mean of ⟨h_j, h_k⟩ over j ≠ k is "
+    "at most b² (2 K δ − (1 − δ)²)/(K − 1).",
+    source="Pan, Cao 2023 (near-optimal risk and cosines under normalisation), as we state it, with constants "
+    "derived here",
+    scope=Scope(
+        models=("norm-bounded",),
+        groups=(1, 1),
+        dimension="K - 1",
+        conditions=("|h| ≤ b for the feature of every sample",),
+    ),
+    group=GROUP,
+    papers=("pan2023",),
+    topic="norms",
+    standing="sharpened",
+)
+
+
+CLAIMS = (BALANCED, COLLAPSE, ENERGY, SOFTMAX, CONTRASTIVE, NONNEGATIVE, IMBALANCED, CODES, CRITERION, NEAR)

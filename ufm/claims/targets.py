@@ -628,7 +628,7 @@ ORDINAL = stated(
     source="Ma, Obuchi, Tanaka 2025 (w* = Θ((λ_H/λ_W)^{1/4}) as λ → 0, from its summary): refuted for a logistic "
     "link with half-lines at both ends",
     scope=Scope(
-        ("convex",),
+        ("ordinal",),
         ("weight-decay",),
         conditions=(
             "cumulative logits: one logit z, fixed thresholds b_1 < … < b_{K−1}, logistic link, half-lines at both "
