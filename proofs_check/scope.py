@@ -82,6 +82,7 @@ MODELS: Mapping[str, Model] = {
         "DEQ with weight decay λ_W, λ_H, λ_A > 0 and no bound on |A|₂", ("lambda_W", "lambda_H", "lambda_A"), False
     ),
     "deep-decay": Model("M ≥ 3 linear factors with weight decay", ("lambdas",), False),
+    "relu-decay": Model("M factors with ReLU between them, weight decay", ("lambdas",), False),
     "bias-decay": Model(
         "weight decay λ_W, λ_H > 0 and a bias with weight decay λ_b ≥ 0", ("lambda_W", "lambda_H", "lambda_b"), True
     ),

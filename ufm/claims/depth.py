@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,8 +25,10 @@ __all__ = [
     "ce_claim",
     "codes_claim",
     "cyclic_claim",
+    "low_rank_claim",
     "margins_claim",
     "rank_claim",
+    "relu_claim",
     "root_claim",
     "scale_claim",
     "threshold_claim",
@@ -478,6 +481,49 @@ def rank_claim(
     )
 
 
+def low_rank_claim(
+    factor: float = 2.0, makes: Sequence[tuple[str, int]] = (("circle", 8), ("circle", 30), ("parabola", 6))
+) -> Claim:
+    """From ``factor log S/log((K-1)/q)`` factors on a code of rank q beats the ETF; ``makes`` are the codes tried."""
+
+    def check(ctx: Context) -> Evidence:
+        lost, rows = [], []
+        for name, k in makes:
+            j = np.arange(k, dtype=float)
+            z = cyclic_code(k) if name == "circle" else 2 * j[:, None] * j - j[:, None] ** 2
+            z = z - z.mean(axis=0)  # changes no margin
+            sigma = np.linalg.svd(z, compute_uv=False)
+            rank = int((sigma > 1e-9 * sigma[0]).sum())
+            least = factor * math.log(sigma[0]) / math.log((k - 1) / rank)
+            rows.append({"code": name, "K": k, "rank": rank, "M": math.ceil(least)})
+            if not all(_beats(z, m) for m in (math.ceil(least), math.ceil(least) + 3)):
+                lost.append(f"{name}, K = {k}, M = {math.ceil(least)}")
+        return evidence(
+            "; ".join(f"{r['code']} at K = {r['K']}: rank {r['rank']}, M ≥ {r['M']}" for r in rows)
+            if not lost
+            else f"the code does not win at {lost[0]}",
+            proofs=[symbolic("low-rank-codes")] if factor == 2.0 and len(makes) == 3 else [],
+            numeric=Status.inconclusive if lost or not makes else Status.supported,
+            established_by=("singular values and risks in float64",),
+        )
+
+    return Claim(
+        id="deep-low-rank-codes",
+        title="Depth prefers low rank at every weight decay: a depth that does not depend on it",
+        statement="Let X be logits of which all margins x_kk − x_jk are at least 1 and one is more, of rank q < K − 1 and largest singular "
+        "value S > 1. For M ≥ 2 log S/log((K − 1)/q) factors α X has a smaller cross-entropy and no larger Σ σ_i^{2/M} than "
+        "the simplex ETF α (I − 11ᵀ/K), at every α > 0: no ETF is optimal, whatever the weight decay or the budgets are.",
+        source="Garrod & Keating 2025, Theorem 2, as we state it, with a depth that depends on the weight decay",
+        scope=DEEP,
+        check=check,
+        group=GROUP,
+        papers=("garrod2025",),
+        topic="depth",
+        standing="sharpened",
+        core=False,
+    )
+
+
 def scale_claim(ratio: float = math.sqrt(27 / 32), bounds: tuple[float, float] = (4.9, 5.0), **variant: Any) -> Claim:
     """K = 4, M = 3: the square wins at small scale only; ``ratio`` and ``bounds`` replace its margins and alpha*."""
 
@@ -505,6 +551,66 @@ def scale_claim(ratio: float = math.sqrt(27 / 32), bounds: tuple[float, float] =
         papers=("garrod2025",),
         topic="depth",
         core=False,
+    )
+
+
+def edge_factors(points: int, factors: int, shift: float = 0.5) -> list[Array]:
+    """Factors of the edge code, features last: I, B^T - shift, M - 3 identities, B the incidence of pairs and points.
+
+    >>> [f.shape for f in edge_factors(4, 5)]
+    [(6, 6), (6, 4), (4, 4), (4, 4), (4, 6)]
+    """
+    pairs = list(itertools.combinations(range(points), 2))
+    incidence = np.array([[float(i in pair) for pair in pairs] for i in range(points)])
+    return [np.eye(len(pairs)), incidence.T - shift, *[np.eye(points)] * (factors - 3), incidence]
+
+
+def relu_claim(
+    points: Sequence[int] = (4, 5, 7), depths: Sequence[int] = (5, 6, 9), shift: float = 0.5, **variant: Any
+) -> Claim:
+    """Edges of a complete graph beat deep neural collapse; ``points``, ``depths`` and ``shift`` replace the construction's."""
+
+    def check(ctx: Context) -> Evidence:
+        lost = []
+        for r, m in itertools.product(points, depths):
+            network = edge_factors(r, m, shift)
+            features = network[-1]
+            for weights in network[-2:0:-1]:
+                features = np.maximum(weights @ features, 0)
+            logits, k = network[0] @ features, r * (r - 1) // 2
+            norms = math.prod(float((f**2).sum()) for f in network)
+            if not ((logits == np.eye(k)).all() and norms < k**m):
+                lost.append(f"r = {r}, M = {m}")
+        return evidence(
+            "realises the identity exactly, with a smaller product of squared norms, at r = 4, 5, 7 and M = 5, 6, 9"
+            if not lost
+            else f"not at {lost[0]}",
+            proofs=[symbolic("relu-edge-code", **variant)] if shift == 0.5 or variant else [],
+            numeric=Status.inconclusive if lost or not points else Status.supported,
+            established_by=("the network's output in exact halves",),
+        )
+
+    return Claim(
+        id="relu-edge-code",
+        title="Five factors with ReLU: the edges of a graph beat deep neural collapse at the same logits",
+        statement="For K = r (r − 1)/2, r ≥ 4, and M ≥ 5 factors with ReLU between them: deep neural collapse, K equal directions in every "
+        "factor, realises the logits z I, z > 0, at a larger weight decay than the pairs of r points do: features B, the r × K "
+        "incidence matrix, M − 3 identities of size r, Bᵀ − ½ 11ᵀ and an identity of size K, scaled. So it is not optimal at any z > 0.",
+        source="Súkeník, Mondelli & Lampert 2024 (strongly regular graphs; their thresholds from memory); this construction and its bound are "
+        "derived here",
+        scope=Scope(
+            ("mse",),
+            ("relu-decay",),
+            classes=(6, None),
+            groups=(1, 1),
+            dimension="K",
+            conditions=("all inner dimensions ≥ K", "M ≥ 5", "K = r (r − 1)/2 for an integer r ≥ 4"),
+        ),
+        check=check,
+        group=GROUP,
+        papers=("sukenik2024",),
+        topic="depth",
+        standing="confirmed",
     )
 
 
@@ -589,6 +695,22 @@ CLAIMS = (
             "square's scale: ratio 0.9": scale_claim(0.9),
             "square's scale: α* below 4.9": scale_claim(bounds=(4.0, 4.8)),
             "square's scale: α* above 5": scale_claim(bounds=(5.1, 6.0)),
+        },
+    ),
+    replace(
+        relu_claim(),
+        variants={
+            "edge code: four factors": relu_claim(depths=(4,)),
+            "edge code: three points": relu_claim(points=(3,)),
+            "edge code: entries less a quarter": relu_claim(shift=0.25),
+        },
+    ),
+    replace(
+        low_rank_claim(),
+        variants={
+            "low rank: half as many factors": low_rank_claim(1.0),
+            "low rank: three quarters of them": low_rank_claim(1.5),
+            "low rank: no code": low_rank_claim(makes=()),
         },
     ),
 )
