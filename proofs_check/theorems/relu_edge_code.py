@@ -112,9 +112,9 @@ def prove(
         arguments=(
             argue(
                 "arithmetic-geometric mean",
-                "factors F_j scaled by t_j, prod t_j = z, the features n times: the least of sum (lambda_j/2) t_j^2 |F_j|_F^2 "
-                "is (M/2) (Lambda n z^2 prod |F_j|_F^2)^{1/M}; collapse has |F_j|_F^2 = K for every j; a positive scale "
-                "passes through a ReLU, and B >= 0",
+                "factors F_j scaled by t_j, prod t_j = z, the features n times: the least of "
+                "sum (lambda_j/2) t_j^2 |F_j|_F^2 is (M/2) (Lambda n z^2 prod |F_j|_F^2)^{1/M}; collapse has "
+                "|F_j|_F^2 = K for every j; a positive scale passes through a ReLU, and B >= 0",
             ),
         ),
         uses=("schatten-factors",),
