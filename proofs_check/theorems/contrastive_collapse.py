@@ -141,6 +141,7 @@ MUTANTS: dict[str, dict[str, Any]] = {
     "condition without q": {"condition": R**2 * (1 + q) - R * n * (1 - q) * (2 + q) - 2 * n**2 * q},
     "the other root": {"root": ROOT - n * sp.sqrt((1 - q) ** 2 * (2 + q) ** 2 + 8 * q**2 * (1 + q)) / (q * (1 + q))},
     "root halved": {"root": ROOT / 2},
+    "condition at R = n halved": {"at_n": -(n**2) * (1 - q**2)},
     "edge without the half": {"turning": -1 / n},
     "edge 1/(2 sqrt n)": {"turning": -1 / (2 * sp.sqrt(n))},
 }
