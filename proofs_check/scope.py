@@ -90,6 +90,9 @@ MODELS: Mapping[str, Model] = {
     "nonnegative-budgets": Model("features H ≥ 0 and budgets E_W, E_H > 0", ("E_W", "E_H"), True),
     "norm-bounded": Model("|w_k| ≤ a and |h_k| ≤ b for every class, a, b > 0", ("w", "h"), True),
     "fixed-etf": Model("a classifier fixed to a simplex ETF, |h_k| ≤ b for every class", ("h",), True),
+    "fixed-etf-decay": Model(
+        "a classifier fixed to a simplex ETF and weight decay λ_H > 0 of the features", ("lambda_H",), True
+    ),
     "orthogonal": Model("|W|₂ ≤ s and |H|_F ≤ t, s, t > 0", ("s", "t"), True),
     "gain": Model("Z = W g(A) H, budgets E_W, E_H > 0 and |A|₂ ≤ ρ", ("E_W", "E_H", "rho"), True),
     "gain-decay": Model("Z = W g(A) H, weight decay λ_W, λ_H > 0 and |A|₂ ≤ ρ", ("lambda_W", "lambda_H", "rho"), True),

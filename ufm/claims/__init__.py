@@ -70,6 +70,7 @@ MODULES: tuple[str, ...] = (
     "spheres",
     "residual_depth",
     "gains",
+    "balanced_losses",
     "network",
     "soundness",
 )

@@ -1,0 +1,865 @@
+"""Equal counts: weight decay, smoothed labels, biases and other losses, each with its simplex ETF or without."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize
+
+from proofs_check.scope import Scope
+from ufm.architectures import UnconstrainedFeatures
+from ufm.certificates import certify_collapse
+from ufm.claims._model import Context, Enclosure, Figure
+from ufm.claims._stated import enclosed, stated
+from ufm.claims._tools import Comparison, compare, keep
+from ufm.labels import ClassPrior
+from ufm.losses import CrossEntropy, FocalLoss
+from ufm.solution import Solution
+from ufm.solvers import solve
+
+__all__ = ["CLAIMS", "etf_size", "focal_margin"]
+
+GROUP = "Equal counts: labels, losses and biases"
+
+Array = NDArray[np.float64]
+
+#: Relative distances from a boundary.
+NEAR = tuple(sign * size for size in (1e-2, 1e-4, 1e-6) for sign in (1, -1))
+
+
+def _model(num_classes: int, c: float, count: float = 1.0, tilt: float = 1.0) -> UnconstrainedFeatures:
+    """Weight decay with ``K sqrt(n lW lH) = c`` and ``lW/lH = tilt^2``."""
+    lam = c / (num_classes * math.sqrt(count))
+    return UnconstrainedFeatures(lam * tilt, lam / tilt)
+
+
+def _solved(
+    ctx: Context, k: int, c: float, loss: str, bias: str | float | None, count: float = 1.0, tilt: float = 1.0
+) -> Solution:
+    key = f"balanced {k} {c!r} {loss} {bias} {count} {tilt}"
+    made = CrossEntropy(smoothing=float(loss[3:])) if loss.startswith("ls ") else loss
+    prior = ClassPrior.balanced(k, count)
+    return ctx.once(key, lambda: solve(_model(k, c, count, tilt), prior, made, bias=bias))
+
+
+def _parts(logits: Array) -> tuple[float, float]:
+    """``(s, m)`` of the nearest ``s (I - 1 1^T/K) + m 1 1^T/K``."""
+    k = len(logits)
+    m = float(logits.sum()) / k
+    return (float(np.trace(logits)) - m) / (k - 1), m
+
+
+def _row(label: str, claimed: float, seen: float, relative: float = 1e-6) -> Comparison:
+    """Equal to ``relative``, of the larger of 1 and the claimed size."""
+    shift = 1.0 if abs(claimed) < 1 else 0.0
+    shown = f"1 + ({label})" if shift else label
+    return compare(shown, claimed + shift, Enclosure.around(seen + shift, 1e-10), "solver", relative=relative)
+
+
+# cross-entropy, labels smoothed or not -------------------------------------------------------------------------------
+
+
+def etf_size(num_classes: int, c: float, smoothing: float) -> float:
+    """``a``: ``e^a = K/s - K + 1`` with ``s = c + smoothing < 1``, else 0."""
+    s = c + smoothing
+    return math.log(num_classes / s - num_classes + 1) if s < 1 else 0.0
+
+
+#: (K, c, smoothing, bias).
+SMOOTHED: tuple[tuple[int, float, float, str | float | None], ...] = (
+    (2, 0.3, 0.0, None),
+    (3, 0.3, 0.2, None),
+    (3, 0.2, 0.3, "free"),
+    (5, 0.5, 0.1, None),
+    (4, 0.05, 0.05, 0.3),
+    (4, 0.8, 0.3, None),
+)
+
+
+def _sizes(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
+    rows = []
+    for k, c, delta, bias in SMOOTHED:
+        s, m = _parts(_solved(ctx, k, c, f"ls {delta}", bias, 7.0, 2.0).logits)
+        name = f"K={k}, c={c}, δ={delta}, bias {bias}"
+        rows += [_row(name, formula(k, c, delta), s), _row(f"{name}: on 1", 0.0, m)]
+    for k, delta in ((3, 0.25), (4, 0.0)):
+        for distance in NEAR:
+            c = (1 - delta) * (1 + distance)
+            name = f"K={k}, δ={delta}, c={c:.7g} (1 zero, 2 not)"
+            claimed = 1.0 if formula(k, c, delta) <= 0 else 2.0
+            rows.append(compare(name, claimed, _zero(ctx, k, c, delta), "certificate"))
+    return rows
+
+
+def _zero(ctx: Context, k: int, c: float, delta: float) -> Enclosure:
+    """1 where all classes are certified to coincide, else 2."""
+
+    def found() -> float:
+        loss = CrossEntropy(smoothing=delta)
+        certificate = certify_collapse(_model(k, c), ClassPrior.balanced(k), list(range(k)), loss)
+        collapsed = keep(ctx, f"zero-{k}-{delta}-{c:.7g}", certificate).claim["statement"]["collapsed"]
+        return 1.0 if collapsed else 2.0
+
+    value = ctx.once(f"zero {k} {c!r} {delta}", found)
+    return Enclosure(value, value, rigorous=True)
+
+
+SMOOTHING = stated(
+    etf_size,
+    _sizes,
+    "balanced-etf-decay",
+    ("logits",),
+    {
+        "smoothed labels: no trace": lambda k, c, d: etf_size(k, c, 0.0),
+        "smoothed labels: c δ": lambda k, c, d: etf_size(k, c * (1 + d), 0.0),
+        "smoothed labels: s = c/(1 − δ)": lambda k, c, d: etf_size(k, c / (1 - d), 0.0),
+        "smoothed labels: e^a = K/s": lambda k, c, d: math.log(k / (c + d)) if c + d < 1 else 0.0,
+        "smoothed labels: twice δ": lambda k, c, d: etf_size(k, c, 2 * d),
+    },
+    summary="the logits at 6 optima with and without a bias; zero certified on the right side of s = 1 at relative "
+    "distances to 10⁻⁶",
+    id="label-smoothing-equals-decay",
+    title="Label smoothing δ acts on the optimum as more weight decay does: through c + δ alone",
+    statement="With label smoothing 0 ≤ δ < 1, n samples in every class and s = K √(n λ_W λ_H) + δ the optimal "
+    "logits are a (I − 11ᵀ/K), e^a = 1 + K/s − K if s < 1 and a = 0 if s ≥ 1, with a bias, free or with "
+    "weight decay, as without one.",
+    source="Guo et al. 2024 (label smoothing), as we state it; that it equals more weight decay is our own",
+    scope=Scope(("ce", "smoothed-ce"), ("weight-decay", "bias-decay"), groups=(1, 1), dimension="K - 1"),
+    group=GROUP,
+    papers=("guo2024",),
+    topic="losses",
+    standing="sharpened",
+)
+
+
+def etf_minimum(num_classes: int, c: float, smoothing: float) -> float:
+    """``log(K/s) - (1 - (K-1) s/K) log(K/s - K + 1)`` for ``s < 1``, else ``log K``."""
+    k, s = num_classes, c + smoothing
+    return math.log(k / s) - (1 - (k - 1) * s / k) * math.log(k / s - k + 1) if s < 1 else math.log(k)
+
+
+def _minima(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
+    rows = []
+    for k, c, delta in ((2, 0.4, 0.0), (3, 0.1, 0.0), (5, 0.6, 0.0), (3, 1.2, 0.0), (3, 0.3, 0.2), (4, 0.9, 0.3)):
+        loss = CrossEntropy(smoothing=delta)
+        found = enclosed(ctx, f"balanced-{k}-{c}-{delta}", _model(k, c, 3.0), ClassPrior.balanced(k, 3), loss)
+        rows.append(compare(f"K={k}, c={c}, δ={delta}", formula(k, c, delta), found, "certificate"))
+    return rows
+
+
+def _unbounded(k: int, c: float, delta: float) -> float:
+    """The value at the ETF's formula where it has none: the shape claimed for any weight decay."""
+    s = c + delta
+    return math.log(k / s) - (1 - (k - 1) * s / k) * math.log(abs(k / s - k + 1))
+
+
+MINIMUM = stated(
+    etf_minimum,
+    _minima,
+    "balanced-etf-decay",
+    ("value",),
+    {
+        "minimum: without the decay": lambda k, c, d: (
+            math.log(k / (c + d)) - math.log(k / (c + d) - k + 1) if c + d < 1 else math.log(k)
+        ),
+        "minimum: an ETF at any weight decay": _unbounded,
+        "minimum: slope 1 − s": lambda k, c, d: (
+            math.log(k / (c + d)) - (1 - c - d) * math.log(k / (c + d) - k + 1) if c + d < 1 else math.log(k)
+        ),
+        "minimum: log(K − 1) at zero": lambda k, c, d: etf_minimum(k, c, d) if c + d < 1 else math.log(k - 1),
+    },
+    summary="the value lies in 6 certified enclosures, two of them with s ≥ 1",
+    off_by=lambda x: lambda k, c, d: etf_minimum(k, c, d) * (1 + x),
+    resolution=1e-8,
+    id="balanced-decay-etf",
+    title="Weight decay of c ≥ 1 leaves no simplex ETF: the minimum in closed form, and where it is log K",
+    statement="With label smoothing 0 ≤ δ < 1, n samples in every class and s = K √(n λ_W λ_H) + δ the minimum is "
+    "log(K/s) − (1 − s (K − 1)/K) log(1 + K/s − K) if s < 1, and log K, attained at zero alone, if s ≥ 1.",
+    source="Zhu et al. 2021, Theorem 3.1, as we state it (no bound on the weight decay); the closed form is our own",
+    scope=SMOOTHING.scope,
+    group=GROUP,
+    papers=("zhu2021", "papyan2020"),
+    topic="balance",
+    standing="corrected",
+)
+
+
+def feature_square(num_classes: int, c: float, count: float, tilt: float) -> float:
+    """``|h_k|^2 = a (K-1)/K sqrt(lW/(n lH))``."""
+    return etf_size(num_classes, c, 0.0) * (num_classes - 1) / num_classes * tilt / math.sqrt(count)
+
+
+def _norms(ctx: Context, formula: Callable[[int, float, float, float], float]) -> list[Comparison]:
+    rows = []
+    for k, c, count, tilt in ((2, 0.3, 1.0, 1.0), (3, 0.3, 1.0, 2.0), (3, 0.6, 5.0, 2.0), (4, 0.1, 20.0, 0.5)):
+        found = _solved(ctx, k, c, "ce", None, count, tilt)
+        claimed = formula(k, c, count, tilt)
+        name = f"K={k}, c={c}, n={count}, √(λ_W/λ_H)={tilt}"
+        rows.append(_row(f"{name}: |h|²", claimed, float((found.features[:, 0] ** 2).sum()), 1e-5))
+        seen = float((found.classifier[0] ** 2).sum())
+        rows.append(_row(f"{name}: |w|²", claimed * count / tilt**2, seen, 1e-5))
+    return rows
+
+
+NORMS = stated(
+    feature_square,
+    _norms,
+    "balanced-etf-decay",
+    ("norms",),
+    {
+        "feature norms: λ_H/λ_W": lambda k, c, n, t: feature_square(k, c, n, 1 / t),
+        "feature norms: 1/n": lambda k, c, n, t: feature_square(k, c, n * n, t),
+        "feature norms: without (K − 1)/K": lambda k, c, n, t: feature_square(k, c, n, t) * k / (k - 1),
+        "feature norms: the same at every weight decay": lambda k, c, n, t: feature_square(k, 0.3, n, t),
+        "feature norms: |h| for its square": lambda k, c, n, t: math.sqrt(feature_square(k, c, n, t)),
+    },
+    summary="norms of features and classifiers at 4 optima, two weight decays at K = 3",
+    id="feature-norms-under-decay",
+    title="Feature norms at collapse depend on the weight decay, by a formula",
+    statement="With label smoothing 0 ≤ δ < 1, n samples in every class and s = K √(n λ_W λ_H) + δ < 1, e^a = 1 + "
+    "K/s − K, all features of class k are one h_k with |h_k|² = a √λ_W (K − 1)/(√λ_H √n K), and |w_k|² is "
+    "n λ_H/λ_W times that; at λ_W = λ_H they fall strictly as the weight decay grows, to 0 at s = 1.",
+    source="Paul Rupa 2026 (feature norms at collapse, an invariance seen in training), as we state it; the formula is "
+    "our own",
+    scope=SMOOTHING.scope,
+    group=GROUP,
+    papers=("rupa2026",),
+    topic="balance",
+    standing="corrected",
+    core=False,
+)
+
+
+def condition_number(num_classes: int, c: float, smoothing: float) -> float:
+    """``K - (K-1) s`` for ``s < 1``, else 1."""
+    s = c + smoothing
+    return num_classes - (num_classes - 1) * s if s < 1 else 1.0
+
+
+def _conditions(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
+    rows = []
+    for k, c, delta in ((3, 0.3, 0.0), (3, 0.3, 0.2), (3, 0.2, 0.3), (5, 0.5, 0.1), (4, 0.8, 0.3)):
+        z = _solved(ctx, k, c, f"ls {delta}", None).logits[:, 0]
+        p = np.exp(z - z.max())
+        p /= p.sum()
+        eigenvalues = np.linalg.eigvalsh(np.diag(p) - np.outer(p, p))[1:]
+        seen = float(eigenvalues[-1] / eigenvalues[0])
+        rows.append(_row(f"K={k}, c={c}, δ={delta}", formula(k, c, delta), seen))
+    return rows
+
+
+CONDITIONING = stated(
+    condition_number,
+    _conditions,
+    "balanced-etf-decay",
+    ("condition",),
+    {
+        "conditioning: smoothing does not enter": lambda k, c, d: condition_number(k, c, 0.0),
+        "conditioning: 1/s": lambda k, c, d: 1 / (c + d) if c + d < 1 else 1.0,
+        "conditioning: K (1 − s)": lambda k, c, d: k * (1 - c - d) if c + d < 1 else 1.0,
+        "conditioning: grows with smoothing": lambda k, c, d: condition_number(k, c - d, 0.0),
+    },
+    summary="eigenvalues of the Hessian at 5 optima, two of them with one s",
+    id="smoothing-conditioning",
+    title="Smoothed labels condition the loss better at one weight decay, and no better at one c + δ",
+    statement="With label smoothing 0 ≤ δ < 1, n samples in every class and s = K √(n λ_W λ_H) + δ the Hessian of "
+    "the loss of a sample in its logits, on vectors of sum 0 and for K ≥ 3, has at the optimum the "
+    "condition number K − s (K − 1) if s < 1 and 1 if s ≥ 1.",
+    source="Guo et al. 2024 (conditioning under label smoothing), as we state it; the formula is our own",
+    scope=SMOOTHING.scope,
+    group=GROUP,
+    papers=("guo2024",),
+    topic="losses",
+    standing="sharpened",
+    core=False,
+)
+
+# squared error with a bias -------------------------------------------------------------------------------------------
+
+
+def mse_parts(c: float, decay: float) -> tuple[float, float]:
+    """``(s, m)``, without the bias."""
+    return max(0.0, 1 - c), max(0.0, 1 - c - c / decay) if decay else 0.0
+
+
+#: (K, c, lambda_b): on both sides of c/(1 - c), and at it.
+BIASED = ((2, 0.3, 1.0), (3, 0.3, 0.2), (4, 0.2, 0.5), (3, 0.5, 1.0), (4, 0.2, 40.0), (3, 1.2, 0.5), (3, 0.4, 0.0))
+
+
+def _mse(ctx: Context, k: int, c: float, decay: float) -> Solution:
+    return _solved(ctx, k, c, "mse", decay or "free", 4.0)
+
+
+def _mse_logits(ctx: Context, formula: Callable[[float, float], tuple[float, float]]) -> list[Comparison]:
+    rows = []
+    for k, c, decay in BIASED:
+        found = _mse(ctx, k, c, decay)
+        name = f"K={k}, c={c}, λ_b={decay}"
+        for part, claimed, seen in zip("sm", formula(c, decay), _parts(found.logits), strict=True):
+            rows.append(_row(f"{name}: {part}", claimed, seen))
+        claimed = (1 - formula(c, decay)[1]) / (k * (1 + decay))
+        rows.append(_row(f"{name}: bias", claimed, float(np.asarray(found.bias).mean())))
+    return rows
+
+
+def _switch_figure() -> Figure:
+    decays = [0.02 * i for i in range(1, 151)]
+    curves = [{"label": f"c = {c}", "x": decays, "y": [mse_parts(c, b)[1] for b in decays]} for c in (0.1, 0.3, 0.5)]
+    return Figure(
+        "thresholds",
+        "Squared error with a penalised bias: the part of the logits on 1",
+        "m against λ_b, for three c: zero, and the geometry a simplex ETF, up to λ_b = c/(1 − c).",
+        {"curves": curves, "marks": [], "x": "λ_b", "y": "m"},
+    )
+
+
+MSE_BIAS = stated(
+    mse_parts,
+    _mse_logits,
+    "mse-bias-switch",
+    ("logits", "free"),
+    {
+        "MSE with a bias: m = 0 at every λ_b": lambda c, b: (max(0.0, 1 - c), 0.0),
+        "MSE with a bias: m without the bias": lambda c, b: (max(0.0, 1 - c),) * 2,
+        "MSE with a bias: c λ_b": lambda c, b: (max(0.0, 1 - c), max(0.0, 1 - c - c * b) if b else 0.0),
+        "MSE with a bias: 2 c": lambda c, b: (max(0.0, 1 - 2 * c), mse_parts(c, b)[1]),
+    },
+    summary="both parts of the logits and the bias at 7 optima on both sides of the switch and at it",
+    id="mse-bias-logits",
+    title="Squared error with a penalised bias, in closed form",
+    statement="With n samples in every class, c = K √(n λ_W λ_H) and λ_b > 0 the optimal logits without the bias "
+    "are s (I − 11ᵀ/K) + m 11ᵀ/K, s = max(0, 1 − c) and m = max(0, 1 − c − c/λ_b), and every entry of the "
+    "bias is (1 − m)/(K (1 + λ_b)). With n samples in every class, c = K √(n λ_W λ_H) and a free bias "
+    "(λ_b = 0) the optimal logits without the bias are s (I − 11ᵀ/K), s = max(0, 1 − c), and every entry "
+    "of the bias is 1/K.",
+    source="Tirer, Bruna 2022 and Zhou et al. 2022 (no bias, free bias), as we state them; between them our own",
+    scope=Scope(("mse",), ("bias-decay",), groups=(1, 1), dimension="K"),
+    group=GROUP,
+    papers=("tirer2022", "zhou2022", "role2026"),
+    topic="bias",
+    standing="sharpened",
+    core=False,
+)
+
+
+def mse_switch(c: float) -> float:
+    """``c/(1-c)``."""
+    return c / (1 - c)
+
+
+def mse_cosine(num_classes: int, c: float, decay: float) -> float:
+    """Between the features of two classes: ``-c/(K lb (1-c) - c)`` beyond the switch, ``-1/(K-1)`` before it."""
+    beyond = decay > mse_switch(c)
+    return -c / (num_classes * decay * (1 - c) - c) if beyond else -1 / (num_classes - 1)
+
+
+def _mse_angles(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
+    rows = []
+    for k, c in ((3, 0.3), (4, 0.2)):
+        for distance in (1e-2, -1e-2, 1e-3, -1e-3, 1.0, 20.0):
+            decay = mse_switch(c) * (1 + distance)
+            h = _mse(ctx, k, c, decay).features
+            seen = float(h[:, 0] @ h[:, 1] / (h[:, 0] @ h[:, 0]))
+            rows.append(_row(f"K={k}, c={c}, λ_b={decay:.6g}", formula(k, c, decay), seen))
+    return rows
+
+
+MSE_SWITCH = stated(
+    mse_cosine,
+    _mse_angles,
+    "mse-bias-switch",
+    ("switch", "angle"),
+    {
+        "MSE switch: with a bias always an ETF": lambda k, c, b: -1 / (k - 1),
+        "MSE switch: orthogonal beyond it": lambda k, c, b: 0.0 if b > mse_switch(c) else -1 / (k - 1),
+        "MSE switch: at λ_b = c": lambda k, c, b: -c / (k * b * (1 - c) - c) if b > c else -1 / (k - 1),
+        "MSE switch: cosine without K": lambda k, c, b: (
+            -c / (b * (1 - c) + (k - 2) * c) if b > mse_switch(c) else -1 / (k - 1)
+        ),
+        "MSE switch: at (1 − c)/c": lambda k, c, b: mse_cosine(k, c, b) if b > (1 - c) / c else -1 / (k - 1),
+    },
+    summary="the cosine of features at 12 optima, on both sides of the switch at relative distances to 10⁻³",
+    figure=_switch_figure,
+    id="mse-bias-switch",
+    title="Squared error with a bias: a simplex ETF exactly up to λ_b = c/(1 − c)",
+    statement="With n samples in every class, c = K √(n λ_W λ_H) < 1 class means and classifiers form a simplex ETF "
+    "if and only if λ_b ≤ c/(1 − c), and orthogonal frames for no λ_b. With n samples in every class, c = "
+    "K √(n λ_W λ_H) < 1 and λ_b > c/(1 − c) the cosine between the features of any two classes is −c/(λ_b "
+    "K (1 − c) − c), which rises with λ_b towards 0.",
+    source="The role of class encoding 2026 (a transition as λ_b grows), as we state it; its place and the cosine are our "
+    "own",
+    scope=MSE_BIAS.scope,
+    group=GROUP,
+    papers=("role2026", "tirer2022"),
+    topic="bias",
+    standing="corrected",
+)
+
+# binary cross-entropy ------------------------------------------------------------------------------------------------
+
+
+def _sigmoid(x: float) -> float:
+    return 0.5 * (1 + math.tanh(x / 2))
+
+
+def _rest_of_slope(k: int, c: float, beta: float, s: float) -> float:
+    """``sigma(-x) + sigma(y) - c``: positive at s = 0, and falling."""
+    return _sigmoid(-(k - 1) * s / k - beta) + _sigmoid(beta - s / k) - c
+
+
+def bce_point(num_classes: int, c: float, decay: float) -> tuple[float, float]:
+    """``(s, beta)``: ``sigma(-x) + sigma(y) = c`` and ``sigma(-x) - (K-1) sigma(y) = K lb beta``, m = 0."""
+    k = num_classes
+
+    def scale(beta: float) -> float:
+        rest = partial(_rest_of_slope, k, c, beta)
+        return float(brentq(rest, 0, 1e3, xtol=1e-13))
+
+    def balance(beta: float) -> float:
+        s = scale(beta)
+        return _sigmoid(-(k - 1) * s / k - beta) - (k - 1) * _sigmoid(beta - s / k) - k * decay * beta
+
+    beta = float(brentq(balance, -20, 20, xtol=1e-13))
+    return scale(beta), beta
+
+
+def bce_switch(num_classes: int, c: float) -> float:
+    """The ``lb`` at which ``lb |beta| = c/K``: there is one, as the slope of m grows with ``lb``."""
+    k = num_classes
+    return float(brentq(lambda b: b * abs(bce_point(k, c, b)[1]) - c / k, 1e-6, 1e2, xtol=1e-13))
+
+
+def bce_is_etf(num_classes: int, c: float, decay: float) -> bool:
+    """``lb |beta| <= lam sqrt(n)``."""
+    return decay * abs(bce_point(num_classes, c, decay)[1]) <= c / num_classes
+
+
+def _bce_sides(ctx: Context, formula: Callable[[int, float, float], bool]) -> list[Comparison]:
+    rows = []
+    for k, c in ((4, 0.3), (10, 0.5), (3, 0.2)):
+        switch = ctx.once(f"bce switch {k} {c}", partial(bce_switch, k, c))
+        for distance in (1e-2, -1e-2, 1e-3, -1e-3, -0.5, 1.0):
+            decay = switch * (1 + distance)
+            s, m = _parts(_solved(ctx, k, c, "bce", decay).logits)
+            name = f"K={k}, c={c}, λ_b={decay:.6g}"
+            claimed = 1.0 if formula(k, c, decay) else 2.0
+            seen = 1.0 if abs(m) < 1e-5 else 2.0
+            rows.append(_row(f"{name} (1 ETF, 2 not)", claimed, seen))
+            if seen == 1:
+                rows.append(_row(f"{name}: s", bce_point(k, c, decay)[0], s))
+    return rows
+
+
+BCE_BIAS = stated(
+    bce_is_etf,
+    _bce_sides,
+    "bce-balanced",
+    ("penalised",),
+    {
+        "BCE: an ETF with every bias": lambda k, c, b: True,
+        "BCE: the other way round": lambda k, c, b: not bce_is_etf(k, c, b),
+        "BCE: λ_b|β| against c": lambda k, c, b: b * abs(bce_point(k, c, b)[1]) <= c,
+        "BCE: λ_b against √(n λ_W λ_H)": lambda k, c, b: b <= c / k,
+        "BCE: |β| against √(n λ_W λ_H)": lambda k, c, b: abs(bce_point(k, c, b)[1]) <= c / k,
+    },
+    summary="ETF or not at 18 optima, on both sides of the switch at relative distances to 10⁻³, K = 3, 4 and 10",
+    id="bce-etf-condition",
+    title="Binary cross-entropy with a penalised bias: an ETF only where the bias is cheap",
+    statement="With n samples in every class and c = K √(n λ_W λ_H) < 1 and a bias with weight decay λ_b > 0 there "
+    "are one s > 0 and β with σ(−x) + σ(y) = c and σ(−x) − (K − 1) σ(y) = K λ_b β, where x = (K − 1) s/K "
+    "+ β and y = −s/K + β, and class means and classifiers form a simplex ETF if and only if λ_b |β| ≤ "
+    "√(n λ_W λ_H); the logits are then s (I − 11ᵀ/K) and the bias β 1, and σ is the logistic function.",
+    source="Li, Xiao, Shen 2025 (BCE with a penalised bias), as we state it; the condition is our own",
+    scope=Scope(("bce",), ("bias-decay",), groups=(1, 1), dimension="K"),
+    group=GROUP,
+    papers=("li2025",),
+    topic="bias",
+    standing="corrected",
+)
+
+
+def bce_free_size(num_classes: int, c: float) -> float:
+    """``s`` with a free bias."""
+    k = num_classes
+    return math.log((k - (k - 1) * c) * (k - c) / ((k - 1) * c * c)) if c < 1 else 0.0
+
+
+def _bce_free(ctx: Context, formula: Callable[[int, float], float]) -> list[Comparison]:
+    rows = []
+    for k, c in ((2, 0.3), (3, 0.1), (4, 0.5), (6, 0.9), (5, 0.99), (3, 1.2)):
+        s, m = _parts(_solved(ctx, k, c, "bce", "free", 3.0).logits)
+        rows.append(_row(f"K={k}, c={c}: s", formula(k, c), s))
+        rows.append(_row(f"K={k}, c={c}: m", 0.0, m))
+    return rows
+
+
+BCE_FREE = stated(
+    bce_free_size,
+    _bce_free,
+    "bce-balanced",
+    ("free",),
+    {
+        "BCE, free bias: the size of cross-entropy": lambda k, c: etf_size(k, c, 0.0),
+        "BCE, free bias: without K − 1": lambda k, c: bce_free_size(k, c) + math.log(k - 1) if c < 1 else 0.0,
+        "BCE, free bias: (K − c)²": lambda k, c: math.log((k - c) ** 2 / ((k - 1) * c * c)) if c < 1 else 0.0,
+        "BCE, free bias: half of it": lambda k, c: bce_free_size(k, c) / 2,
+    },
+    summary="the logits at 6 optima, one with c > 1",
+    id="bce-free-bias",
+    title="Binary cross-entropy with a free bias is the simplex ETF, in closed form",
+    statement="With n samples in every class and c = K √(n λ_W λ_H) < 1 and a free bias the optimal logits without "
+    "the bias are s (I − 11ᵀ/K), e^s = (K − c) (K − c (K − 1))/(c² (K − 1)), and zero for c ≥ 1.",
+    source="Li, Xiao, Shen 2025 (BCE), as we state it; the closed form is our own",
+    scope=BCE_BIAS.scope,
+    group=GROUP,
+    papers=("li2025",),
+    topic="bias",
+    standing="new",
+    core=False,
+)
+
+#: Least c with an ETF at K = 3.
+THREE = 3 * (2 - math.sqrt(2)) / 4
+
+
+def bce_plain_etf(num_classes: int, c: float) -> bool:
+    """Whether binary cross-entropy without a bias has a simplex ETF at ``c < 1``."""
+    return num_classes == 2 or (num_classes == 3 and c >= THREE)
+
+
+def _bce_plain(ctx: Context, formula: Callable[[int, float], bool]) -> list[Comparison]:
+    rows = []
+    cases = [(3, THREE * (1 + d)) for d in (1e-2, -1e-2, 1e-3, -1e-3)]
+    for k, c in [*cases, (3, 0.1), (3, 0.8), (2, 0.1), (2, 0.7), (4, 0.1), (4, 0.9), (6, 0.6), (10, 0.5)]:
+        s, m = _parts(_solved(ctx, k, c, "bce", None).logits)
+        seen = 1.0 if abs(m) < 1e-5 * max(1.0, s) else 2.0
+        rows.append(_row(f"K={k}, c={c:.6g} (1 ETF, 2 not)", 1.0 if formula(k, c) else 2.0, seen))
+    return rows
+
+
+BCE_PLAIN = stated(
+    bce_plain_etf,
+    _bce_plain,
+    "bce-balanced",
+    ("none",),
+    {
+        "BCE, no bias: an ETF always": lambda k, c: True,
+        "BCE, no bias: K = 3 always": lambda k, c: k <= 3,
+        "BCE, no bias: K = 3 at large margins": lambda k, c: k == 2 or (k == 3 and c <= THREE),
+        "BCE, no bias: K = 3 from c = 1/2 on": lambda k, c: k == 2 or (k == 3 and c >= 0.5),
+        "BCE, no bias: K = 4 as well": lambda k, c: bce_plain_etf(min(k, 3), c),
+    },
+    summary="ETF or not at 12 optima, K = 2 to 10, and at relative distances to 10⁻³ from the switch at K = 3",
+    id="bce-no-bias-etf",
+    title="Binary cross-entropy without a bias: no simplex ETF from four classes on",
+    statement="With n samples in every class and c = K √(n λ_W λ_H) < 1 and no bias class means and classifiers "
+    "form a simplex ETF for K = 2, for K = 3 if and only if c ≥ 3/2 − 3 √(2)/4, and for no K ≥ 4.",
+    source="our own; Li, Xiao, Shen 2025 have a bias",
+    scope=Scope(("bce",), ("weight-decay",), groups=(1, 1), dimension="K"),
+    group=GROUP,
+    papers=("li2025",),
+    topic="losses",
+    standing="new",
+)
+
+
+def bce_zero_from(num_classes: int) -> float:
+    """Least c at which the optimum is zero, no bias."""
+    return max(1.0, (num_classes - 2) / 2)
+
+
+def _bce_zero(ctx: Context, formula: Callable[[int], float]) -> list[Comparison]:
+    rows = []
+    for k in (2, 4, 5, 8):
+        for distance in (1e-2, -1e-2, 1e-3, -1e-3):
+            c = bce_zero_from(k) * (1 + distance)
+            size = float(np.abs(_solved(ctx, k, c, "bce", None).logits).max())
+            claimed = 1.0 if c >= formula(k) else 2.0
+            rows.append(_row(f"K={k}, c={c:.5g} (1 zero, 2 not)", claimed, 1.0 if size < 1e-6 else 2.0))
+    return rows
+
+
+BCE_ZERO = stated(
+    bce_zero_from,
+    _bce_zero,
+    "bce-balanced",
+    ("zero",),
+    {
+        "BCE, zero: from c = 1 on": lambda k: 1.0,
+        "BCE, zero: from (K − 1)/2 on": lambda k: max(1.0, (k - 1) / 2),
+        "BCE, zero: from K/2 on": lambda k: max(1.0, k / 2),
+        "BCE, zero: the smaller of the two": lambda k: min(1.0, (k - 2) / 2),
+    },
+    summary="zero or not at 16 optima, at relative distances to 10⁻³ on both sides",
+    id="bce-zero-threshold",
+    title="Binary cross-entropy without a bias: all classes merge long before the optimum is zero",
+    statement="With n samples in every class and c = K √(n λ_W λ_H) and no bias the optimum is zero if and only if "
+    "c ≥ 1 and c ≥ K/2 − 1; for 1 ≤ c < K/2 − 1 all class means coincide, and so do all classifiers, "
+    "without being zero.",
+    source="our own",
+    scope=BCE_PLAIN.scope,
+    group=GROUP,
+    papers=("li2025",),
+    topic="losses",
+    standing="new",
+    core=False,
+)
+
+# focal loss ----------------------------------------------------------------------------------------------------------
+
+
+def focal_margin(num_classes: int, gamma: float) -> float:
+    """``gamma (K - 1 - gamma) log K - (2 gamma + 1)(K - 1)``: positive where the transition is a jump."""
+    k = num_classes
+    return gamma * (k - 1 - gamma) * math.log(k) - (2 * gamma + 1) * (k - 1)
+
+
+def _focal_jumps(k: int, gamma: float) -> bool:
+    """Whether ``F(a) + c a`` falls below F(0) for the c at which zero becomes a local minimum."""
+    loss, targets = FocalLoss(gamma=gamma), np.eye(k)[:, :1]
+    sizes = np.concatenate(([0.0], np.geomspace(1e-2, 6.0, 300)))
+    logits = np.zeros((k, len(sizes)))
+    logits[0] = sizes
+    values = loss.values(logits, np.repeat(targets, len(sizes), axis=1))
+    slope = -float(loss.gradients(logits[:, :1], targets)[0, 0])
+    return bool((values[1:] + slope * sizes[1:] < values[0] - 1e-12).any())
+
+
+def _focal(ctx: Context, formula: Callable[[int, float], float]) -> list[Comparison]:
+    rows = []
+    cases = [(k, 2.0) for k in (3, 10, 16, 17, 18, 19, 100, 1000)]
+    for k, gamma in [*cases, (17, 3.0), (18, 3.0), (19, 5.0), (20, 5.0), (22, 1.0), (40, 1.0), (40, 0.2), (5, 0.0)]:
+        seen = 2.0 if ctx.once(f"focal {k} {gamma}", partial(_focal_jumps, k, gamma)) else 1.0
+        claimed = 2.0 if formula(k, gamma) > 0 else 1.0
+        rows.append(_row(f"K={k}, γ={gamma} (minimisers)", claimed, seen))
+    return rows
+
+
+FOCAL = stated(
+    focal_margin,
+    _focal,
+    "focal-first-order",
+    ("unique", "two"),
+    {
+        "focal loss: one minimiser always": lambda k, g: -1.0,
+        "focal loss: two from 17 on": lambda k, g: 1.0 if k >= 17 else -1.0,
+        "focal loss: without γ²": lambda k, g: g * (k - 1) * math.log(k) - (2 * g + 1) * (k - 1),
+        "focal loss: 2 γ for 2 γ + 1": lambda k, g: g * (k - 1 - g) * math.log(k) - 2 * g * (k - 1),
+        "focal loss: K log K": lambda k, g: g * k * math.log(k) - (2 * g + 1) * (k - 1),
+    },
+    summary="one or two minimisers at 16 (K, γ), 17 and 18 classes at γ = 2 among them",
+    id="focal-first-order",
+    title="Focal loss with γ = 2: from 18 classes on the simplex ETF vanishes by a jump",
+    statement="Along the simplex ETF the objective of the focal loss with exponent γ > 0 has one minimiser a ≥ 0 "
+    "for every weight decay if and only if γ (K − 1 − γ) log(K) ≤ (1 + 2 γ) (K − 1). For γ = 2 that is K "
+    "≤ 17; for more classes there is a weight decay with two minimisers, zero and another, and above it "
+    "zero stays a local minimum along the ray.",
+    source="Zhou et al. 2022 (are all losses created equal), whose condition of one minimiser focal loss is said to "
+    "satisfy, as we state it",
+    scope=Scope(
+        ("focal",), ("weight-decay",), groups=(1, 1), dimension="K - 1", conditions=("logits a (I − 11ᵀ/K), a ≥ 0",)
+    ),
+    group=GROUP,
+    papers=("zhou2022losses",),
+    topic="losses",
+    standing="refuted",
+)
+
+# a fixed classifier --------------------------------------------------------------------------------------------------
+
+
+def _etf(num_classes: int, length: float) -> Array:
+    """A simplex ETF of that length in K - 1 dimensions, one vector a row."""
+    k = num_classes
+    rows = np.linalg.svd(np.eye(k) - 1 / k)[0][:, : k - 1]
+    return np.asarray(rows * length * math.sqrt(k / (k - 1)))
+
+
+def _least(k: int, alpha: float, decay: float, bound: float | None) -> tuple[float, float]:
+    """Loss of class 0 and its feature's component along w_0, by descent from a random start and its opposite."""
+    w = _etf(k, alpha)
+
+    def feature(x: Array) -> Array:
+        return x if bound is None else bound * x / max(float(np.linalg.norm(x)), 1e-12)
+
+    def loss(x: Array) -> float:
+        z = w @ feature(x)
+        return float(np.log(np.exp(z - z[0]).sum()))
+
+    def objective(x: Array) -> float:
+        return loss(x) + (decay / 2 * float(x @ x) if bound is None else 0.0)
+
+    start = np.random.default_rng(k).standard_normal(k - 1)  # and its opposite: the sphere of K = 2 is two points
+    found = min((np.asarray(minimize(objective, x, tol=1e-12).x) for x in (start, -start)), key=objective)
+    return loss(found), float(feature(found) @ w[0]) / alpha
+
+
+def fixed_loss(num_classes: int, alpha: float, bound: float) -> float:
+    """``log(1 + (K-1) e^{-K alpha b/(K-1)})``."""
+    return math.log1p((num_classes - 1) * math.exp(-num_classes * alpha * bound / (num_classes - 1)))
+
+
+def _fixed_bounded(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
+    rows = []
+    for k, alpha, bound in ((2, 1.0, 1.0), (3, 2.0, 0.5), (4, 1.5, 1.5), (6, 1.0, 3.0)):
+        value, along = ctx.once(f"fixed {k} {alpha} {bound}", partial(_least, k, alpha, 0.0, bound))
+        name = f"K={k}, α={alpha}, b={bound}"
+        rows += [_row(name, formula(k, alpha, bound), value), _row(f"{name}: along w_k", bound, along, 1e-5)]
+    return rows
+
+
+FIXED = stated(
+    fixed_loss,
+    _fixed_bounded,
+    "fixed-etf-classifier",
+    ("bounded",),
+    {
+        "fixed ETF: margin α b": lambda k, a, b: math.log1p((k - 1) * math.exp(-a * b)),
+        "fixed ETF: margin (K − 1)/K": lambda k, a, b: math.log1p((k - 1) * math.exp(-a * b * (k - 1) / k)),
+        "fixed ETF: K wrong classes": lambda k, a, b: math.log1p(k * math.exp(-a * b * k / (k - 1))),
+        "fixed ETF: b² for b": lambda k, a, b: fixed_loss(k, a, b * b),
+    },
+    summary="loss and direction found by descent over the feature of a class, K = 2 to 6",
+    id="fixed-etf-features",
+    title="A classifier fixed to a simplex ETF serves every class alike, whatever the counts",
+    statement="With a classifier fixed to a simplex ETF of length α and |h_i| ≤ b the only optimal feature of a "
+    "sample of class k is b w_k/α, and the loss of every class is log(1 + (K − 1) e^{−K α b/(K − 1)}), "
+    "whatever the counts.",
+    source="Yang et al. 2022, Theorem 1, as we state it",
+    scope=Scope(("ce",), ("fixed-etf",), dimension="K - 1"),
+    group="Fixed classifiers",
+    papers=("yang2022",),
+    topic="imbalance",
+    standing="confirmed",
+    core=False,
+)
+
+
+def fixed_size(num_classes: int, alpha: float, decay: float) -> float:
+    """``t > 0`` with ``lH N t = K alpha/(e^{K alpha t/(K-1)} + K - 1)``; ``decay`` is ``lH N``."""
+    k = num_classes
+    return float(
+        brentq(lambda t: k * alpha / (math.exp(k * alpha * t / (k - 1)) + k - 1) - decay * t, 0, alpha / decay)
+    )
+
+
+def _fixed_decay(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
+    rows = []
+    for k, alpha, decay in ((2, 1.0, 0.1), (3, 2.0, 0.5), (4, 1.5, 3.0), (5, 1.0, 20.0)):
+        _, along = ctx.once(f"fixed decay {k} {alpha} {decay}", partial(_least, k, alpha, decay, None))
+        rows.append(_row(f"K={k}, α={alpha}, λ_H N={decay}", formula(k, alpha, decay), along, 1e-5))
+    return rows
+
+
+FIXED_DECAY = stated(
+    fixed_size,
+    _fixed_decay,
+    "fixed-etf-classifier",
+    ("decay",),
+    {
+        "fixed ETF, decay: zero from λ_H N ≥ α on": lambda k, a, d: fixed_size(k, a, d) if d < a else 0.0,
+        "fixed ETF, decay: α/(λ_H N)": lambda k, a, d: a / d,
+        "fixed ETF, decay: twice λ_H": lambda k, a, d: fixed_size(k, a, 2 * d),
+        "fixed ETF, decay: α² for α": lambda k, a, d: fixed_size(k, a * a if a != 1 else 1.5, d),
+    },
+    summary="the feature found by descent at 4 weight decays, from weak to strong",
+    id="fixed-etf-no-collapse",
+    title="With a classifier fixed to a simplex ETF no weight decay of the features makes a class vanish",
+    statement="With a classifier fixed to a simplex ETF of length α and weight decay of the features, N samples in "
+    "all, the only optimal feature of a sample of class k is t w_k/α, where t > 0 solves λ_H N t = K α/(K "
+    "+ e^{K α t/(K − 1)} − 1), whatever the counts: no class collapses or vanishes at any λ_H.",
+    source="Yang et al. 2022 bound the features; with weight decay our own",
+    scope=Scope(("ce",), ("fixed-etf-decay",), dimension="K - 1"),
+    group="Fixed classifiers",
+    papers=("yang2022",),
+    topic="imbalance",
+    standing="new",
+    core=False,
+)
+
+# landscape -----------------------------------------------------------------------------------------------------------
+
+
+def enough_features(num_classes: int) -> int:
+    """Least d with a benign landscape."""
+    return num_classes - 1
+
+
+def _descended(counts: tuple[float, ...], lam: float, dim: int, seed: int) -> float:
+    """Value of the local minimum in (W, H) of dimension ``dim`` that descent from a random start ends in."""
+    k, n = len(counts), np.array(counts)
+
+    def objective(x: Array) -> tuple[float, Array]:
+        w, h = x[: k * dim].reshape(k, dim), x[k * dim :].reshape(dim, k)
+        z = w @ h
+        e = np.exp(z - z.max(axis=0))
+        p = e / e.sum(axis=0)
+        g = (p - np.eye(k)) * n / n.sum()
+        value = -float(n @ np.log(np.diag(p))) / n.sum() + lam / 2 * (
+            float((w**2).sum()) + float((h**2) @ n @ np.ones(dim))
+        )
+        return value, np.concatenate([(g @ h.T + lam * w).ravel(), (w.T @ g + lam * h * n).ravel()])
+
+    start = 0.3 * np.random.default_rng(seed).standard_normal(2 * k * dim)
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-10})
+    return float(found.fun)
+
+
+def _optimum(counts: tuple[float, ...], lam: float) -> float:
+    return solve(UnconstrainedFeatures(lam, lam), ClassPrior(counts)).value
+
+
+def _widths(ctx: Context, formula: Callable[[int], int]) -> list[Comparison]:
+    rows = []
+    for counts, lam in (((1.0, 1.0, 1.0), 0.05), ((10.0, 5.0, 1.0), 0.01), ((6.0, 6.0, 3.0, 3.0), 0.01)):
+        best = ctx.once(f"width {counts} {lam}", partial(_optimum, counts, lam))
+        dim = formula(len(counts))
+        for seed in range(3):
+            seen = ctx.once(f"width {counts} {lam} {dim} {seed}", partial(_descended, counts, lam, dim, seed))
+            rows.append(_row(f"counts {counts}, λ={lam}, d={dim}, start {seed}", best, seen, 1e-8))
+    return rows
+
+
+WIDTH = stated(
+    enough_features,
+    _widths,
+    "landscape-sharp-width",
+    ("benign",),
+    {
+        "width: K − 2 features": lambda k: k - 2,
+        "width: one feature": lambda k: 1,
+        "width: half as many features": lambda k: k // 2,
+    },
+    summary="descent in d = K − 1 dimensions ends at the optimal value from 9 random starts; in fewer it does not",
+    id="landscape-sharp-width",
+    title="K − 1 features make the landscape benign, for any counts",
+    statement="With d ≥ K − 1 features and no bias every local minimum in (W, H) is a global one and every other "
+    "critical point is a strict saddle, whatever the counts.",
+    source="Zhu et al. 2021, Theorem 3.2 (d > K) and Shen, Gu 2024 (d = K), as we state them; d = K − 1 is our own",
+    scope=Scope(("ce", "smoothed-ce"), ("weight-decay",), dimension="K - 1"),
+    group="Landscape",
+    papers=("zhu2021", "shen2024", "zhou2022losses"),
+    topic="landscape",
+    standing="sharpened",
+)
+
+CLAIMS = (
+    SMOOTHING,
+    MINIMUM,
+    NORMS,
+    CONDITIONING,
+    MSE_SWITCH,
+    MSE_BIAS,
+    BCE_BIAS,
+    BCE_FREE,
+    BCE_PLAIN,
+    BCE_ZERO,
+    FOCAL,
+    FIXED,
+    FIXED_DECAY,
+    WIDTH,
+)
