@@ -1,11 +1,12 @@
 """Minority collapse under weight decay: cross-entropy with weights, smoothing and shifts, BCE, MSE, with a bias or not.
 
-Setting. f(Z + b 1^T) + lam |Z D^{1/2}|_* (+ (lb/2)|b|^2), lam = sqrt(lW lH), D = diag(n_k), N = sum n_k. Column k of
+Setting. f(Z + b 1^T) + lam |Z D^{1/2}|_* (+ (lb/2)|b|^2), or f(Z) with |Z|_* <= tau, lam = sqrt(lW lH), D = diag(n_k),
+N = sum n_k. Column k of
 the risk, k in group b: (w/N) (log sum_i e^{Delta_i z_i + iota_i} - sum_i t_i (Delta_i z_i + iota_i)), t = (1 - a) e_k +
 a/K, with w, Delta, iota equal on the group; or BCE, or MSE. x: the right logit, y: that of another class of the group.
 
 Statement. Group b of K_b >= 2 classes is collapsed iff kappa^2 n_b <= N^2 lW lH, kappa = w Delta (1 - a) for
-cross-entropy and 1 for BCE and MSE. Neither shifts nor a bias enter.
+cross-entropy and 1 for BCE and MSE. Neither shifts nor a bias enter. Budgets: iff pi_b kappa <= mu.
 
 Source. Hong & Ling 2023 (CE with a bias), Behnia et al. 2023 (weights, scales and shifts as lam -> 0); the criterion in
 closed form is new here.
@@ -44,7 +45,7 @@ BOUND = N**2 * lW * lH
 
 _LOSSES = ("ce", "smoothed-ce", "weighted-ce", "bce", "mse")
 #: What the theorem covers.
-SCOPE = (Scope(_LOSSES, ("weight-decay", "bias-decay"), minority=2, dimension="K"),)
+SCOPE = (Scope(_LOSSES, ("weight-decay", "bias-decay", "layer-peeled"), minority=2, dimension="K"),)
 
 _ALIKE = "the classifiers of a group of K_b ≥ 2 classes with n_b samples each, N in all, coincide, and so do its "
 "class means,"
@@ -60,6 +61,7 @@ def statements(
 ) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     plain, sign = {w: 1, delta: 1}, SIGNS[relation]
+    share = sp.Symbol("pi_b", positive=True)
 
     def rule(slope: sp.Expr) -> str:
         return f"if and only if {say(sp.powsimp(slope**2 * n))} {sign} {say(bound)}"
@@ -78,6 +80,10 @@ def statements(
         f"them {_ALIKE} {rule(kappa.subs({**plain, a: 0}))}, whatever the shifts.",
         "bias": "A bias, free or with weight decay of its own, does not enter: under weight decay and cross-entropy, "
         f"binary cross-entropy or MSE with a bias {_ALIKE} {rule(kappa_bce)}.",
+        "budgets": "At an optimum under budgets with multiplier μ > 0 of |Z|_* and cross-entropy with label smoothing "
+        "0 ≤ a < 1 and weights w_b > 0, scales Δ_b > 0 and shifts that are equal on a group of K_b ≥ 2 classes, the "
+        f"classifiers of the group coincide, and so do its class means, if and only if {say(share * kappa)} {sign} μ; "
+        f"under binary cross-entropy or MSE if and only if {say(share * kappa_bce)} {sign} μ.",
     }
 
 
@@ -168,6 +174,7 @@ def prove(
             (K_b - 1) * singular**2,
             groups,
         ),
+        identity("budgets: |P_b|_F^2 = K_b - 1", (direction.T @ direction).trace, K_b - 1, groups),
         identity(
             "price minus gain: lam sqrt(n_b) - pi_b kappa",
             (lam * singular - n / N * k_) * N * (N * lam + k_ * sp.sqrt(n)),
@@ -201,7 +208,7 @@ def prove(
                 "convex optimality",
                 "the gauge is lam sqrt(n_b) (K_b - 1) |s_b| plus a part without s_b, and a bias, b 1^T, vanishes on "
                 "vectors of sum zero: s_b = 0 is optimal iff the gain pi_b kappa is at most lam sqrt(n_b); s_b > 0 "
-                "needs pi_b kappa(s_b) = lam sqrt(n_b), and s_b < 0 is never stationary",
+                "needs pi_b kappa(s_b) = lam sqrt(n_b), and s_b < 0 is never stationary; budgets: mu for lam sqrt(n_b)",
             ),
         ),
         uses=("ce-convex", "nuclear-norm-factorisation", "within-class-collapse"),

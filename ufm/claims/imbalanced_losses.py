@@ -18,6 +18,7 @@ from ufm.geometry import group_scales
 from ufm.labels import ClassPrior
 from ufm.losses import CrossEntropy, Loss
 from ufm.solvers import solve
+from ufm.thresholds import collapse_threshold
 
 __all__ = ["CLAIMS", "Setting", "threshold_claim"]
 
@@ -264,6 +265,116 @@ def _bias(rule: Callable[[Setting], float] = _one, **how: Any) -> Claim:
         scope=Scope(("ce", "bce", "mse"), ("bias-decay",), minority=2, dimension="K"),
         papers=("hong2023",),
         standing="sharpened",
+    )
+
+
+BUDGETED = (
+    Setting(smoothing=0.2),
+    Setting(weight=2.0, shift=-1.0),
+    Setting(scale=1.5, smoothing=0.1),
+    Setting(loss="bce"),
+    Setting(loss="mse"),
+)
+
+
+def _edge(model: LayerPeeled, loss: str | Loss) -> float:
+    return collapse_threshold(model, 2, 2, loss=loss).ratio
+
+
+def multiplier_claim(rule: Callable[[Setting], float] | None = None, factor: float = 1.0) -> Claim:
+    """Budgets: collapsed iff ``pi_b kappa <= mu`` with ``kappa = rule(setting)``; another rule or factor is false."""
+    kappa = rule or (lambda s: s.weight * s.scale * (1 - s.smoothing))
+
+    def check(ctx: Context) -> Evidence:
+        model, rows, agrees = LayerPeeled(1.0, 0.2), [], True
+        for setting in BUDGETED:
+            loss = setting.built()
+            edge = ctx.once(f"edge {setting!r}", partial(_edge, model, loss))
+            for distance in (2e-2, 2e-3, -2e-3, -2e-2):
+                prior = ClassPrior.step(2, 2, 1 + (edge - 1) * (1 + distance))
+                found = ctx.once(
+                    f"budgets {setting!r} {distance}", partial(solve, model, prior, loss, method="nuclear")
+                )
+                scale = group_scales(found.logits, [(2, 3)])[0]
+                claimed = factor * float(prior.probabilities[-1]) * kappa(setting) <= found.multiplier
+                agrees = agrees and scale is not None and (scale <= 1e-6) is bool(claimed)
+                rows.append(
+                    {"setting": setting.label(), "distance": distance, "s_B": scale, "multiplier": found.multiplier}
+                )
+        return evidence(
+            f"the K × K solver's s_B is 0 exactly where π_B κ ≤ μ, on {len(rows)} instances within 2·10⁻² to 2·10⁻³ of a threshold",
+            proofs=[] if rule or factor != 1 else [symbolic("universal-collapse", "budgets")],
+            numeric=Status.supported if agrees else Status.inconclusive,
+            details={"instances": rows},
+        )
+
+    return Claim(
+        id="collapse-criterion-any-loss",
+        title="Budgets: a group is collapsed exactly when π_b κ_b ≤ μ, for every loss here",
+        statement="At an optimum under budgets with multiplier μ > 0 of |Z|_* and cross-entropy with label smoothing 0 ≤ a "
+        "< 1 and weights w_b > 0, scales Δ_b > 0 and shifts that are equal on a group of K_b ≥ 2 classes, the "
+        "classifiers of the group coincide, and so do its class means, if and only if Δ_b π_b w_b (1 − a) ≤ μ; "
+        "under binary cross-entropy or MSE if and only if π_b ≤ μ.",
+        source="Derived here from the collapse criterion under cross-entropy",
+        check=check,
+        group=GROUP,
+        scope=Scope(("ce", "smoothed-ce", "weighted-ce", "bce", "mse"), ("layer-peeled",), minority=2, dimension="K"),
+        papers=("fang2021", "behnia2023"),
+        topic="minority-collapse",
+        core=False,
+    )
+
+
+#: Loss parameters at n = (9, 4, 1).
+LIMITS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("weights", {"weights": (1.0, 3.0, 0.2)}),
+    ("shifts", {"shifts": (0.5, -1.0, 2.0)}),
+    ("scales", {"scales": (1.0, 1.5, 0.6)}),
+)
+
+
+def limit_claim(follows: Callable[[str], bool] = lambda name: name == "scales", off: float = 0.0) -> Claim:
+    """Directions as lam -> 0 follow scales, and neither weights nor shifts; another rule, or a target off, is false."""
+
+    def check(ctx: Context) -> Evidence:
+        prior, rows, worst, closed = ClassPrior([9.0, 4.0, 1.0]), [], 0.0, True
+        for name, numbers in LIMITS:
+            delta = np.abs(next(iter(numbers.values()))) if follows(name) else np.ones(3)
+            target = (np.eye(3) - np.outer(1 / delta, 1 / delta) / (delta**-2.0).sum()) / delta
+            target = target / np.linalg.norm(target) + off * np.eye(3)
+            ends = []
+            for exponent in (8, 12):
+                lam = 10.0**-exponent
+                key = f"limit {name} {exponent}"
+                model, loss = UnconstrainedFeatures(lam, lam), CrossEntropy(**numbers)
+                found = ctx.once(key, partial(solve, model, prior, loss))
+                closed = closed and found.is_global is True
+                ends.append((exponent, found.logits / np.linalg.norm(found.logits) - target))
+            (first, early), (last, late) = ends
+            error = float(np.linalg.norm((late * last - early * first) / (last - first)))
+            rows.append({"parameters": name, "error": error})
+            worst = max(worst, error)
+        return evidence(
+            f"directions extrapolated from λ = 10⁻⁸ and 10⁻¹² agree with the limits within {worst:.0e}",
+            numeric=Status.supported if worst <= 0.02 and closed else Status.inconclusive,
+            established_by=("optima at a closed duality gap",),
+            details={"limits": rows},
+        )
+
+    return Claim(
+        id="limit-follows-scales-alone",
+        title="As λ → 0 scales tilt the geometry, weights and shifts do not",
+        statement="At n = (9, 4, 1) under weight decay and cross-entropy the direction of the optimal logits tends to that of "
+        "(I − v vᵀ/|v|²) diag(1/δ), v = 1/δ, as λ → 0 with the scales δ = (1, 1.5, 0.6), and to that of I − 11ᵀ/K, as without, with the "
+        "weights (1, 3, 0.2) or the shifts (0.5, −1, 2).",
+        source="Behnia et al. 2023, as we state it",
+        check=check,
+        group=GROUP,
+        scope=Scope(("weighted-ce",), ("weight-decay",), classes=(3, 3), dimension="K"),
+        papers=("behnia2023", "kini2021"),
+        topic="losses",
+        standing="confirmed",
+        core=False,
     )
 
 
@@ -573,5 +684,26 @@ CLAIMS = (
         },
         off_by=lambda x: vanishing_claim(groups=True, factor=1 + x),
         resolution=1e-2,
+    ),
+    replace(
+        multiplier_claim(),
+        variants={
+            "budgets: κ = 1": multiplier_claim(lambda s: 1.0),
+            "budgets: smoothing does not matter": multiplier_claim(lambda s: s.weight * s.scale),
+            "budgets: weights do not matter": multiplier_claim(lambda s: s.scale * (1 - s.smoothing)),
+            "budgets: scales squared": multiplier_claim(lambda s: s.weight * s.scale**2 * (1 - s.smoothing)),
+        },
+        off_by=lambda x: multiplier_claim(factor=1 + x),
+        resolution=2e-2,
+    ),
+    replace(
+        limit_claim(),
+        variants={
+            "limit: weights tilt too": limit_claim(lambda name: name != "shifts"),
+            "limit: shifts tilt too": limit_claim(lambda name: name != "weights"),
+            "limit: nothing tilts": limit_claim(lambda name: False),
+        },
+        off_by=lambda x: limit_claim(off=x),
+        resolution=2e-2,
     ),
 )
