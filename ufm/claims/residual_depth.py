@@ -20,6 +20,7 @@ from ufm.problem import Problem
 __all__ = [
     "CLAIMS",
     "codes_claim",
+    "first_order_claim",
     "map_claim",
     "optimal_claim",
     "price_claim",
@@ -266,6 +267,64 @@ def optimal_claim(bound: Callable[[int, float], float] | None = None, **variant:
     )
 
 
+def first_order_claim(factor: float = 1.0, depth_power: float = 1.0, **variant: Any) -> Claim:
+    """A lower point where collapse ends, for ``lambda_A <= factor K_B N lambda^2 L^depth_power``."""
+
+    def check(ctx: Context) -> Evidence:
+        gains = []
+        for depth in (1, 4):
+            prior = ClassPrior([30, 30, 8, 8, 8])
+            lam = math.sqrt(8) / prior.num_samples  # n_B = N^2 lambda^2
+            dear = 0.95 * factor * 3 * prior.num_samples * lam**2 * depth**depth_power
+            gains.append(_gain_of_leaving(Problem.of(Residual(lam, lam, dear, depth), prior)))
+        good = all(x > 1e-5 for x in gains)
+        return evidence(
+            f"at n_B = N² λ² and 0.95 of the bound a point with s_B > 0 is lower by {gains[0]:.2e} at L = 1, {gains[1]:.2e} at L = 4",
+            proofs=[symbolic("residual-first-order", **variant)] if (factor, depth_power) == (1.0, 1.0) else [],
+            numeric=Status.supported if good else Status.inconclusive,
+            established_by=("descent with s_B = 0, and a line from there",),
+        )
+
+    return Claim(
+        id="residual-first-order",
+        title="Residual depth: minority collapse ends by a jump for λ_A/L ≤ K_B N λ²",
+        statement="With λ = √(λ_W λ_H) and residual depth L, s_B = 0 is a strict local minimum in s_B of the best value over the other "
+        "variables for n_B < N² λ² and none for n_B > N² λ². At n_B = N² λ² a lower point with s_B > 0 exists already if λ_A q_B < L N λ², "
+        "q_B the probability of a minority class in a minority column, so always if λ_A ≤ L N K_B λ².",
+        source="Derived here (theorem residual-first-order)",
+        scope=Scope(models=("residual-decay",), groups=(2, 2), minority=2, dimension="K - 1", symmetric=True),
+        hypotheses=("an upper bound in the full problem, where classes of a group may differ",),
+        check=check,
+        group=GROUP,
+        topic="deq",
+        core=False,
+    )
+
+
+def _gain_of_leaving(problem: Problem) -> float:
+    """Best value with s_B = 0 minus the best on a line that leaves it, two majority and three minority classes."""
+    from scipy.optimize import minimize
+
+    def logits(scales: Sequence[float]) -> np.ndarray:
+        z = np.diag(np.repeat(scales[:2], (2, 3)))
+        z[:2, :2] += scales[2]
+        z[2:, 2:] += scales[3]
+        return np.asarray(z - z.mean(axis=0))
+
+    start = [3.0, -0.7, 0.9]
+    found = minimize(
+        lambda x: problem.objective(logits([x[0], 0, x[1], x[2]])), start, method="Nelder-Mead", options=_CLOSE
+    )
+    s_a, d_a, d_b = found.x
+    # along the line v = s_B + K_B d_B = const, on which nothing else moves to second order
+    return float(
+        found.fun - min(problem.objective(logits([s_a, s, d_a, d_b - s / 3])) for s in np.linspace(0.05, 1.5, 30))
+    )
+
+
+#: Of the descent with s_B = 0.
+_CLOSE = {"xatol": 1e-6, "fatol": 1e-11, "maxfev": 600}
+
 #: K, depths and K lambda sqrt(n) of the checked part of the map.
 MAP = ((4, 9), (2, math.inf), (0.1, 0.5))
 
@@ -402,6 +461,14 @@ CLAIMS = (
             "residual ETF optimal: K² n λ²": optimal_claim(lambda k, decay: (k * decay) ** 2 / 10),
             "residual ETF optimal: whatever λ_A is": optimal_claim(lambda k, decay: 1e-3),
             "residual ETF optimal: n λ²": optimal_claim(lambda k, decay: decay**2),
+        },
+    ),
+    replace(
+        first_order_claim(),
+        variants={
+            "residual jump: four times the bound": first_order_claim(4.0),
+            "residual jump: K_B² for K_B, twice": first_order_claim(6.0),
+            "residual jump: L³ for L": first_order_claim(depth_power=3.0),
         },
     ),
     replace(
