@@ -62,6 +62,8 @@ _MODULES: dict[str, str] = {
     "regression-collapse": "regression_collapse",
     "seli-any-counts": "seli_any_counts",
     "norm-bounded-etf": "norm_bounded_etf",
+    "norm-bounded-collapse": "norm_bounded_collapse",
+    "contrastive-collapse": "contrastive_collapse",
     "residual-price": "residual_price",
     "gain-gauge": "gain_gauge",
 }

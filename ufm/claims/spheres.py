@@ -99,9 +99,8 @@ def bounded_threshold(minority: int, size: float) -> float:
     return (1 + e * n) * ((e + n) ** 2 - 2 * e * e) / (2 * e * e * (e + n))
 
 
-#: (K_B, a, b) and relative distances from the threshold: at 10^-4 margins are near 10^-6, far above the solver's error.
-BOUNDED = ((2, 1.0, 0.5), (3, 1.0, 1.0), (2, 0.5, 3.0))
-DISTANCES = (1e-2, 1e-4)
+#: (K_B, a, b, relative distance from the threshold): at 10^-4 margins are near 10^-6, far above the solver's error.
+BOUNDED = ((2, 1.0, 0.5, 1e-2), (2, 1.0, 0.5, 1e-4), (3, 1.0, 1.0, 1e-3), (2, 0.5, 3.0, 1e-3))
 
 
 def _minority_margin(minority: int, a: float, b: float, ratio: float) -> float:
@@ -126,8 +125,8 @@ def _sides(
 
 def _bounded_sides(ctx: Context, rule: Callable[[int, float], float]) -> list[Comparison]:
     cases = []
-    for n, a, b in BOUNDED:
-        for distance in (x * s for x in DISTANCES for s in (1, -1)):
+    for n, a, b, size in BOUNDED:
+        for distance in (size, -size):
             ratio = bounded_threshold(n, a * b) * (1 + distance)
             margin = partial(_minority_margin, n, a, b, ratio)
             cases.append((f"K_B={n}, a={a}, b={b}, R=R*(1{distance:+g})", n, a * b, ratio, margin))
@@ -167,7 +166,7 @@ COLLAPSE = stated(
         "bounded norms: e^{−a b} for e^{−2 a b}": _wrong_threshold(1, 1.0, 0.5),
         "bounded norms: √R*": _wrong_threshold(0.5),
     },
-    summary="the phase at 12 optima, at relative distances 10⁻² and 10⁻⁴ on both sides of R*",
+    summary="the phase at 8 optima, at relative distances 10⁻² to 10⁻⁴ on both sides of R*",
     figure=_threshold_figure,
     id="norm-bounded-collapse",
     title="Bounded norms do not prevent minority collapse: the threshold for one majority class",
@@ -787,4 +786,146 @@ NEAR = stated(
 )
 
 
-CLAIMS = (BALANCED, COLLAPSE, ENERGY, SOFTMAX, CONTRASTIVE, NONNEGATIVE, IMBALANCED, CODES, CRITERION, NEAR)
+# a spurious minimum ----------------------------------------------------------------------------------------------------
+
+
+def _angular(angles: Array, scale: float) -> float:
+    """Risk of classifiers and features on a circle, three angles each."""
+    logits = scale * np.cos(angles[:3, None] - angles[None, 3:])
+    return float(np.log(np.exp(logits - np.diag(logits)).sum(axis=0)).mean())
+
+
+#: Degrees of the three classifiers and of their features at the minimum.
+TRAPPED = (0.0, 3.05, -23.98, 156.35, 91.5, -101.56)
+
+
+def _descents(scale: float) -> tuple[float, ...]:
+    """Values at which descents end: from near the minimum three times, then from the simplex."""
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(0)
+    starts = [np.radians(TRAPPED) + 0.02 * rng.standard_normal(6) for _ in range(3)]
+    starts.append(np.radians([0.0, 120, 240, 0, 120, 240]) + 0.02 * rng.standard_normal(6))
+    return tuple(float(minimize(_angular, x, (scale,), method="BFGS", options={"gtol": 1e-10}).fun) for x in starts)
+
+
+def _trapped(ctx: Context, formula: Callable[[], tuple[float, float]]) -> list[Comparison]:
+    *near, best = ctx.once("sphere-trapped", partial(_descents, 20.0))
+    value, global_value = formula()
+    rows = [
+        compare(f"descent {i} from near the minimum", value, Enclosure.around(x, 1e-9), "descent", relative=1e-7)
+        for i, x in enumerate(near)
+    ]
+    rows.append(
+        compare(
+            "1 + descent from the simplex", 1 + global_value, Enclosure.around(1 + best, 1e-9), "descent", relative=1e-7
+        )
+    )
+    return rows
+
+
+SPURIOUS = stated(
+    lambda: (0.4372276749, math.log1p(2 * math.exp(-30))),
+    _trapped,
+    "sphere-spurious-minimum",
+    ("minimum", "global"),
+    {
+        "circle: no other minimum": lambda: (math.log1p(2 * math.exp(-30)),) * 2,
+        "circle: minimum of value 0.4372": lambda: (0.4372, math.log1p(2 * math.exp(-30))),
+        "circle: simplex no better": lambda: (0.4372276749, 0.4372276749),
+    },
+    summary="three descents from near the minimum end in it, one from near the simplex in the simplex",
+    id="sphere-spurious-minimum",
+    title="On spheres d = K − 1 is not enough for a benign landscape",
+    statement="For K = 3 balanced classes in d = K − 1 = 2 dimensions, |w_k| = a, |h_k| = b and a b = 20, the "
+    "cross-entropy has a local minimum, strict up to rotation, of value between 0.437227 and 0.437228. The simplex "
+    "ETF has the value log(1 + 2 e^{−30}) < 2 · 10^{−13} there.",
+    source="Yaras et al. 2022, landscape, where it is quoted with d ≥ K − 1; their hypothesis on d is needed",
+    scope=Scope(
+        models=("norm-bounded",),
+        classes=(3, 3),
+        groups=(1, 1),
+        conditions=("d = 2", "lengths equal to the bounds, a b = 20"),
+    ),
+    group=GROUP,
+    papers=("yaras2022",),
+    topic="landscape",
+    standing="corrected",
+)
+
+
+# which collapses first -------------------------------------------------------------------------------------------------
+
+Order = Callable[[int, float], tuple[float, float, float]]
+
+
+def _order(ctx: Context, formula: Order) -> list[Comparison]:
+    rows = []
+    for n, t in ((2, 0.3), (3, 0.8)):
+        first, second = contrastive_threshold(n, t), bounded_threshold(n, t)
+        between = math.sqrt(first * second)
+        contrastive = ctx.once(f"order-contrastive-{n}-{t}", partial(_minority_distance, n, t, between))
+        margin = ctx.once(f"order-ce-{n}-{t}", partial(_minority_margin, n, t, 1.0, between))
+        seen = (1.0 if contrastive == 0 else 2.0, 1.0 if abs(margin) < 1e-7 else 2.0)
+        claimed = formula(n, t)
+        for name, x, y in zip(("contrastive", "cross-entropy"), claimed[:2], seen, strict=True):
+            label = f"K_B={n}, β=a b={t}, R={between:.4g}: {name} (1 collapsed, 2 not)"
+            rows.append(compare(label, x, Enclosure.around(y, 0.0), "solver"))
+        small = 1e-7
+        ratio = bounded_threshold(n, small) / contrastive_threshold(n, small)
+        rows.append(
+            compare(
+                f"K_B={n}: R* over R* at β=1e-7", claimed[2], Enclosure.around(ratio, 1e-9), "thresholds", relative=1e-5
+            )
+        )
+    return rows
+
+
+def _ratio(n: int) -> float:
+    return (n * n + 2 * n - 1) / (2 * n)
+
+
+ORDER = stated(
+    lambda n, t: (1.0, 2.0, _ratio(n)),
+    _order,
+    "contrastive-collapses-earlier",
+    ("earlier", "ratio"),
+    {
+        "order: cross-entropy first": lambda n, t: (2.0, 1.0, _ratio(n)),
+        "order: together": lambda n, t: (1.0, 1.0, 1.0),
+        "order: ratio K_B": lambda n, t: (1.0, 2.0, float(n)),
+    },
+    summary="between the two thresholds the contrastive minority is collapsed and that of cross-entropy is not, at "
+    "2 settings",
+    id="contrastive-collapses-earlier",
+    title="At the same temperature contrastive learning collapses its minority before cross-entropy does",
+    statement="With one majority class the minority of the contrastive loss Σ_c π_c log Σ_c' π_c' e^{β (⟨x_c, x_c'⟩ "
+    "− 1)} has its R* below that of cross-entropy with |w_k| ≤ a, |h_k| ≤ b and a b = β, for every β > 0. As β → 0 "
+    "the second over the first tends to (K_B² + 2 K_B − 1)/(2 K_B).",
+    source="Our own, from the two thresholds",
+    scope=(
+        Scope(("contrastive",), ("vectors",), groups=(2, 2), minority=2, dimension="K", conditions=("K_A = 1",)),
+        Scope(models=("norm-bounded",), groups=(2, 2), minority=2, conditions=("K_A = 1", "d ≥ 2 K")),
+    ),
+    group=GROUP,
+    papers=("contrastive2026", "yaras2022"),
+    topic="minority-collapse",
+    standing="new",
+    core=False,
+)
+
+
+CLAIMS = (
+    BALANCED,
+    COLLAPSE,
+    ENERGY,
+    SOFTMAX,
+    CONTRASTIVE,
+    NONNEGATIVE,
+    IMBALANCED,
+    CODES,
+    CRITERION,
+    NEAR,
+    SPURIOUS,
+    ORDER,
+)
