@@ -28,7 +28,7 @@ p, q, c = sp.symbols("p q c", positive=True)
 
 
 #: What the theorem covers.
-SCOPE = (Scope(tuple(LOSSES), ("layer-peeled", "weight-decay"), dimension="rank"),)
+SCOPE = (Scope(tuple(LOSSES), ("layer-peeled", "weight-decay", "bias-decay"), dimension="rank"),)
 
 
 def statements(

@@ -34,7 +34,7 @@ spread, slack = sp.symbols("V epsilon", positive=True)
 
 
 #: Models whose features pay a weight decay.
-DECAY = ("weight-decay", "spectral-deq-decay", "penalised-deq", "uncapped-deq", "deep-decay")
+DECAY = ("weight-decay", "spectral-deq-decay", "penalised-deq", "uncapped-deq", "deep-decay", "bias-decay")
 
 #: What the theorem covers.
 SCOPE = (
@@ -92,7 +92,7 @@ def prove(
         hypotheses=hypotheses(SCOPE),
         steps=steps,
         arguments=(
-            argue("Jensen", "(1/n) sum_i l(W B h_i) >= l(W B mean), coordinates of h summed over"),
+            argue("Jensen", "(1/n) sum_i l(W B h_i + b) >= l(W B mean + b), coordinates of h summed over"),
             argue(
                 "convex optimality",
                 "budgets: if that of the features is slack at a minimiser, the gradient in them vanishes: each row "

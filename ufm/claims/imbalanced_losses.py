@@ -9,20 +9,23 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from ufm.architectures import LayerPeeled, UnconstrainedFeatures
 from ufm.certificates import CertificationError, certify_collapse
 from ufm.claims._model import Claim, Context, Evidence, Scope, Status, combine
-from ufm.claims._tools import evidence, keep, symbolic
+from ufm.claims._tools import Comparison, compare, enclose, evidence, keep, symbolic
 from ufm.geometry import group_scales
 from ufm.labels import ClassPrior
-from ufm.losses import CrossEntropy, Loss
+from ufm.losses import CrossEntropy, Loss, get_loss
 from ufm.solvers import solve
 from ufm.thresholds import collapse_threshold
 
 __all__ = ["CLAIMS", "Setting", "threshold_claim"]
 
 GROUP = "Minority collapse under other losses"
+Array = NDArray[np.float64]
 
 #: Relative distances from a threshold, on both of its sides.
 NEAR = tuple(sign * size for size in (1e-2, 1e-4, 1e-6) for sign in (1, -1))
@@ -378,6 +381,83 @@ def limit_claim(follows: Callable[[str], bool] = lambda name: name == "scales", 
     )
 
 
+# the convex program --------------------------------------------------------------------------------------------------
+
+
+def _descended(prior: ClassPrior, loss: Loss, strengths: tuple[float, float, float], seed: int) -> tuple[float, float]:
+    """Least objective that a descent over W, a feature of each sample and a bias finds, and the spread within classes."""
+    k, n = prior.num_classes, int(prior.num_samples)
+    labels = np.repeat(np.arange(k), prior.counts.astype(int))
+    targets, (l_w, l_h, l_b) = np.eye(k)[:, labels], strengths
+    cut = k * k, k * k + k * n
+
+    def objective(x: Array) -> tuple[float, Array]:
+        w, h, b = x[: cut[0]].reshape(k, k), x[cut[0] : cut[1]].reshape(k, n), x[cut[1] :]
+        z = w @ h + b[:, None]
+        slopes = loss.gradients(z, targets) / n
+        penalty = (l_w * (w**2).sum() + l_h * (h**2).sum() + l_b * (b**2).sum()) / 2
+        parts = (slopes @ h.T + l_w * w, w.T @ slopes + l_h * h, slopes.sum(axis=1) + l_b * b)
+        return float(loss.values(z, targets).mean() + penalty), np.concatenate([part.ravel() for part in parts])
+
+    start = np.random.default_rng(seed).standard_normal(cut[1] + k)
+    found = minimize(
+        objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-9}
+    )
+    h = found.x[cut[0] : cut[1]].reshape(k, n)
+    spread = max(
+        float(np.abs(h[:, labels == c] - h[:, labels == c].mean(axis=1, keepdims=True)).max()) for c in range(k)
+    )
+    return float(found.fun), spread
+
+
+def program_claim(factor: float = 1.0, power: float = 0.5) -> Claim:
+    """Factors with a bias against the convex program; ``lam`` times a factor, or another power, is a false variant."""
+
+    def check(ctx: Context) -> Evidence:
+        rows: list[Comparison] = []
+        spread = 0.0
+        for counts, bias in (((6.0, 3.0, 1.0), "free"), ((4.0, 4.0, 2.0), 0.1), ((5.0, 2.0), 0.02)):
+            prior, l_w, l_h = ClassPrior(counts), 0.05, 0.02
+            lam = factor * (l_w * l_h) ** power
+            for name in ("ce", "bce", "mse"):
+                loss = get_loss(name)
+                strengths = (l_w, l_h, bias if isinstance(bias, float) else 0.0)
+                key = f"program {counts} {name}"
+                value, wide = ctx.once(key, partial(_descended, prior, loss, strengths, ctx.seed))
+                convex = solve(UnconstrainedFeatures(lam, lam), prior, loss, bias=bias)
+                label = f"{name}, counts {counts}, bias {bias}"
+                kept = enclose(convex, ctx, f"program-{len(rows)}")
+                rows.append(compare(label, value, kept, "descent over all factors", relative=1e-7))
+                spread = max(spread, wide)
+        return evidence(
+            f"a descent over factors, one feature a sample, ends in the certified value of the convex program on {len(rows)} instances; "
+            f"features of a class differ by ≤ {spread:.0e}",
+            proofs=[symbolic("nuclear-norm-factorisation", "penalty"), symbolic("within-class-collapse")]
+            if (factor, power) == (1.0, 0.5)
+            else [],
+            comparisons=rows,
+            numeric=Status.supported if spread <= 1e-2 else Status.inconclusive,
+            details={"largest spread": spread},
+        )
+
+    return Claim(
+        id="bias-convex-program",
+        title="With a bias, weight decay is a convex program in the logits and the bias, and classes collapse onto their means",
+        statement="The least (λ_W/2)|W|_F² + (λ_H/2)|H|_F² over W H = Z is √λ_H √λ_W |Z|_*."
+        " "
+        "Replacing the n features of a class, of sum S_1, by S_1/n does not raise the risk and lowers Σ|h|² by "
+        "Σ|h − S_1/n|². So the features of a class coincide at every minimiser.",
+        source="Hong & Ling 2023, Theorem 3.1, as we state it",
+        check=check,
+        group=GROUP,
+        scope=Scope(("ce", "bce", "mse"), ("bias-decay",), dimension="K"),
+        papers=("hong2023",),
+        topic="bias",
+        standing="confirmed",
+        core=False,
+    )
+
+
 # single instances ---------------------------------------------------------------------------------------------------
 
 #: What re-weighting does at K = 4, n = (100, 100, 10, 10), lW = lH = 1/64: whether the minority is collapsed.
@@ -705,5 +785,15 @@ CLAIMS = (
         },
         off_by=lambda x: limit_claim(off=x),
         resolution=2e-2,
+    ),
+    replace(
+        program_claim(),
+        variants={
+            "program: strength λ_W λ_H": program_claim(power=1.0),
+            "program: strength doubled": program_claim(2.0),
+            "program: strength halved": program_claim(0.5),
+        },
+        off_by=lambda x: program_claim(1 + x),
+        resolution=1e-4,
     ),
 )
