@@ -59,7 +59,7 @@ def prove(
         inner: <w_j, w_k>.
         bends: sign of the second derivative of the loss in t.
     """
-    m, product = sp.symbols("m P", positive=True)
+    m, product, grown = sp.symbols("m P E", positive=True)
     many = {K: at_least(2)}
     loss = sp.log(1 + (K - 1) * sp.exp(-m))
     along = loss.subs(m, K * alpha * t / (K - 1))
@@ -77,7 +77,13 @@ def prove(
         holds("and is strictly convex in it", sp.diff(loss, m, 2), bends, 0, many),
         identity("slope of the loss in t", -sp.diff(along, t), slope, many),
         holds("it is positive at t = 0: zero is never optimal", slope.subs(t, 0), ">", 0, many),
-        monotone("and falls with t, while lH N t grows: one t", slope, t, "decreasing", many),
+        monotone(
+            "and falls with e^{K alpha t/(K-1)}, which grows with t as lH N t does: one t",
+            slope.subs(sp.exp(K * alpha * t / (K - 1)), grown),
+            grown,
+            "decreasing",
+            {K: at_least(2), grown: at_least(1)},
+        ),
         identity("class of n samples, mean loss and decay: n is a factor", *_class()),
     )
     return Proof(

@@ -71,6 +71,7 @@ MODULES: tuple[str, ...] = (
     "residual_depth",
     "gains",
     "balanced_losses",
+    "objectives",
     "network",
     "soundness",
 )

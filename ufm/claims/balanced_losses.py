@@ -1,4 +1,4 @@
-"""Equal counts: weight decay, smoothed labels, biases and other losses, each with its simplex ETF or without."""
+"""Equal counts: weight decay, smoothed labels and biases, each with its simplex ETF or without."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq
 
 from proofs_check.scope import Scope
 from ufm.architectures import UnconstrainedFeatures
@@ -17,11 +17,11 @@ from ufm.claims._model import Context, Enclosure, Figure
 from ufm.claims._stated import enclosed, stated
 from ufm.claims._tools import Comparison, compare, keep
 from ufm.labels import ClassPrior
-from ufm.losses import CrossEntropy, FocalLoss
+from ufm.losses import CrossEntropy
 from ufm.solution import Solution
 from ufm.solvers import solve
 
-__all__ = ["CLAIMS", "etf_size", "focal_margin"]
+__all__ = ["CLAIMS", "balanced_decay", "etf_size", "logit_parts", "seen_row"]
 
 GROUP = "Equal counts: labels, losses and biases"
 
@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 NEAR = tuple(sign * size for size in (1e-2, 1e-4, 1e-6) for sign in (1, -1))
 
 
-def _model(num_classes: int, c: float, count: float = 1.0, tilt: float = 1.0) -> UnconstrainedFeatures:
+def balanced_decay(num_classes: int, c: float, count: float = 1.0, tilt: float = 1.0) -> UnconstrainedFeatures:
     """Weight decay with ``K sqrt(n lW lH) = c`` and ``lW/lH = tilt^2``."""
     lam = c / (num_classes * math.sqrt(count))
     return UnconstrainedFeatures(lam * tilt, lam / tilt)
@@ -43,17 +43,17 @@ def _solved(
     key = f"balanced {k} {c!r} {loss} {bias} {count} {tilt}"
     made = CrossEntropy(smoothing=float(loss[3:])) if loss.startswith("ls ") else loss
     prior = ClassPrior.balanced(k, count)
-    return ctx.once(key, lambda: solve(_model(k, c, count, tilt), prior, made, bias=bias))
+    return ctx.once(key, lambda: solve(balanced_decay(k, c, count, tilt), prior, made, bias=bias))
 
 
-def _parts(logits: Array) -> tuple[float, float]:
+def logit_parts(logits: Array) -> tuple[float, float]:
     """``(s, m)`` of the nearest ``s (I - 1 1^T/K) + m 1 1^T/K``."""
     k = len(logits)
     m = float(logits.sum()) / k
     return (float(np.trace(logits)) - m) / (k - 1), m
 
 
-def _row(label: str, claimed: float, seen: float, relative: float = 1e-6) -> Comparison:
+def seen_row(label: str, claimed: float, seen: float, relative: float = 1e-6) -> Comparison:
     """Equal to ``relative``, of the larger of 1 and the claimed size."""
     shift = 1.0 if abs(claimed) < 1 else 0.0
     shown = f"1 + ({label})" if shift else label
@@ -83,9 +83,9 @@ SMOOTHED: tuple[tuple[int, float, float, str | float | None], ...] = (
 def _sizes(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
     rows = []
     for k, c, delta, bias in SMOOTHED:
-        s, m = _parts(_solved(ctx, k, c, f"ls {delta}", bias, 7.0, 2.0).logits)
+        s, m = logit_parts(_solved(ctx, k, c, f"ls {delta}", bias, 7.0, 2.0).logits)
         name = f"K={k}, c={c}, δ={delta}, bias {bias}"
-        rows += [_row(name, formula(k, c, delta), s), _row(f"{name}: on 1", 0.0, m)]
+        rows += [seen_row(name, formula(k, c, delta), s), seen_row(f"{name}: on 1", 0.0, m)]
     for k, delta in ((3, 0.25), (4, 0.0)):
         for distance in NEAR:
             c = (1 - delta) * (1 + distance)
@@ -100,7 +100,7 @@ def _zero(ctx: Context, k: int, c: float, delta: float) -> Enclosure:
 
     def found() -> float:
         loss = CrossEntropy(smoothing=delta)
-        certificate = certify_collapse(_model(k, c), ClassPrior.balanced(k), list(range(k)), loss)
+        certificate = certify_collapse(balanced_decay(k, c), ClassPrior.balanced(k), list(range(k)), loss)
         collapsed = keep(ctx, f"zero-{k}-{delta}-{c:.7g}", certificate).claim["statement"]["collapsed"]
         return 1.0 if collapsed else 2.0
 
@@ -146,7 +146,7 @@ def _minima(ctx: Context, formula: Callable[[int, float, float], float]) -> list
     rows = []
     for k, c, delta in ((2, 0.4, 0.0), (3, 0.1, 0.0), (5, 0.6, 0.0), (3, 1.2, 0.0), (3, 0.3, 0.2), (4, 0.9, 0.3)):
         loss = CrossEntropy(smoothing=delta)
-        found = enclosed(ctx, f"balanced-{k}-{c}-{delta}", _model(k, c, 3.0), ClassPrior.balanced(k, 3), loss)
+        found = enclosed(ctx, f"balanced-{k}-{c}-{delta}", balanced_decay(k, c, 3.0), ClassPrior.balanced(k, 3), loss)
         rows.append(compare(f"K={k}, c={c}, δ={delta}", formula(k, c, delta), found, "certificate"))
     return rows
 
@@ -199,9 +199,9 @@ def _norms(ctx: Context, formula: Callable[[int, float, float, float], float]) -
         found = _solved(ctx, k, c, "ce", None, count, tilt)
         claimed = formula(k, c, count, tilt)
         name = f"K={k}, c={c}, n={count}, √(λ_W/λ_H)={tilt}"
-        rows.append(_row(f"{name}: |h|²", claimed, float((found.features[:, 0] ** 2).sum()), 1e-5))
+        rows.append(seen_row(f"{name}: |h|²", claimed, float((found.features[:, 0] ** 2).sum()), 1e-5))
         seen = float((found.classifier[0] ** 2).sum())
-        rows.append(_row(f"{name}: |w|²", claimed * count / tilt**2, seen, 1e-5))
+        rows.append(seen_row(f"{name}: |w|²", claimed * count / tilt**2, seen, 1e-5))
     return rows
 
 
@@ -248,7 +248,7 @@ def _conditions(ctx: Context, formula: Callable[[int, float, float], float]) -> 
         p /= p.sum()
         eigenvalues = np.linalg.eigvalsh(np.diag(p) - np.outer(p, p))[1:]
         seen = float(eigenvalues[-1] / eigenvalues[0])
-        rows.append(_row(f"K={k}, c={c}, δ={delta}", formula(k, c, delta), seen))
+        rows.append(seen_row(f"K={k}, c={c}, δ={delta}", formula(k, c, delta), seen))
     return rows
 
 
@@ -299,10 +299,10 @@ def _mse_logits(ctx: Context, formula: Callable[[float, float], tuple[float, flo
     for k, c, decay in BIASED:
         found = _mse(ctx, k, c, decay)
         name = f"K={k}, c={c}, λ_b={decay}"
-        for part, claimed, seen in zip("sm", formula(c, decay), _parts(found.logits), strict=True):
-            rows.append(_row(f"{name}: {part}", claimed, seen))
+        for part, claimed, seen in zip("sm", formula(c, decay), logit_parts(found.logits), strict=True):
+            rows.append(seen_row(f"{name}: {part}", claimed, seen))
         claimed = (1 - formula(c, decay)[1]) / (k * (1 + decay))
-        rows.append(_row(f"{name}: bias", claimed, float(np.asarray(found.bias).mean())))
+        rows.append(seen_row(f"{name}: bias", claimed, float(np.asarray(found.bias).mean())))
     return rows
 
 
@@ -364,7 +364,7 @@ def _mse_angles(ctx: Context, formula: Callable[[int, float, float], float]) -> 
             decay = mse_switch(c) * (1 + distance)
             h = _mse(ctx, k, c, decay).features
             seen = float(h[:, 0] @ h[:, 1] / (h[:, 0] @ h[:, 0]))
-            rows.append(_row(f"K={k}, c={c}, λ_b={decay:.6g}", formula(k, c, decay), seen))
+            rows.append(seen_row(f"K={k}, c={c}, λ_b={decay:.6g}", formula(k, c, decay), seen))
     return rows
 
 
@@ -444,13 +444,13 @@ def _bce_sides(ctx: Context, formula: Callable[[int, float, float], bool]) -> li
         switch = ctx.once(f"bce switch {k} {c}", partial(bce_switch, k, c))
         for distance in (1e-2, -1e-2, 1e-3, -1e-3, -0.5, 1.0):
             decay = switch * (1 + distance)
-            s, m = _parts(_solved(ctx, k, c, "bce", decay).logits)
+            s, m = logit_parts(_solved(ctx, k, c, "bce", decay).logits)
             name = f"K={k}, c={c}, λ_b={decay:.6g}"
             claimed = 1.0 if formula(k, c, decay) else 2.0
             seen = 1.0 if abs(m) < 1e-5 else 2.0
-            rows.append(_row(f"{name} (1 ETF, 2 not)", claimed, seen))
+            rows.append(seen_row(f"{name} (1 ETF, 2 not)", claimed, seen))
             if seen == 1:
-                rows.append(_row(f"{name}: s", bce_point(k, c, decay)[0], s))
+                rows.append(seen_row(f"{name}: s", bce_point(k, c, decay)[0], s))
     return rows
 
 
@@ -491,9 +491,9 @@ def bce_free_size(num_classes: int, c: float) -> float:
 def _bce_free(ctx: Context, formula: Callable[[int, float], float]) -> list[Comparison]:
     rows = []
     for k, c in ((2, 0.3), (3, 0.1), (4, 0.5), (6, 0.9), (5, 0.99), (3, 1.2)):
-        s, m = _parts(_solved(ctx, k, c, "bce", "free", 3.0).logits)
-        rows.append(_row(f"K={k}, c={c}: s", formula(k, c), s))
-        rows.append(_row(f"K={k}, c={c}: m", 0.0, m))
+        s, m = logit_parts(_solved(ctx, k, c, "bce", "free", 3.0).logits)
+        rows.append(seen_row(f"K={k}, c={c}: s", formula(k, c), s))
+        rows.append(seen_row(f"K={k}, c={c}: m", 0.0, m))
     return rows
 
 
@@ -535,9 +535,9 @@ def _bce_plain(ctx: Context, formula: Callable[[int, float], bool]) -> list[Comp
     rows = []
     cases = [(3, THREE * (1 + d)) for d in (1e-2, -1e-2, 1e-3, -1e-3)]
     for k, c in [*cases, (3, 0.1), (3, 0.8), (2, 0.1), (2, 0.7), (4, 0.1), (4, 0.9), (6, 0.6), (10, 0.5)]:
-        s, m = _parts(_solved(ctx, k, c, "bce", None).logits)
+        s, m = logit_parts(_solved(ctx, k, c, "bce", None).logits)
         seen = 1.0 if abs(m) < 1e-5 * max(1.0, s) else 2.0
-        rows.append(_row(f"K={k}, c={c:.6g} (1 ETF, 2 not)", 1.0 if formula(k, c) else 2.0, seen))
+        rows.append(seen_row(f"K={k}, c={c:.6g} (1 ETF, 2 not)", 1.0 if formula(k, c) else 2.0, seen))
     return rows
 
 
@@ -579,7 +579,7 @@ def _bce_zero(ctx: Context, formula: Callable[[int], float]) -> list[Comparison]
             c = bce_zero_from(k) * (1 + distance)
             size = float(np.abs(_solved(ctx, k, c, "bce", None).logits).max())
             claimed = 1.0 if c >= formula(k) else 2.0
-            rows.append(_row(f"K={k}, c={c:.5g} (1 zero, 2 not)", claimed, 1.0 if size < 1e-6 else 2.0))
+            rows.append(seen_row(f"K={k}, c={c:.5g} (1 zero, 2 not)", claimed, 1.0 if size < 1e-6 else 2.0))
     return rows
 
 
@@ -609,244 +609,6 @@ BCE_ZERO = stated(
     core=False,
 )
 
-# focal loss ----------------------------------------------------------------------------------------------------------
-
-
-def focal_margin(num_classes: int, gamma: float) -> float:
-    """``gamma (K - 1 - gamma) log K - (2 gamma + 1)(K - 1)``: positive where the transition is a jump."""
-    k = num_classes
-    return gamma * (k - 1 - gamma) * math.log(k) - (2 * gamma + 1) * (k - 1)
-
-
-def _focal_jumps(k: int, gamma: float) -> bool:
-    """Whether ``F(a) + c a`` falls below F(0) for the c at which zero becomes a local minimum."""
-    loss, targets = FocalLoss(gamma=gamma), np.eye(k)[:, :1]
-    sizes = np.concatenate(([0.0], np.geomspace(1e-2, 6.0, 300)))
-    logits = np.zeros((k, len(sizes)))
-    logits[0] = sizes
-    values = loss.values(logits, np.repeat(targets, len(sizes), axis=1))
-    slope = -float(loss.gradients(logits[:, :1], targets)[0, 0])
-    return bool((values[1:] + slope * sizes[1:] < values[0] - 1e-12).any())
-
-
-def _focal(ctx: Context, formula: Callable[[int, float], float]) -> list[Comparison]:
-    rows = []
-    cases = [(k, 2.0) for k in (3, 10, 16, 17, 18, 19, 100, 1000)]
-    for k, gamma in [*cases, (17, 3.0), (18, 3.0), (19, 5.0), (20, 5.0), (22, 1.0), (40, 1.0), (40, 0.2), (5, 0.0)]:
-        seen = 2.0 if ctx.once(f"focal {k} {gamma}", partial(_focal_jumps, k, gamma)) else 1.0
-        claimed = 2.0 if formula(k, gamma) > 0 else 1.0
-        rows.append(_row(f"K={k}, γ={gamma} (minimisers)", claimed, seen))
-    return rows
-
-
-FOCAL = stated(
-    focal_margin,
-    _focal,
-    "focal-first-order",
-    ("unique", "two"),
-    {
-        "focal loss: one minimiser always": lambda k, g: -1.0,
-        "focal loss: two from 17 on": lambda k, g: 1.0 if k >= 17 else -1.0,
-        "focal loss: without γ²": lambda k, g: g * (k - 1) * math.log(k) - (2 * g + 1) * (k - 1),
-        "focal loss: 2 γ for 2 γ + 1": lambda k, g: g * (k - 1 - g) * math.log(k) - 2 * g * (k - 1),
-        "focal loss: K log K": lambda k, g: g * k * math.log(k) - (2 * g + 1) * (k - 1),
-    },
-    summary="one or two minimisers at 16 (K, γ), 17 and 18 classes at γ = 2 among them",
-    id="focal-first-order",
-    title="Focal loss with γ = 2: from 18 classes on the simplex ETF vanishes by a jump",
-    statement="Along the simplex ETF the objective of the focal loss with exponent γ > 0 has one minimiser a ≥ 0 "
-    "for every weight decay if and only if γ (K − 1 − γ) log(K) ≤ (1 + 2 γ) (K − 1). For γ = 2 that is K "
-    "≤ 17; for more classes there is a weight decay with two minimisers, zero and another, and above it "
-    "zero stays a local minimum along the ray.",
-    source="Zhou et al. 2022 (are all losses created equal), whose condition of one minimiser focal loss is said to "
-    "satisfy, as we state it",
-    scope=Scope(
-        ("focal",), ("weight-decay",), groups=(1, 1), dimension="K - 1", conditions=("logits a (I − 11ᵀ/K), a ≥ 0",)
-    ),
-    group=GROUP,
-    papers=("zhou2022losses",),
-    topic="losses",
-    standing="refuted",
-)
-
-# a fixed classifier --------------------------------------------------------------------------------------------------
-
-
-def _etf(num_classes: int, length: float) -> Array:
-    """A simplex ETF of that length in K - 1 dimensions, one vector a row."""
-    k = num_classes
-    rows = np.linalg.svd(np.eye(k) - 1 / k)[0][:, : k - 1]
-    return np.asarray(rows * length * math.sqrt(k / (k - 1)))
-
-
-def _least(k: int, alpha: float, decay: float, bound: float | None) -> tuple[float, float]:
-    """Loss of class 0 and its feature's component along w_0, by descent from a random start and its opposite."""
-    w = _etf(k, alpha)
-
-    def feature(x: Array) -> Array:
-        return x if bound is None else bound * x / max(float(np.linalg.norm(x)), 1e-12)
-
-    def loss(x: Array) -> float:
-        z = w @ feature(x)
-        return float(np.log(np.exp(z - z[0]).sum()))
-
-    def objective(x: Array) -> float:
-        return loss(x) + (decay / 2 * float(x @ x) if bound is None else 0.0)
-
-    start = np.random.default_rng(k).standard_normal(k - 1)  # and its opposite: the sphere of K = 2 is two points
-    found = min((np.asarray(minimize(objective, x, tol=1e-12).x) for x in (start, -start)), key=objective)
-    return loss(found), float(feature(found) @ w[0]) / alpha
-
-
-def fixed_loss(num_classes: int, alpha: float, bound: float) -> float:
-    """``log(1 + (K-1) e^{-K alpha b/(K-1)})``."""
-    return math.log1p((num_classes - 1) * math.exp(-num_classes * alpha * bound / (num_classes - 1)))
-
-
-def _fixed_bounded(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
-    rows = []
-    for k, alpha, bound in ((2, 1.0, 1.0), (3, 2.0, 0.5), (4, 1.5, 1.5), (6, 1.0, 3.0)):
-        value, along = ctx.once(f"fixed {k} {alpha} {bound}", partial(_least, k, alpha, 0.0, bound))
-        name = f"K={k}, α={alpha}, b={bound}"
-        rows += [_row(name, formula(k, alpha, bound), value), _row(f"{name}: along w_k", bound, along, 1e-5)]
-    return rows
-
-
-FIXED = stated(
-    fixed_loss,
-    _fixed_bounded,
-    "fixed-etf-classifier",
-    ("bounded",),
-    {
-        "fixed ETF: margin α b": lambda k, a, b: math.log1p((k - 1) * math.exp(-a * b)),
-        "fixed ETF: margin (K − 1)/K": lambda k, a, b: math.log1p((k - 1) * math.exp(-a * b * (k - 1) / k)),
-        "fixed ETF: K wrong classes": lambda k, a, b: math.log1p(k * math.exp(-a * b * k / (k - 1))),
-        "fixed ETF: b² for b": lambda k, a, b: fixed_loss(k, a, b * b),
-    },
-    summary="loss and direction found by descent over the feature of a class, K = 2 to 6",
-    id="fixed-etf-features",
-    title="A classifier fixed to a simplex ETF serves every class alike, whatever the counts",
-    statement="With a classifier fixed to a simplex ETF of length α and |h_i| ≤ b the only optimal feature of a "
-    "sample of class k is b w_k/α, and the loss of every class is log(1 + (K − 1) e^{−K α b/(K − 1)}), "
-    "whatever the counts.",
-    source="Yang et al. 2022, Theorem 1, as we state it",
-    scope=Scope(("ce",), ("fixed-etf",), dimension="K - 1"),
-    group="Fixed classifiers",
-    papers=("yang2022",),
-    topic="imbalance",
-    standing="confirmed",
-    core=False,
-)
-
-
-def fixed_size(num_classes: int, alpha: float, decay: float) -> float:
-    """``t > 0`` with ``lH N t = K alpha/(e^{K alpha t/(K-1)} + K - 1)``; ``decay`` is ``lH N``."""
-    k = num_classes
-    return float(
-        brentq(lambda t: k * alpha / (math.exp(k * alpha * t / (k - 1)) + k - 1) - decay * t, 0, alpha / decay)
-    )
-
-
-def _fixed_decay(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
-    rows = []
-    for k, alpha, decay in ((2, 1.0, 0.1), (3, 2.0, 0.5), (4, 1.5, 3.0), (5, 1.0, 20.0)):
-        _, along = ctx.once(f"fixed decay {k} {alpha} {decay}", partial(_least, k, alpha, decay, None))
-        rows.append(_row(f"K={k}, α={alpha}, λ_H N={decay}", formula(k, alpha, decay), along, 1e-5))
-    return rows
-
-
-FIXED_DECAY = stated(
-    fixed_size,
-    _fixed_decay,
-    "fixed-etf-classifier",
-    ("decay",),
-    {
-        "fixed ETF, decay: zero from λ_H N ≥ α on": lambda k, a, d: fixed_size(k, a, d) if d < a else 0.0,
-        "fixed ETF, decay: α/(λ_H N)": lambda k, a, d: a / d,
-        "fixed ETF, decay: twice λ_H": lambda k, a, d: fixed_size(k, a, 2 * d),
-        "fixed ETF, decay: α² for α": lambda k, a, d: fixed_size(k, a * a if a != 1 else 1.5, d),
-    },
-    summary="the feature found by descent at 4 weight decays, from weak to strong",
-    id="fixed-etf-no-collapse",
-    title="With a classifier fixed to a simplex ETF no weight decay of the features makes a class vanish",
-    statement="With a classifier fixed to a simplex ETF of length α and weight decay of the features, N samples in "
-    "all, the only optimal feature of a sample of class k is t w_k/α, where t > 0 solves λ_H N t = K α/(K "
-    "+ e^{K α t/(K − 1)} − 1), whatever the counts: no class collapses or vanishes at any λ_H.",
-    source="Yang et al. 2022 bound the features; with weight decay our own",
-    scope=Scope(("ce",), ("fixed-etf-decay",), dimension="K - 1"),
-    group="Fixed classifiers",
-    papers=("yang2022",),
-    topic="imbalance",
-    standing="new",
-    core=False,
-)
-
-# landscape -----------------------------------------------------------------------------------------------------------
-
-
-def enough_features(num_classes: int) -> int:
-    """Least d with a benign landscape."""
-    return num_classes - 1
-
-
-def _descended(counts: tuple[float, ...], lam: float, dim: int, seed: int) -> float:
-    """Value of the local minimum in (W, H) of dimension ``dim`` that descent from a random start ends in."""
-    k, n = len(counts), np.array(counts)
-
-    def objective(x: Array) -> tuple[float, Array]:
-        w, h = x[: k * dim].reshape(k, dim), x[k * dim :].reshape(dim, k)
-        z = w @ h
-        e = np.exp(z - z.max(axis=0))
-        p = e / e.sum(axis=0)
-        g = (p - np.eye(k)) * n / n.sum()
-        value = -float(n @ np.log(np.diag(p))) / n.sum() + lam / 2 * (
-            float((w**2).sum()) + float((h**2) @ n @ np.ones(dim))
-        )
-        return value, np.concatenate([(g @ h.T + lam * w).ravel(), (w.T @ g + lam * h * n).ravel()])
-
-    start = 0.3 * np.random.default_rng(seed).standard_normal(2 * k * dim)
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-10})
-    return float(found.fun)
-
-
-def _optimum(counts: tuple[float, ...], lam: float) -> float:
-    return solve(UnconstrainedFeatures(lam, lam), ClassPrior(counts)).value
-
-
-def _widths(ctx: Context, formula: Callable[[int], int]) -> list[Comparison]:
-    rows = []
-    for counts, lam in (((1.0, 1.0, 1.0), 0.05), ((10.0, 5.0, 1.0), 0.01), ((6.0, 6.0, 3.0, 3.0), 0.01)):
-        best = ctx.once(f"width {counts} {lam}", partial(_optimum, counts, lam))
-        dim = formula(len(counts))
-        for seed in range(3):
-            seen = ctx.once(f"width {counts} {lam} {dim} {seed}", partial(_descended, counts, lam, dim, seed))
-            rows.append(_row(f"counts {counts}, λ={lam}, d={dim}, start {seed}", best, seen, 1e-8))
-    return rows
-
-
-WIDTH = stated(
-    enough_features,
-    _widths,
-    "landscape-sharp-width",
-    ("benign",),
-    {
-        "width: K − 2 features": lambda k: k - 2,
-        "width: one feature": lambda k: 1,
-        "width: half as many features": lambda k: k // 2,
-    },
-    summary="descent in d = K − 1 dimensions ends at the optimal value from 9 random starts; in fewer it does not",
-    id="landscape-sharp-width",
-    title="K − 1 features make the landscape benign, for any counts",
-    statement="With d ≥ K − 1 features and no bias every local minimum in (W, H) is a global one and every other "
-    "critical point is a strict saddle, whatever the counts.",
-    source="Zhu et al. 2021, Theorem 3.2 (d > K) and Shen, Gu 2024 (d = K), as we state them; d = K − 1 is our own",
-    scope=Scope(("ce", "smoothed-ce"), ("weight-decay",), dimension="K - 1"),
-    group="Landscape",
-    papers=("zhu2021", "shen2024", "zhou2022losses"),
-    topic="landscape",
-    standing="sharpened",
-)
-
 CLAIMS = (
     SMOOTHING,
     MINIMUM,
@@ -858,8 +620,4 @@ CLAIMS = (
     BCE_FREE,
     BCE_PLAIN,
     BCE_ZERO,
-    FOCAL,
-    FIXED,
-    FIXED_DECAY,
-    WIDTH,
 )
