@@ -53,7 +53,7 @@ LOSSES: Mapping[str, str] = {
 #: Losses of which nothing convex is assumed, and what is no loss of logits.
 OTHER_LOSSES: Mapping[str, str] = {
     "focal": "focal loss",
-    "hinge": "squared hinge loss with margin 1",
+    "squared-hinge": "squared hinge loss with margin 1",
     "contrastive": "a convex function of the distances of unit vectors",
     "ordinal": "cumulative logistic loss of one logit",
     "none": "no loss",

@@ -27,7 +27,7 @@ SIZE = 1 - mu
 VALUE = (K - 1) * mu * (1 - mu / 2)
 
 #: What the theorem covers.
-SCOPE = (Scope(("hinge",), ("weight-decay", "bias-decay"), groups=(1, 1), dimension="K - 1"),)
+SCOPE = (Scope(("squared-hinge",), ("weight-decay", "bias-decay"), groups=(1, 1), dimension="K - 1"),)
 
 
 def statements(*, size: sp.Expr = SIZE, value: sp.Expr = VALUE, **_: Any) -> dict[str, str]:

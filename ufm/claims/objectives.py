@@ -303,7 +303,7 @@ HINGE = stated(
     "1 − μ), with a bias, free or with weight decay, as without one, and the minimum is μ (1 − μ/2) (K − "
     "1) if μ < 1 and (K − 1)/2 if μ ≥ 1.",
     source="our own; the shape for losses of margins: Zhou et al. 2022 (are all losses created equal)",
-    scope=Scope(("hinge",), ("weight-decay", "bias-decay"), groups=(1, 1), dimension="K - 1"),
+    scope=Scope(("squared-hinge",), ("weight-decay", "bias-decay"), groups=(1, 1), dimension="K - 1"),
     group=GROUP,
     papers=("zhou2022losses",),
     topic="losses",
