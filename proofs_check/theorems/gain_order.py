@@ -41,7 +41,7 @@ SCOPE = (Scope(models=("gain",), dimension="K - 1", conditions=("0 < ρ < 1",)),
 def statements(*, share: str = "ρ^T", **_: Any) -> dict[str, str]:
     """What the theorem says, by part; see :func:`prove`."""
     return {
-        "order": "1 + ρ < e^ρ < 1/(1 − ρ), and (1 + ρ/L)^L grows with L and stays below e^ρ.",
+        "order": "For 0 < ρ < 1, 1 + ρ < e^ρ < 1/(1 − ρ), and (1 + ρ/L)^L grows with L and stays below e^ρ.",
         "unrolled": f"The gain of T unrolled steps is (1 − {share})/(1 − ρ): it grows with T and misses that of "
         f"the fixed point by its "
         f"share {share}.",

@@ -44,7 +44,8 @@ def statements(*, price: sp.Expr = PRICE, start: sp.Expr = lam, **_: Any) -> dic
         "of Z D^{1/2}, "
         "g(s) = min over a ≥ 0 of λ s (1 + a)^{−L} + L λ_A a²/2, λ = √(λ_W λ_H), D the counts: "
         f"g(s) = {say(price)} at the root a of a (1 + a)^{{L + 1}} = λ s/λ_A.",
-        "slope": f"g is increasing and concave, and its slope at 0 is {say(start)} at every depth L and every λ_A.",
+        "slope": f"The price g is increasing and concave, and its slope at 0 is {say(start)} at every depth L and "
+        f"every λ_A.",
     }
 
 

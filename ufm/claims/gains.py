@@ -172,7 +172,7 @@ def order_claim(reverse: bool = False, rho: float = 0.5, **variant: Any) -> Clai
     return Claim(
         id="gain-order",
         title="At the same bound: one block, many blocks of ρ/L, the flow, the fixed point, each with the lower loss",
-        statement="1 + ρ < e^ρ < 1/(1 − ρ), and (1 + ρ/L)^L grows with L and stays below e^ρ. At equal budgets the architecture with the "
+        statement="For 0 < ρ < 1, 1 + ρ < e^ρ < 1/(1 − ρ), and (1 + ρ/L)^L grows with L and stays below e^ρ. At equal budgets the architecture with the "
         "larger gain has the strictly lower least cross-entropy.",
         source="Derived here (theorem gain-order)",
         scope=Scope(models=("gain",), dimension="K - 1", conditions=("0 < ρ < 1",)),

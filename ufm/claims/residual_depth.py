@@ -73,7 +73,7 @@ def price_claim(start: float = 1.0, blocks: Callable[[int], float] = lambda dept
         statement="The least weight decay of logits Z, equal within classes, is Σ g(s_i) over the singular values of Z D^{1/2}, "
         "g(s) = min over a ≥ 0 of λ s (1 + a)^{−L} + L λ_A a²/2, λ = √(λ_W λ_H), D the counts: "
         "g(s) = λ_A (a (1 + a) + L a²/2) at the root a of a (1 + a)^{L + 1} = λ s/λ_A. "
-        "g is increasing and concave, and its slope at 0 is λ at every depth L and every λ_A.",
+        "The price g is increasing and concave, and its slope at 0 is λ at every depth L and every λ_A.",
         source="Derived here (theorem residual-price); compare Súkeník et al. 2025, whose blocks are nonlinear",
         scope=Scope(("ce", "mse"), ("residual-decay",), dimension="rank"),
         check=check,
