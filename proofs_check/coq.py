@@ -121,16 +121,26 @@ def _coqc(source: str, timeout: float) -> tuple[int | None, str]:
 
 def run_coqc(arguments: Sequence[str], folder: Path, timeout: float) -> tuple[int | None, str]:
     """Exit status (None: timed out) and output of coqc, run in ``folder``; what it has started ends with it."""
+    return _run(["coqc", "-q", *arguments], folder, None, timeout)
+
+
+def run_coqtop(arguments: Sequence[str], script: str, timeout: float) -> tuple[int | None, str]:
+    """Exit status (None: timed out) and output of coqtop on the sentences of ``script``: it goes on after an error."""
+    return _run(["coqtop", "-q", *arguments], Path(tempfile.gettempdir()), script, timeout)
+
+
+def _run(command: Sequence[str], folder: Path, text: str | None, timeout: float) -> tuple[int | None, str]:
     process = subprocess.Popen(
-        ["coqc", "-q", *arguments],
+        command,
         cwd=folder,
+        stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=timeout)
+        output, _ = process.communicate(text, timeout=timeout)
     except BaseException as problem:
         os.killpg(process.pid, signal.SIGKILL)  # coqc runs coqworkers of its own
         process.communicate()

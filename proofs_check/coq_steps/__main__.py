@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,5 +94,11 @@ def _mutants(options: argparse.Namespace, store: Path) -> int:
     return int(bool(wrong))
 
 
+def _end(number: int, frame: object) -> None:
+    """SIGTERM ends what has been started as well, as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main())

@@ -14,7 +14,11 @@ from proofs_check.coq_steps.terms import NotExported
 from proofs_check.theorems import all_theorems, mutants, prove
 from proofs_check.theorems.facts import Proof, Step
 
-__all__ = ["StepFile", "every_step", "files_of", "library", "mutant_files", "step_file"]
+__all__ = ["IMPORT", "StepFile", "every_step", "files_of", "library", "mutant_files", "step_file"]
+
+
+#: The line that loads the tactics.
+IMPORT = "From Ufm Require Import library."
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def step_file(theorem: str, index: int, step: Step, variant: str = "") -> StepFi
     lines = [
         f"(* Theorem {theorem}{', false variant: ' + variant if variant else ''}, step {index + 1} ({step.method}).",
         f"   {_comment(step.statement)} *)".replace("\n", " "),
-        "From Ufm Require Import library.",
+        IMPORT,
         f"Theorem step_{index + 1} : {statement.text}.",
         "Proof.",
         script,

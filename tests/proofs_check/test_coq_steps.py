@@ -90,6 +90,24 @@ class TestSample:
         assert {f.variant for f, v in verdicts[: len(good)] if v.accepted is not True} == set()
         assert {f.variant for f, v in verdicts[len(good) :] if v.accepted is not False} == set()
 
+    def test_one_process_for_many_steps_says_what_one_for_each_says(self, store: Path, tmp_path: Path) -> None:
+        """Five true steps and a false one, as steps of a theorem and as those of a false variant."""
+        steps = [*[*TRUE.values()][:5], FALSE["sign"]]
+        fresh = tmp_path / "store"
+        checking.compile_library(fresh)
+        for variant in ("", "a variant"):
+            batch = [files.step_file(f"sample{variant}", i, step, variant) for i, step in enumerate(steps)]
+            checking.batched(batch, fresh)
+            kept = [(fresh / f"{file.key}.json").exists() for file in batch]
+            # of a false variant it refuses and leaves the rest to coqc; of a theorem it accepts what it can
+            assert kept == ([False] * 5 + [True] if variant else [True] * 3 + [False] * 3)
+            assert [v.accepted for _, v in checking.check_all(batch, fresh, workers=1)] == [True] * 5 + [False]
+
+    def test_a_session_without_its_tactics_refuses_nothing(self, store: Path, tmp_path: Path) -> None:
+        batch = [files.step_file("sample", i, FALSE["sign"], f"variant {i}") for i in range(2)]
+        checking.batched(batch, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_store_may_be_named_from_where_one_stands(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (file,) = as_one({"sign": TRUE["sign"]})
         monkeypatch.chdir(store.parent)
