@@ -25,7 +25,7 @@ extensions = [
     "library",
     "reference",
 ]
-exclude_patterns = ["_build", "_ext", "**/_*"]
+exclude_patterns = ["_build", "_ext", "**/_*", "examples"]  # examples stand in the pages of their claims
 root_doc = "index"
 
 # Markdown: dollar signs are formulas, headings are targets of links.

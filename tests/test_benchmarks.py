@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import _cvxpy, equilibria
+from benchmarks import _cvxpy, equilibria, measuring
 from benchmarks.__main__ import cells, growth, main, plans, seconds
 from benchmarks._timing import Row, Timing, exponent, timed
 from ufm.deq import DEQ
 from ufm.deq.solvers import SOLVERS, minimal_tolerance
+from ufm.measures import measure
 
 
 class TestTiming:
@@ -67,6 +68,15 @@ class TestTiming:
 
 
 class TestPeer:
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_accumulators_find_the_same_measures(self, dtype):
+        batches, classifier = measuring._network(5, 6, 200, 32, dtype)
+        peer, ours = measuring.accumulated(batches, classifier), measure(batches, classifier=classifier)
+        for name in ("nc1", "trace_quotient", "etf_error", "coherence", "nc4"):
+            assert peer[name] == pytest.approx(getattr(ours, name), rel=1e-3), name
+        assert measuring._two_pass(batches, 5) == pytest.approx(ours.trace_quotient, rel=1e-12)
+        assert measuring._gathered(batches, 5)["trace_quotient"] == pytest.approx(ours.trace_quotient, rel=1e-12)
+
     def test_cvxpy_solves_the_same_problem(self):
         found = _cvxpy.solve([12.0, 1.0], 2.0, "CLARABEL", samples=2, limit=120)
         import ufm
@@ -178,6 +188,7 @@ def test_smoke(tmp_path, capsys):
         "cores",
         "descent",
         "equilibria",
+        "measuring",
     }
     for row in rows:
         assert 0 < row["seconds"]["low"] <= row["seconds"]["median"] <= row["seconds"]["high"]

@@ -83,6 +83,14 @@ def test_every_block_of_python_is_run():
         assert len(blocks) == printing + sum(block.startswith(">>>") for block in blocks), page
 
 
+def test_examples_are_of_claims():
+    from ufm.claims import all_claims
+
+    found = {page.stem for page in (ROOT / "docs" / "examples").glob("*.md")}
+    assert len(found) >= 12
+    assert found <= set(all_claims())
+
+
 def test_paths_that_developing_names_exist():
     text = (ROOT / "docs" / "developing.md").read_text(encoding="utf-8")
     paths = re.findall(r"`((?:ufm|tests|proofs_check)/[\w/.]+)`", text)

@@ -80,13 +80,47 @@ def claim_page(claim: Any, verdict: Mapping[str, Any] | None) -> str:
     if verdict:
         lines += ["## Evidence", "", escaped(verdict["summary"]), ""]
         lines += [*(f"- {escaped(text)}" for text in verdict["established_by"]), ""]
-        if verdict["assumptions"]:
-            lines += ["It rests, unchecked, on: " + escaped("; ".join(verdict["assumptions"])) + ".", ""]
+        lines += figures(verdict)
+        lines += ["## What it rests on", "", *rests(verdict), ""]
         lines += list(certificates(verdict))
+    lines += example(claim.id)
     lines += ["## Check it", "", "```python", "import ufm", ""]
     lines += [f'(verdict,) = ufm.verify(["{claim.id}"])', "print(verdict.status, verdict.evidence.summary)", "```", ""]
     lines += [f"or `ufm verify {claim.id}` in a shell.", ""]
     return "\n".join(lines)
+
+
+def example(ident: str) -> list[str]:
+    """Return the lines that show a claim at an instance, with what they print: ``docs/examples``, run by the tests."""
+    page = DOCS / "examples" / f"{ident}.md"
+    if not page.exists():
+        return []
+    _, _, text = page.read_text(encoding="utf-8").partition("\n")
+    return ["## An instance", "", text.strip(), ""]
+
+
+def figures(verdict: Mapping[str, Any]) -> list[str]:
+    """Return the figures of a verdict, drawn as in the report."""
+    if not verdict["figures"]:
+        return []
+    from ufm.report.figures import draw
+
+    lines = []
+    for number, figure in enumerate(verdict["figures"], 1):
+        lines += ["```{raw} html", f"<figure>{draw(figure, number)}", "</figure>", "```", ""]
+        lines += [escaped(figure["caption"]), ""]
+    return lines
+
+
+def rests(verdict: Mapping[str, Any]) -> list[str]:
+    """Return a list of the theorems that a verdict cites, with those that they use, and of what nobody checked."""
+    lines = []
+    for proof in verdict["details"].get("proofs", ()):
+        used = ", ".join(f"`{name}`" for name in proof["uses"])
+        steps = f"{proof['steps']} exact steps, in Coq {proof['coq'].removesuffix(' steps')}"
+        lines.append(f"- theorem `{proof['theorem']}` ({steps}){f', by {used}' if used else ''}")
+    lines += [f"- unchecked: {escaped(text)}" for text in verdict["assumptions"]]
+    return lines or ["- nothing but the evidence above"]
 
 
 #: Links that a page shows at most; the folder of the run holds the others.
@@ -104,15 +138,29 @@ def certificates(verdict: Mapping[str, Any]) -> Iterator[str]:
 
 
 def index(title: str, groups: Mapping[str, list[Any]], found: Mapping[str, Any]) -> str:
-    """Return a page that lists claims under headings."""
+    """Return a page that lists claims under headings, a row each, after the headings with their numbers."""
     lines = [f"# {title}", ""]
+    lines.append(" · ".join(f"{escaped(heading)} ({len(claims)})" for heading, claims in groups.items()))
     for heading, claims in groups.items():
-        lines += [f"## {escaped(heading)}", ""]
-        for claim in claims:
-            status = found[claim.id]["status"] if claim.id in found else "not run"
-            lines.append(f"- **{status}** [{escaped(claim.title)}]({claim.id}.md)")
-        lines.append("")
-    return "\n".join(lines)
+        lines += ["", f"## {escaped(heading)}", "", *rows(claims, found)]
+    return "\n".join([*lines, ""])
+
+
+def rows(claims: Iterable[Any], found: Mapping[str, Any]) -> list[str]:
+    """Return a table of claims: verdict, title with its page, how it stands to its source."""
+    lines = ["| verdict | claim | to its source |", "|---|---|---|"]
+    for claim in claims:
+        status = found[claim.id]["status"] if claim.id in found else "not run"
+        lines.append(f"| **{status}** | [{escaped(claim.title)}]({claim.id}.md) | {claim.standing} |")
+    return lines
+
+
+def by_topic(claims: Iterable[Any]) -> dict[str, list[Any]]:
+    """Return the claims under their topics, in the order of the library."""
+    groups: dict[str, list[Any]] = {}
+    for claim in claims:
+        groups.setdefault(metadata(claim)["topic"][0], []).append(claim)
+    return groups
 
 
 def library() -> None:
@@ -121,7 +169,7 @@ def library() -> None:
 
     claims, found, folder = list(all_claims().values()), verdicts(), DOCS / "library"
     pages = {folder / f"{claim.id}.md": claim_page(claim, found.get(claim.id)) for claim in claims}
-    keys = {"by topic": "topic", "by paper": "paper", "by loss": "losses", "by architecture": "architectures"}
+    keys = {"by paper": "paper", "by loss": "losses", "by architecture": "architectures"}
     keys["by what they say of their source"] = "standing"
     indexes = {}
     for title, key in keys.items():
@@ -130,22 +178,24 @@ def library() -> None:
             for value in metadata(claim).get(key, ()):
                 groups.setdefault(str(value), []).append(claim)
         if groups:
-            ordered = groups if key == "topic" else dict(sorted(groups.items()))
-            indexes[folder / f"{key}.md"] = index(f"Claims {title}", ordered, found)
+            indexes[folder / f"{key}.md"] = index(f"Claims {title}", dict(sorted(groups.items())), found)
     status = {
         name: [c for c in claims if (found[c.id]["status"] if c.id in found else "not run") == name]
         for name in STATUSES
     }
     indexes[folder / "verdict.md"] = index("Claims by verdict", {k: v for k, v in status.items() if v}, found)
     counts = ", ".join(f"{len(v)} {k}" for k, v in status.items() if v)
+    ways = ", ".join(f"[{title}]({key}.md)" for title, key in (*keys.items(), ("by verdict", "verdict")))
     listing = "\n".join(path.stem for path in [*indexes, *pages])
     front = (
         f"# Library of theorems\n\n{len(claims)} statements: {counts}. A page each: the precise statement, its "
-        "hypotheses and source, the evidence, what it rests on, and how to check it. *Proved*: symbolically, for all "
-        "parameters. *Certified*: in rigorous arithmetic. *Supported*: numerics agree, to a stated resolution. "
-        "*Refuted*, *inconclusive*: as the words say.\n\n"
-        f"```{{toctree}}\n:maxdepth: 1\n\n{listing}\n```\n"
+        "hypotheses and source, the evidence with its figures, what it rests on, certificates to download, and code "
+        "that checks it. *Proved*: symbolically, for all parameters. *Certified*: in rigorous arithmetic. *Supported*: "
+        f"numerics agree, to a stated resolution. *Refuted*, *inconclusive*: as the words say.\n\nListed {ways}.\n\n"
     )
+    for topic, members in by_topic(claims).items():
+        front += f"## {escaped(topic)}\n\n" + "\n".join(rows(members, found)) + "\n\n"
+    front += f"```{{toctree}}\n:hidden:\n:maxdepth: 1\n\n{listing}\n```\n"
     pages |= indexes | {folder / "index.md": front}
     for path, text in pages.items():
         write(path, text)

@@ -280,8 +280,12 @@ class TestFigures:
 class TestMarkdown:
     def test_table(self, report):
         lines = claims_table_markdown(report).splitlines()
-        assert len(lines) == 2 + len(SAMPLES)
-        assert all(len(re.findall(r"(?<!\\)\|", line)) == 5 for line in lines)
+        groups = [line for line in lines if line.startswith("## ")]
+        table = [line for line in lines if line.startswith("|")]
+        assert len(groups) == len({verdict["claim"]["group"] for verdict in report["verdicts"]})
+        assert len(table) == 2 * len(groups) + len(SAMPLES)
+        assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in table)
+        assert lines[0].startswith(f"{len(SAMPLES)} claims: ")
         assert "**refuted**" in claims_table_markdown(report)
         assert "<script>" not in claims_table_markdown(report)
 

@@ -1,0 +1,136 @@
+"""Measuring a network's collapse: one call of ours against the passes that accumulators of the usual kind make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks._timing import Row, timed
+from ufm.measures import FeatureStatistics, measure, trace_quotient
+
+__all__ = ["accumulated", "measuring"]
+
+Batches = list[tuple[Any, Any]]
+
+
+def measuring(sizes: list[tuple[int, int, int]], samples: int, batch_size: int = 500) -> Iterator[Row]:
+    """Time all measures of (K, d, N) features in batches, NC4 included, in either float type of the features."""
+    for num_classes, dim, count in sizes:
+        for dtype in ("float32", "float64"):
+            batches, classifier = _network(num_classes, dim, count, batch_size, dtype)
+            exact = _two_pass(batches, num_classes)
+            for what, our, other in (
+                ("one pass", partial(_gathered, batches, num_classes), partial(_totals, batches, num_classes)),
+                ("all measures", partial(_measured, batches, classifier), partial(accumulated, batches, classifier)),
+            ):
+                ours, found = timed(our, samples)
+                theirs, peer = timed(other, samples)
+                case = f"{what}, K = {num_classes}, d = {dim}, N = {count:,}, {dtype}"
+                note = f"{count / ours.median:,.0f} samples a second"
+                errors = [abs(value["trace_quotient"] / exact - 1) for value in (found, peer)]
+                figures = {"K": num_classes, "dim": dim, "samples_measured": count}
+                yield Row("measuring", case, ours, "accumulators in torch", theirs, *errors, note, figures)
+
+
+def _gathered(batches: Batches, num_classes: int) -> dict[str, Any]:
+    """Counts, means, covariance and variances in one pass, and the quotient of their traces."""
+    statistics = FeatureStatistics(num_classes)
+    for features, labels in batches:
+        statistics.update(features, labels)
+    return {"trace_quotient": trace_quotient(statistics.within_covariance, statistics.means)}
+
+
+def _measured(batches: Batches, classifier: Any) -> dict[str, Any]:
+    return measure(batches, classifier=classifier).to_dict()
+
+
+def _network(num_classes: int, dim: int, count: int, batch_size: int, dtype: str) -> tuple[Batches, Any]:
+    """Features about random means, in torch tensors as a loader gives them, and a random classifier."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((num_classes, dim))
+    labels = rng.permutation(np.arange(count) % num_classes)
+    features = (means[labels] + 0.3 * rng.standard_normal((count, dim))).astype(dtype)
+    pairs = [
+        (torch.from_numpy(features[i : i + batch_size]), torch.from_numpy(labels[i : i + batch_size]))
+        for i in range(0, count, batch_size)
+    ]
+    return pairs, torch.from_numpy((means + rng.standard_normal((num_classes, dim))).astype(dtype))
+
+
+def _two_pass(batches: Batches, num_classes: int) -> float:
+    """``tr S_W / tr S_B`` by the two-pass formula in float64."""
+    x = np.concatenate([features.numpy().astype(np.float64) for features, _ in batches])
+    y = np.concatenate([labels.numpy() for _, labels in batches])
+    means = np.stack([x[y == k].mean(axis=0) for k in range(num_classes)])
+    within = ((x - means[y]) ** 2).sum() / len(x)
+    return float(within / (((means - means.mean(axis=0)) ** 2).sum() / num_classes))
+
+
+def _totals(batches: Batches, num_classes: int, classifier: Any = None) -> dict[str, Any]:
+    """Class means and counts in a pass, scatter and class variances in another, NC4 where there is a classifier.
+
+    Class sums are products with the batch's one-hot labels, in the features' own float type.
+    """
+    import torch
+
+    dim, dtype = batches[0][0].shape[1], batches[0][0].dtype
+    zeros = partial(torch.zeros, dtype=dtype)
+    totals, counts = zeros(num_classes, dim), zeros(num_classes)
+    for x, y in batches:
+        hot = torch.nn.functional.one_hot(y, num_classes).to(dtype)
+        totals += hot.T @ x
+        counts += hot.sum(dim=0)
+    means = totals / counts[:, None]
+    squares = (means**2).sum(dim=1)
+    scatter, variances, agreements = zeros(dim, dim), zeros(num_classes), zeros(num_classes)
+    for x, y in batches:
+        hot = torch.nn.functional.one_hot(y, num_classes).to(dtype)
+        deviations = x - means[y]
+        scatter += deviations.T @ deviations
+        variances += (hot.T @ deviations**2).sum(dim=1)
+        if classifier is not None:
+            nearest = (squares - 2 * x @ means.T).argmin(dim=1)
+            agreements += hot.T @ ((x @ classifier.T).argmax(dim=1) == nearest).to(dtype)
+    centred = means - means.mean(dim=0)
+    within = scatter / counts.sum()
+    between = centred.T @ centred / num_classes
+    return {
+        "centred": centred,
+        "within": within,
+        "between": between,
+        "variances": variances / counts,
+        "nc4": float(agreements.sum() / counts.sum()),
+        "trace_quotient": float(torch.trace(within) / torch.trace(between)),
+    }
+
+
+def accumulated(batches: Batches, classifier: Any) -> dict[str, float]:
+    """The same measures as accumulators of the usual kind find them, in torch and in the features' own float type.
+
+    NC1 is by a pseudo-inverse of S_B. This is what the package ``neural-collapse`` does, written anew from its
+    description, for it is not to be had from PyPI.
+    """
+    import torch
+
+    num_classes = len(classifier)
+    found = _totals(batches, num_classes, classifier)
+    centred, dtype = found["centred"], classifier.dtype
+    frame = (torch.eye(num_classes, dtype=dtype) - 1 / num_classes) / math.sqrt(num_classes - 1)
+    errors = {}
+    for name, product in (("etf_error", centred @ centred.T), ("duality_error", classifier @ centred.T)):
+        errors[name] = float(torch.linalg.norm(product / torch.linalg.norm(product) - frame))
+    unit = torch.nn.functional.normalize(centred, dim=1)
+    inverse = torch.linalg.pinv(found["between"], hermitian=True)
+    return errors | {
+        "nc1": float(torch.trace(found["within"] @ inverse)) / num_classes,
+        "trace_quotient": found["trace_quotient"],
+        "largest_variance": float(found["variances"].max()),
+        "coherence": float((unit @ unit.T - 2 * torch.eye(num_classes, dtype=dtype)).max()),
+        "nc4": found["nc4"],
+    }
