@@ -38,6 +38,7 @@ def plans() -> dict[str, Plan]:
             "tailed": ("solves.tailed", {"sizes": [(3, ()), (4, ())], "samples": 2, "limit": 60.0}),
             "searches": ("solves.searches", {"sizes": [3], "starts": 4, "peer_starts": 2, "samples": 1}),
             "points": ("batches.points", {"sizes": [100, 400], "samples": 2}),
+            "compiled": ("batches.compiled", {"size": 1000, "samples": 2}),
             "cores": ("batches.cores", {"size": 1000, "counts": [1, 2], "samples": 2}),
             "descent": ("descent.descent", {"accuracies": [0.5, 1e-9], "max_steps": 30, "samples": 1}),
             "equilibria": ("equilibria.equilibria", {"sizes": [(2, 3), (2, 2, 4)], "samples": 2}),
@@ -63,6 +64,7 @@ def plans() -> dict[str, Plan]:
             ),
             "searches": ("solves.searches", {"sizes": [4, 10], "starts": 200, "peer_starts": 8, "samples": 1}),
             "points": ("batches.points", {"sizes": [1000, 10_000, 100_000, 1_000_000], "samples": 5}),
+            "compiled": ("batches.compiled", {"size": 1_000_000, "samples": 5}),
             "cores": ("batches.cores", {"size": 1_000_000, "counts": counts, "samples": 5}),
             "descent": ("descent.descent", {"accuracies": [1e-1, 1e-2, 1e-3], "max_steps": 3000, "samples": 3}),
             "equilibria": ("equilibria.equilibria", {"sizes": [(64, 32), (256, 128), (32, 8, 16)], "samples": 5}),
@@ -94,6 +96,7 @@ def plans() -> dict[str, Plan]:
             ),
             "searches": ("solves.searches", {"sizes": [4, 6, 10, 20], "starts": 200, "peer_starts": 16, "samples": 3}),
             "points": ("batches.points", {"sizes": [1000, 10_000, 100_000, 1_000_000, 10_000_000], "samples": 5}),
+            "compiled": ("batches.compiled", {"size": 4_000_000, "samples": 7}),
             "cores": ("batches.cores", {"size": 4_000_000, "counts": counts, "samples": 7}),
             "descent": ("descent.descent", {"accuracies": [1e-1, 1e-2, 1e-3, 1e-4], "max_steps": 30_000, "samples": 5}),
             "equilibria": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import ufm
 from benchmarks._timing import Row, timed
 
-__all__ = ["cores", "points"]
+__all__ = ["compiled", "cores", "points"]
 
 
 def _grid(size: int, family: str) -> dict[str, Any]:
@@ -90,3 +91,20 @@ def cores(size: int, counts: list[int], samples: int) -> Iterator[Row]:
         ours, found = timed(partial(ufm.solve_batch, **grid, workers=count), samples)
         case = f"{size:,} points, {count} thread{'s' if count > 1 else ''}"
         yield Row("cores", case, ours, "one thread", alone, _worst(found), None, "", {"threads": count})
+
+
+def compiled(size: int, samples: int) -> Iterator[Row]:
+    """Machine code against arrays on one core, and a point's cost in exponentials; no row without Numba."""
+    if importlib.util.find_spec("numba") is None:
+        return
+    angles = np.random.default_rng(0).uniform(-3, 3, 1 << 15)
+    for family in ("budgets", "weight decay"):
+        grid = _grid(size, family)
+        ufm.solve_batch(**_grid(10, family), compiled=True)  # compiles
+        arrays, _ = timed(partial(ufm.solve_batch, **grid, workers=1, compiled=False), samples)
+        ours, found = timed(partial(ufm.solve_batch, **grid, workers=1, compiled=True), samples)
+        exponential, _ = timed(partial(np.exp, angles), 10 * samples)
+        cost = ours.median / size / (exponential.median / len(angles))
+        note = f"{ours.median / size * 1e9:.3g} ns a point, {cost:.3g} exponentials"
+        figures = {"points": size, "family": family, "exponentials": cost}
+        yield Row("compiled", f"{size:,} points, {family}", ours, "NumPy", arrays, _worst(found), None, note, figures)

@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 #: Every package beyond the standard library, NumPy and SciPy that some part of ufm imports.
 OPTIONAL = (
     *("bokeh", "contourpy", "cvxpy", "flint", "hypothesis", "jinja2", "markupsafe", "matplotlib", "mnist1d", "mpmath"),
-    *("panel", "pytest", "rich", "sklearn", "sympy", "threadpoolctl", "torch", "typer", "xarray", "zarr"),
+    *("numba", "panel", "pytest", "rich", "sklearn", "sympy", "threadpoolctl", "torch", "typer", "xarray", "zarr"),
 )
 
 BLOCKER = """
