@@ -23,27 +23,14 @@ from proofs_check.notation import say
 from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems import landau_collapse, residual_price
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, everywhere, holds, identity
-from proofs_check.theorems.landau_collapse import (
-    DOMAIN,
-    LOSS,
-    SIBLING,
-    SLOPE,
-    VARIANCE,
-    N,
-    k,
-    kappa,
-    lA,
-    lam,
-    m,
-    n,
-    s,
-    v,
-    w,
-)
+from proofs_check.theorems.landau_collapse import LOSS, SLOPE, VARIANCE, N, k, kappa, lA, lam, m, n, s, v
 
 ID = "residual-first-order"
 
 L = residual_price.L
+#: q_B with u = e^{-v/K_B} > 0, v = s_B + K_B d_B.
+u = sp.Symbol("u", positive=True)
+SIBLING = 1 / (k + m * u)
 CRITICAL = N**2 * lam**2
 SUFFICIENT = L * k * N * lam**2
 
@@ -80,7 +67,7 @@ def prove(
     box = {k: at_least(2), m: at_least(1), **deep}
     column = {k: at_least(2), m: at_least(1), v: everywhere()}
     a = residual_price.a
-    q = SIBLING.subs(w, sp.exp(v / k) - 1)
+    q = SIBLING.subs(u, sp.exp(-v / k))
     force = k * n / N * SLOPE + (k - 1) * sp.sqrt(n) * residual_price.SLOPE.subs(a, 0)
     bend = k * n / N * SIBLING * VARIANCE - (k - 1) * n * concavity
     shares = {kappa: between(0, 1), **box}
@@ -96,18 +83,16 @@ def prove(
             "curvature of the best objective at s = 0",
             bend,
             (k - 1) * n * (SIBLING / N - L * lam**2 / lA),
-            {**DOMAIN, **deep},
+            box,
         ),
         holds(
             "negative at the critical n for lambda_A below the sufficient value",
             bend.subs({lA: kappa * sufficient, n: critical}),
             "<",
             0,
-            {**DOMAIN, **deep, kappa: between(0, 1)},
+            shares,
         ),
-        holds(
-            "at the sufficient value itself too", bend.subs({lA: sufficient, n: critical}), "<", 0, {**DOMAIN, **deep}
-        ),
+        holds("at the sufficient value itself too", bend.subs({lA: sufficient, n: critical}), "<", 0, box),
     )
     return Proof(
         id=ID,

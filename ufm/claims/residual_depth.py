@@ -334,12 +334,12 @@ def map_claim(growing: bool = True, stable: bool = True, wins: str = "pairs") ->
     return Claim(
         id="residual-depth-map",
         title="From the ETF to pairs by a jump: the strength c = λ_A/L at which residual depth breaks neural collapse",
-        statement="At K = 4, 9, L = 2, ∞ and K λ √n = 0.1, 0.5, n samples of each class: among direct sums of simplices the ETF is the "
-        "cheapest for λ_A/L above some c* and not below, where pairs, with one triangle for odd K, replace it; c* grows with the "
+        statement="At K = 4, 9, L = 2, ∞ and K λ √n = 0.1, 0.5, n samples of each class: among direct sums of simplices the "
+        "ETF is the cheapest for λ_A/L above some c*, and just below it pairs, with one triangle for odd K, are; c* grows with the "
         "depth L and with λ; at c* the ETF passes the bound of residual-etf-stability, so that it is left by a jump.",
         source="Searched here; kept at results/residual-depth for K = 4 to 10, L = 1 to ∞",
         scope=replace(BALANCED, classes=(4, 9)),
-        region="λ_A/L from 10⁻⁵ to 50; K = 4 with L = 1 has no change",
+        region="λ_A/L from 10⁻⁵ to 50; K = 4 with L = 1 is different: no change at weak decay, a window of codes at strong",
         check=partial(_map, growing, stable, wins),
         group=GROUP,
         topic="deq",
@@ -415,7 +415,7 @@ def _figure(found: dict[tuple[int, float, float], Switch]) -> Figure:
     return Figure(
         "thresholds",
         "Residual depth: the strength λ_A/L below which codes beat the balanced ETF",
-        "Among direct sums of simplices. Above a curve the ETF is the cheapest; below it pairs are, with one triangle for odd K.",
+        "Among direct sums of simplices. Above a curve the ETF is the cheapest; just below it pairs are, with one triangle for odd K.",
         {"x_label": "K λ √n", "y_label": "c = λ_A/L", "curves": list(curves), "marks": []},
     )
 
