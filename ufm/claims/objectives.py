@@ -86,6 +86,65 @@ FOCAL = stated(
     standing="refuted",
 )
 
+
+def focal_slope(num_classes: int, gamma: float) -> float:
+    """``kappa``, the spectral norm of the gradient at zero logits."""
+    k = num_classes
+    return ((k - 1) / k) ** gamma * (k - 1 + gamma * math.log(k)) / (k * (k - 1))
+
+
+def _focal_objective(k: int, gamma: float, price: float, sizes: Array) -> Array:
+    """Objective at ``a P`` less that at zero."""
+    logits = np.zeros((k, len(sizes)))
+    logits[0] = sizes
+    targets = np.eye(k)[:, [0] * len(sizes)]
+    loss = FocalLoss(gamma=gamma)
+    return np.asarray(loss.values(logits, targets) - loss.values(0 * logits, targets) + price * (k - 1) * sizes)
+
+
+def _focal_traps(ctx: Context, formula: Callable[[int, float], float]) -> list[Comparison]:
+    rows = []
+    for k, gamma in ((2, 2.0), (5, 1.0), (10, 2.0), (30, 2.0), (200, 3.0)):
+        for distance in (1e-2, -1e-2, 1e-3, -1e-3):
+            price = focal_slope(k, gamma) * (1 + distance)
+            local = _focal_objective(k, gamma, price, np.array([1e-5]))[0] > 0
+            name = f"K={k}, γ={gamma}, μ={price:.6g}"
+            claimed = 1.0 if price > formula(k, gamma) else 2.0
+            rows.append(seen_row(f"{name} (1 local minimum, 2 not)", claimed, 1.0 if local else 2.0))
+        lower = _focal_objective(k, gamma, formula(k, gamma) * 1.001, np.geomspace(0.1, 9.0, 80)).min() < -1e-9
+        claimed = 2.0 if focal_margin(k, gamma) > 0 else 1.0
+        rows.append(seen_row(f"K={k}, γ={gamma}, 0.1 % above κ (1 global, 2 not)", claimed, 2.0 if lower else 1.0))
+    return rows
+
+
+TRAP = stated(
+    focal_slope,
+    _focal_traps,
+    "focal-zero-trap",
+    ("local", "trapped"),
+    {
+        "focal trap: κ of cross-entropy": lambda k, g: 1 / k,
+        "focal trap: without the logarithm": lambda k, g: ((k - 1) / k) ** g / k,
+        "focal trap: without the power": lambda k, g: (k - 1 + g * math.log(k)) / (k * (k - 1)),
+        "focal trap: 2 % above": lambda k, g: 1.02 * focal_slope(k, g),
+    },
+    summary="a local minimum or not on both sides of κ at relative distances to 10⁻³, and global or not above it, at 6 (K, "
+    "γ)",
+    id="focal-zero-trap",
+    title="Focal loss: zero is a spurious local minimum of the network, for γ = 2 from 18 classes on",
+    statement="With n samples in every class, the focal loss with exponent γ > 0, μ = √(n λ_W λ_H) and κ = ((K − "
+    "1)/K)^{γ} (K + γ log(K) − 1)/(K (K − 1)), zero is a strict local minimum in (W, H) if μ > κ and no "
+    "local minimum if μ < κ. If γ (K − 1 − γ) log(K) > (1 + 2 γ) (K − 1), as for γ = 2 and K ≥ 18, there "
+    "is an interval of μ above κ in which zero is a strict local minimum and not a global one.",
+    source="our own; Zhou et al. 2022 (are all losses created equal) have a landscape for focal loss near its optimum",
+    scope=Scope(("focal",), ("weight-decay",), groups=(1, 1), dimension="K - 1"),
+    group=GROUP,
+    papers=("zhou2022losses",),
+    topic="landscape",
+    standing="new",
+    core=False,
+)
+
 # a fixed classifier --------------------------------------------------------------------------------------------------
 
 
@@ -518,6 +577,7 @@ APART = stated(
 
 CLAIMS = (
     FOCAL,
+    TRAP,
     HINGE,
     TEMPERATURE,
     FIXED,
