@@ -44,8 +44,8 @@ def statements(*, power: int = 1, slope: str = "increasing", **_: Any) -> dict[s
     return {
         "threshold": "The optimum is 0 if and only if N √(λ_W λ_H) ≥ √(Σ_m n_m binom(K − 2, m − 1)), so either all "
         "sizes have a margin or none has.",
-        "margins": "Otherwise the logits of a set S of size m are a_m (1_S − m/K) with a_m > 0, and a_m (m e^{a_m} "
-        "+ K − m) is the same for all m: "
+        "margins": "Where the optimum is not 0 the logits of a set S of size m are a_m (1_S − m/K) with a_m > 0, and "
+        "a_m (m e^{a_m} + K − m) is the same for all m: "
         "larger sets have smaller margins.",
         "features": "The classifiers form a simplex ETF, and where single labels occur the features of S are "
         "a_m/a_1 times the sum of those of its "

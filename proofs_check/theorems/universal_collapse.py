@@ -47,8 +47,10 @@ _LOSSES = ("ce", "smoothed-ce", "weighted-ce", "bce", "mse")
 #: What the theorem covers.
 SCOPE = (Scope(_LOSSES, ("weight-decay", "bias-decay", "layer-peeled"), minority=2, dimension="K"),)
 
-_ALIKE = "the classifiers of a group of K_b ≥ 2 classes with n_b samples each, N in all, coincide, and so do its "
-"class means,"
+_ALIKE = (
+    "the classifiers of a group of K_b ≥ 2 classes with n_b samples each, N in all, coincide, and so do its class "
+    "means,"
+)
 
 
 def statements(

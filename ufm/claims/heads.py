@@ -390,7 +390,7 @@ MARGINS = stated(
     summary="what all sizes share, and features as multiples of sums, at 3 optima with sets of two and three",
     id="multi-label-margins",
     title="Many labels a sample: larger sets have smaller margins, and features add up",
-    statement="Otherwise the logits of a set S of size m are a_m (1_S − m/K) with a_m > 0, and a_m (m e^{a_m} + K − "
+    statement="Where the optimum is not 0 the logits of a set S of size m are a_m (1_S − m/K) with a_m > 0, and a_m (m e^{a_m} + K − "
     "m) is the same for all m: larger sets have smaller margins. The classifiers form a simplex ETF, and where "
     "single labels occur the features of S are a_m/a_1 times the sum of those of its classes.",
     source="Li et al. 2024 (tag-wise average), as we state it; the equation of the margins is our own",

@@ -194,7 +194,7 @@ def _bce(rule: Callable[[Setting], float] = _one, **how: Any) -> Claim:
         id="bce-collapse-threshold",
         title="Binary cross-entropy collapses the minority where cross-entropy does",
         statement="Under weight decay and binary cross-entropy the classifiers of a group of K_b ≥ 2 classes with n_b "
-        "samples each, N in all, coincide, and so do its  if and only if n_b ≤ λ_H λ_W N².",
+        "samples each, N in all, coincide, and so do its class means, if and only if n_b ≤ λ_H λ_W N².",
         source="The collapse criterion of Hong & Ling 2023 for cross-entropy; binary cross-entropy: derived here",
         scope=Scope(("bce",), ("weight-decay",), minority=2, dimension="K"),
         papers=("hong2023", "li2025"),
@@ -210,7 +210,7 @@ def _smoothing(rule: Callable[[Setting], float] = lambda s: 1 - s.smoothing, **h
         id="smoothing-collapse-threshold",
         title="Label smoothing collapses the minority at more samples, by 1/(1 − a)²",
         statement="Under weight decay and cross-entropy with label smoothing 0 ≤ a < 1 the classifiers of a group of K_b ≥ "
-        "2 classes with n_b samples each, N in all, coincide, and so do its  if and only if n_b (1 − a)² ≤ λ_H "
+        "2 classes with n_b samples each, N in all, coincide, and so do its class means, if and only if n_b (1 − a)² ≤ λ_H "
         "λ_W N².",
         source="Derived here; Guo et al. 2024 for label smoothing under balance",
         scope=Scope(("smoothed-ce",), ("weight-decay",), minority=2, dimension="K"),
@@ -246,7 +246,7 @@ def _shifts(rule: Callable[[Setting], float] = _one, **how: Any) -> Claim:
         title="Logit adjustment leaves the threshold of collapse where it is",
         statement="Shifts of the logits that are equal on the group do not enter: under weight decay and cross-entropy with "
         "them the classifiers of a group of K_b ≥ 2 classes with n_b samples each, N in all, coincide, and so do "
-        "its  if and only if n_b ≤ λ_H λ_W N², whatever the shifts.",
+        "its class means, if and only if n_b ≤ λ_H λ_W N², whatever the shifts.",
         source="Derived here; Behnia et al. 2023 for λ → 0",
         scope=Scope(("weighted-ce",), ("weight-decay",), minority=2, dimension="K"),
         papers=("behnia2023",),
@@ -263,7 +263,7 @@ def _bias(rule: Callable[[Setting], float] = _one, **how: Any) -> Claim:
         title="A bias leaves the threshold of collapse where it is",
         statement="A bias, free or with weight decay of its own, does not enter: under weight decay and cross-entropy, "
         "binary cross-entropy or MSE with a bias the classifiers of a group of K_b ≥ 2 classes with n_b samples "
-        "each, N in all, coincide, and so do its  if and only if n_b ≤ λ_H λ_W N².",
+        "each, N in all, coincide, and so do its class means, if and only if n_b ≤ λ_H λ_W N².",
         source="Hong & Ling 2023, cross-entropy with a bias; binary cross-entropy and MSE: derived here",
         scope=Scope(("ce", "bce", "mse"), ("bias-decay",), minority=2, dimension="K"),
         papers=("hong2023",),
