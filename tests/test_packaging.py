@@ -18,11 +18,20 @@ import ufm
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ufm", "proofs_check")
+#: What the sources hold beside the packages: the suite, and what it reads.
+KEPT = ("tests", "benchmarks", "docs", "notebooks", "results")
 BUILD = "import sys; from setuptools import build_meta as b; print(getattr(b, 'build_' + sys.argv[1])(sys.argv[2]))"
 
 
 def is_source(path: Path) -> bool:
     return path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".pyc", ".vo", ".glob")
+
+
+def kept_below(root: Path, name: str) -> set[Path]:
+    """Files below a folder that the sources hold: not what the site's builder writes, nor what trainings go on from."""
+    found = {path.relative_to(root) for path in (root / name).rglob("*") if is_source(path)}
+    generated = {Path("docs", inner) for inner in ("library", "notebooks", "results")}
+    return {p for p in found if not generated & set(p.parents) and p.suffix not in (".pt", ".sqlite")}
 
 
 def files(root: Path) -> set[str]:
@@ -43,7 +52,7 @@ def build(kind: str, tree: Path, out: Path) -> Path:
 def tree(tmp_path_factory) -> Path:
     """A copy of the tree, so that building leaves nothing in it."""
     target = tmp_path_factory.mktemp("tree")
-    for name in (*PACKAGES, "tests", "benchmarks"):
+    for name in (*PACKAGES, *KEPT):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for path in ROOT.iterdir():
         if path.is_file():
@@ -96,9 +105,8 @@ def test_the_sources_hold_the_suite_and_build_the_same_wheel(sdist, wheel, tmp_p
         archive.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.iterdir()
     assert files(unpacked) == files(ROOT)
-    suite = {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*") if is_source(path)}
-    kept = {path.relative_to(unpacked) for path in (unpacked / "tests").rglob("*") if is_source(path)}
-    assert kept == suite
+    for name in KEPT:
+        assert kept_below(unpacked, name) == kept_below(ROOT, name), name
     for name in ("LICENSE", "README.md", "CHANGELOG.md", "Makefile", "constraints.txt", "pyproject.toml"):
         assert (unpacked / name).is_file(), name
     again = build("wheel", unpacked, tmp_path)

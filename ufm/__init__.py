@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ufm import _moved
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 _EXPORTS: dict[str, str] = {
     "ClassPrior": "ufm.labels",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -633,6 +634,14 @@ def test_version():
     result = ufm_cli("--version")
     assert result.exit_code == 0
     assert result.stdout.strip() == f"ufm {ufm.__version__}"
+
+
+def test_shells_can_complete():
+    asked = {"_UFM_COMPLETE": "complete_bash", "COMP_WORDS": "ufm thr", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "ufm"]
+    done = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["threshold"], done.stderr
+    assert "--install-completion" in ufm_cli("--help").stdout
 
 
 @pytest.mark.parametrize("command", ["solve", "threshold", "phase", "verify", "claims", "measure", "certify"])

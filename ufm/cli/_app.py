@@ -29,7 +29,6 @@ app = typer.Typer(
     help="Verify the theory of neural collapse, minority collapse and deep equilibrium models.",
     epilog="Example: ufm threshold --majority 5 --minority 5 --E-W 1 --E-H 5",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 deq_app = typer.Typer(
