@@ -47,9 +47,9 @@ def statements(
         "bias is (1 − m)/(K (1 + λ_b)).",
         "free": f"{_WITH} and a free bias (λ_b = 0) the optimal logits without the bias are s (I − 11ᵀ/K), s = max(0, "
         f"{say(standard)}), and every entry of the bias is 1/K.",
-        "switch": f"{_WITH} < 1 class means and classifiers form a simplex ETF if and only if "
+        "switch": f"{_WITH} < 1, class means and classifiers form a simplex ETF if and only if "
         f"λ_b ≤ {say(switch)}, and orthogonal frames for no λ_b.",
-        "angle": f"{_WITH} < 1 and λ_b > {say(switch)} the cosine between the features of any two classes is "
+        "angle": f"{_WITH} < 1 and λ_b > {say(switch)}, the cosine between the features of any two classes is "
         f"{say(cosine)}, which rises with λ_b towards 0.",
     }
 

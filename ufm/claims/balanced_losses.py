@@ -307,13 +307,25 @@ def _mse_logits(ctx: Context, formula: Callable[[float, float], tuple[float, flo
 
 
 def _switch_figure() -> Figure:
-    decays = [0.02 * i for i in range(1, 151)]
-    curves = [{"label": f"c = {c}", "x": decays, "y": [mse_parts(c, b)[1] for b in decays]} for c in (0.1, 0.3, 0.5)]
+    decays = [0.02 * i for i in range(1, 76)]
+    series = [
+        {
+            "label": f"c = {c}",
+            "line": {"x": decays, "y": [mse_cosine(4, c, b) for b in decays]},
+            "points": None,
+        }
+        for c in (0.1, 0.3, 0.5)
+    ]
     return Figure(
-        "thresholds",
-        "Squared error with a penalised bias: the part of the logits on 1",
-        "m against λ_b, for three c: zero, and the geometry a simplex ETF, up to λ_b = c/(1 − c).",
-        {"curves": curves, "marks": [], "x": "λ_b", "y": "m"},
+        "order-parameter",
+        "Squared error with a penalised bias, K = 4",
+        "Cosine between the features of two classes: −1/3, a simplex ETF, up to λ_b = c/(1 − c), then towards 0.",
+        {
+            "x_label": "λ_b",
+            "y_label": "cosine",
+            "series": series,
+            "thresholds": [{"label": f"c/(1 − c), c = {c}", "x": mse_switch(c)} for c in (0.1, 0.5)],
+        },
     )
 
 
@@ -386,10 +398,10 @@ MSE_SWITCH = stated(
     figure=_switch_figure,
     id="mse-bias-switch",
     title="Squared error with a bias: a simplex ETF exactly up to λ_b = c/(1 − c)",
-    statement="With n samples in every class, c = K √(n λ_W λ_H) < 1 class means and classifiers form a simplex ETF "
-    "if and only if λ_b ≤ c/(1 − c), and orthogonal frames for no λ_b. With n samples in every class, c = "
-    "K √(n λ_W λ_H) < 1 and λ_b > c/(1 − c) the cosine between the features of any two classes is −c/(λ_b "
-    "K (1 − c) − c), which rises with λ_b towards 0.",
+    statement="With n samples in every class, c = K √(n λ_W λ_H) < 1, class means and classifiers form a simplex "
+    "ETF if and only if λ_b ≤ c/(1 − c), and orthogonal frames for no λ_b. With n samples in every class, "
+    "c = K √(n λ_W λ_H) < 1 and λ_b > c/(1 − c), the cosine between the features of any two classes is "
+    "−c/(λ_b K (1 − c) − c), which rises with λ_b towards 0.",
     source="The role of class encoding 2026 (a transition as λ_b grows), as we state it; its place and the cosine are our "
     "own",
     scope=MSE_BIAS.scope,
