@@ -149,3 +149,8 @@ def test_attributes_are_the_documented_ones():
 def test_an_optimums_geometry_loads_scipy_alone():
     code = "import ufm; ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(3, 7, 50.0)).geometry.phase"
     assert loaded_after(code) <= {"scipy"}
+
+
+def test_certifying_a_value_loads_flint_alone():
+    code = "import ufm; ufm.certify(ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(3, 7, 50.0)))"
+    assert loaded_after(code) == {"flint"}

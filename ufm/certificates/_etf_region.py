@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from proofs_check.kinds import optimality
 from proofs_check.kinds.reading import Reject
@@ -391,6 +390,8 @@ class _Proof:
         self, t: float, size: float, limits: list[tuple[float, float, float]]
     ) -> tuple[float, float] | None:
         """kappa and lam of the best bound, if good enough: in floats, a linear programme over sampled columns."""
+        from scipy.optimize import linprog
+
         k, n, grid = self.k, self.n, np.linspace(0, 1, SAMPLES) ** 2
         s = np.concatenate([np.repeat((a, b), SAMPLES) for a, b, _ in limits])
         d = np.concatenate([np.tile(m * grid, 2) for _, _, m in limits])

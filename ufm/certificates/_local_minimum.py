@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from flint import arb, arb_mat, ctx
 from numpy.typing import NDArray
-from scipy.linalg import qr
 
 from proofs_check import checker
 from proofs_check.kinds.local_minimum import Point
@@ -72,6 +71,8 @@ def certify_local_minimum(minimum: TrappedMinimum) -> Certificate:
 
 def _across(left: Array, right: Array) -> tuple[list[list[Fraction]], list[int]]:
     """(P, Q) turned until r rows of P are lower triangular, one above the other, and the places above that diagonal."""
+    from scipy.linalg import qr
+
     r = left.shape[1]
     rotation, _, order = qr(left.T, mode="economic", pivoting=True)
     x = np.concatenate([left @ rotation, right @ rotation])

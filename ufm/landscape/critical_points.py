@@ -31,7 +31,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import null_space
 
 from ufm._validation import positive
 from ufm.architectures import Constrained, Factors, Penalised, PenalisedDEQ, UnconstrainedFeatures
@@ -285,6 +284,8 @@ class _Analysis:
 
     def conclude(self, tol: float) -> CriticalPoint:
         """The classification."""
+        from scipy.linalg import null_space
+
         size = self._size if self.is_deq else 2 * self.k * self.d
         rows, strict = self._constraints()
         basis = np.eye(size) if not rows else null_space(np.array(rows)[:, :size])

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ufm._extras import require
 from ufm._validation import positive
@@ -196,6 +195,8 @@ def _partitions(total: int, largest: int) -> Iterator[list[int]]:
 
 def _better(k: int, tau: float, budget: float, rho: float, start: Array) -> Array | None:
     """Feasible logits that beat the ETF, by descent from ``start``; None where it ends at nothing better."""
+    from scipy.optimize import minimize
+
     landscape = Landscape(Problem.of(LinearDEQ(tau / k, tau / k, rho, budget), ClassPrior.balanced(k)), k - 1)
     options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-8, "maxcor": 30}
     for fill in FILLS:

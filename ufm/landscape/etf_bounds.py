@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-from scipy.optimize import brentq
-
 from ufm._extras import MissingExtraError
 from ufm._validation import fraction, integer, positive
 from ufm.architectures import LinearDEQ
@@ -41,6 +39,8 @@ def etf_local_bound(num_classes: int, tau: float, rho: float = 0.99) -> float:
     >>> round(etf_local_bound(4, 1.0) * 48, 12)
     1.0
     """
+    from scipy.optimize import brentq
+
     k, tau, rho = check_boundary(num_classes, tau, rho)
     n, top = k - 1, math.sqrt(k - 1) * rho
     if k > 3:

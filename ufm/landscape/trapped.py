@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import null_space
 
 from ufm._extras import optional
 from ufm.certificates import CertificationError
@@ -87,6 +86,8 @@ class _Proof:
     """Balls of everything on the box around the data."""
 
     def __init__(self, minimum: TrappedMinimum, width: float) -> None:
+        from scipy.linalg import null_space
+
         self.minimum = minimum
         self.k, self.r = minimum.left.shape
         self.size = 2 * self.k * self.r

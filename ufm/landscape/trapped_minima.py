@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ufm._validation import fraction, integer, positive
 from ufm.architectures import Factors, PenalisedDEQ, UnconstrainedFeatures
@@ -120,6 +119,8 @@ def find_trapped(
            [-1.,  0.,  0.,  1.],
            [-1.,  0.,  0.,  1.]])
     """
+    from scipy.optimize import minimize
+
     prior = ClassPrior(counts)
     lam, rho, rank = positive("lam", lam), fraction("rho", rho), integer("rank", rank, minimum=1)
     rng = np.random.default_rng(integer("seed", seed, minimum=0))
