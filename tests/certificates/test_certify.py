@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 import warnings
@@ -361,3 +362,19 @@ def test_values_beyond_the_format_are_an_error_and_not_an_endless_rational(budge
         solution = ufm.solve(ufm.LayerPeeled(budget, 1.0), ufm.ClassPrior.step(2, 2, 3.0))
     with pytest.raises(CertificationError, match="beyond the certificate format"):
         ufm.certify(solution)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "loss"),
+    [(ufm.LayerPeeled(1.0, 5.0), "ce"), (ufm.UnconstrainedFeatures(0.01, 0.01), "mse")],
+)
+def test_optima_and_certificates_cross_process_pools(architecture, loss):
+    """What ``executor.map(ufm.certify, solutions)`` sends and brings back, without the processes."""
+    solution = ufm.solve(architecture, ufm.ClassPrior.step(3, 4, 5.0), loss)
+    sent = pickle.loads(pickle.dumps(solution))
+    assert sent.problem == solution.problem
+    assert (sent.logits == solution.logits).all()
+    certificate = ufm.certify(sent)
+    back = pickle.loads(pickle.dumps(certificate))
+    assert (back.lower, back.upper) == (certificate.lower, certificate.upper)
+    assert back.lower <= solution.value <= back.upper + 1e-12

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def _solution(
         mu,
         True if closed else None,
         steps,
-        lambda: logits.expand(problem.class_prior),
+        partial(logits.expand, problem.class_prior),  # unlike a lambda it crosses process pools
         info,
         dim,
         collapsed=collapsed,
