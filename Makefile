@@ -35,7 +35,7 @@ bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks --effort $(BENCH_EFFORT) --out $(OUT)/benchmarks
 
-# The table of claims, generated from the verdicts of the last `make verify`.
+# The table of claims, generated from the verdicts of the last run: of every claim after `make verify EFFORT=full`.
 claims: $(STAMP)
 	$(BIN)/python -m ufm.report.readme $(OUT)/report.json docs/claims.md
 
