@@ -26,6 +26,9 @@ GROUP = "Other objectives"
 
 Array = NDArray[np.float64]
 
+#: Relative distances from a boundary.
+NEAR = (1e-1, -1e-1, 1e-2, -1e-2)
+
 # focal loss ----------------------------------------------------------------------------------------------------------
 
 
@@ -323,6 +326,69 @@ WIDTH = stated(
     standing="sharpened",
 )
 
+# the contrastive property --------------------------------------------------------------------------------------------
+
+
+def contrastive_bound(num_classes: int, smoothing: float, total: float) -> float:
+    """``phi(t) = log(1 + (K-1) e^{t/(K-1)}) - delta t/K``."""
+    k = num_classes
+    return math.log1p((k - 1) * math.exp(total / (k - 1))) - smoothing * total / k
+
+
+def _contrastive(ctx: Context, formula: Callable[[int, float, float], float]) -> list[Comparison]:
+    """Least loss over logits of one t: at equal wrong logits, and at 40 others beside them; and the minimiser's sign."""
+    rng = np.random.default_rng(ctx.seed)
+    rows = []
+    for k, delta in ((2, 0.0), (3, 0.2), (5, 0.5), (10, 0.1)):
+        loss, targets = CrossEntropy(smoothing=delta), np.eye(k)[:, :1]
+        for total in (-3.0 * k, -0.5, 1.5):
+            wrong = total / (k - 1) + 10.0 ** -rng.integers(0, 4, 41) * rng.standard_normal((k - 1, 41))
+            wrong += total / (k - 1) - wrong.mean(axis=0)
+            wrong[:, 0] = total / (k - 1)
+            logits = np.vstack([np.zeros(41), wrong])
+            least = float(loss.values(logits, np.repeat(targets, 41, axis=1)).min())
+            rows.append(seen_row(f"K={k}, δ={delta}, t={total}", formula(k, delta, total), least, 1e-9))
+        for distance in NEAR:  # the slope of phi at 0 against c = (1 - delta)/K
+            c = (1 - delta) / k * (1 + distance)
+            step = -1e-4 * abs(distance)
+            falls = formula(k, delta, step) + c * abs(step) < formula(k, delta, 0.0)
+            rows.append(
+                seen_row(f"K={k}, δ={delta}, c={c:.6g} (1 zero, 2 less)", 1.0 if distance > 0 else 2.0, 1 + falls)
+            )
+    return rows
+
+
+CONTRASTIVE = stated(
+    contrastive_bound,
+    _contrastive,
+    "contrastive-property",
+    ("property",),
+    {
+        "contrastive property: e^t": lambda k, d, t: (
+            math.log1p((k - 1) * math.exp(t)) - d * t / k if k > 2 else 1 + contrastive_bound(k, d, t)
+        ),
+        "contrastive property: without smoothing": lambda k, d, t: contrastive_bound(k, 0.0, t),
+        "contrastive property: δ t": lambda k, d, t: contrastive_bound(k, d * k, t),
+        "contrastive property: K wrong classes": lambda k, d, t: math.log1p(k * math.exp(t / (k - 1))) - d * t / k,
+    },
+    summary="the least loss at one t, near and far from equal wrong logits, at 12 (K, δ, t); the minimiser on both sides "
+    "of its boundary",
+    id="contrastive-property",
+    title="Cross-entropy, with smoothed labels as well, has the contrastive property",
+    statement="With label smoothing 0 ≤ δ < 1 the loss of a sample of class k is at least φ(t), t = Σ_{j ≠ k} (z_j "
+    "− z_k), φ(t) = log(1 + (K − 1) e^{t/(K − 1)}) − t δ/K, with equality exactly where all wrong logits "
+    "are equal, and for every c > 0 the sum φ(t) + c |t| has one minimiser, which is negative for c < (1 "
+    "− δ)/K and 0 otherwise.",
+    source="Zhou et al. 2022 (are all losses created equal), Definition 1, as we state it; focal loss lacks it for many "
+    "classes",
+    scope=Scope(("ce", "smoothed-ce"), ("logits",)),
+    group=GROUP,
+    papers=("zhou2022losses",),
+    topic="losses",
+    standing="confirmed",
+    core=False,
+)
+
 # squared hinge and temperature ---------------------------------------------------------------------------------------
 
 
@@ -578,6 +644,7 @@ APART = stated(
 CLAIMS = (
     FOCAL,
     TRAP,
+    CONTRASTIVE,
     HINGE,
     TEMPERATURE,
     FIXED,
