@@ -128,8 +128,8 @@ class Landscape:
 
     def split(self, x: Array) -> tuple[Array, Array, Array]:
         """P (K, r), Q (r, m) and t (r,), or an empty t; a slack and a bias may follow."""
-        p, q, t = np.split(x, self._ends[:3])[:3]
-        return p.reshape(self._k, self.rank), q.reshape(self.rank, self._m), t
+        i, j, k = self._ends[:3]
+        return x[:i].reshape(self._k, self.rank), x[i:j].reshape(self.rank, self._m), x[j:k]
 
     def logits(self, x: Array) -> Array:
         """Z (K, m), feasible; centred where the loss does not change."""
