@@ -116,7 +116,7 @@ class Verification(Iterator[Verdict]):
         write: called as ``write(run, context.out)`` at the end of the run, where it has a directory.
         executor, workers, resume: as of :func:`verify`.
 
-    >>> from ufm.claims import claim
+    >>> from ufm.claims import Evidence, claim
     >>> @claim(id="two-and-two", title="Sum", statement="2 + 2 = 4.", source="Euclid")
     ... def check(context):
     ...     return Evidence("certified", f"2 + 2 is {2 + 2}", established_by=("integer arithmetic",))

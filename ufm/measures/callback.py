@@ -56,7 +56,16 @@ class EpochRecorder:
         self.history = History()
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Measure, record and log, if it is this epoch's turn."""
+        """Measure, record and log, if it is this epoch's turn.
+
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> batches = [(torch.eye(4), torch.tensor([0, 0, 1, 1]))]
+        >>> recorder, module = EpochRecorder(batches, log=()), torch.nn.Linear(4, 2)
+        >>> recorder.on_train_epoch_end(SimpleNamespace(current_epoch=0, is_global_zero=True), module)
+        >>> recorder.history.epochs
+        [0]
+        """
         epoch = trainer.current_epoch
         if (epoch + 1) % self._every or not getattr(trainer, "is_global_zero", True):
             return
