@@ -34,7 +34,10 @@ SCOPE = (
     Scope(
         models=("weight-decay",),
         dimension="K - 1",
-        conditions=("labels are all sets of each of some sizes 1 ≤ m ≤ K − 1, n_m samples for each set of size m",),
+        conditions=(
+            "labels are all sets of each of some sizes 1 ≤ m ≤ K − 1, n_m samples for each set of size m",
+            "the loss of a sample summed over its labels",
+        ),
     ),
 )
 

@@ -36,7 +36,7 @@ SCOPE = (
         models=("weight-decay",),
         groups=(1, 1),
         conditions=(
-            "heads t with K_t classes and weights c_t > 0 of both risk and weight decay, on the same features",
+            "heads t with K_t ≥ 2 classes and weights c_t > 0 of both risk and weight decay, on the same features",
             "every tuple of labels equally frequent",
             "d ≥ Σ (K_t − 1)",
         ),

@@ -49,8 +49,7 @@ def statements(
         "equal": "The two are equal if and only if every basis vector e_j lies in the span of the eigenvectors of Σ "
         "with "
         "eigenvalues ≤ c or in that of those with eigenvalues ≥ c; so for c ≤ λ_min(Σ), for c ≥ λ_max(Σ) and for "
-        "uncorrelated "
-        "targets.",
+        "diagonal Σ.",
         "two": f"Two targets of second moment v and product moment r v, 0 < r < 1, gain min({say(upper)}, "
         f"{say(lower)}) for "
         "v (1 − r) < c < v (1 + r) and nothing otherwise.",

@@ -116,7 +116,11 @@ def prove(
                 "prod_{i <= k} s_i <= prod_{i <= k} w_i h_i prod_l b_li, singular values in decreasing order",
             ),
             argue("Weyl-Polya", "so sum g(s_i) <= sum g(w_i h_i prod_l b_li), g being increasing and convex in log s"),
-            argue("Jensen", "for a given product of the b_li >= 1 equal ones have the least sum of (b_li - 1)^2"),
+            argue(
+                "Jensen",
+                "for a given product of the b_li >= 1 equal ones have the least sum of (b_li - 1)^2; a b_li < 1 put "
+                "to 1 raises the product and lowers the sum",
+            ),
             argue("Mirsky", "sum_i (b_li - 1)^2 <= |A_l|_F^2 for the singular values b_li of I + A_l"),
             argue("arithmetic-geometric mean", "(lambda_W w^2 + lambda_H h^2)/2 >= lambda w h"),
             argue("unitary invariance", "factors aligned with the singular vectors of Z attain all of it"),

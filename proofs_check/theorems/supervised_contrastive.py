@@ -46,7 +46,7 @@ def statements(
         "equality exactly where each class is one vector and these form a regular simplex.",
         "nonnegative": f"For nonnegative unit vectors and any class sizes n_c ≥ 2 with sum B an anchor of class c "
         f"has a loss of at least log({own}), "
-        "and all do together exactly where each class is one vector and these are orthogonal.",
+        "and all attain it together exactly where each class is one vector and these are orthogonal.",
         "collapsed": f"Where all B vectors of a batch coincide every anchor has the loss log({say(collapsed)}).",
     }
 

@@ -3,9 +3,9 @@
 Setting. x_1, ..., x_K in R^d, |x_k| = 1, d >= K - 1, c the mean of the K (K-1) inner products of different vectors.
 
 Statement. c >= -1/(K-1), so the mean squared distance is at most 2 K/(K-1), and so is the least one, with equality
-exactly at the regular simplex. For g convex and decreasing on (0, 4]: sum_{i != j} g(|x_i - x_j|^2) >= K (K-1) g(2
-K/(K-1)), and for every alpha > 0: sum_i log(1 + sum_{j != i} e^{alpha (<x_i, x_j> - 1)}) >= K log(1 + (K-1)
-e^{-alpha K/(K-1)}).
+exactly at the regular simplex. For different x_k and g convex and decreasing on (0, 4]: sum_{i != j} g(|x_i -
+x_j|^2) >= K (K-1) g(2 K/(K-1)), and for every alpha > 0: sum_i log(1 + sum_{j != i} e^{alpha (<x_i, x_j> - 1)}) >=
+K log(1 + (K-1) e^{-alpha K/(K-1)}).
 
 Source. Lu, Steinerberger 2022, Theorem 1; Liu et al. 2023 and Cohn, Kumar 2007 for energies; Jung 1901 for distances.
 
@@ -38,8 +38,8 @@ def statements(*, distance: sp.Expr = DISTANCE, exponent: sp.Expr = EXPONENT, **
     return {
         "distance": f"The least squared distance of K unit vectors is at most {say(distance)}, with equality "
         f"exactly at the regular simplex.",
-        "energy": f"For g convex and decreasing on (0, 4], Σ_{{i≠j}} g(|x_i − x_j|²) ≥ K (K − 1) "
-        f"g({say(distance)}), with equality at the regular "
+        "energy": f"For K different unit vectors and g convex and decreasing on (0, 4], Σ_{{i≠j}} g(|x_i − x_j|²) ≥ "
+        f"K (K − 1) g({say(distance)}), with equality at the regular "
         "simplex, and only there if g is strictly convex.",
         "softmax": f"For every α > 0, Σ_i log(1 + Σ_{{j≠i}} e^{{α (⟨x_i, x_j⟩ − 1)}}) ≥ K log(1 + (K − 1) "
         f"e^{{−{say(exponent)}}}), with equality exactly at "

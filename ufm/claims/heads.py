@@ -118,7 +118,7 @@ THRESHOLDS = stated(
         models=("weight-decay",),
         groups=(1, 1),
         conditions=(
-            "heads t with K_t classes and weights c_t > 0 of both risk and weight decay, on the same features",
+            "heads t with K_t ≥ 2 classes and weights c_t > 0 of both risk and weight decay, on the same features",
             "every tuple of labels equally frequent",
             "d ≥ Σ (K_t − 1)",
         ),
@@ -325,7 +325,10 @@ COMMON = stated(
     scope=Scope(
         models=("weight-decay",),
         dimension="K - 1",
-        conditions=("labels are all sets of each of some sizes 1 ≤ m ≤ K − 1, n_m samples for each set of size m",),
+        conditions=(
+            "labels are all sets of each of some sizes 1 ≤ m ≤ K − 1, n_m samples for each set of size m",
+            "the loss of a sample summed over its labels",
+        ),
     ),
     group=GROUP,
     papers=("li2024",),

@@ -227,8 +227,8 @@ ENERGY = stated(
     id="unit-vectors-energy",
     title="Hyperspherical energies are least at the simplex, whatever the kernel",
     statement="The least squared distance of K unit vectors is at most 2 K/(K − 1), with equality exactly at the "
-    "regular simplex. For g convex and decreasing on (0, 4], Σ_{i≠j} g(|x_i − x_j|²) ≥ K (K − 1) g(2 K/(K − 1)), "
-    "with equality at the regular simplex, and only there if g is strictly convex.",
+    "regular simplex. For K different unit vectors and g convex and decreasing on (0, 4], "
+    "Σ_{i≠j} g(|x_i − x_j|²) ≥ K (K − 1) g(2 K/(K − 1)), with equality at the regular simplex, and only there if g is strictly convex.",
     source="Liu et al. 2023 (Riesz and logarithmic energies); Cohn, Kumar 2007; Jung 1901",
     scope=Scope(("contrastive",), ("vectors",), dimension="K - 1"),
     group=GROUP,
@@ -409,8 +409,8 @@ NONNEGATIVE = stated(
     id="contrastive-nonnegative",
     title="Supervised contrastive loss of ReLU features: orthogonal classes at every imbalance",
     statement="For nonnegative unit vectors and any class sizes n_c ≥ 2 with sum B an anchor of class c has a loss "
-    "of at least log(n_c + (B − n_c) e^{−1/θ} − 1), and all do together exactly where each class is one vector and "
-    "these are orthogonal.",
+    "of at least log(n_c + (B − n_c) e^{−1/θ} − 1), and all attain it together exactly where each "
+    "class is one vector and these are orthogonal.",
     source="Kini et al. 2024 (symmetric geometry under imbalance), as we state it",
     scope=Scope(("contrastive",), ("vectors",), dimension="K"),
     hypotheses=(

@@ -282,7 +282,7 @@ GAIN = stated(
     "summed training error of one network for all targets plus Σ_j min(a_j, b_j) ≥ 0, where a_j and b_j are the "
     "diagonals of the positive parts of Σ − c I and c I − Σ. The two are equal if and only if every basis vector "
     "e_j lies in the span of the eigenvectors of Σ with eigenvalues ≤ c or in that of those with eigenvalues ≥ c; "
-    "so for c ≤ λ_min(Σ), for c ≥ λ_max(Σ) and for uncorrelated targets.",
+    "so for c ≤ λ_min(Σ), for c ≥ λ_max(Σ) and for diagonal Σ.",
     source="Multi-task regression collapse (arXiv 2505.09308), which says strictly smaller; the exact gain is "
     "derived here",
     scope=REGRESSION,
@@ -508,7 +508,7 @@ FLOOR = stated(
     },
     summary="attained by projections on 5 instances, and nothing near them is below",
     id="etf-error-floor",
-    title="In d < K − 1 dimensions the ETF error has a floor that depends on d alone",
+    title="In d < K − 1 dimensions the ETF error has a floor set by d/(K − 1)",
     statement="Let K vectors of ℝ^d, not all 0, have the Gram matrix G and the ETF error e = |G/|G|_F − P/√(K − "
     "1)|_F, P = I − 11ᵀ/K. For d ≤ K − 1 it satisfies e² ≥ 2 − 2 √d √(1/(K − 1)), with equality if and only if G is "
     "a multiple of an orthogonal projection of rank d that maps 1 to 0.",
