@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,14 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from browsers import PATIENCE, chromium
 from typer.testing import CliRunner
 
 from ufm.cli import app as command_line
 from ufm.explorer import app
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-#: A busy machine starts a browser in tens of seconds.
-PATIENCE = 120_000
 
 
 def run(*arguments: str) -> Any:
@@ -90,13 +86,8 @@ def served() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    driver = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    with driver.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+from browsers import PATIENCE, chromium
 from claim_samples import CRASHING, EVIL, FIGURED, FIGURES, GOOD, INTERRUPTED, LAST, REFUTED, claim, found
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,6 +120,68 @@ class TestJson:
                 load_report(file)
 
 
+BY_PAPER = [
+    claim(
+        f"of-{paper}-{status}",
+        found(status),
+        papers=(paper,),
+        group=f"Heading of {paper}",
+        standing="refuted" if status == "certified" else "new",
+    )
+    for paper in ("dang2024", "fang2021")
+    for status in ("proved", "certified", "supported")
+]
+
+
+@pytest.fixture(scope="module")
+def narrowed():
+    return render_html(report_of(*BY_PAPER))
+
+
+class TestManyClaims:
+    def test_contents_lead_to_every_heading(self, narrowed):
+        for i, paper in enumerate(("dang2024", "fang2021"), 1):
+            assert f'<a href="#group-{i}">Heading of {paper}</a> <span class="tally">3</span>' in narrowed
+
+    def test_choices_name_what_there_is(self, narrowed):
+        for words in ("Dang et al. 2024 (3)", "Fang, He, Long, Su 2021 (3)", "proved (2)", "Heading of fang2021 (3)"):
+            assert f">{words}</option>" in narrowed
+
+    def test_one_claim_has_nothing_to_choose(self):
+        assert "<form" not in render_html(report_of(GOOD[0]))
+
+    @pytest.mark.slow
+    def test_in_a_browser_choices_leave_what_was_chosen(self, narrowed, tmp_path):
+        file = tmp_path / "report.html"
+        file.write_text(narrowed, encoding="utf-8")
+        with chromium() as browser:
+            page = browser.new_page(viewport={"width": 390, "height": 800}, java_script_enabled=False)
+            page.set_default_timeout(PATIENCE)
+            asked: list[str] = []
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(file.as_uri())
+
+            def shown(selector: str) -> list[str]:
+                return [x.get_attribute("id") or "" for x in page.locator(selector).all() if x.is_visible()]
+
+            assert len(shown("article")) == 6
+            verdict, heading, paper, standing = page.locator("select").all()
+            paper.select_option(label="Dang et al. 2024 (3)")
+            assert shown("article") == [f"of-dang2024-{s}" for s in ("proved", "certified", "supported")]
+            assert len(shown("tr.claim")) == 3
+            assert len(shown("section.group")) == 1
+            verdict.select_option(label="certified (2)")
+            assert shown("article") == ["of-dang2024-certified"]
+            standing.select_option(label="new (4)")
+            assert shown("article") == []
+            page.get_by_role("button", name="show all").click()
+            assert len(shown("article")) == 6
+            heading.select_option(label="Heading of fang2021 (3)")
+            assert len(shown("article")) == 3
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            assert asked == [file.as_uri()]
+
+
 class TestPage:
     def test_is_deterministic(self, report, page):
         assert render_html(copy.deepcopy(report)) == page
@@ -126,7 +189,9 @@ class TestPage:
     def test_needs_nothing_but_itself(self, page):
         parsed = Page(page)
         tags = {tag for tag, _ in parsed.tags}
-        assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
+        assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "input"}
+        assert not any("action" in attributes for tag, attributes in parsed.tags if tag == "form")
+        assert {attributes.get("type") for tag, attributes in parsed.tags if tag == "button"} <= {"reset"}
         links = [*parsed.attributes("href"), *parsed.attributes("xlink:href"), *parsed.attributes("src")]
         assert links
         assert all(link.startswith("#") for link in links)

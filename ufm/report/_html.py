@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from ufm._extras import optional
+from ufm.claims import PAPERS
 from ufm.report._build import labels, started
 from ufm.report._formula import to_html
 
@@ -54,10 +57,13 @@ def render_html(report: dict[str, Any]) -> str:
     groups: dict[str, list[dict[str, Any]]] = {}
     for verdict in report["verdicts"]:
         groups.setdefault(verdict["claim"]["group"], []).append(verdict)
+    filters = _filters(report)
     style = resources.files("ufm.report").joinpath("style.css").read_text(encoding="utf-8")
     page = environment.get_template("template.html").render(
         report=report,
         groups=groups,
+        filters=filters,
+        marks={v["claim"]["id"]: _marks(v, filters) for v in report["verdicts"]},
         figures=_figures(report),
         labels=labels(),
         symbols=SYMBOLS,
@@ -66,6 +72,60 @@ def render_html(report: dict[str, Any]) -> str:
         as_claimed=sum(v["as_claimed"] for v in report["verdicts"]),
     )
     return re.sub(r"[ \t]+\n", "\n", page)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A choice that leaves the claims with one of its values on the page.
+
+    Attributes:
+        key: letter that its classes begin with.
+        name: what is chosen by.
+        options: class, words and number of claims of every value, in the order of the page.
+        values: the class of every value.
+    """
+
+    key: str
+    name: str
+    options: tuple[tuple[str, str, int], ...]
+    values: dict[str, str]
+
+
+def _values_of(verdict: dict[str, Any], name: str) -> list[str]:
+    """What a verdict is found by under the name of a filter."""
+    claim = verdict["claim"]
+    found = {
+        "verdict": [verdict["status"]],
+        "heading": [claim["group"]],
+        "paper": claim["papers"],
+        "beside its source": [claim["standing"]],
+    }
+    return [str(value) for value in found[name] if value]
+
+
+def _filters(report: dict[str, Any]) -> list[Filter]:
+    """Those by which a page can be narrowed: each with two values or more."""
+    found = []
+    for key, name in (("v", "verdict"), ("h", "heading"), ("p", "paper"), ("s", "beside its source")):
+        counts = Counter(value for verdict in report["verdicts"] for value in _values_of(verdict, name))
+        if len(counts) < 2:
+            continue
+        order = sorted(counts, key=_paper) if name == "paper" else list(counts)
+        values = {value: f"{key}{i}" for i, value in enumerate(order)}
+        options = tuple((values[v], _paper(v) if name == "paper" else v, counts[v]) for v in order)
+        found.append(Filter(key, name, options, values))
+    return found
+
+
+def _paper(key: str) -> str:
+    """How a filter names a paper: authors and year; its key where it is none of ours."""
+    paper = PAPERS.get(key)
+    return key if paper is None else f"{paper.authors} {paper.year}"
+
+
+def _marks(verdict: dict[str, Any], filters: list[Filter]) -> str:
+    """Classes of a claim's row and article, by which filters know it."""
+    return " ".join(f.values[value] for f in filters for value in _values_of(verdict, f.name))
 
 
 def number(value: float) -> str:
