@@ -47,7 +47,7 @@ def statements(*, bounds: tuple[sp.Rational, sp.Rational] = BOUNDS, better: str 
     sides = ("smaller", "larger") if better == "<" else ("larger", "smaller")
     return {
         "scale": f"At K = 4 and M = 3 there is one α* between {low} and {high}: the square code of the same "
-        f"budgets beats the "
+        f"budgets, two antipodal pairs, beats the "
         f"best simplex ETF, of margin α = τ/3^{{3/2}}, if α is {sides[0]} than α*, and loses to it if α is "
         f"{sides[1]}.",
     }

@@ -302,7 +302,7 @@ def codes_claim(make: Callable[[int], Array] = code, cases: Sequence[tuple[int, 
 
     return Claim(
         id="deep-codes-beat-etf",
-        title="Three or more linear factors: pairs, and a triangle for odd K, beat the ETF at every scale",
+        title="Three linear factors and K ≥ 6, or four and K ≥ 4: pairs, and a triangle for odd K, beat the ETF at every scale",
         statement="For M ≥ 3 and K ≥ 6, and for M ≥ 4 and K ≥ 4, no simplex ETF α (I − 11ᵀ/K), α > 0, is optimal: pairs "
         "α [[1, −1], [−1, 1]], with one triangle (3/2) α (I − 11ᵀ/3) for odd K, have a smaller cross-entropy and a smaller "
         "Σ σ_i^{2/M}.",
@@ -336,7 +336,7 @@ def margins_claim(factors: int = 3, make: Callable[[int], Array] = code) -> Clai
 
     return Claim(
         id="deep-max-margin-not-etf",
-        title="The max-margin solution of deep linear networks is not the ETF",
+        title="From six classes on the max-margin solution of deep linear networks is not the ETF",
         statement="For M ≥ 3 and K ≥ 6, and for M ≥ 4 and K ≥ 4, no simplex ETF α (I − 11ᵀ/K), α > 0, is optimal: pairs "
         "α [[1, −1], [−1, 1]], with one triangle (3/2) α (I − 11ᵀ/3) for odd K, have a smaller cross-entropy and a smaller "
         "Σ σ_i^{2/M}. So among logits of which all margins are at least 1 the simplex ETF has not the least Σ σ_i^{2/M}.",
@@ -542,8 +542,8 @@ def scale_claim(ratio: float = math.sqrt(27 / 32), bounds: tuple[float, float] =
     return Claim(
         id="deep-square-scale",
         title="Four classes, three factors: which of square and ETF wins depends on the scale",
-        statement="At K = 4 and M = 3 there is one α* between 49/10 and 5: the square code of the same budgets beats the best simplex "
-        "ETF, of margin α = τ/3^{3/2}, if α is smaller than α*, and loses to it if α is larger.",
+        statement="At K = 4 and M = 3 there is one α* between 49/10 and 5: the square code of the same budgets, two antipodal pairs, "
+        "beats the best simplex ETF, of margin α = τ/3^{3/2}, if α is smaller than α*, and loses to it if α is larger.",
         source="Garrod & Keating 2025 leave K = 4, 5 with two weight layers out; derived here",
         scope=replace(DEEP[0], classes=(4, 4), conditions=("M = 3", "all inner dimensions ≥ K − 1")),
         check=check,

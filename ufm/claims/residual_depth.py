@@ -210,7 +210,7 @@ def codes_claim(factor: float = 1.0, odd: int = 3, even: int = 2) -> Claim:
 
     return Claim(
         id="residual-codes-beat-etf",
-        title="Residual depth does not save the ETF: once the blocks are strong, pairs beat it",
+        title="Residual depth does not save the ETF: at L (K − 3) ≥ 5 pairs beat it once the blocks are strong",
         statement="With λ = √(λ_W λ_H), n samples of each class and a the root of a (1 + a)^{L + 1} = λ √n α/λ_A: a simplex ETF of "
         "size α > 0 is not optimal if 4 (1 + a) ≤ L a (K − 2) for even K, or 4 (1 + a) ≤ L a (K − 3) for odd K; pairs "
         "α [[1, −1], [−1, 1]], with one triangle (3/2) α (I − 11ᵀ/3) for odd K, are better.",

@@ -225,7 +225,7 @@ ENERGY = stated(
     summary="logarithmic, Coulomb, Riesz and Gaussian energies for K = 2, 3, 5 are least at the simplex among 60 "
     "other points each",
     id="unit-vectors-energy",
-    title="Hyperspherical energies are least at the simplex, whatever the kernel",
+    title="Hyperspherical energies are least at the simplex for every convex decreasing kernel",
     statement="The least squared distance of K unit vectors is at most 2 K/(K − 1), with equality exactly at the "
     "regular simplex. For K different unit vectors and g convex and decreasing on (0, 4], "
     "Σ_{i≠j} g(|x_i − x_j|²) ≥ K (K − 1) g(2 K/(K − 1)), with equality at the regular simplex, and only there if g is strictly convex.",
