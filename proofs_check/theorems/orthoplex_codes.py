@@ -28,7 +28,7 @@ ID = "orthoplex-codes"
 K, d, q, x, y, n = sp.symbols("K d q x y n", positive=True)
 
 #: What the theorem covers.
-SCOPE = (Scope(("contrastive",), ("vectors",), classes=(3, None), conditions=("d ≥ 2, d + 2 ≤ K ≤ 2 d",)),)
+SCOPE = (Scope(("none",), ("vectors",), classes=(3, None), conditions=("d ≥ 2, d + 2 ≤ K ≤ 2 d",)),)
 
 
 def statements(*, margin: sp.Expr = sp.Integer(1), second: sp.Expr = -sp.Rational(1, 3), **_: Any) -> dict[str, str]:

@@ -585,7 +585,7 @@ CODES = stated(
     "attains it; so at d = 4 and K = 6 there are codes with a cosine −1/3 and others with cosines 0, −1/2 only.",
     source="Jiang et al. 2024 (margin 1), and how arXiv 2603.20587 is summarised (vertices of a cross-polytope), "
     "corrected",
-    scope=Scope(("contrastive",), ("vectors",), classes=(3, None), conditions=("d ≥ 2, d + 2 ≤ K ≤ 2 d",)),
+    scope=Scope(("none",), ("vectors",), classes=(3, None), conditions=("d ≥ 2, d + 2 ≤ K ≤ 2 d",)),
     group=GROUP,
     papers=("alcala2026", "jiang2024"),
     topic="norms",
