@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -189,6 +190,7 @@ def test_smoke(tmp_path, capsys):
         "descent",
         "equilibria",
         "measuring",
+        *(["compiled"] if find_spec("numba") else []),
     }
     for row in rows:
         assert 0 < row["seconds"]["low"] <= row["seconds"]["median"] <= row["seconds"]["high"]

@@ -68,5 +68,6 @@ def test_signals_at_random_moments_end_it_with_its_report(tmp_path: Path) -> Non
     ends = set()
     for i in range(12):
         number, times = interruption_trial.SIGNALS[i % 3], rng.choice((1, 1, 2))
-        ends.add(interruption_trial.interrupted(number, rng.uniform(0, last), tmp_path / str(i), times))
+        workers = 2 if i % 4 == 3 else 1
+        ends.add(interruption_trial.interrupted(number, rng.uniform(0, last), tmp_path / str(i), times, workers))
     assert len(ends) > 2

@@ -205,6 +205,8 @@ class Verification(Iterator[Verdict]):
             try:
                 outcome = None if self._store is None else self._store.load(claim)
                 if outcome is None:
+                    if self._tasks is None:
+                        self._submit()  # a worker that is being started is not left half-started
                     with interrupts_allowed():
                         outcome = self._elsewhere(claim) or checked(claim, self.context)
                     if self._store is not None:
@@ -220,8 +222,6 @@ class Verification(Iterator[Verdict]):
 
     def _elsewhere(self, claim: Claim) -> Outcome | None:
         """The outcome of a claim that another process checks; None for one that is to be checked here."""
-        if self._tasks is None:
-            self._submit()
         if self._tasks is None or claim.id not in self._tasks:
             return None
         future, place = self._tasks[claim.id]

@@ -19,9 +19,9 @@ PROGRAM = Path(__file__).parent / "interrupted_run.py"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def start(out: Path) -> subprocess.Popen[str]:
+def start(out: Path, workers: int = 1) -> subprocess.Popen[str]:
     """The program, from when on a signal must not be lost."""
-    command = [sys.executable, str(PROGRAM), "verify", "--out", str(out)]
+    command = [sys.executable, str(PROGRAM), "verify", "--out", str(out), "--workers", str(workers)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -40,9 +40,9 @@ def duration() -> float:
         return time.monotonic() - begin
 
 
-def interrupted(number: signal.Signals, moment: float, out: Path, times: int = 1) -> str:
+def interrupted(number: signal.Signals, moment: float, out: Path, times: int = 1, workers: int = 1) -> str:
     """How a run ends that gets a signal ``moment`` seconds after its start, once or more; fails where it ends badly."""
-    process = start(out)
+    process = start(out, workers)
     try:
         time.sleep(moment)
         written, looked = (out / "report.json").exists(), time.monotonic()
@@ -83,7 +83,7 @@ def main(runs: int, seed: int) -> None:
     for i in range(runs):
         number, times = rng.choice(SIGNALS), rng.choice((1, 1, 2))
         with tempfile.TemporaryDirectory() as folder:
-            ends[interrupted(number, rng.uniform(0, last), Path(folder), times)] += 1
+            ends[interrupted(number, rng.uniform(0, last), Path(folder), times, rng.choice((1, 2)))] += 1
         print(i + 1, dict(sorted(ends.items())), flush=True)
 
 
