@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing.util
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 import sweep_samples
 
 from ufm import sweeps
+from ufm._interrupts import interrupt_answered, interruptible
 
 KILLS = 30
 POINTS = 600
@@ -174,3 +177,27 @@ def test_what_the_comparison_reads_shows_a_changed_a_missing_and_an_extra_point(
             db.execute(statement)
             db.commit()
         assert (_rows(store) == good) == statement.endswith("'%0.3%'")
+
+
+@pytest.mark.skipif(not hasattr(multiprocessing.util, "spawnv_passfds"), reason="no processes of POSIX")
+def test_interrupt_waits_until_a_started_process_is_a_worker(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A signal between the start of a process and what it is told first: no process is lost or dies of it."""
+    resource_tracker.ensure_running()  # it is started in the same way
+    start, started = multiprocessing.util.spawnv_passfds, []
+
+    def interrupted(*args: Any) -> int:
+        started.append(start(*args))
+        if len(started) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return started[-1]
+
+    monkeypatch.setattr(multiprocessing.util, "spawnv_passfds", interrupted)
+    with interruptible(), sweeps.processes(1) as executor:
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(abs, -1)
+        interrupt_answered()
+        assert executor.submit(abs, -2).result(timeout=120) == 2
+    assert len(started) == 1
+    assert capfd.readouterr().err == ""

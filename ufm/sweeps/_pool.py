@@ -7,12 +7,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
+from ufm._interrupts import interrupts_held
 from ufm._threads import available_cpus
 
 __all__ = ["WorkerPool", "processes"]
@@ -80,6 +81,15 @@ class WorkerPool(ProcessPoolExecutor):
         self.size = max_workers
         self._context = _Context()
         super().__init__(max_workers, mp_context=self._context, initializer=_prepare)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Schedule a call as any executor does; an interrupt waits until the process that it starts is a worker."""
+        if self._processes is not None and len(self._processes) == self.size:
+            return super().submit(fn, *args, **kwargs)
+        # Cut short, a start leaves a process that has been told nothing, and dies of that with a traceback, or one that
+        # the pool does not know of and never ends.
+        with interrupts_held():
+            return super().submit(fn, *args, **kwargs)
 
     def stop(self) -> None:
         """End the worker processes, whatever they are doing."""
