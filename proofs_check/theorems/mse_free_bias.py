@@ -67,8 +67,7 @@ def statements(
         f"rank of Z is the "
         "number of classes with n_k > N² λ², or one less.",
         "balanced": f"{lead} and n samples in each class the optimal logits are Z = max(0, {say(balanced)}) (I − "
-        f"11ᵀ/K), those of a "
-        "simplex ETF.",
+        f"11ᵀ/K), those of a simplex ETF if λ K √n < 1 and zero if λ K √n ≥ 1.",
     }
 
 

@@ -121,7 +121,7 @@ def _balanced(size: Callable[[int, float, float], float] | None = None) -> Claim
         id="mse-free-bias-balanced-etf",
         title="MSE with a free bias under balance: the simplex ETF in closed form",
         statement="Under weight decay and MSE with a free bias and n samples in each class the optimal logits are Z = "
-        "max(0, 1 − λ K √n) (I − 11ᵀ/K), those of a simplex ETF.",
+        "max(0, 1 − λ K √n) (I − 11ᵀ/K), those of a simplex ETF if λ K √n < 1 and zero if λ K √n ≥ 1.",
         scope=Scope(("mse",), ("bias-decay",), groups=(1, 1), dimension="K - 1", conditions=FREE),
         standing="confirmed",
         core=False,
