@@ -37,7 +37,7 @@ def statements(*, ce: sp.Expr = CE, mse: sp.Expr = MSE, gone: sp.Expr = sp.log(K
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     order = (
         "its derivative by λ = √(λ_W λ_H) is larger for fewer samples, among classes that have not vanished, and 0 "
-        "for classes that have."
+        "for classes that have, except with n_k at that bound, where it does not exist."
     )
     return {
         "ce": "Under weight decay, features H ≥ 0 and cross-entropy without bias the loss of a class with n_k samples "

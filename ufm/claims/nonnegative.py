@@ -470,11 +470,11 @@ def losses_claim(loss: str, scale: Callable[[int], float] | None = None, gone: f
         statement="Under weight decay, features H ≥ 0 and cross-entropy without bias the loss of a class with n_k samples "
         "is −log(1 − N λ √(K − 1)/(√n_k √K)) while n_k > N² λ² K/(K − 1), and log(K) otherwise; its derivative by "
         "λ = √(λ_W λ_H) is larger for fewer samples, among classes that have not vanished, and 0 for classes that "
-        "have."
+        "have, except with n_k at that bound, where it does not exist."
         if ce
         else "Under weight decay and MSE without bias the loss of a class with n_k samples is N² λ²/(2 n_k) while n_k "
         "> N² λ², and 1/2 otherwise; its derivative by λ = √(λ_W λ_H) is larger for fewer samples, among classes "
-        "that have not vanished, and 0 for classes that have.",
+        "that have not vanished, and 0 for classes that have, except with n_k at that bound, where it does not exist.",
         source="“Weight decay hides rare-token degradation”, unconstrained features, which has no exception, as we state it",
         check=check,
         group=GROUP,
