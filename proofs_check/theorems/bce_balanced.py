@@ -45,8 +45,8 @@ def statements(
         "σ(y) = c and σ(−x) − (K − 1) σ(y) = K λ_b β, where x = (K − 1) s/K + β and y = −s/K + β, and class means and "
         f"classifiers form a simplex ETF if and only if λ_b |β| {SIGNS[relation]} √(n λ_W λ_H); the logits are then s "
         "(I − 11ᵀ/K) and the bias β 1, and σ is the logistic function.",
-        "free": f"{_COUNTS} < 1 and a free bias the optimal logits without the bias are s (I − 11ᵀ/K), e^s = "
-        f"{say(free)}, and zero for c ≥ 1.",
+        "free": f"{_COUNTS} and a free bias the optimal logits without the bias are s (I − 11ᵀ/K), e^s = "
+        f"{say(free)}, if c < 1, and zero if c ≥ 1.",
         "none": f"{_COUNTS} < 1 and no bias class means and classifiers form a simplex ETF for K = 2, for K = 3 if "
         f"and only if c ≥ {say(three)}, and for no K ≥ 4.",
         "zero": f"{_COUNTS} and no bias the optimum is zero if and only if c ≥ 1 and c ≥ {say(mean_zero)}; for 1 ≤ c < "

@@ -523,8 +523,8 @@ BCE_FREE = stated(
     summary="the logits at 6 optima, one with c > 1",
     id="bce-free-bias",
     title="Binary cross-entropy with a free bias is the simplex ETF, in closed form",
-    statement="With n samples in every class and c = K √(n λ_W λ_H) < 1 and a free bias the optimal logits without "
-    "the bias are s (I − 11ᵀ/K), e^s = (K − c) (K − c (K − 1))/(c² (K − 1)), and zero for c ≥ 1.",
+    statement="With n samples in every class and c = K √(n λ_W λ_H) and a free bias the optimal logits without "
+    "the bias are s (I − 11ᵀ/K), e^s = (K − c) (K − c (K − 1))/(c² (K − 1)), if c < 1, and zero if c ≥ 1.",
     source="Li, Xiao, Shen 2025 (BCE), as we state it; the closed form is our own",
     scope=BCE_BIAS.scope,
     group=GROUP,
