@@ -300,7 +300,7 @@ class TestElsewhere:
             monkeypatch.setattr("ufm._verdicts.all_claims", lambda: {c.id: c for c in GOOD[:2]})
             assert [v.status for v in run] == [Status.proved, Status.certified, Status.supported]
 
-    def test_a_worker_that_dies_is_no_verdict(self, here, monkeypatch):
+    def test_a_worker_that_dies_is_no_verdict(self, here, tmp_path):
         class Dying(Executor):
             def submit(self, *args, **kwargs):
                 future = Future()
@@ -310,6 +310,10 @@ class TestElsewhere:
         verdicts = list(ufm.verify(FEW[1:3], executor=Dying()))
         assert [v.status for v in verdicts] == [Status.inconclusive] * 2
         assert "out of memory" in str(verdicts[0].evidence)
+
+        # nor are the verdicts of an earlier run in the same directory
+        out = shutil.copytree(here[1], tmp_path / "out")
+        assert [v.status for v in ufm.verify(FEW[1:3], out=out, executor=Dying())] == [Status.inconclusive] * 2
 
     @pytest.mark.parametrize(
         ("options", "name"),

@@ -146,7 +146,11 @@ class Verification(Iterator[Verdict]):
         self._finished = False
         self._key = run_key(context.effort, context.seed) if context.out is not None else ""
         self._store = None if context.out is None else Store(context.out, self._key)
-        if self._store is not None and not resume:
+        self._resumed: dict[str, Outcome] = {}
+        if self._store is not None and resume:
+            found = {claim.id: self._store.load(claim) for claim in self.claims}
+            self._resumed = {name: outcome for name, outcome in found.items() if outcome is not None}
+        elif self._store is not None:
             self._store.clear(self.claims)
         self._executor, self._workers = executor, workers
         self._pool: Any = None
@@ -203,13 +207,16 @@ class Verification(Iterator[Verdict]):
             start = time.perf_counter()
             self.context.records = {}
             try:
-                outcome = None if self._store is None else self._store.load(claim)
+                outcome = self._resumed.get(claim.id)
                 if outcome is None:
                     if self._tasks is None:
                         self._submit()  # a worker that is being started is not left half-started
                     with interrupts_allowed():
-                        outcome = self._elsewhere(claim) or checked(claim, self.context)
-                    if self._store is not None:
+                        outcome = self._elsewhere(claim)
+                if outcome is None:
+                    with interrupts_allowed():
+                        outcome = checked(claim, self.context)
+                    if self._store is not None:  # workers keep theirs
                         self._store.save(claim, outcome)
             except KeyboardInterrupt:
                 evidence = unfinished("interrupted before the check ended", self.context)
@@ -241,8 +248,7 @@ class Verification(Iterator[Verdict]):
     def _submit(self) -> None:
         """Hand the claims that others can check to the executor, those that share results together."""
         self._tasks = {}
-        left = [c for c in self.claims if is_of_library(c) and (self._store is None or self._store.load(c) is None)]
-        groups = families(left)
+        groups = families(c for c in self.claims if is_of_library(c) and c.id not in self._resumed)
         if self._executor is None and (self._workers == 1 or len(groups) < 2):
             return
         if self._executor is None:

@@ -16,6 +16,7 @@ from ufm.claims._model import Context
 from ufm.claims._stated import stated
 from ufm.claims._tools import Comparison
 from ufm.claims.balanced_losses import balanced_decay, etf_size, logit_parts, seen_row
+from ufm.geometry import simplex_etf
 from ufm.labels import ClassPrior
 from ufm.losses import CrossEntropy, FocalLoss, SquaredHinge
 from ufm.solvers import solve
@@ -151,16 +152,9 @@ TRAP = stated(
 # a fixed classifier --------------------------------------------------------------------------------------------------
 
 
-def _etf(num_classes: int, length: float) -> Array:
-    """A simplex ETF of that length in K - 1 dimensions, one vector a row."""
-    k = num_classes
-    rows = np.linalg.svd(np.eye(k) - 1 / k)[0][:, : k - 1]
-    return np.asarray(rows * length * math.sqrt(k / (k - 1)))
-
-
 def _least(k: int, alpha: float, decay: float, bound: float | None) -> tuple[float, float]:
     """Loss of class 0 and its feature's component along w_0, by descent from a random start and its opposite."""
-    w = _etf(k, alpha)
+    w = alpha * simplex_etf(k, dim=k - 1).T
 
     def feature(x: Array) -> Array:
         return x if bound is None else bound * x / max(float(np.linalg.norm(x)), 1e-12)
@@ -506,7 +500,7 @@ def _largest_exponent(k: int, dim: int) -> float:
     rng = np.random.default_rng(k)
     starts = [rng.standard_normal(k * dim) for _ in range(2)]
     ends = [minimize(lambda x: float(np.log(np.exp(-40 * distances(x)).sum())), x).x for x in starts]
-    simplex = [_etf(k, 1.0).ravel()] if dim >= k - 1 else []
+    simplex = [simplex_etf(k, dim=k - 1).T.ravel()] if dim >= k - 1 else []
     return max(float(distances(x).min()) for x in [*starts, *ends, *simplex]) / 8
 
 

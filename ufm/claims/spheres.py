@@ -14,6 +14,7 @@ from ufm.architectures import NormBounded
 from ufm.claims._model import Context, Enclosure, Figure
 from ufm.claims._stated import enclosed, stated
 from ufm.claims._tools import Comparison, compare
+from ufm.geometry import simplex_etf
 from ufm.labels import ClassPrior
 from ufm.solvers import solve
 
@@ -22,12 +23,6 @@ __all__ = ["CLAIMS"]
 GROUP = "Bounded norms, codes and spheres"
 
 Array = NDArray[np.float64]
-
-
-def _simplex(num_vectors: int) -> Array:
-    """A regular simplex of unit vectors, one a column."""
-    k = num_vectors
-    return np.asarray(math.sqrt(k / (k - 1)) * (np.eye(k) - 1 / k), dtype=np.float64)
 
 
 def _unit(vectors: Array) -> Array:
@@ -204,7 +199,7 @@ def _energies(ctx: Context, formula: Callable[[int], float]) -> list[Comparison]
     rows = []
     for k in (2, 3, 5):
         for name, g in ENERGIES.items():
-            found = _lowest(ctx, f"{name}-{k}", partial(_energy, g), _simplex(k))
+            found = _lowest(ctx, f"{name}-{k}", partial(_energy, g), simplex_etf(k))
             claimed = k * (k - 1) * float(g(np.array(formula(k))))
             rows.append(
                 compare(f"K={k}, {name}", claimed, found, "simplex, points near it and random ones", relative=1e-10)
@@ -248,7 +243,7 @@ def _softmax(ctx: Context, formula: Callable[[int, float], float]) -> list[Compa
     rows = []
     for k in (2, 3, 6):
         for alpha in (0.1, 1.0, 2.0):
-            found = _lowest(ctx, f"softmax-{k}-{alpha}", partial(_softmax_sum, alpha), _simplex(k))
+            found = _lowest(ctx, f"softmax-{k}-{alpha}", partial(_softmax_sum, alpha), simplex_etf(k))
             rows.append(
                 compare(
                     f"K={k}, α={alpha}",
@@ -325,7 +320,7 @@ def _contrastive(ctx: Context, formula: Values) -> list[Comparison]:
     for k, m, temperature in ((2, 2, 0.5), (3, 2, 0.3), (4, 3, 1.0)):
         labels = np.repeat(np.arange(k, dtype=np.float64), m)
         least, collapsed = formula(k, m, temperature)
-        optimum = np.repeat(_simplex(k), m, axis=1)
+        optimum = np.repeat(simplex_etf(k), m, axis=1)
         found = _lowest(ctx, f"contrastive-{k}-{m}", partial(_mean_loss, labels, temperature), optimum)
         name = f"K={k}, m={m}, θ={temperature}"
         rows.append(compare(name, least, found, "simplex, points near it and random ones", relative=1e-9))
@@ -524,7 +519,7 @@ def _direct_sum(dimensions: Sequence[int]) -> Array:
     """Regular simplices in orthogonal subspaces of these dimensions, one vector a column."""
     blocks = []
     for at, n in enumerate(dimensions):
-        corners = np.linalg.svd(_simplex(n + 1))[2][:n] * math.sqrt((n + 1) / n)
+        corners = simplex_etf(n + 1, dim=n)
         before, after = sum(dimensions[:at]), sum(dimensions[at + 1 :])
         blocks.append(np.pad(_unit(corners), ((before, after), (0, 0))))
     return np.concatenate(blocks, axis=1)
@@ -660,7 +655,7 @@ def _network(seed: int, distance: float, num_classes: int, per_class: int) -> tu
     """Classifiers (d, K) and features (d, K, n) near a simplex ETF, bounded by 1.5 and 2."""
     rng = np.random.default_rng(seed)
     k = num_classes
-    frame = np.vstack([_simplex(k), np.zeros((1, k))])
+    frame = np.vstack([simplex_etf(k), np.zeros((1, k))])
     w = 1.5 * frame + distance * rng.standard_normal(frame.shape)
     h = 2 * frame[:, :, None] + distance * rng.standard_normal((k + 1, k, per_class))
     return _shortened(w, 1.5), _shortened(h, 2.0)

@@ -16,6 +16,7 @@ from ufm.architectures import UnconstrainedFeatures
 from ufm.claims._model import Context, Enclosure
 from ufm.claims._stated import enclosed, stated
 from ufm.claims._tools import Comparison, compare
+from ufm.geometry import etf_error
 from ufm.labels import ClassPrior, Labels
 from ufm.solution import Solution
 from ufm.solvers import solve
@@ -465,9 +466,7 @@ LOW_DIMENSION = stated(
 
 def etf_error_squared(vectors: Array) -> float:
     """``|G/|G|_F - P/sqrt(K-1)|_F^2`` of the columns."""
-    k = vectors.shape[1]
-    gram = vectors.T @ vectors
-    return float(((gram / np.linalg.norm(gram) - (np.eye(k) - 1 / k) / math.sqrt(k - 1)) ** 2).sum())
+    return etf_error(vectors, centre=False) ** 2
 
 
 def error_floor(num_classes: int, dim: int) -> float:

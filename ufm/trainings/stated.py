@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ufm._extras import optional
 from ufm._validation import integer, one_of, positive
 from ufm.data import DATASETS, load_dataset
+from ufm.geometry import group_scales
 from ufm.labels import ClassPrior, Labels
 from ufm.losses import Loss
 from ufm.networks.output import Output
@@ -123,11 +124,13 @@ class StatedTraining:
     def _like(self, value: float, singular_values: Array) -> bool:
         size = max(1.0, float(np.linalg.norm(singular_values)))
         near = float(np.linalg.norm(self.singular_values - singular_values)) <= TOLERANCE * size
-        return near and abs(self.fit.objective - value) <= self._resolution * max(1.0, abs(value))
+        return near and abs(self.fit.objective - value) <= self._resolution[1] * max(1.0, abs(value))
 
     @property
-    def _resolution(self) -> float:
-        return _COARSE if self.network.classifier.weight.dtype == torch.float32 else TOLERANCE**2
+    def _resolution(self) -> tuple[float, float]:
+        """How far below the predicted objective, and how far above it, is the same."""
+        coarse = self.network.classifier.weight.dtype == torch.float32
+        return (_COARSE, _COARSE) if coarse else (EXCESS, TOLERANCE**2)
 
     @property
     def rank(self) -> int:
@@ -142,8 +145,7 @@ class StatedTraining:
     @property
     def group_scales(self) -> tuple[float | None, ...]:
         """s of every group of classes, for class labels: ``mean(z_kk) - mean(z_jk)`` within it; None for one class."""
-        groups = self.problem.class_prior.groups
-        return tuple(_scale(self.logits[np.ix_(g.classes, g.classes)]) for g in groups)
+        return group_scales(self.logits, [group.classes for group in self.problem.class_prior.groups])
 
     @property
     def status(self) -> str:
@@ -154,13 +156,13 @@ class StatedTraining:
         says whether the theory has it. ``"below"``: below the predicted value, which then is no global optimum.
         ``"unconverged"``: above it, and not at a stationary point.
         """
-        error = self.objective_error
-        if error < -max(EXCESS, _COARSE if self._resolution == _COARSE else 0.0):
+        error, (below, above) = self.objective_error, self._resolution
+        if error < -below:
             return "below"
         same = self.logits_error <= TOLERANCE or (
             not self.problem.is_convex and self._like(self.solution.value, self.solution.singular_values)
         )
-        if error <= self._resolution and same:
+        if error <= above and same:
             return "agrees"
         return "trapped" if self.fit.converged else "unconverged"
 
@@ -172,14 +174,6 @@ class StatedTraining:
             f"{self.status}: objective {self.fit.objective:.8g} (predicted {self.solution.value:.8g}), logits off by "
             f"{self.logits_error:.1e}, rank {self.rank}"
         )
-
-
-def _scale(block: Array) -> float | None:
-    """Mean of the diagonal less the mean off it; None for one class."""
-    k = len(block)
-    if k == 1:
-        return None
-    return float((np.trace(block) - (block.sum() - np.trace(block)) / (k - 1)) / k)
 
 
 class _Risk(torch.autograd.Function if torch else object):  # type: ignore[misc]
