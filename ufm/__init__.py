@@ -49,6 +49,7 @@ _EXPORTS: dict[str, str] = {
     "measure": "ufm.measures",
     "Certificate": "ufm.certificates",
     "certify": "ufm.certificates",
+    "certify_all": "ufm.certificates",
     "certify_counterexample": "ufm.certificates",
     "certify_phase": "ufm.certificates",
     "certify_threshold": "ufm.certificates",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from ufm.certificates import (
         Certificate,
         certify,
+        certify_all,
         certify_counterexample,
         certify_etf_optimal,
         certify_phase,
@@ -138,6 +140,7 @@ __all__ = [
     "Threshold",
     "UnconstrainedFeatures",
     "certify",
+    "certify_all",
     "certify_counterexample",
     "certify_etf_optimal",
     "certify_phase",

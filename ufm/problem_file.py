@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ufm._json import plain
 from ufm._parameters import parameters_of
 from ufm._validation import one_of
 from ufm.architectures import ARCHITECTURES
@@ -37,7 +38,7 @@ from ufm.labels import ClassPrior, Labels
 from ufm.losses import LOSS_CLASSES, LOSSES, Loss
 from ufm.problem import Problem
 
-__all__ = ["StatedProblem", "parse_problem", "read_problem"]
+__all__ = ["StatedProblem", "parse_architecture", "parse_loss", "parse_problem", "read_problem", "state_problem"]
 
 _OPTIONS = ("method", "dim", "seed")
 
@@ -94,12 +95,51 @@ def parse_problem(stated: Mapping[str, Any]) -> StatedProblem:
     (LayerPeeled(E_W=1.0, E_H=5.0), ClassPrior([10, 10, 1]), 'ce', {'dim': 3})
     """
     table = _table("the problem", stated, {"architecture", "labels"}, {"loss", "bias", *_OPTIONS})
-    architecture = _architecture(table["architecture"])
-    problem = Problem.of(architecture, _labels(table["labels"]), _loss(table.get("loss", "ce")), table.get("bias"))
+    architecture = parse_architecture(table["architecture"])
+    problem = Problem.of(architecture, _labels(table["labels"]), parse_loss(table.get("loss", "ce")), table.get("bias"))
     return StatedProblem(problem, {name: table[name] for name in _OPTIONS if name in table})
 
 
-def _architecture(stated: Any) -> Any:
+def state_problem(problem: Problem) -> dict[str, Any]:
+    """Return the dictionary of JSON values that states a problem, the inverse of :func:`parse_problem`.
+
+    Raises:
+        ValueError: an architecture or a loss of one's own, which no file can name.
+
+    >>> import ufm
+    >>> stated = state_problem(Problem.of(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior([3, 1]), "mse"))
+    >>> stated["architecture"], stated["labels"], stated["loss"]
+    ({'type': 'LayerPeeled', 'E_W': 1.0, 'E_H': 5.0}, {'counts': [3.0, 1.0]}, {'type': 'MeanSquaredError'})
+    >>> parse_problem(stated).problem.risk([[1, 0], [0, 1]])
+    0.0
+    """
+    prior = problem.prior
+    labels: dict[str, Any] = {"counts": prior.counts.tolist()}
+    if not isinstance(prior, ClassPrior):
+        labels["targets"] = prior.targets.tolist()
+    stated = {
+        "architecture": _named("architecture", problem.architecture, ARCHITECTURES),
+        "labels": labels,
+        "loss": _named("loss", problem.loss, LOSS_CLASSES),
+    }
+    return stated if problem.bias is None else {**stated, "bias": problem.stated_bias}
+
+
+def _named(name: str, found: Any, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """The table of an object: its class's name and its fields, without those that are None."""
+    kind = type(found).__name__
+    if kinds.get(kind) is not type(found):
+        raise ValueError(f"{name} must be one of this package to be stated, {', '.join(kinds)}, got {found!r}")
+    fields = {f.name: getattr(found, f.name) for f in dataclasses.fields(kinds[kind]) if f.init}  # type: ignore[arg-type]
+    return {"type": kind} | {name: plain(name, value) for name, value in fields.items() if value is not None}
+
+
+def parse_architecture(stated: Any) -> Any:
+    """Return the architecture that a table with a ``type`` states.
+
+    >>> parse_architecture({"type": "DeepLinear", "budgets": [1, 1, 2]})
+    DeepLinear(budgets=(1.0, 1.0, 2.0))
+    """
     kind, given = _typed("architecture", stated, ARCHITECTURES)
     parameters = {p.name: p for p in parameters_of(kind)}
     needed = {name for name, p in parameters.items() if p.required}
@@ -120,7 +160,12 @@ def _labels(stated: Any) -> ClassPrior | Labels:
     return Labels(table["targets"], table["counts"]) if "targets" in table else ClassPrior(table["counts"])
 
 
-def _loss(stated: Any) -> Loss | str:
+def parse_loss(stated: Any) -> Loss | str:
+    """Return the loss that a word or a table with a ``type`` states.
+
+    >>> parse_loss({"type": "SquaredHinge", "margin": 2.0}), parse_loss("ce")
+    (SquaredHinge(margin=2.0), 'ce')
+    """
     if isinstance(stated, str):
         return one_of("loss", stated, LOSSES)
     if isinstance(stated, Mapping) and stated.get("type") in LOSSES:

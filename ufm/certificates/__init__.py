@@ -10,6 +10,7 @@ with optional("certify"):
     from ufm.certificates._geometry import GeometryEnclosure, certify_geometry, enclose_geometry
     from ufm.certificates._group_collapse import certify_collapse
     from ufm.certificates._local_minimum import certify_local_minimum
+    from ufm.certificates._points import certify_all, certify_point
     from ufm.certificates._uncollapsed import certify_uncollapsed
     from ufm.certificates._values import certify
 
@@ -20,6 +21,7 @@ __all__ = [
     "GeometryEnclosure",
     "bound_balanced_risk",
     "certify",
+    "certify_all",
     "certify_code",
     "certify_collapse",
     "certify_counterexample",
@@ -27,6 +29,7 @@ __all__ = [
     "certify_geometry",
     "certify_local_minimum",
     "certify_phase",
+    "certify_point",
     "certify_square_code",
     "certify_threshold",
     "certify_uncollapsed",
