@@ -107,9 +107,9 @@ def state_problem(problem: Problem) -> dict[str, Any]:
         ValueError: an architecture or a loss of one's own, which no file can name.
 
     >>> import ufm
-    >>> stated = state_problem(Problem.of(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior([3, 1]), "mse"))
+    >>> stated = state_problem(Problem.of(ufm.LinearDEQ(1.0, 5.0, 0.5), ufm.ClassPrior([3, 1]), "mse"))
     >>> stated["architecture"], stated["labels"], stated["loss"]
-    ({'type': 'LayerPeeled', 'E_W': 1.0, 'E_H': 5.0}, {'counts': [3.0, 1.0]}, {'type': 'MeanSquaredError'})
+    ({'type': 'LinearDEQ', 'E_W': 1.0, 'E_H': 5.0, 'rho': 0.5}, {'counts': [3.0, 1.0]}, {'type': 'MeanSquaredError'})
     >>> parse_problem(stated).problem.risk([[1, 0], [0, 1]])
     0.0
     """
