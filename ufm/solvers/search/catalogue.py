@@ -27,6 +27,9 @@ _SAME_VALUE, _SAME_LOGITS = 1e-8, 1e-4
 #: With more variables than this no Hessian is formed: no Newton polish, and saddles are not told from minima.
 _MAX_NEWTON = 1000
 _MAX_ESCAPES = 6
+#: Evaluations after which saddles are left no more: where descents do not converge, as on separable data under budgets
+#: without end, each point is a new "saddle", and what lies on both sides of it would be 2^6 descents for one start.
+_ESCAPING = 20_000
 #: Further descents, with fresh curvature, from where one ended short of a stationary point.
 _RESTARTS = 4
 
@@ -164,7 +167,7 @@ class Catalogue:
         beyond = [x + step, x - step]
         if point.is_minimum and (filled := self.landscape.filled(x)) is not None:
             point.is_minimum, beyond = False, [filled]
-        if not point.is_minimum and escapes < _MAX_ESCAPES:
+        if not point.is_minimum and escapes < _MAX_ESCAPES and self.landscape.evaluations < _ESCAPING:
             self.saddles += 1
             ends = [self.descend(y, escapes + 1) for y in beyond]
             lowest = min(ends, key=lambda i: self.points[i].value)

@@ -37,8 +37,8 @@ def supports(problem: Problem) -> Support:
     return Support("bounded", "local minima from many starts; global only where the lower bound meets the value")
 
 
-#: Starts by default, and evaluations after which a costly problem gets no more of them.
-_STARTS, _MOST_EVALUATIONS = 100, 5000
+#: Starts by default, and evaluations after which a costly problem gets no more of them, and any other.
+_STARTS, _MOST_COSTLY, _MOST = 100, 5000, 50_000
 
 
 def solve_search(
@@ -58,7 +58,7 @@ def solve_search(
         dim: feature dimension of the factors, default K; the rank of the logits is at most that.
         seed: seed >= 0 of the starts.
         starts: number of starts >= 1: codes of every kind, then random ones; see the module's docstring. Default 100,
-            or fewer with a bias or a loss of one's own, once they have cost 5000 evaluations.
+            or fewer once they have cost 50000 evaluations, with a bias or a loss of one's own 5000.
         rank: number r >= 1 of terms, default the bound K - 1 (CE) or K (MSE) of the optimal rank.
         tol: relative gap > 0 between value and lower bound up to which the best minimum counts as global.
         max_iter: L-BFGS iterations per descent >= 1, default 3000, or 300 where starts are fewer.
@@ -80,6 +80,7 @@ def solve_search(
     seed = integer("seed", seed, minimum=0)
     # a bias is found anew at every point: a default number of starts ends when that has taken long enough
     costly = starts is None and (problem.bias is not None or not is_ours(problem.loss))
+    most = (_MOST_COSTLY if costly else _MOST) if starts is None else math.inf
     starts = starts_of("starts", _STARTS if starts is None else starts)
     r = problem.max_rank if rank is None else integer("rank", rank, minimum=1)
     r = r if dim is None else min(r, dim)
@@ -95,7 +96,7 @@ def solve_search(
             minima: tuple[LocalMinimum, ...] = (minimum(problem, fitted, problem.objective(fitted), 1.0, 0.0, True),)
         else:
             for y in starting_points(problem, r, starts, np.random.default_rng(seed)):
-                if costly and landscape.evaluations > _MOST_EVALUATIONS:
+                if landscape.evaluations > most:
                     break
                 found.descend(landscape.at(y))
             minima = found.minima()
