@@ -1,4 +1,4 @@
-"""What a GPU adds: CUDA tests, thresholds on Fashion-MNIST, 1e8 points of a batch, the layer beside TorchDEQ."""
+"""What a GPU adds: CUDA tests, thresholds, 1e8 points, the layer beside TorchDEQ, the paper's grid, soft labels."""
 
 from __future__ import annotations
 
@@ -57,14 +57,24 @@ def cuda_tests(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def thresholds(run: Run) -> Iterator[dict[str, Any]]:
-    """Thresholds of an explicit network and a linear DEQ on Fashion-MNIST at 28 x 28, three seeds."""
+    """Thresholds of an explicit network and a linear DEQ on Fashion-MNIST at 28 x 28, three seeds.
+
+    First with 600 images of a majority class, then with all 6,000 of them.
+    """
+    sizes = [(20, 2, 1)] if run.rehearse else [(600, 5, 3), (6000, 5, 3)]
+    found: list[dict[str, Any]] = []
+    for majority, groups, seeds in sizes:
+        for point in _threshold_points(run, majority, groups, seeds):
+            found.append(point)
+            yield {"points": found}
+
+
+def _threshold_points(run: Run, majority: int, groups: int, seeds: int) -> Iterator[dict[str, Any]]:
     from ufm.deq import TrainingConfig, train
 
-    majority, groups = (20, 2) if run.rehearse else (600, 5)
     star = majority // 3  # n_B at the threshold
     samples = groups * (majority + star)
-    points = []
-    for seed in range(1 if run.rehearse else 3):
+    for seed in range(seeds):
         for architecture, rho in (("explicit", 0.0), ("deq", 0.5)):
             for factor in (0.8, 1.25) if run.rehearse else (0.9, 0.97, 1.03, 1.1):
                 if run.left < 20:
@@ -87,18 +97,17 @@ def thresholds(run: Run) -> Iterator[dict[str, Any]]:
                     device=run.device,
                 )
                 found = train(config, root=run.data)
-                points.append(
-                    {
-                        "architecture": architecture,
-                        "seed": seed,
-                        "n_B": config.minority_count,
-                        "predicted_threshold": star,
-                        "s_B": found.scale,
-                        "predicted_s_B": found.prediction.scale,
-                        "status": str(found.status),
-                    }
-                )
-                yield {"majority_count": majority, "points": points}
+                yield {
+                    "architecture": architecture,
+                    "n_A": majority,
+                    "seed": seed,
+                    "n_B": config.minority_count,
+                    "predicted_threshold": star,
+                    "s_B": found.scale,
+                    "predicted_s_B": found.prediction.scale,
+                    "status": str(found.status),
+                    "seconds": round(found.fit.seconds, 2),
+                }
 
 
 def points(run: Run) -> Iterator[dict[str, Any]]:
@@ -173,12 +182,109 @@ def _torchdeq(solver: str) -> Any:
     return get_deq(**options, ift=True, f_stop_mode="rel", b_stop_mode="rel")
 
 
+def grid(run: Run) -> Iterator[dict[str, Any]]:
+    """The paper's imbalanced grid on Fashion-MNIST at 28 x 28: ResNet-18 beside a convolutional DEQ, by SGD."""
+    from ufm.deq import ExperimentConfig, run_experiment
+
+    rows = []
+    small = {"majority_count": 8, "test_count": 4, "epochs": 1, "width": 4, "batch_size": 16, "pool": 4}
+    full = {"majority_count": 500, "test_count": 200, "epochs": 40}
+    for ratio in (4.0,) if run.rehearse else (10.0, 100.0):
+        for seed in range(1 if run.rehearse else 3):
+            for model, width in (("conv-deq", 32), ("resnet18", 64)):
+                if run.left < 30:
+                    return
+                sizes = small if run.rehearse else {**full, "width": width}
+                config = ExperimentConfig(
+                    dataset="fashion-mnist", model=model, ratio=ratio, seed=seed, device=run.device, **sizes
+                )
+                begin = time.perf_counter()
+                last = run_experiment(config, root=run.data).records[-1]
+                kept = {f"test_{name}": value for name, value in last["test_accuracy"].items()}
+                kept |= {name: last["measures"][name] for name in ("nc1", "etf_error", "self_duality_error")}
+                seconds = round(time.perf_counter() - begin, 2)
+                rows.append({"model": model, "ratio": ratio, "seed": seed, "seconds": seconds, **kept})
+                yield {"rows": rows}
+
+
+def soft_labels(run: Run) -> Iterator[dict[str, Any]]:
+    """Next-token prediction, V tokens by m contexts at rank 64, by its factors: value, bound and seconds.
+
+    The bound is the dual's: the mean entropy of ``t P + (1-t) T``, with ``P = softmax(Z)`` and t the most in [0, 1]
+    with ``t |P - T|_2 <= m lam``. The weight decay is a third of that at which nothing is learnt.
+    """
+    import torch
+
+    for tokens, contexts in [(40, 90)] if run.rehearse else [(1000, 4000), (5000, 20000)]:
+        generator = torch.Generator().manual_seed(0)
+        scores = torch.randn(tokens, contexts, generator=generator, dtype=torch.float64)
+        targets = torch.softmax(3 * scores.to(run.device), dim=0)
+        del scores
+        lam = _reach(1 / tokens - targets) / 3
+        shape = [(tokens, min(64, tokens)), (min(64, tokens), contexts)]
+        factors = [0.01 * torch.randn(s, generator=generator, dtype=torch.float64) for s in shape]
+        w, h = (x.to(run.device).requires_grad_() for x in factors)
+        lbfgs = torch.optim.LBFGS(
+            [w, h],
+            max_iter=20,
+            history_size=10,
+            tolerance_grad=1e-12,
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure(w: Any = w, h: Any = h, targets: Any = targets, lam: Any = lam, lbfgs: Any = lbfgs) -> Any:
+            lbfgs.zero_grad()
+            value = _soft_value(w, h, targets, lam)
+            value.backward()
+            return value
+
+        begin, value = time.perf_counter(), math.inf
+        for _ in range(5 if run.rehearse else 15):
+            lbfgs.step(closure)
+            with torch.no_grad():
+                value = float(_soft_value(w, h, targets, lam))
+                p = torch.softmax(w @ h, dim=0)
+                t = min(1.0, lam / _reach(p - targets))
+                q = t * p + (1 - t) * targets
+                lower = float(torch.special.entr(q).sum() / contexts)
+            seconds = round(time.perf_counter() - begin, 2)
+            yield {
+                "tokens": tokens,
+                "contexts": contexts,
+                "value": value,
+                "lower": lower,
+                "gap": (value - lower) / value,
+                "seconds": seconds,
+            }
+            if run.left < 15:
+                return
+
+
+def _reach(g: Any) -> float:
+    """``|G|_2 / m`` of a matrix (V, m), by all eigenvalues of ``G G^T``: a bound rests on it."""
+    import torch
+
+    return float(torch.linalg.eigvalsh(g @ g.T)[-1].clamp_min(0).sqrt()) / g.shape[1]
+
+
+def _soft_value(w: Any, h: Any, targets: Any, lam: float) -> Any:
+    """``(1/m) sum CE + (lam/2)(|W|^2 + |H|^2)``."""
+    import torch
+
+    z = w @ h
+    risk = (torch.logsumexp(z, dim=0) - (targets * z).sum(dim=0)).mean()
+    return risk + lam / 2 * (w.square().sum() + h.square().sum())
+
+
 #: In order of value, with the seconds without which one is not begun.
 STAGES: dict[str, tuple[Callable[[Run], Iterator[dict[str, Any]]], float]] = {
     "cuda-tests": (cuda_tests, 30.0),
     "thresholds": (thresholds, 60.0),
     "points": (points, 20.0),
     "layer": (layer, 30.0),
+    "grid": (grid, 60.0),
+    "soft-labels": (soft_labels, 30.0),
 }
 
 

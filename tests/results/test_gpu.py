@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -37,7 +38,7 @@ def test_rehearsal_of_every_stage(gpu, tmp_path):
     except DatasetNotFoundError:
         pytest.skip("Fashion-MNIST's files are not here")
     found = gpu.perform(run_of(gpu), tmp_path)
-    assert list(found) == ["cuda-tests", "thresholds", "points", "layer"]
+    assert list(found) == ["cuda-tests", "thresholds", "points", "layer", "grid", "soft-labels"]
     assert {name: result["status"] for name, result in found.items()} == dict.fromkeys(found, "done")
     for name, result in found.items():
         assert json.loads((tmp_path / f"{name}.json").read_text()) == result
@@ -50,6 +51,11 @@ def test_rehearsal_of_every_stage(gpu, tmp_path):
     ]
     assert found["points"]["result"]["largest_gap"] < 1e-9
     assert all(r["residuals"]["ufm"] < 1e-4 for r in found["layer"]["result"]["rows"])
+    assert {row["model"] for row in found["grid"]["result"]["rows"]} == {"conv-deq", "resnet18"}
+    assert all(0 <= row["test_overall"] <= 1 for row in found["grid"]["result"]["rows"])
+    soft = found["soft-labels"]["result"]
+    assert 0 <= soft["gap"] < 1e-3
+    assert soft["value"] < 0.99 * math.log(soft["tokens"])  # something is learnt
     assert "rehearsal" in gpu.table(found, "a CPU, as a rehearsal")
 
 

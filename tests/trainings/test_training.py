@@ -19,7 +19,7 @@ from ufm.cli import app
 from ufm.data import digit_counts
 from ufm.deq import DatasetNotFoundError, ExplicitNetwork, LinearDEQNetwork, TrainingConfig, digits, predict, train
 from ufm.trainings.errors import TrainingError
-from ufm.trainings.optimisation import Coordinates
+from ufm.trainings.optimisation import Coordinates, descend
 from ufm.trainings.prediction import minority_gain, minority_threshold, model_of
 from ufm.trainings.sweep import judge
 from ufm.trainings.training import fit, objective
@@ -158,18 +158,52 @@ class TestObjective:
             return objective(network(inputs), labels, network.classifier.weight, 0.3, 0.02)
 
         gradient = coordinates.gradient(value(x))
-        direction = np.random.default_rng(0).standard_normal(len(x))
+        direction = torch.from_numpy(np.random.default_rng(0).standard_normal(len(x)))
         step = 1e-6
         difference = (value(x + step * direction) - value(x - step * direction)).item() / (2 * step)
         # the difference itself is rounded to about 1e-16 / step
-        assert gradient @ direction == pytest.approx(difference, rel=1e-6, abs=1e-9)
+        assert (gradient @ direction).item() == pytest.approx(difference, rel=1e-6, abs=1e-9)
         # and exactly, for the weights are linear in the coordinates
         slopes = torch.autograd.grad(value(x), list(network.parameters()), allow_unused=True)
         coordinates.assign(x + direction)
         moved = [p.detach() - q for p, q in zip(network.parameters(), before, strict=True)]
         exact = sum((g * m).sum().item() for g, m in zip(slopes, moved, strict=True) if g is not None)
-        rounding = 1e-12 * np.linalg.norm(gradient) * np.linalg.norm(direction)
-        assert gradient @ direction == pytest.approx(exact, rel=1e-10, abs=rounding)
+        rounding = 1e-12 * float(gradient.norm() * direction.norm())
+        assert (gradient @ direction).item() == pytest.approx(exact, rel=1e-10, abs=rounding)
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+    def test_lbfgs_in_torch_ends_where_scipys_does(self, dtype):
+        data = digits([6, 4, 2])
+        inputs, labels = torch.from_numpy(data.inputs).to(dtype), torch.from_numpy(data.labels)
+        ends = {}
+        for optimiser in ("scipy", "torch"):
+            network = ExplicitNetwork(inputs[0].numel(), 3, dim=4, width=16, dtype=dtype)
+            seen = []
+            ends[optimiser] = descend(
+                network,
+                inputs,
+                lambda network=network: objective(network(inputs), labels, network.classifier.weight, 0.05, 0.02),
+                max_iterations=300,
+                gradient_tol=1e-6 if dtype is torch.float64 else 1e-4,
+                progress=lambda what, done, _, seen=seen: seen.append((what, done)),
+                optimiser=optimiser,
+            )
+            value = objective(network(inputs), labels, network.classifier.weight, 0.05, 0.02).item()
+            assert value == pytest.approx(ends[optimiser].objective, rel=1e-6)  # the weights are left at the end
+            assert ends[optimiser].converged, ends[optimiser]
+            assert seen
+            assert ends[optimiser].iterations == seen[-1][1]
+        assert ends["torch"].objective == pytest.approx(ends["scipy"].objective, rel=1e-5)
+
+    def test_lbfgs_in_torch_ends_with_its_iterations(self):
+        inputs = torch.eye(4, dtype=torch.float64)
+        network = ExplicitNetwork(4, 2, dim=2, width=8)
+        found = descend(
+            network, inputs, lambda: (network(inputs).logits - 1).square().sum(), max_iterations=3, optimiser="torch"
+        )
+        assert (found.converged, found.iterations, found.message) == (False, 3, "the iterations are used up")
+        with pytest.raises(ValueError, match="optimiser must be one of 'auto', 'scipy', 'torch', got 'adam'"):
+            descend(network, inputs, lambda: inputs.sum(), optimiser="adam")
 
     def test_same_seed_same_encoder(self):
         explicit, deq = networks()

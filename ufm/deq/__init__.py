@@ -22,6 +22,7 @@ _EXPORTS = {
     "DatasetNotFoundError": "ufm.data",
     "DatasetWarning": "ufm.data",
     "DivergedError": "ufm.trainings.experiment",
+    "EncoderPrice": "ufm.trainings.encoder_price",
     "Experiment": "ufm.trainings.experiment",
     "ExperimentConfig": "ufm.trainings.experiment",
     "ExplicitNetwork": "ufm.networks.models",
@@ -61,6 +62,7 @@ _EXPORTS = {
     "plot_hysteresis": "ufm.trainings.plotting",
     "plot_sweep": "ufm.trainings.plotting",
     "predict": "ufm.trainings.prediction",
+    "predict_from_activations": "ufm.trainings.encoder_price",
     "predict_from_budgets": "ufm.trainings.prediction",
     "run_experiment": "ufm.trainings.experiment",
     "run_sweep": "ufm.trainings.sweep",
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from ufm.deq.normalise import VariationalDropout, fixed_point_correction, normalise
     from ufm.deq.wellposed import Monotone, SpectralBound
     from ufm.networks.models import MODELS, ExplicitNetwork, LinearDEQNetwork, Output, build_model
+    from ufm.trainings.encoder_price import EncoderPrice, predict_from_activations
     from ufm.trainings.experiment import DivergedError, Experiment, ExperimentConfig, load_run, run_experiment
     from ufm.trainings.hysteresis import (
         HysteresisPoint,
@@ -111,6 +114,7 @@ __all__ = [
     "DatasetNotFoundError",
     "DatasetWarning",
     "DivergedError",
+    "EncoderPrice",
     "Experiment",
     "ExperimentConfig",
     "ExplicitNetwork",
@@ -150,6 +154,7 @@ __all__ = [
     "plot_hysteresis",
     "plot_sweep",
     "predict",
+    "predict_from_activations",
     "predict_from_budgets",
     "run_experiment",
     "run_sweep",

@@ -12,12 +12,15 @@ _EXPORTS = {
     "BRANCHES": "ufm.trainings.sweep_config",
     "BudgetPrediction": "ufm.trainings.budgets",
     "Budgets": "ufm.trainings.budgets",
+    "ClassKernel": "ufm.trainings.encoder_price",
     "Comparison": "ufm.trainings.paper",
     "DivergedError": "ufm.trainings.experiment",
+    "EncoderPrice": "ufm.trainings.encoder_price",
     "Experiment": "ufm.trainings.experiment_record",
     "ExperimentConfig": "ufm.trainings.experiment_config",
     "Fit": "ufm.trainings.optimisation",
     "HysteresisPoint": "ufm.trainings.loop",
+    "KernelPrediction": "ufm.trainings.encoder_price",
     "Loop": "ufm.trainings.loop",
     "LoopInterrupted": "ufm.trainings.loop",
     "LowRankCode": "ufm.trainings.low_rank",
@@ -55,6 +58,7 @@ _EXPORTS = {
     "plot_hysteresis": "ufm.trainings.plotting",
     "plot_sweep": "ufm.trainings.plotting",
     "predict": "ufm.trainings.prediction",
+    "predict_from_activations": "ufm.trainings.encoder_price",
     "predict_from_budgets": "ufm.trainings.budgets",
     "run_experiment": "ufm.trainings.experiment",
     "run_sweep": "ufm.trainings.sweep",
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
     from ufm.trainings.budgets import BudgetPrediction, Budgets, predict_from_budgets
     from ufm.trainings.comparison import compare, gram_matrices
     from ufm.trainings.config import TrainingConfig
+    from ufm.trainings.encoder_price import ClassKernel, EncoderPrice, KernelPrediction, predict_from_activations
     from ufm.trainings.experiment import DivergedError, run_experiment
     from ufm.trainings.experiment_config import ExperimentConfig
     from ufm.trainings.experiment_data import experiment_data
@@ -95,12 +100,15 @@ __all__ = [
     "STATUSES",
     "BudgetPrediction",
     "Budgets",
+    "ClassKernel",
     "Comparison",
     "DivergedError",
+    "EncoderPrice",
     "Experiment",
     "ExperimentConfig",
     "Fit",
     "HysteresisPoint",
+    "KernelPrediction",
     "Loop",
     "LoopInterrupted",
     "LowRankCode",
@@ -137,6 +145,7 @@ __all__ = [
     "plot_hysteresis",
     "plot_sweep",
     "predict",
+    "predict_from_activations",
     "predict_from_budgets",
     "run_experiment",
     "run_sweep",

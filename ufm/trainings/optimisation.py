@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ufm._extras import optional
+from ufm._validation import one_of
 from ufm.deq.wellposed import SpectralBound
 from ufm.networks.models import DEQNetwork, Encoder, ExplicitNetwork, LinearDEQNetwork, Output
 from ufm.trainings.running import Progress
@@ -20,7 +21,7 @@ with optional("deq"):
     import torch
     from torch import Tensor, nn
 
-__all__ = ["Coordinates", "Fit", "Network", "descend", "fit", "objective"]
+__all__ = ["OPTIMISERS", "Coordinates", "Fit", "Network", "descend", "fit", "objective"]
 
 Array = NDArray[np.float64]
 Network = ExplicitNetwork | LinearDEQNetwork | DEQNetwork
@@ -32,6 +33,10 @@ HIDDEN_STEP = 0.03
 WHITENING_RIDGE = 1e-3
 #: Pairs that L-BFGS remembers.
 LBFGS_MEMORY = 20
+#: Where L-BFGS keeps its vectors: in SciPy, beside the weights in torch, or the one that their device asks for.
+OPTIMISERS = ("auto", "scipy", "torch")
+#: Iterations on the device between two looks at the progress.
+STRIDE = 20
 
 
 @dataclass(frozen=True)
@@ -123,27 +128,48 @@ def descend(
     max_iterations: int = 1000,
     gradient_tol: float = 1e-7,
     progress: Progress | None = None,
+    optimiser: str = "auto",
 ) -> Fit:
     """Minimise ``value()`` over all weights of ``network``, in place, by L-BFGS in its :class:`Coordinates`.
+
+    On a GPU the vectors of L-BFGS stay there: no weights cross the bus in a step, and the host waits for the value and
+    a few scalars of the line search alone.
 
     Args:
         network: with an :class:`ufm.networks.Encoder` as ``encoder``; other weights as they are.
         inputs: shape (N, p): what whitens the coordinates of the encoder's output layer.
         value: of the objective at the present weights, differentiable in them.
         max_iterations, gradient_tol, progress: as of :func:`fit`.
+        optimiser: one of :data:`OPTIMISERS`; ``"auto"``: torch's on a GPU, SciPy's elsewhere.
+
+    Raises:
+        ValueError: another ``optimiser``.
 
     >>> network = ExplicitNetwork(4, 2, dim=2, width=8)
     >>> x = torch.eye(4, dtype=torch.float64)
     >>> descend(network, x, lambda: (network(x).logits - 1).square().sum()).objective < 1e-9
     True
     """
+    chosen = one_of("optimiser", optimiser, OPTIMISERS)
+    if chosen == "auto":
+        chosen = "torch" if inputs.device.type == "cuda" else "scipy"
+    run = _by_torch if chosen == "torch" else _by_scipy
+    return run(Coordinates(network, inputs), value, max_iterations, gradient_tol, progress)
+
+
+def _by_scipy(
+    coordinates: Coordinates,
+    value: Callable[[], Tensor],
+    max_iterations: int,
+    gradient_tol: float,
+    progress: Progress | None,
+) -> Fit:
     start = time.perf_counter()
-    coordinates = Coordinates(network, inputs)
 
     def value_and_gradient(vector: Array) -> tuple[float, Array]:
-        coordinates.assign(vector)
+        coordinates.assign(torch.from_numpy(vector))
         found = value()
-        return float(found.detach()), coordinates.gradient(found)
+        return float(found.detach()), _array(coordinates.gradient(found))
 
     iterations = 0
 
@@ -155,7 +181,7 @@ def descend(
 
     result = minimize(
         value_and_gradient,
-        coordinates.read(),
+        _array(coordinates.read()),
         jac=True,
         method="L-BFGS-B",
         callback=callback,
@@ -167,7 +193,7 @@ def descend(
             "gtol": gradient_tol,
         },
     )
-    coordinates.assign(np.asarray(result.x))
+    coordinates.assign(torch.from_numpy(np.asarray(result.x)))
     gradient = float(np.abs(result.jac).max())
     return Fit(
         objective=float(result.fun),
@@ -178,6 +204,61 @@ def descend(
         message=str(result.message),
         seconds=time.perf_counter() - start,
     )
+
+
+def _by_torch(
+    coordinates: Coordinates,
+    value: Callable[[], Tensor],
+    max_iterations: int,
+    gradient_tol: float,
+    progress: Progress | None,
+) -> Fit:
+    start = time.perf_counter()
+    x = coordinates.read().requires_grad_()
+    lbfgs = torch.optim.LBFGS(
+        [x],
+        max_iter=STRIDE,
+        max_eval=10 * STRIDE,
+        tolerance_grad=gradient_tol,
+        tolerance_change=0.0,
+        history_size=LBFGS_MEMORY,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        coordinates.assign(x.detach())
+        found = value()
+        x.grad = coordinates.gradient(found).to(x)
+        return found.detach()
+
+    state, message, last = lbfgs.state[x], "the iterations are used up", -1
+    while state.get("n_iter", 0) < max_iterations:
+        lbfgs.param_groups[0]["max_iter"] = min(STRIDE, max_iterations - state.get("n_iter", 0))
+        found = float(lbfgs.step(closure))
+        if progress is not None:
+            progress(f"objective {found:.6f}", state["n_iter"], None)
+        if float(cast(Tensor, x.grad).abs().max()) <= gradient_tol:
+            message = "the gradient is small"
+            break
+        if state["n_iter"] == last:
+            message = "no step lowers the value"
+            break
+        last = state["n_iter"]
+    objective_value = float(closure())  # at the last point, where the weights are left
+    gradient = float(cast(Tensor, x.grad).abs().max())
+    return Fit(
+        objective=objective_value,
+        gradient=gradient,
+        iterations=int(state.get("n_iter", 0)),
+        evaluations=int(state.get("func_evals", 0)),
+        converged=gradient <= gradient_tol,
+        message=message,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _array(vector: Tensor) -> Array:
+    return vector.detach().cpu().numpy().astype(np.float64)
 
 
 def equilibrium_of(network: nn.Module) -> SpectralBound | None:
@@ -199,7 +280,7 @@ def _equilibrium_step(bound: SpectralBound) -> float:
 
 
 class Coordinates:
-    """Linear coordinates of a network's weights, flattened into one float64 vector for the optimiser.
+    """Linear coordinates of a network's weights, flattened into one vector on their device for the optimiser.
 
     Output layer of the encoder: ``[V, c] = X P`` with ``P = (Phi^T Phi + ridge)^{-1/2}`` and Phi the activations at the
     start with a column of ones. Hidden layer: weights over :data:`HIDDEN_STEP`. Free parameter M of the equilibrium
@@ -211,7 +292,7 @@ class Coordinates:
     >>> coordinates = Coordinates(network, torch.eye(4, dtype=torch.float64))
     >>> x = coordinates.read()
     >>> coordinates.assign(x)
-    >>> np.allclose(coordinates.read(), x)
+    >>> torch.allclose(coordinates.read(), x)
     True
     >>> output = network(torch.eye(4, dtype=torch.float64))
     >>> coordinates.gradient(output.logits.sum()).shape == x.shape
@@ -239,16 +320,16 @@ class Coordinates:
     def _weights(self) -> list[Tensor]:
         return [self.output.weight, self.output.bias, self.hidden.weight, self.hidden.bias, *self.others]
 
-    def read(self) -> Array:
+    def read(self) -> Tensor:
         """Coordinates of the present weights."""
         with torch.no_grad():
             output = torch.cat([self.output.weight, self.output.bias[:, None]], dim=1) @ self.colour
             others = [weight / step for weight, step in zip(self._weights[2:], self.steps, strict=True)]
             return self._flat([output, *others])
 
-    def assign(self, vector: Array) -> None:
+    def assign(self, vector: Tensor) -> None:
         """Set the weights to those with these coordinates."""
-        flat = torch.from_numpy(vector).to(self.whiten)
+        flat = vector.to(self.whiten)
         rows, columns = self.output.weight.shape
         with torch.no_grad():
             size = rows * (columns + 1)
@@ -259,12 +340,12 @@ class Coordinates:
                 weight.copy_(step * flat[size : size + weight.numel()].view(weight.shape))
                 size += weight.numel()
 
-    def gradient(self, value: Tensor) -> Array:
+    def gradient(self, value: Tensor) -> Tensor:
         """Gradient of ``value`` in these coordinates."""
         weight, bias, *others = torch.autograd.grad(value, self._weights)
         output = torch.cat([weight, bias[:, None]], dim=1) @ self.whiten
         return self._flat([output, *(step * g for g, step in zip(others, self.steps, strict=True))])
 
     @staticmethod
-    def _flat(parts: list[Tensor]) -> Array:
-        return torch.cat([part.detach().reshape(-1) for part in parts]).cpu().numpy().astype(np.float64)
+    def _flat(parts: list[Tensor]) -> Tensor:
+        return torch.cat([part.detach().reshape(-1) for part in parts])
