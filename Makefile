@@ -11,13 +11,26 @@ WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test lint proofs bench claims docs notebooks clean
+.PHONY: verify test test-full lint proofs bench claims docs notebooks clean
 
 verify: $(STAMP)
 	$(BIN)/ufm verify --effort $(EFFORT) --out $(OUT)
 
-test: $(STAMP) lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+# Many tests start processes that import ufm: compiled once, for all of them. Other packages' plugins of
+# pytest would have their packages rewritten, and ufm's own: those that the suite needs are named.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --disable-plugin-autoload -p xdist.plugin -p _hypothesis_pytestplugin
+PYTEST += -n $(WORKERS) --dist worksteal
+
+test: $(STAMP) lint compiled
+	$(PYTEST) $(PYTEST_ARGS)
+
+# The laws that `make test` tries on a sample of instances, on all of them.
+test-full: $(STAMP) compiled
+	UFM_TESTS=full $(PYTEST) $(PYTEST_ARGS)
+
+.PHONY: compiled
+compiled: $(STAMP)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q -j $(WORKERS) ufm proofs_check
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import sympy as sp
+from effort import count
 
 from proofs_check.coq_steps import checking, files, record
 from proofs_check.coq_steps.statements import state
@@ -85,23 +87,34 @@ class TestStatement:
 
 class TestSample:
     def test_one_of_each_kind_is_proved_and_its_false_twin_refused(self, store: Path) -> None:
-        good, bad = as_one(TRUE), as_one(FALSE)
+        # true ones as steps of a theorem, and so in one process
+        good = [files.step_file("sample", i, step) for i, step in enumerate(TRUE.values())]
+        bad = as_one(FALSE)
         verdicts = checking.check_all([*good, *bad], store, workers=2)
-        assert {f.variant for f, v in verdicts[: len(good)] if v.accepted is not True} == set()
+        assert [f.index for f, v in verdicts[: len(good)] if v.accepted is not True] == []
         assert {f.variant for f, v in verdicts[len(good) :] if v.accepted is not False} == set()
 
-    def test_one_process_for_many_steps_says_what_one_for_each_says(self, store: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("variant", ["", "a variant"])
+    def test_one_process_for_many_steps_says_what_one_for_each_says(
+        self, store: Path, tmp_path: Path, variant: str
+    ) -> None:
         """Five true steps and a false one, as steps of a theorem and as those of a false variant."""
         steps = [*[*TRUE.values()][:5], FALSE["sign"]]
-        fresh = tmp_path / "store"
-        checking.compile_library(fresh)
-        for variant in ("", "a variant"):
-            batch = [files.step_file(f"sample{variant}", i, step, variant) for i, step in enumerate(steps)]
-            checking.batched(batch, fresh)
-            kept = [(fresh / f"{file.key}.json").exists() for file in batch]
-            # of a false variant it refuses and leaves the rest to coqc; of a theorem it accepts what it can
-            assert kept == ([False] * 5 + [True] if variant else [True] * 3 + [False] * 3)
-            assert [v.accepted for _, v in checking.check_all(batch, fresh, workers=1)] == [True] * 5 + [False]
+        for name in ("library.v", "library.vo"):
+            shutil.copy(store / name, tmp_path / name)
+        batch = [files.step_file(f"sample{variant}", i, step, variant) for i, step in enumerate(steps)]
+        checking.batched(batch, tmp_path)
+        kept = [(tmp_path / f"{file.key}.json").exists() for file in batch]
+        # of a false variant it refuses and leaves the rest to coqc; of a theorem it accepts what it can
+        assert kept == ([False] * 5 + [True] if variant else [True] * 3 + [False] * 3)
+        alone = batch[-count(2, len(batch)) :]
+        assert [checking.check(file, tmp_path).accepted for file in alone] == [True] * (len(alone) - 1) + [False]
+
+    def test_all_of_them_are_checked_whatever_one_process_leaves(self, store: Path, monkeypatch) -> None:
+        """The verdicts of :func:`check_all` are those of one process for each, where a process for many says none."""
+        monkeypatch.setattr(checking, "run_coqtop", lambda *arguments: (None, ""))
+        batch = [files.step_file("left", i, FALSE[name], "left") for i, name in enumerate(("sign", "limit"))]
+        assert [v.accepted for _, v in checking.check_all(batch, store, workers=2)] == [False, False]
 
     def test_a_session_without_its_tactics_refuses_nothing(self, store: Path, tmp_path: Path) -> None:
         batch = [files.step_file("sample", i, FALSE["sign"], f"variant {i}") for i in range(2)]
@@ -111,8 +124,9 @@ class TestSample:
     def test_a_store_may_be_named_from_where_one_stands(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (file,) = as_one({"sign": TRUE["sign"]})
         monkeypatch.chdir(store.parent)
+        shutil.copytree(store, "relative", ignore=shutil.ignore_patterns("*.json"))
         fresh = Path("relative")
-        checking.compile_library(fresh)
+        checking.compile_library(fresh)  # nothing to do
         assert checking.check(file, fresh).accepted is True
 
     def test_without_the_library_nothing_is_refused(self, store: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import random
 import mpmath
 import pytest
 import sympy as sp
+from effort import count
 from random_facts import MAKERS, Fact, facts, inside, tally, unattacked, value, violated
 
 from proofs_check.theorems import _kernel as kernel
@@ -29,18 +30,18 @@ LEAST = {
 
 @pytest.fixture(scope="module")
 def false_facts():
-    """1,500 false facts; ``python tests/helpers/random_facts.py`` tries 10,000."""
-    return list(facts(False, 1500, seed=0))
+    """``python tests/helpers/random_facts.py`` tries 10,000."""
+    return list(facts(False, count(420, 1500), seed=0))
 
 
 def test_no_random_false_fact_is_judged_true(false_facts):
     with unattacked():  # what is True with the attack is True without
         assert [fact for _, fact in false_facts if fact.judge() is True] == []
-    assert min(collections.Counter(name for name, _ in false_facts).values()) >= 200
+    assert min(collections.Counter(name for name, _ in false_facts).values()) >= count(60, 200)
 
 
 def test_most_random_true_facts_are_proved():
-    table, wrong = tally(True, 280, seed=0)
+    table, wrong = tally(True, count(140, 280), seed=0)
     assert wrong == []
     shares = {name: found[True] / found.total() for name, found in table.items()}
     assert {name: share for name, share in shares.items() if share < LEAST[name]} == {}

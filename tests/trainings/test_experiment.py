@@ -19,6 +19,8 @@ import jsonschema
 import numpy as np
 import pytest
 import torch
+from effort import count
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import ufm
@@ -59,6 +61,12 @@ SMALL = ExperimentConfig(
 def _one_thread(monkeypatch):
     """Subprocesses too: BLAS threads that spin cost more than they bring."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def plain_figure(monkeypatch):
+    """An empty figure for the curves: to draw twelve axes takes longer than most trainings here."""
+    monkeypatch.setattr("ufm.trainings.plotting.plot_curves", lambda experiment: Figure())
 
 
 def bits(folder) -> tuple[list[dict], dict]:
@@ -194,6 +202,7 @@ class TestRun:
         assert kept["fixed_point"]["converged"] == 1  # at a weight of 1 the last bits may decide on some of the 150
         assert free["fixed_point"]["converged"] < 0.5
 
+    @pytest.mark.usefixtures("plain_figure")
     def test_jacobian_penalty_is_drawn_alike_after_an_interruption(self, tmp_path):
         config = dataclasses.replace(SMALL, epochs=6, evaluate_every=2, jacobian_weight=0.5)
         run_experiment(config, tmp_path / "whole")
@@ -240,6 +249,7 @@ class TestEarlyStop:
         assert is_terminal(drifting, 1, 0.01)
         assert not is_terminal(drifting, 2, 0.01)
 
+    @pytest.mark.usefixtures("plain_figure")
     def test_run_stops(self, tmp_path):
         config = dataclasses.replace(SMALL, epochs=200, evaluate_every=1, patience=2, stop_tol=0.2, ratio=1)
         experiment = run_experiment(config, tmp_path)
@@ -267,7 +277,7 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
         path = killed / "metrics.jsonl"
         return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
 
-    for kill in range(3):
+    for kill in range(count(2, 3)):
         process = subprocess.Popen([sys.executable, "-c", RUNNER, json.dumps(config.to_dict()), str(killed)])
         # After a few more epochs, and then at any moment: in a step, in an evaluation, or while files are written.
         target, delay = epoch() + rng.randint(0 if kill else 1, 6), rng.uniform(0, 0.15)
@@ -285,6 +295,7 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
     assert not list(killed.glob(".*")), "half-written files must be gone"
 
 
+@pytest.mark.usefixtures("plain_figure")
 @pytest.mark.parametrize("name", ["checkpoint.pt", "metrics.jsonl", "config.json", "result.json", "curves.svg"])
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path, name):
     config = dataclasses.replace(SMALL, model="explicit", options={}, epochs=1)
@@ -296,6 +307,7 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path, name):
 
 
 class TestInterruption:
+    @pytest.mark.usefixtures("plain_figure")
     def test_ctrl_c_leaves_a_resumable_run(self, tmp_path, finished):
         def progress(text: str, done: float, total: float | None) -> None:
             if done > 7.5:
@@ -312,6 +324,7 @@ class TestInterruption:
         assert seen == sorted(seen)
         assert_same_bits(tmp_path / "run", finished[1])
 
+    @pytest.mark.usefixtures("plain_figure")
     def test_forgetting_the_momentum_would_show(self, tmp_path, finished, monkeypatch):
         """The comparison of bits is a test: a resumption without the optimiser's state ends elsewhere."""
 
@@ -524,6 +537,7 @@ class TestLongTailed:
         assert dataclasses.replace(self.CONFIG, imbalance="step").counts == (80, 80, 80, 5, 5, 5)
         assert dataclasses.replace(self.CONFIG, ratio=1).counts == (80,) * 6
 
+    @pytest.mark.usefixtures("plain_figure")
     def test_run(self, tmp_path):
         found = run_experiment(self.CONFIG, tmp_path)
         last = found.records[-1]
@@ -538,6 +552,7 @@ class TestLongTailed:
         with pytest.raises(ValueError, match=r"holds one with imbalance 'long-tailed' \(asked for: 'step'\)"):
             run_experiment(dataclasses.replace(self.CONFIG, imbalance="step"), tmp_path)
 
+    @pytest.mark.usefixtures("plain_figure")
     def test_command_line(self, tmp_path):
         arguments = ["--majority", "3", "--minority", "3", "--majority-count", "80", "--ratio", "16", "--epochs", "1"]
         arguments += ["--dataset", "digits", "--model", "deq", "--width", "8", "--test-count", "5", "--device", "cpu"]
@@ -567,6 +582,7 @@ class TestFilesOfBeforeTheImbalance:
             assert config.imbalance == "step"
             assert json.loads(file.read_text()).items() <= config.to_dict().items()
 
+    @pytest.mark.usefixtures("plain_figure")
     def test_a_checkpoint_goes_on(self, tmp_path, finished):
         """What a run of before left, as it was after epoch 4."""
 
@@ -652,6 +668,7 @@ class TestCommandLine:
     def run(self, *arguments):
         return CliRunner().invoke(app, ["deq", "train", *map(str, arguments)])
 
+    @pytest.mark.usefixtures("plain_figure")
     def test_run_and_resume(self, tmp_path, finished):
         result = self.run("--run", tmp_path / "run", *self.ARGUMENTS, "--json")
         assert result.exit_code == 0, result.output

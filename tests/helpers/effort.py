@@ -1,0 +1,13 @@
+"""How many instances of a law are tried: a sample by ``make test``, all of them by ``make test-full``."""
+
+from __future__ import annotations
+
+import os
+
+#: Whether this run tries all instances. It then runs the modules alone that take a sample otherwise.
+FULL = os.environ.get("UFM_TESTS") == "full"
+
+
+def count(sample: int, full: int) -> int:
+    """Number of instances: ``full`` in a full run, ``sample`` in the others."""
+    return full if FULL else sample
