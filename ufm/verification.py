@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import html
+import math
 import os
 import tempfile
 import time
@@ -27,8 +28,10 @@ NEEDED = ("cvxpy", "flint", "sklearn", "sympy", "torch")
 #: And those without which no report is written.
 REPORTING = ("jinja2", "matplotlib")
 
-#: Seconds between two looks at what other processes have done.
-POLL = 0.2
+#: Seconds between two looks at what other processes have done, and at a cluster that should be at work.
+POLL, LOOK = 0.2, 5.0
+#: Seconds for which nobody on a cluster has had any of the calls, after which claims are checked here.
+PATIENCE = 30.0
 
 
 def verify(
@@ -154,6 +157,8 @@ class Verification(Iterator[Verdict]):
             self._store.clear(self.claims)
         self._executor, self._workers = executor, workers
         self._pool: Any = None
+        self._watch: Any = None  # of a Dask cluster
+        self._next_look, self._idle_since = 0.0, math.inf
         self._tasks: dict[str, tuple[Future[list[Outcome | None]], int]] | None = None
 
     def __repr__(self) -> str:
@@ -235,6 +240,9 @@ class Verification(Iterator[Verdict]):
         while not future.done():
             wait([future], timeout=POLL)
             check_interrupt()
+            if self._is_lost():
+                future.cancel()
+                return None
             total = len(self._tasks)
             done = sum(task.done() for task, _ in self._tasks.values())
             self.context.progress(f"{done} of {total} claims done elsewhere", done, total)
@@ -244,6 +252,16 @@ class Verification(Iterator[Verdict]):
         kept = None if self._store is None else self._store.load(claim)
         message = f"{type(error).__name__}: {error}"
         return kept or Outcome(unfinished(f"its worker failed: {message}", self.context), 0.0, message)
+
+    def _is_lost(self) -> bool:
+        """Whether nobody on a cluster has had any call for long: a worker that died may take its calls with it."""
+        now = time.monotonic()
+        if self._watch is None or now < self._next_look:
+            return False
+        trouble = self._watch.trouble()
+        self._next_look = time.monotonic() + LOOK
+        self._idle_since = min(self._idle_since, now) if trouble is not None and not trouble.passes else math.inf
+        return now - self._idle_since >= PATIENCE
 
     def _submit(self) -> None:
         """Hand the claims that others can check to the executor, those that share results together."""
@@ -256,6 +274,10 @@ class Verification(Iterator[Verdict]):
 
             self._pool = processes(min(self._workers, len(groups)))
         executor = self._executor or self._pool
+        if hasattr(client := getattr(executor, "_client", None), "scheduler_info"):
+            from ufm.sweeps.engine import ClusterWatch
+
+            self._watch = ClusterWatch(client)
         out = None if self.context.out is None else str(self.context.out.absolute())
         for group in groups:
             names = [claim.id for claim in group]

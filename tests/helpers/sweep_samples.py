@@ -91,6 +91,12 @@ def sleeps(*, x: int, seconds: float, mark: str | None = None) -> int:
     return x
 
 
+def where(*, x: int, seconds: float) -> list[int]:
+    """``x`` and the process that had it."""
+    time.sleep(seconds)
+    return [x, os.getpid()]
+
+
 def threads(*, x: int) -> list[int]:
     import numpy as np
     from threadpoolctl import threadpool_info

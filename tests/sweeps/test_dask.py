@@ -19,7 +19,9 @@ import sweep_samples as samples
 from distributed import Client, LocalCluster
 from distributed.cfexecutor import ClientExecutor
 
+import ufm
 from ufm import sweeps
+from ufm.claims import Status
 from ufm.sweeps._json import decode_result, encode_result
 
 
@@ -138,6 +140,50 @@ def test_a_closed_cluster_breaks_the_sweep_and_keeps_what_is_finished(store: Pat
             sweeps.run(samples.sleeps, points, store=store, executor=client.get_executor(), progress=progress)
     assert 1 <= len(caught.value.table) < 20
     assert len(sweeps.load(store)) == len(caught.value.table)
+
+
+def test_workers_that_join_work_and_those_that_die_lose_nothing(store: Path) -> None:
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 10}),
+        LocalCluster(processes=True, n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        (first,) = (w.pid for w in cluster.workers.values())
+        told = threading.Event()
+
+        def progress(_: str, completed: float, __: float | None) -> None:
+            if completed >= 5 and not told.is_set():
+                told.set()
+                cluster.scale(2)
+                client.wait_for_workers(2, timeout=60)
+                os.kill(first, signal.SIGKILL)
+
+        points = [{"x": i, "seconds": 0.02} for i in range(40)]
+        table = sweeps.run(
+            samples.where, points, store=store, executor=client.get_executor(), progress=progress, max_in_flight=8
+        )
+    assert [r.result[0] for r in table] == list(range(40))
+    assert len({r.result[1] for r in table} - {first}) >= 1  # the one that came in time did the rest
+    assert {r.result[1] for r in table[:5]} == {first}
+    assert list(sweeps.load(store)) == sorted(table, key=lambda r: r.key)
+
+
+def test_certificates(client: Client, store: Path) -> None:
+    peeled = {"type": "LayerPeeled", "E_W": 1.0, "E_H": 1.0}
+    grid = [{"statement": "phase", "architecture": peeled, "labels": {"counts": [r, r, 1, 1]}} for r in (2, 200)]
+    found = ufm.certify_all(grid, store=store, executor=client.get_executor())
+    assert [c.claim["statement"]["phase"] for c in found] == ["none", "partial"]
+    assert all(c.check() for c in found)
+
+
+@pytest.mark.slow
+def test_trainings_and_claims(client: Client, store: Path) -> None:
+    counts = {"num_majority": 2, "majority_count": 6, "num_minority": 2, "minority_count": 3}
+    point = {"architecture": "explicit", "lambda_W": 0.07, "lambda_H": 0.07, "device": "cpu", **counts}
+    (trained,) = sweeps.run(sweeps.train_point, [point], store=store, executor=client.get_executor())
+    assert trained.result["config"]["minority_count"] == 3
+    (verdict,) = ufm.verify(["mse-closed-form"], executor=client.get_executor())
+    assert verdict.status is Status.proved
 
 
 @pytest.mark.slow
@@ -276,6 +322,14 @@ class TestWatch:
         )
         assert record.result == 9.0
         assert executor.calls == 1
+
+    def test_claims_that_a_cluster_has_lost_are_checked_here(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("ufm.verification.LOOK", 0.0)
+        monkeypatch.setattr("ufm.verification.PATIENCE", 0.1)
+        for state in ("lost", "no workers"):
+            executor = Losing(state, 99)
+            (verdict,) = ufm.verify(["mse-closed-form"], executor=executor)
+            assert (verdict.status, executor.calls) == (Status.proved, 1)
 
     def test_bad_patience(self, store: Path) -> None:
         with pytest.raises(ValueError, match="patience must be"):

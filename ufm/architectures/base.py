@@ -234,7 +234,7 @@ class Spectral(Architecture):
         return self.blocks == "deq"
 
     def inverse_gains(self, a: Array) -> Array:
-        """``1/g(a_i)`` for the spectrum a (r,) of the maps: what a singular value costs of itself, ``1 - a_i``."""
+        """``1/g(a_i)`` for the spectrum a (..., r) of the maps: what a singular value costs of itself, ``1 - a_i``."""
         return 1 - np.asarray(a, dtype=float)
 
     @property
@@ -243,7 +243,7 @@ class Spectral(Architecture):
         return float(self.inverse_gains(np.array([self.spectral_bound]))[0])
 
     def slopes(self, sigma: Array) -> Array:
-        """``d Omega / d sigma_i``, shape (r,): ``1/g(a_i)`` at the spectrum a that attains the gauge."""
+        """``d Omega / d sigma_i``, shape (..., r): ``1/g(a_i)`` at the spectrum a that attains the gauge."""
         return self.inverse_gains(self.equilibrium_spectrum(sigma))
 
     @property
@@ -283,8 +283,8 @@ class Spectral(Architecture):
         return form
 
     def equilibrium_spectrum(self, sigma: Array) -> Array:
-        """The spectrum a (r,) of the maps that attain the gauge at ``sigma``: rho throughout, 0 without maps."""
-        return np.full(len(sigma), self.spectral_bound)
+        """The spectrum a (..., r) of the maps that attain the gauge at ``sigma``: rho throughout, 0 without maps."""
+        return np.full(np.shape(sigma), self.spectral_bound)
 
     def factorise(self, logits: Array, prior: ClassPrior | Labels, dim: int | None = None) -> Factors:
         """Optimal factors of ``logits`` (K, K) in feature dimension ``dim`` (default K).

@@ -113,7 +113,8 @@ class Gain(ClassAveraged):
             return np.exp(-a)
         if self.kind == "residual":
             return np.exp(-float(self.depth or 1) * np.log1p(a))
-        return np.array([1 / math.fsum(x**k for k in range(self.depth or 1)) for x in a.tolist()])
+        gains = [1 / math.fsum(x**k for k in range(self.depth or 1)) for x in a.ravel().tolist()]
+        return np.array(gains).reshape(a.shape)
 
     def convex_form(self, rank: int) -> Gain:
         """Itself."""

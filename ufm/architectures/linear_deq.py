@@ -76,7 +76,7 @@ class LinearDEQ(ClassAveraged):
 
     def equilibrium_spectrum(self, sigma: Array) -> Array:
         """Water-filling: ``a_i = min(rho, sigma_i / nu)``, ``|a|^2 = E_A``; rho throughout where E_A allows it."""
-        return np.full(len(sigma), self.rho) if self.E_A is None else water_filling(sigma, self.rho, self.E_A)
+        return np.full(np.shape(sigma), self.rho) if self.E_A is None else water_filling(sigma, self.rho, self.E_A)
 
     @property
     def blocks(self) -> Kind:
@@ -85,7 +85,7 @@ class LinearDEQ(ClassAveraged):
 
 
 def water_filling(sigma: Array, cap: float, budget: float) -> Array:
-    """The a that maximises ``<a, sigma>`` over ``0 <= a_i <= cap``, ``|a|^2 <= budget``, for sigma (r,) >= 0.
+    """The a that maximises ``<a, sigma>`` over ``0 <= a_i <= cap``, ``|a|^2 <= budget``, for each sigma (..., r) >= 0.
 
     ``a_i = min(cap, sigma_i / nu)``: with m at the cap, ``nu^2 = sum_{i>m} sigma_i^2 / (budget - m cap^2)``,
     for the least m at which the next entry stays below the cap. Where the budget does not bind (fewer positive entries
@@ -96,8 +96,11 @@ def water_filling(sigma: Array, cap: float, budget: float) -> Array:
     array([0.4, 0.3, 0. ])
     """
     sigma = np.asarray(sigma, dtype=float)
-    if len(sigma) == 0 or cap == 0:
-        return np.zeros(len(sigma))
+    if sigma.size == 0 or cap == 0:
+        return np.zeros(sigma.shape)
+    if sigma.ndim > 1 and sigma.size > sigma.shape[-1]:
+        return _filled_rows(sigma.reshape(-1, sigma.shape[-1]), cap, budget).reshape(sigma.shape)
+    shape, sigma = sigma.shape, sigma.ravel()
     order = (-sigma).argsort(kind="stable")
     s = sigma[order] / max(float(sigma[order[0]]), 1e-300)
     s[s < 1e-150] = 0.0  # their squares underflow
@@ -105,7 +108,7 @@ def water_filling(sigma: Array, cap: float, budget: float) -> Array:
     a = np.empty(len(s))
     if budget >= positive_entries * cap**2:
         a[order] = np.where(s > 0, cap, min(cap, math.sqrt(budget - positive_entries * cap**2)))
-        return a
+        return a.reshape(shape)
     rest = (s[::-1] ** 2).cumsum()[::-1]  # sum over i >= m
     for m in range(positive_entries):
         left = budget - m * cap**2
@@ -115,4 +118,26 @@ def water_filling(sigma: Array, cap: float, budget: float) -> Array:
     filled = s * level
     filled[:m] = cap
     a[order] = filled
+    return a.reshape(shape)
+
+
+def _filled_rows(sigma: Array, cap: float, budget: float) -> Array:
+    """:func:`water_filling` of every row of sigma (B, r)."""
+    order = (-sigma).argsort(axis=1, kind="stable")
+    s = np.take_along_axis(sigma, order, axis=1)
+    s = s / np.maximum(s[:, :1], 1e-300)
+    s[s < 1e-150] = 0.0
+    size = np.count_nonzero(s, axis=1)[:, None]
+    at = np.arange(s.shape[1])
+    left = budget - at * cap**2
+    rest = (s[:, ::-1] ** 2).cumsum(axis=1)[:, ::-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        levels = np.sqrt(left / rest)
+        fits = (s * levels <= cap) & (at < size)
+        m = np.where(fits.any(axis=1), fits.argmax(axis=1), size[:, 0] - 1)[:, None]
+        filled = np.where(at < m, cap, s * np.take_along_axis(levels, m, axis=1))
+    idle = budget - size * cap**2
+    loose = np.where(s > 0, cap, np.minimum(cap, np.sqrt(np.maximum(idle, 0.0))))
+    a = np.empty_like(s)
+    np.put_along_axis(a, order, np.where(idle >= 0, loose, filled), axis=1)
     return a

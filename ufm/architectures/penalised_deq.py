@@ -103,7 +103,7 @@ class PenalisedDEQ(Penalised):
     def equilibrium_spectrum(self, sigma: Array) -> Array:
         """``a_i = min(rho, lam sigma_i / lambda_A)``; rho throughout without lambda_A."""
         if self.lambda_A is None:
-            return np.full(len(sigma), self.rho)
+            return np.full(np.shape(sigma), self.rho)
         return np.minimum(self.rho, self.slope / self.lambda_A * np.asarray(sigma, dtype=float))
 
     def spectral_gauge(self, sigma: Array) -> float:

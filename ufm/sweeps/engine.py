@@ -25,6 +25,7 @@ from ufm.sweeps._store import Failure, Record, Table
 
 __all__ = [
     "MAX_IN_FLIGHT",
+    "ClusterWatch",
     "Engine",
     "InThisProcess",
     "Keeper",

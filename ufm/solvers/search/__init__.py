@@ -16,10 +16,12 @@ smooth but for jumps of the second derivative where an entry of a meets the cap,
 scale-invariant, a slack coordinate y adding ``y^2/2`` to Omega or S where a point need not use all of tau. A bias is a
 variable beside it.
 
-Each start descends by L-BFGS, distinct end points are polished by Newton's method with a pseudo-inverse on the orbits
-of rotations, and a stationary point whose Hessian has a negative eigenvalue is left along it, downhill, until none has.
-What is found is a list of local minima *of this parametrisation*, the least an upper bound of the optimal value; a
-convex relaxation bounds it from below, and only where the two meet is a minimum called global.
+The starts descend together by L-BFGS, an evaluation of all of them a few operations on arrays, and one that has come
+close to a minimum already listed is not followed further. Distinct end points are polished by Newton's method with a
+pseudo-inverse on the orbits of rotations, and a stationary point whose Hessian has a negative eigenvalue is left along
+it, downhill, until none has. What is found is a list of local minima *of this parametrisation*, the least an upper
+bound of the optimal value; a convex relaxation bounds it from below, and only where the two meet is a minimum called
+global.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ufm.labels import ClassPrior
 from ufm.losses import ClosedForm
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum
+from ufm.solvers.search.descent import End, Limits, Queue, descents
 from ufm.solvers.search.landscape import STATIONARY, Landscape
 
 __all__ = ["Catalogue", "Point", "minimum"]
@@ -24,11 +26,13 @@ Array = NDArray[np.float64]
 _FLAT = 1e-6
 #: Relative differences up to which two minima are one, in value and in logits.
 _SAME_VALUE, _SAME_LOGITS = 1e-8, 1e-4
+#: Relative difference in value up to which a descent whose logits are those of a minimum needs no following.
+_NEAR_VALUE = 1e-6
 #: With more variables than this no Hessian is formed: no Newton polish, and saddles are not told from minima.
 _MAX_NEWTON = 1000
 _MAX_ESCAPES = 6
-#: Evaluations after which saddles are left no more: where descents do not converge, as on separable data under budgets
-#: without end, each point is a new "saddle", and what lies on both sides of it would be 2^6 descents for one start.
+#: Evaluations after which points that are not stationary are left no more: where descents do not converge, as on
+#: separable data under budgets without end, each is a new "saddle", with 2^6 descents around it for one start.
 _ESCAPING = 20_000
 #: Further descents, with fresh curvature, from where one ended short of a stationary point.
 _RESTARTS = 4
@@ -36,7 +40,10 @@ _RESTARTS = 4
 
 @dataclass
 class Point:
-    """A stationary point, how many starts ended there, and where its descent leads if it is a saddle."""
+    """A stationary point, how many starts ended there, and of a saddle what lies beyond it and where that leads.
+
+    ``level`` is its value as descents see it: a logarithm.
+    """
 
     x: Array
     value: float
@@ -44,7 +51,9 @@ class Point:
     signature: Array
     stationarity: float
     is_minimum: bool | None
+    level: float = math.inf
     count: int = 0
+    beyond: list[Array] = field(default_factory=list)
     below: int | None = None
 
 
@@ -67,7 +76,14 @@ class Catalogue:
         self.points: list[Point] = []
         self.saddles = 0
         self.iterations = 0
-        self._options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-8}
+        self._limits = Limits(max_iter, together=landscape.together)
+        self._options = {
+            "maxiter": max_iter,
+            "maxfun": 2 * max_iter,
+            "maxcor": 20,
+            "ftol": self._limits.fall,
+            "gtol": self._limits.gradient,
+        }
         prior = landscape.problem.prior
         groups = [list(group.classes) for group in prior.groups]
         # permutations of one-hot classes permute the columns of their own group; those of other labels any
@@ -75,22 +91,88 @@ class Catalogue:
         self._blocks = [np.ix_(a, b) for a in groups for b in columns]
         self._groups = groups if isinstance(prior, ClassPrior) else []
 
-    def descend(self, x: Array, escapes: int = 0) -> int:
+    def descend(self, x: Array) -> int:
         """Descend from ``x`` to a stationary point, leave it if it is a saddle; the index of where this ends."""
-        x = self._minimised(x)
-        index = self.known(self.point(x), 3.0)
-        if index is None:
-            polished = self._polished(x)
-            for _ in range(_RESTARTS):  # a line search that failed at an edge, or stale curvature
-                if polished[1] <= STATIONARY:
-                    break
-                polished = self._polished(self._minimised(polished[0]))
-            index = self._add(polished, escapes)
+        queue = Queue([x])
+        return self._settled(queue, self._one_by_one(queue))[0]
+
+    def descend_all(self, starts: Iterable[Array]) -> list[int]:
+        """Descend from many starts at once, on from the saddles met; the indices of where they end.
+
+        What comes close to a listed minimum is not followed further.
+        """
+        queue = Queue(starts)
+        return self._settled(queue, descents(self._rows_in_units, queue, self._limits, self._known_rows))
+
+    def _settled(self, queue: Queue, found: Iterator[End]) -> list[int]:
+        """Indices of the minima below the starts of a queue; the ways out of saddles are added to it as they come."""
+        ends, depths = dict[int, int](), dict[int, int]()
+        left: dict[int, list[int]] = {}  # the descents that leave a saddle
+        for end in found:
+            self.iterations += end.steps
+            index = self._near(end.x) if end.is_known else None
+            index = self._listed(self.landscape.pruned(end.x)) if index is None else index
+            ends[end.start], depth = index, depths.get(end.start, 0) + 1
+            if depth <= _MAX_ESCAPES and (beyond := self._ways_out(index)):
+                left[index] = [queue.add(x) for x in beyond]
+                depths |= dict.fromkeys(left[index], depth)
+        self.saddles += len(left)
+        for i in sorted(left, reverse=True):  # what a later one led to is known by then
+            lowest = min((self._bottom(ends[way]) for way in left[i]), key=lambda end: self.points[end].value)
+            if self.points[lowest].value < self.points[i].value:
+                self.points[i].below = lowest
+        bottoms = [self._bottom(ends[i]) for i in sorted(ends) if i not in depths]
+        for bottom in bottoms:
+            self.points[bottom].count += 1
+        return bottoms
+
+    def _one_by_one(self, queue: Queue) -> Iterator[End]:
+        while taken := queue.take(1):
+            yield End(taken[0][0], self._minimised(taken[0][1]), 0, False)
+
+    def _ways_out(self, index: int) -> list[Array]:
+        """Where to descend from beside a saddle that has not been left yet."""
+        point = self.points[index]
+        if point.stationarity > STATIONARY and self.landscape.evaluations >= _ESCAPING:
+            return []
+        beyond, point.beyond = point.beyond, []
+        return beyond
+
+    def _bottom(self, index: int) -> int:
+        """Where what is at a listed point ends."""
         while (below := self.points[index].below) is not None:
             index = below
-        if escapes == 0:
-            self.points[index].count += 1
         return index
+
+    def _listed(self, x: Array) -> int:
+        """Index of the stationary point next to ``x``, where a descent ended; listed if it is new."""
+        index = self.known(self.point(x), 3.0)
+        if index is not None:
+            return index
+        polished = self._polished(x)
+        for _ in range(_RESTARTS):  # a line search that failed at an edge, or stale curvature
+            if polished[1] <= STATIONARY:
+                break
+            polished = self._polished(self._minimised(polished[0]))
+        return self._add(polished)
+
+    def _known_rows(self, x: Array, values: Array) -> NDArray[np.bool_]:
+        """Which rows have come so close to a listed minimum that they will end there."""
+        landscape = self.landscape
+        listed = np.array([point.level for point in self.points if point.is_minimum])
+        reach = _NEAR_VALUE * max(1.0, 1 / landscape.unit)
+        near = np.asarray((np.abs(values[:, None] - listed) <= reach).any(axis=1))
+        near[near] = [self._near(row) is not None for row in x[near]]
+        return near
+
+    def _near(self, x: Array) -> int | None:
+        """Index of the listed minimum that ``x`` has come close to."""
+        index = self.known(self.point(x), 3.0, _NEAR_VALUE)
+        return index if index is not None and self.points[index].is_minimum else None
+
+    def _rows_in_units(self, x: Array) -> tuple[Array, Array]:
+        values, gradients = self.landscape.rows(x)
+        return (values - self.landscape.origin) / self.landscape.unit, gradients / self.landscape.unit
 
     def _minimised(self, x: Array) -> Array:
         from scipy.optimize import minimize
@@ -115,12 +197,18 @@ class Catalogue:
         signature = np.concatenate([*invariants, np.linalg.svd(z, compute_uv=False)])
         return Point(x, problem.objective(z), z, signature, math.inf, None)
 
-    def known(self, point: Point, slack: float = 1.0) -> int | None:
-        """Index of the listed point that ``point`` is, up to the problem's symmetries; None for a new one."""
+    def known(self, point: Point, slack: float = 1.0, value: float = _SAME_VALUE) -> int | None:
+        """Index of the listed point that ``point`` is, up to the problem's symmetries; None for a new one.
+
+        Args:
+            point: what is to be found again.
+            slack: factor of the differences allowed.
+            value: relative difference in value that is allowed.
+        """
         for i, other in enumerate(self.points):
             scale = max(float(np.abs(other.signature).max()), 1e-12)
             if (
-                abs(point.value - other.value) <= slack * _SAME_VALUE * other.value + 1e-15
+                abs(point.value - other.value) <= slack * value * other.value + 1e-15
                 and np.abs(point.signature - other.signature).max() <= slack * _SAME_LOGITS * scale
             ):
                 return i
@@ -133,15 +221,17 @@ class Catalogue:
         if len(x) > _MAX_NEWTON:
             return x, residual, None
         while True:
-            values, vectors = np.linalg.eigh(self.landscape.hessian(x) / self.landscape.unit)
+            values, vectors = self.landscape.curvature(x)
+            values = values / self.landscape.unit
             start = residual
             # one Hessian serves several steps, with shallow valleys once the steep directions are done: a step along a
             # valley may raise the gradient across it, which the next ones mend
             for flat in (_FLAT, 1e-3 * _FLAT):
                 curved = np.abs(values) > flat * np.abs(values).max()
+                inverse = np.divide(1.0, values, out=np.zeros_like(values), where=curved)
                 new, new_gradient = x, gradient
                 for _ in range(4):
-                    new = new - vectors[:, curved] @ (vectors[:, curved].T @ new_gradient / values[curved])
+                    new = new - vectors @ (inverse * (vectors.T @ new_gradient))
                     new_gradient = self._in_units(new)[1]
                     new_residual = float(np.linalg.norm(new) * np.linalg.norm(new_gradient))
                     if new_residual < residual:
@@ -151,28 +241,22 @@ class Catalogue:
             if residual <= 0.01 * STATIONARY or not residual < 0.1 * start:
                 return x, residual, np.vstack([values, vectors])
 
-    def _add(self, polished: tuple[Array, float, Array | None], escapes: int) -> int:
+    def _add(self, polished: tuple[Array, float, Array | None]) -> int:
         x, residual, eigen = polished
         point = self.point(x)
         if (known := self.known(point)) is not None:
             return known
         self.points.append(point)
-        index = len(self.points) - 1
-        point.stationarity = residual
-        if eigen is None:
-            return index
-        values, downhill = eigen[0], eigen[1:, 0]
-        point.is_minimum = bool(values[0] >= -_FLAT * np.abs(values).max())
-        step = 0.1 * max(float(np.linalg.norm(x)), 0.1) * downhill
-        beyond = [x + step, x - step]
-        if point.is_minimum and (filled := self.landscape.filled(x)) is not None:
-            point.is_minimum, beyond = False, [filled]
-        if not point.is_minimum and escapes < _MAX_ESCAPES and self.landscape.evaluations < _ESCAPING:
-            self.saddles += 1
-            ends = [self.descend(y, escapes + 1) for y in beyond]
-            lowest = min(ends, key=lambda i: self.points[i].value)
-            point.below = lowest if self.points[lowest].value < point.value else None
-        return index
+        point.stationarity, point.level = residual, self._in_units(x)[0]
+        if eigen is not None:
+            values, downhill = eigen[0], eigen[1:, 0]
+            point.is_minimum = bool(values[0] >= -_FLAT * np.abs(values).max())
+            step = 0.1 * max(float(np.linalg.norm(x)), 0.1) * downhill
+            if not point.is_minimum:
+                point.beyond = [x + step, x - step]
+            elif (filled := self.landscape.filled(x)) is not None:
+                point.is_minimum, point.beyond = False, [filled]
+        return len(self.points) - 1
 
     @property
     def starts(self) -> int:

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 #: Lengths of x that are tried along a ray, and how many.
 _LENGTHS, _TRIALS = (1e-2, 1e3), 40
+#: Numbers in an array of rows: larger ones leave the processor's nearest memory, and are new to it every time.
+_NUMBERS = 14_000
 
 #: Size of ``|x| |grad log F(x)|``, in units of what log F can vary in a small ball, up to which a point is stationary.
 STATIONARY = 1e-9
@@ -38,8 +40,10 @@ class Landscape:
     ([1.0, -0.5, -0.5], [(3, 2), (2, 3), (0,)])
     >>> bool(np.linalg.eigvalsh(landscape.hessian(x))[0] > -1e-6), landscape.filled(x)
     (True, None)
-    >>> bool(np.array_equal(landscape.pruned(x), x))
-    True
+    >>> bool(landscape.curvature(x)[0][0] > -1e-6), landscape.together
+    (True, 128)
+    >>> bool(np.array_equal(landscape.pruned(x), x)), landscape.rows(np.array([x, x]))[0].round(6).tolist()
+    (True, [-0.99701, -0.99701])
     """
 
     def __init__(self, problem: Problem, rank: int) -> None:
@@ -53,6 +57,7 @@ class Landscape:
         self._ce = problem.loss.closed_form is ClosedForm.CROSS_ENTROPY and one_hot
         architecture = self._architecture = problem.spectral
         self._depth = architecture.num_factors
+        self._known = problem.is_known
         self._tau = cast(Constrained, architecture).bound(k) if problem.is_constrained else 0.0
         self._price = architecture.multiplier if isinstance(architecture, Penalised) else 0.0
         self._slack = problem.is_constrained
@@ -81,6 +86,11 @@ class Landscape:
     def size(self) -> int:
         """Number of variables."""
         return sum(self._sizes)
+
+    @property
+    def together(self) -> int:
+        """How many rows are best evaluated at once."""
+        return max(8, min(128, _NUMBERS // self.size))
 
     def at(self, y: Array) -> Array:
         """A point whose logits are those of the best rank-r approximation of ``y`` (K, m), scaled; 0 is left alone."""
@@ -133,69 +143,100 @@ class Landscape:
 
     def logits(self, x: Array) -> Array:
         """Z (K, m), feasible; centred where the loss does not change."""
-        return self.problem.centred(self._evaluate(x)[0] / self._omega)
+        return self.problem.centred(self._evaluate(x[None])[0][0] / self._omega)
 
-    def _evaluate(self, x: Array) -> tuple[Array, float, Callable[[Array], Array]]:
-        """Y, the penalty, and what turns df/dY into the gradient of objective and penalty."""
-        p_, q, t = self.split(x)
+    def _slopes(self, p: Array) -> Array:
+        """``d Omega / d p_i`` for each row of p (B, r)."""
+        if self._known:
+            return self._architecture.slopes(p)
+        return np.array([self._architecture.slopes(row) for row in p])
+
+    def _evaluate(self, x: Array) -> tuple[Array, Array, Callable[[Array], Array]]:
+        """Y (B, K, m), the penalties (B,), and what turns df/dY into the objective's gradient, at the rows of x."""
+        i, j, k = self._ends[:3]
+        p_, q, t = x[:, :i].reshape(-1, self._k, self.rank), x[:, i:j].reshape(-1, self.rank, self._m), x[:, j:k]
         m = self._depth
-        squares = np.einsum("ij,ij->j", p_, p_) + np.einsum("ij,ij->i", q, q)
-        middle = t ** (m - 2) if m > 2 else np.ones(self.rank)
-        left = p_ * middle
+        squares = np.einsum("bij,bij->bj", p_, p_) + np.einsum("bij,bij->bi", q, q)
+        left = p_ * (t ** (m - 2))[:, None, :] if m > 2 else p_
         product = left @ q
         if m > 2:
-            gauge = float(squares.sum() + (m - 2) * (t @ t)) / m
-            slopes = np.full(self.rank, 2 / m)
+            gauge = (squares.sum(axis=1) + (m - 2) * np.einsum("bi,bi->b", t, t)) / m
+            slopes = np.full_like(squares, 2 / m)
         else:
-            p = squares / 2
-            slopes = self._architecture.slopes(p)
-            gauge = float(slopes @ p) if self.problem.is_constrained else 0.0
-        if not self.problem.is_constrained:
-            penalty = self._price * m / 2 * gauge if m > 2 else self._architecture.spectral_gauge(squares / 2)
-            scale = 1.0
+            slopes = self._slopes(squares / 2)
+            gauge = np.einsum("bi,bi->b", slopes, squares) / 2
+        penalty = np.zeros(len(x))
+        if self.problem.is_constrained:
+            total = gauge + 0.5 * x[:, self._ends[2]] ** 2
+            with np.errstate(divide="ignore"):
+                scale = np.where(total > 0, (self._tau ** (2 / m) / total) ** (m / 2), 0.0)
+            y = scale[:, None, None] * product
         else:
-            penalty = 0.0
-            total = gauge + 0.5 * x[self._ends[2]] ** 2
-            scale = (self._tau ** (2 / m) / total) ** (m / 2) if total > 0 else 0.0
+            y, price = product, self._architecture.spectral_gauge
+            penalty = self._price * m / 2 * gauge if m > 2 else np.array([price(row) for row in squares / 2])
 
         def gradient(g: Array) -> Array:
             if self.problem.is_constrained:
-                inner = float(np.vdot(g, product))
+                inner = np.einsum("bij,bij->b", g, product)
                 pull = -inner * scale * m / 2 / total
+                g = scale[:, None, None] * g
             else:
-                pull = self._price * m / 2 if m > 2 else 1.0
-            g = scale * g
-            parts = [
-                (g @ (middle[:, None] * q).T + pull * slopes * p_).ravel(),
-                (left.T @ g + (pull * slopes)[:, None] * q).ravel(),
-            ]
+                pull = np.full(len(x), self._price * m / 2 if m > 2 else 1.0)
+            drag = pull[:, None] * slopes
+            found = np.empty((len(x), self._ends[3]))
+            across = g @ q.transpose(0, 2, 1)
+            by_p = across * (t ** (m - 2))[:, None, :] if m > 2 else across
+            found[:, :i] = (by_p + drag[:, None, :] * p_).reshape(len(x), -1)
+            found[:, i:j] = (left.transpose(0, 2, 1) @ g + drag[:, :, None] * q).reshape(len(x), -1)
             if m > 2:
-                across = np.einsum("ij,ij->j", p_, g @ q.T)
-                parts.append((m - 2) * t ** (m - 3) * across + pull * 2 * (m - 2) / m * t)
+                along = np.einsum("bij,bij->bj", p_, across)
+                found[:, j:k] = (m - 2) * (t ** (m - 3) * along + 2 / m * pull[:, None] * t)
             if self._slack:
-                parts.append(pull * x[self._ends[2] : self._ends[3]])
-            return np.concatenate(parts)
+                found[:, k] = pull * x[:, k]
+            return found
 
-        return scale * product, penalty, gradient
+        return y, penalty, gradient
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """``log(objective - shift)`` and its gradient; the shift is 0 for cross-entropy and mean squared error."""
-        self.evaluations += 1
-        y, value, gradient = self._evaluate(x)
-        risk, g, g_bias = self._risk(y / self._omega, x[self._ends[3] :])
-        value = max(value + risk - self._shift, 1e-300)
-        return math.log(value), np.concatenate([gradient(g / self._omega), g_bias]) / value
+        values, gradients = self.rows(x[None])
+        return float(values[0]), gradients[0]
 
-    def _risk(self, z: Array, bias: Array) -> tuple[float, Array, Array]:
-        """The risk with its gradients in logits and bias, of which the latter is a variable like others here."""
-        risk = self.problem.risk_of
-        if not len(bias):
-            return *(cross_entropy(z, self._pi) if self._ce else (risk.value(z), risk.gradient(z))), bias
-        if not self._ce:
-            return risk.joint(z, bias)
-        value, g = cross_entropy(z + bias[:, None], self._pi)
+    def rows(self, x: Array) -> tuple[Array, Array]:
+        """Values (B,) and gradients (B, n) at the rows of x (B, n), as of each alone."""
+        self.evaluations += len(x)
+        y, penalty, gradient = self._evaluate(x)
+        risk, g, g_bias = self._risk(y / self._omega, x[:, self._ends[3] :])
+        values = np.maximum(penalty + risk - self._shift, 1e-300)
+        return np.log(values), np.concatenate([gradient(g / self._omega), g_bias], axis=1) / values[:, None]
+
+    def _risk(self, z: Array, bias: Array) -> tuple[Array, Array, Array]:
+        """The risks at logits (B, K, m) with gradients in logits and bias, of which the latter is a variable here."""
+        if self._ce:
+            values, g = cross_entropy(z + bias[:, :, None] if bias.shape[1] else z, self._pi)
+        elif self.problem.loss.closed_form is not None:
+            values, g = self._columns(z + bias[:, :, None] if bias.shape[1] else z)
+        else:
+            return self._one_by_one(z, bias)
+        if not bias.shape[1]:
+            return values, g, bias
         decay = self.problem.bias or 0.0
-        return value + decay / 2 * float(bias @ bias), g, g.sum(axis=1) + decay * bias
+        return values + decay / 2 * np.einsum("bi,bi->b", bias, bias), g, g.sum(axis=2) + decay * bias
+
+    def _columns(self, z: Array) -> tuple[Array, Array]:
+        """Risks and gradients of a loss that judges every column alike, by all columns at once."""
+        b, k, m = z.shape
+        loss, columns = self.problem.loss, z.transpose(1, 0, 2).reshape(k, b * m)
+        targets = np.tile(self.problem.targets, (1, b))
+        values = loss.values(columns, targets).reshape(b, m) @ self._pi
+        return values, loss.gradients(columns, targets).reshape(k, b, m).transpose(1, 0, 2) * self._pi
+
+    def _one_by_one(self, z: Array, bias: Array) -> tuple[Array, Array, Array]:
+        risk = self.problem.risk_of
+        if not bias.shape[1]:
+            return np.array([risk.value(y) for y in z]), np.array([risk.gradient(y) for y in z]), bias
+        values, g, g_bias = zip(*(risk.joint(y, b) for y, b in zip(z, bias, strict=True)), strict=True)
+        return np.array(values), np.array(g), np.array(g_bias)
 
     def pruned(self, x: Array) -> Array:
         """``x`` without the terms that a descent has all but emptied: a is not smooth where several vanish together."""
@@ -218,7 +259,7 @@ class Landscape:
         m = self._depth
         if m == 2 or not self.problem.is_constrained:
             return None
-        y, _, _ = self._evaluate(x)
+        y = self._evaluate(x[None])[0][0]
         u, s, vt = np.linalg.svd(y)
         rank = int((s > 1e-9 * s[0]).sum())
         needed = float((s[:rank] ** (2 / m)).sum())
@@ -235,15 +276,44 @@ class Landscape:
 
     def hessian(self, x: Array) -> Array:
         """Second derivatives by central differences of the gradient, (n, n)."""
-        n = len(x)
+        n, idle = len(x), self._idle(x)
         step = 6e-6 * max(float(np.linalg.norm(x)) / math.sqrt(n), 1e-8)
-        h = np.empty((n, n))
-        for i in range(n):
-            ahead, behind = x.copy(), x.copy()
-            ahead[i] += step
-            behind[i] -= step
-            h[i] = (self(ahead)[1] - self(behind)[1]) / (2 * step)
+        h = np.zeros((n, n))
+        # of the terms that are empty one tells of all: nothing of them but the diagonal
+        parts = np.split(np.arange(n), self._ends[:3])
+        alike = [part[idle[part]] for part in parts]
+        moved = np.concatenate([np.flatnonzero(~idle), *(part[:1] for part in alike)])
+        for block in np.array_split(moved, max(1, math.ceil(len(moved) / self.together))):
+            moves = np.zeros((len(block), n))
+            moves[np.arange(len(block)), block] = step
+            h[block] = (self.rows(x + moves)[1] - self.rows(x - moves)[1]) / (2 * step)
+        for part in alike:
+            h[part, part] = h[part[:1], part[:1]]
         return (h + h.T) / 2
+
+    def _idle(self, x: Array) -> NDArray[np.bool_]:
+        """Coordinates of empty terms where M > 2: what they change is a product of M >= 3 of them."""
+        idle = np.zeros(len(x), dtype=bool)
+        if self._depth > 2:
+            p, q, t = self.split(x)
+            empty = ~(p.any(axis=0) | q.any(axis=1) | t.astype(bool))
+            whole = np.broadcast_to(empty, p.shape).ravel(), np.broadcast_to(empty[:, None], q.shape).ravel(), empty
+            idle[: self._ends[2]] = np.concatenate(whole)
+        return idle
+
+    def curvature(self, x: Array) -> tuple[Array, Array]:
+        """Eigenvalues (n,), ascending, and eigenvectors (n, n) of the Hessian."""
+        h, idle = self.hessian(x), self._idle(x)
+        moving = np.flatnonzero(~idle)
+        values, vectors = np.linalg.eigh(h[np.ix_(moving, moving)])
+        if not idle.any():
+            return values, vectors
+        every = np.concatenate([values, h.diagonal()[idle]])
+        order = every.argsort(kind="stable")
+        whole = np.zeros_like(h)
+        whole[np.ix_(moving, np.arange(len(moving)))] = vectors
+        whole[np.flatnonzero(idle), len(moving) + np.arange(idle.sum())] = 1.0
+        return every[order], whole[:, order]
 
 
 def _padded_svd(y: Array, rank: int) -> tuple[Array, Array, Array]:
@@ -253,22 +323,26 @@ def _padded_svd(y: Array, rank: int) -> tuple[Array, Array, Array]:
     return np.pad(u, ((0, 0), (0, missing))), np.pad(s, (0, missing)), np.pad(vt, ((0, missing), (0, 0)))
 
 
-def cross_entropy(z: Array, pi: Array) -> tuple[float, Array]:
-    """Risk and gradient of one-hot labels with one exponential, as accurate as those of the loss.
+def cross_entropy(z: Array, pi: Array) -> tuple[Array, Array]:
+    """Risks and gradients of one-hot labels with one exponential, as accurate as those of the loss.
+
+    Args:
+        z: logits (..., K, K).
+        pi: weights of the columns, shape (K,).
 
     >>> value, gradient = cross_entropy(np.zeros((2, 2)), np.array([0.5, 0.5]))
-    >>> round(value, 6), gradient.tolist()
+    >>> round(float(value), 6), gradient.tolist()
     (0.693147, [[-0.25, 0.25], [0.25, -0.25]])
     """
-    margins = z - z.diagonal()
-    top = margins.max(axis=0)  # at least 0, the margin of the class itself
-    e = np.exp(margins - top)
-    diagonal = e.ravel("K")[:: len(pi) + 1]  # a view: e is new, and square
+    margins = z - np.einsum("...ii->...i", z)[..., None, :]
+    top = margins.max(axis=-2)  # at least 0, the margin of the class itself
+    e = np.exp(margins - top[..., None, :])
+    diagonal = np.einsum("...ii->...i", e)  # a view, writable
     own = diagonal.copy()
-    diagonal[:] = 0.0
-    rest = e.sum(axis=0)
+    diagonal[...] = 0.0
+    rest = e.sum(axis=-2)
     total = own + rest
     loss = np.where(top > 0, top + np.log(total), np.log1p(rest))
-    e /= total
-    diagonal[:] = -rest / total
-    return float(pi @ loss), e * pi
+    e /= total[..., None, :]
+    diagonal[...] = -rest / total
+    return loss @ pi, e * pi

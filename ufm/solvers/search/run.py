@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from typing import Any
@@ -95,10 +96,13 @@ def solve_search(
         if fitted is not None:
             minima: tuple[LocalMinimum, ...] = (minimum(problem, fitted, problem.objective(fitted), 1.0, 0.0, True),)
         else:
-            for y in starting_points(problem, r, starts, np.random.default_rng(seed)):
-                if landscape.evaluations > most:
-                    break
-                found.descend(landscape.at(y))
+            points = starting_points(problem, r, starts, np.random.default_rng(seed))
+            begin = (landscape.at(y) for y in itertools.takewhile(lambda _: landscape.evaluations <= most, points))
+            if costly:
+                for x in begin:
+                    found.descend(x)
+            else:
+                found.descend_all(begin)
             minima = found.minima()
         best = minima[0]
         name, lower = relaxed_lower_bound(problem, best.value)
