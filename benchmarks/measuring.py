@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,28 +13,41 @@ import numpy as np
 from benchmarks._timing import Row, timed
 from ufm.measures import FeatureStatistics, measure, trace_quotient
 
-__all__ = ["accumulated", "measuring"]
+__all__ = ["accumulated", "measuring", "packaged"]
 
 Batches = list[tuple[Any, Any]]
 
+#: The package itself, where it is installed (from github.com/rhubarbwu/neural-collapse: it is not on PyPI), and its
+#: passes written anew: without the hashes of the means that it takes at every batch, and NC1 by a symmetric inverse.
+PACKAGE, PEER = "neural-collapse", "accumulators in torch"
+
 
 def measuring(sizes: list[tuple[int, int, int]], samples: int, batch_size: int = 500) -> Iterator[Row]:
-    """Time all measures of (K, d, N) features in batches, NC4 included, in either float type of the features."""
+    """Time all measures of (K, d, N) features in batches, NC4 included, in either float type of the features.
+
+    Ours is one call that gives everything; the peer's time is that of NC1 to NC4, once without and once with its
+    kernels over pairs of classes (CDNV, distances on the sphere).
+    """
     for num_classes, dim, count in sizes:
         for dtype in ("float32", "float64"):
             batches, classifier = _network(num_classes, dim, count, batch_size, dtype)
             exact = _two_pass(batches, num_classes)
-            for what, our, other in (
-                ("one pass", partial(_gathered, batches, num_classes), partial(_totals, batches, num_classes)),
-                ("all measures", partial(_measured, batches, classifier), partial(accumulated, batches, classifier)),
-            ):
+            gathered, measured = partial(_gathered, batches, num_classes), partial(_measured, batches, classifier)
+            cases = [
+                ("means and covariance", gathered, PEER, partial(_totals, batches, num_classes)),
+                ("NC1 to NC4", measured, PEER, partial(accumulated, batches, classifier)),
+            ]
+            if find_spec("neural_collapse") is not None:
+                for what, kernels in (("NC1 to NC4", False), ("all measures", True)):
+                    cases.append((what, measured, PACKAGE, partial(packaged, batches, classifier, kernels=kernels)))
+            for what, our, peer, other in cases:
                 ours, found = timed(our, samples)
-                theirs, peer = timed(other, samples)
+                theirs, answer = timed(other, samples)
                 case = f"{what}, K = {num_classes}, d = {dim}, N = {count:,}, {dtype}"
                 note = f"{count / ours.median:,.0f} samples a second"
-                errors = [abs(value["trace_quotient"] / exact - 1) for value in (found, peer)]
+                errors = [abs(value["trace_quotient"] / exact - 1) for value in (found, answer)]
                 figures = {"K": num_classes, "dim": dim, "samples_measured": count}
-                yield Row("measuring", case, ours, "accumulators in torch", theirs, *errors, note, figures)
+                yield Row("measuring", case, ours, peer, theirs, *errors, note, figures)
 
 
 def _gathered(batches: Batches, num_classes: int) -> dict[str, Any]:
@@ -113,8 +127,7 @@ def _totals(batches: Batches, num_classes: int, classifier: Any = None) -> dict[
 def accumulated(batches: Batches, classifier: Any) -> dict[str, float]:
     """The same measures as accumulators of the usual kind find them, in torch and in the features' own float type.
 
-    NC1 is by a pseudo-inverse of S_B. This is what the package ``neural-collapse`` does, written anew from its
-    description, for it is not to be had from PyPI.
+    NC1 is by a pseudo-inverse of S_B.
     """
     import torch
 
@@ -134,3 +147,36 @@ def accumulated(batches: Batches, classifier: Any) -> dict[str, float]:
         "coherence": float((unit @ unit.T - 2 * torch.eye(num_classes, dtype=dtype)).max()),
         "nc4": found["nc4"],
     }
+
+
+def packaged(batches: Batches, classifier: Any, *, kernels: bool) -> dict[str, float]:
+    """The measures as the package ``neural-collapse`` finds them by the passes of its README, kernels or none."""
+    from neural_collapse import accumulate
+    from neural_collapse import kernels as pairs
+    from neural_collapse import measure as of
+
+    size = (*classifier.shape, "cpu", classifier.dtype)
+    totals = accumulate.MeanAccumulator(*size)
+    for x, y in batches:
+        totals.accumulate(x, y)
+    means, centre = totals.compute()
+    scatter = accumulate.CovarAccumulator(*size, M=means)
+    variances = accumulate.VarNormAccumulator(*size, M=means)
+    for x, y in batches:
+        scatter.accumulate(x, y, means)
+        variances.accumulate(x, y, means)
+    decisions = accumulate.DecAccumulator(*size, M=means, W=classifier)
+    for x, y in batches:
+        decisions.accumulate(x, y, classifier, means)
+    within = scatter.compute()
+    found = {
+        "nc1": of.covariance_ratio(within, means, centre),
+        "trace_quotient": of.covariance_ratio(within, means, centre, "quotient"),
+        "etf_error": of.simplex_etf_error(means, centre),
+        "logit_etf_error": of.self_duality_error(classifier, means, centre),
+        "nc4": of.clf_ncc_agreement(decisions),
+    }
+    if kernels:
+        found["cdnv"] = of.variability_cdnv(variances.compute()[0], means, tile_size=64)
+        found["log_distances"] = pairs.kernel_stats(means, centre, kernel=pairs.log_kernel, tile_size=64)[1]
+    return found

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._validation import array
-from ufm.geometry.frames import simplex_etf_gram
+from ufm.geometry.arrangement import Arrangement, gram_etf_error
 
 __all__ = [
     "centred",
@@ -145,8 +145,7 @@ def etf_error(matrix: Any, *, centre: bool = True) -> float:
     (True, 1.241)
     """
     m = _matrix("matrix", matrix, min_columns=2)
-    gram = _unit(_gram(centred(m) if centre else m))
-    return _norm(gram - _unit(simplex_etf_gram(m.shape[1])))
+    return gram_etf_error(_gram(centred(m) if centre else m))
 
 
 def self_duality_error(classifier: Any, means: Any) -> float:
@@ -218,19 +217,7 @@ def cosine_matrix(matrix: Any, *, zero: float = 1e-12) -> Array:
            [ 0.,  1.,  0.],
            [-1.,  0.,  1.]])
     """
-    m = _matrix("matrix", matrix)
-    # Each column by its own largest entry first: neither tiny nor huge columns may under- or overflow when squared.
-    top = np.abs(m).max(axis=0, initial=0.0)
-    unit = m / np.where(top > 0, top, 1.0)
-    norms = np.linalg.norm(unit, axis=0)
-    unit /= np.where(norms > 0, norms, 1.0)
-    lengths = norms * (top / top.max() if top.any() else top)
-    vanishing = lengths <= zero * lengths.max(initial=0.0)
-    cosines = np.clip(unit.T @ unit, -1.0, 1.0)
-    cosines[vanishing, :] = 0.0
-    cosines[:, vanishing] = 0.0
-    cosines[np.ix_(vanishing, vanishing)] = 1.0
-    return cosines
+    return Arrangement(matrix).cosines(zero)
 
 
 def mean_pairwise_cosine(cosines: Array, members: tuple[int, ...]) -> float | None:

@@ -31,8 +31,8 @@ IntArray = NDArray[np.int64]
 LARGEST = 1e70
 LARGEST_SQUARE = 1e150
 
-#: Rows that are converted to float64 and centred at a time.
-CHUNK = 4096
+#: Entries that are converted to float64 and centred at a time: what a core's cache holds, but at least some rows.
+CHUNK, FEWEST_ROWS = 1 << 18, 256
 
 
 def checked_features(value: Any) -> NDArray[Any]:
@@ -91,7 +91,8 @@ def check_prior(prior: Any) -> ClassPrior:
     return prior
 
 
-def chunks(length: int) -> Iterator[slice]:
-    """Slices that cover ``length`` rows, :data:`CHUNK` at a time."""
-    for start in range(0, length, CHUNK):
-        yield slice(start, start + CHUNK)
+def chunks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Slices that cover the rows of an (n, d) array, some :data:`CHUNK` entries at a time."""
+    rows = max(FEWEST_ROWS, CHUNK // shape[1])
+    for start in range(0, shape[0], rows):
+        yield slice(start, start + rows)

@@ -39,6 +39,8 @@ class FeatureStatistics:
 
     Args:
         num_classes: K >= 2; labels are 0..K-1.
+        covariance: gather the (d, d) within-class covariance too, which is most of the work; without it memory is
+            (K, d), and the traces are known still.
 
     Source: Welford 1962; Chan, Golub, LeVeque 1983.
 
@@ -49,7 +51,10 @@ class FeatureStatistics:
     (array([[ 1., -1.]]), array([[0.25]]))
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, *, covariance: bool = True) -> None:
+        if not isinstance(covariance, bool):
+            raise TypeError(f"covariance must be True or False, got {covariance!r}")
+        self.has_covariance = covariance
         self._num_classes = integer("num_classes", num_classes, minimum=2)
         self._counts = np.zeros(self._num_classes, dtype=np.int64)
         self._class_scatter = np.zeros(self._num_classes)
@@ -71,10 +76,10 @@ class FeatureStatistics:
         if not len(x):
             return self
         self._allocate(x.shape[1])
-        for rows in chunks(len(x)):
+        for rows in chunks(x.shape):
             part, deviations = _centred_by_class(x[rows].astype(np.float64), y[rows])
             self._absorb(part)
-            self._rows.append(deviations)
+            self._keep(deviations)
         if sum(map(len, self._rows)) >= self.dim:
             self._add_rows()
         return self
@@ -83,13 +88,15 @@ class FeatureStatistics:
         """The statistics of both data sets together, as a new object.
 
         Raises:
-            TypeError, ValueError: not FeatureStatistics, or of another K or d.
+            TypeError, ValueError: not FeatureStatistics, of another K or d, or one with and one without covariance.
         """
         if not isinstance(other, FeatureStatistics):
             raise TypeError(f"other must be FeatureStatistics, got {other!r}")
         if other._num_classes != self._num_classes:
             raise ValueError(f"other must have {self._num_classes} classes, got {other._num_classes}")
-        merged = FeatureStatistics(self._num_classes)
+        if other.has_covariance != self.has_covariance:
+            raise ValueError(f"other must have covariance={self.has_covariance}, got {other.has_covariance}")
+        merged = FeatureStatistics(self._num_classes, covariance=self.has_covariance)
         for part in (self, other):
             if part.num_samples:
                 merged._check_dim("other", part.dim)
@@ -97,7 +104,8 @@ class FeatureStatistics:
                 present = np.flatnonzero(part._counts)
                 counts, means, scatter = part._counts[present], part._means[present], part._class_scatter[present]
                 merged._absorb(_Part(present, counts, means, scatter))
-                merged._scatter += part._complete_scatter()
+                if self.has_covariance:
+                    merged._scatter += part._complete_scatter()
         return merged
 
     @property
@@ -130,9 +138,11 @@ class FeatureStatistics:
     def within_covariance(self) -> Array:
         """``S_W = (1/N) sum_k sum_i (h_ki - m_k)(h_ki - m_k)^T``, shape (d, d).
 
-        Raises ValueError while a class has no samples.
+        Raises ValueError while a class has no samples, and for statistics without covariance.
         """
         self.check_complete()
+        if not self.has_covariance:
+            raise ValueError("within_covariance must be gathered from the start: FeatureStatistics(covariance=True)")
         return self._complete_scatter() / self.num_samples
 
     @property
@@ -153,11 +163,16 @@ class FeatureStatistics:
         old = self._counts[part.classes]
         share = part.counts / (old + part.counts)
         shift = part.means - self._means[part.classes]
-        weighted = shift * np.sqrt(old * share)[:, None]
-        self._class_scatter[part.classes] += part.class_scatter + (weighted**2).sum(axis=1)
-        self._means[part.classes] += share[:, None] * shift
+        self._class_scatter[part.classes] += part.class_scatter + old * share * np.einsum("ij,ij->i", shift, shift)
+        if self.has_covariance:
+            self._keep((shift * np.sqrt(old * share)[:, None])[old > 0])
+        shift *= share[:, None]
+        self._means[part.classes] += shift
         self._counts[part.classes] += part.counts
-        self._rows.append(weighted[old > 0])
+
+    def _keep(self, rows: Array) -> None:
+        if self.has_covariance:
+            self._rows.append(rows)
 
     def _add_rows(self) -> None:
         rows = np.concatenate(self._rows)
@@ -173,7 +188,7 @@ class FeatureStatistics:
     def _allocate(self, dim: int) -> None:
         if self.dim == 0:
             self._means = np.zeros((self._num_classes, dim))
-            self._scatter = np.zeros((dim, dim))
+            self._scatter = np.zeros((dim, dim) if self.has_covariance else (0, 0))
 
     def _check_dim(self, name: str, dim: int) -> None:
         if self.dim not in (0, dim):
@@ -181,16 +196,17 @@ class FeatureStatistics:
 
 
 def _centred_by_class(x: Array, y: IntArray) -> tuple[_Part, Array]:
-    """The statistics of one chunk, and its rows less the means of their classes, sorted by class; x is overwritten."""
-    order = np.argsort(y, kind="stable")
-    classes, starts, counts = np.unique(y[order], return_index=True, return_counts=True)
-    rows = x[order]
-    index = np.repeat(np.arange(len(classes)), counts)
+    """The statistics of one chunk, and its rows less the means of their classes; x is overwritten."""
+    import scipy.sparse  # here, for what imports ufm.measures does without it
+
+    classes, index, counts = np.unique(y, return_inverse=True, return_counts=True)
+    # Sums by class as a product with a sparse matrix of ones, whose cost is that of reading the rows.
+    ones = scipy.sparse.csr_array((np.ones(len(y)), index, np.arange(len(y) + 1)), shape=(len(y), len(classes)))
     means = np.zeros((len(classes), x.shape[1]))
     # The second round removes the rounding error of the first, so that a large common offset does no harm.
     for _ in range(2):
-        shift = np.add.reduceat(rows, starts, axis=0) / counts[:, None]
+        shift = (ones.T @ x) / counts[:, None]
         means += shift
-        rows -= shift[index]
-    scatter = np.add.reduceat(np.einsum("ij,ij->i", rows, rows), starts)
-    return _Part(classes, counts, means, scatter), rows
+        x -= shift[index]
+    scatter: Array = np.bincount(index, np.einsum("ij,ij->i", x, x)).astype(np.float64, copy=False)
+    return _Part(classes, counts, means, scatter), x

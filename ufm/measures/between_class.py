@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ufm._validation import array, real
-from ufm.geometry import cosine_matrix
+from ufm.geometry.arrangement import Arrangement, above_diagonal
 from ufm.measures._input import LARGEST, LARGEST_SQUARE, Array
 
 __all__ = [
@@ -29,7 +29,7 @@ def equinorm_cv(vectors: Any) -> float | None:
     """Coefficient of variation of the lengths of K vectors, ``std_k |x_k| / mean_k |x_k|`` (NC2): 0 iff all are equal.
 
     Args:
-        vectors: shape (d, K): centred class means M, or W^T.
+        vectors: shape (d, K): centred class means M, or W^T; or their Arrangement.
 
     Returns:
         A number >= 0; None where all vectors are zero.
@@ -42,12 +42,8 @@ def equinorm_cv(vectors: Any) -> float | None:
     >>> round(equinorm_cv([[3.0, 0.0], [0.0, 1.0]]), 12)  # lengths 3 and 1: std 1, mean 2
     0.5
     """
-    x = array("vectors", vectors, ndim=2, largest=LARGEST)
-    top = float(np.abs(x).max())
-    if top == 0:
-        return None
-    norms = np.linalg.norm(x / top, axis=0)
-    return float(norms.std() / norms.mean())
+    x = vectors if isinstance(vectors, Arrangement) else Arrangement(array("vectors", vectors, ndim=2, largest=LARGEST))
+    return None if x.is_zero else variation(x.lengths)
 
 
 def equiangle_std(vectors: Any) -> float | None:
@@ -56,7 +52,7 @@ def equiangle_std(vectors: Any) -> float | None:
     A zero vector has cosine 0 with the others, and two zero vectors have cosine 1.
 
     Args:
-        vectors: shape (d, K), K >= 2: centred class means M, or W^T.
+        vectors: shape (d, K), K >= 2: centred class means M, or W^T; or their Arrangement.
 
     Returns:
         A number in [0, 1]; None where all vectors are zero.
@@ -69,15 +65,15 @@ def equiangle_std(vectors: Any) -> float | None:
     >>> round(equiangle_std([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]]), 6)  # cosines 0, -1 and 0
     0.471405
     """
-    cosines = _pair_cosines(vectors)
-    return None if cosines is None else float(cosines.std())
+    x = _arrangement(vectors)
+    return None if x.is_zero else float(x.pairs.std())
 
 
 def equiangle_cv(vectors: Any) -> float | None:
     """Coefficient of variation over pairs of the cosines, ``std / |mean|``; their mean is ``-1/(K-1)`` in an ETF.
 
     Args:
-        vectors: shape (d, K), K >= 2: centred class means M, or W^T.
+        vectors: shape (d, K), K >= 2: centred class means M, or W^T; or their Arrangement.
 
     Returns:
         A number >= 0; None where the mean cosine is zero (to 1e-12), as in an orthogonal frame, or all vectors are.
@@ -91,10 +87,8 @@ def equiangle_cv(vectors: Any) -> float | None:
     >>> equiangle_cv(simplex_etf(4)) < 1e-12
     True
     """
-    cosines = _pair_cosines(vectors)
-    if cosines is None or abs(cosines.mean()) <= 1e-12:
-        return None
-    return float(cosines.std() / abs(cosines.mean()))
+    x = _arrangement(vectors)
+    return None if x.is_zero else variation(x.pairs)
 
 
 def pair_cosines(vectors: Any) -> Array:
@@ -103,7 +97,7 @@ def pair_cosines(vectors: Any) -> Array:
     A zero vector has cosine 0 with the others, and two zero vectors have cosine 1.
 
     Args:
-        vectors: shape (d, K), K >= 2: centred class means M, or W^T.
+        vectors: shape (d, K), K >= 2: centred class means M, or W^T; or their Arrangement.
 
     Raises:
         TypeError, ValueError: not a real finite matrix with at least two columns.
@@ -111,15 +105,14 @@ def pair_cosines(vectors: Any) -> Array:
     >>> pair_cosines([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]]) + 0.0
     array([ 0., -1.,  0.])
     """
-    x = _columns(vectors)
-    return cosine_matrix(x)[np.triu_indices(x.shape[1], 1)]
+    return _arrangement(vectors).pairs
 
 
 def mean_cosine_gap(vectors: Any) -> float | None:
     """``mean over pairs of |cos(x_j, x_k) + 1/(K-1)|`` (NC2): 0 iff all angles are those of a simplex ETF.
 
     Args:
-        vectors: shape (d, K), K >= 2: centred class means M, or W^T.
+        vectors: shape (d, K), K >= 2: centred class means M, or W^T; or their Arrangement.
 
     Returns:
         A number in [0, 2]; None where all vectors are zero.
@@ -132,15 +125,15 @@ def mean_cosine_gap(vectors: Any) -> float | None:
     >>> mean_cosine_gap([[1.0, 0.0], [0.0, 1.0]])  # cosine 0, the ETF's is -1
     1.0
     """
-    x = _columns(vectors)
-    return float(np.abs(pair_cosines(x) + 1 / (x.shape[1] - 1)).mean()) if x.any() else None
+    x = _arrangement(vectors)
+    return None if x.is_zero else float(np.abs(x.pairs + 1 / (len(x.lengths) - 1)).mean())
 
 
 def coherence(vectors: Any) -> float | None:
     """``max over pairs of |cos(x_j, x_k)|``, the coherence of a frame; at least Welch's ``1/(K-1)`` where d < K.
 
     Args:
-        vectors: shape (d, K), K >= 2: centred class means M, or W^T.
+        vectors: shape (d, K), K >= 2: centred class means M, or W^T; or their Arrangement.
 
     Returns:
         A number in [0, 1]; None where all vectors are zero.
@@ -153,8 +146,8 @@ def coherence(vectors: Any) -> float | None:
     >>> coherence([[1.0, 0.0], [0.0, 1.0]])
     0.0
     """
-    x = _columns(vectors)
-    return float(np.abs(pair_cosines(x)).max()) if x.any() else None
+    x = _arrangement(vectors)
+    return None if x.is_zero else float(np.abs(x.pairs).max())
 
 
 def separation_kernel_cv(vectors: Any, exponent: float = 0.0) -> float | None:
@@ -164,7 +157,7 @@ def separation_kernel_cv(vectors: Any, exponent: float = 0.0) -> float | None:
     for an exponent s > 0. It is 0 iff all distances are equal, and meant for K > d + 1, where no ETF fits.
 
     Args:
-        vectors: shape (d, K), K >= 2: centred class means M, or W^T.
+        vectors: shape (d, K), K >= 2: centred class means M, or W^T; or their Arrangement.
         exponent: s >= 0.
 
     Returns:
@@ -183,18 +176,13 @@ def separation_kernel_cv(vectors: Any, exponent: float = 0.0) -> float | None:
     s = real("exponent", exponent)
     if s < 0:
         raise ValueError(f"exponent must be >= 0, got {exponent!r}")
-    x = _columns(vectors)
-    tops = np.abs(x).max(axis=0)
-    if not tops.all():
+    x = _arrangement(vectors)
+    if not x.lengths.all():
         return None
-    x = x / tops
-    x /= np.linalg.norm(x, axis=0)
-    squares = 2 - 2 * (x.T @ x)[np.triu_indices(x.shape[1], 1)]
+    squares = 2 - 2 * above_diagonal(x.unit_gram)
     if squares.min() <= COINCIDENT_DIRECTIONS**2:
         return None
-    kernel = -0.5 * np.log(squares) if s == 0 else squares ** (-s / 2)
-    mean = abs(float(kernel.mean()))
-    return None if mean <= 1e-12 else float(kernel.std() / mean)
+    return variation(-0.5 * np.log(squares) if s == 0 else squares ** (-s / 2))
 
 
 def effective_rank(matrix: Any) -> float | None:
@@ -218,18 +206,31 @@ def effective_rank(matrix: Any) -> float | None:
     top = float(np.abs(x).max())
     if top == 0:
         return None
-    p = np.linalg.svd(x / top, compute_uv=False)
-    p = p[p > 0] / p.sum()
+    return number_that_count(np.asarray(np.linalg.svd(x / top, compute_uv=False), dtype=np.float64))
+
+
+def variation(values: Array) -> float | None:
+    """``std / |mean|`` of some numbers; None where the mean is zero (to 1e-12).
+
+    >>> variation(np.array([1.0, 3.0]))
+    0.5
+    """
+    mean = abs(float(values.mean()))
+    return None if mean <= 1e-12 else float(values.std() / mean)
+
+
+def number_that_count(singular_values: Array) -> float:
+    """:func:`effective_rank` of a matrix with these singular values, not all zero.
+
+    >>> number_that_count(np.array([3.0, 3.0, 0.0]))
+    2.0
+    """
+    p = singular_values[singular_values > 0] / singular_values.sum()
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def _columns(vectors: Any) -> Array:
-    x = array("vectors", vectors, ndim=2, largest=LARGEST)
-    if x.shape[1] < 2:
-        raise ValueError(f"vectors must have at least 2 columns, got {x.shape[1]}")
+def _arrangement(vectors: Any) -> Arrangement:
+    x = vectors if isinstance(vectors, Arrangement) else Arrangement(array("vectors", vectors, ndim=2, largest=LARGEST))
+    if len(x.lengths) < 2:
+        raise ValueError(f"vectors must have at least 2 columns, got {len(x.lengths)}")
     return x
-
-
-def _pair_cosines(vectors: Any) -> Array | None:
-    x = _columns(vectors)
-    return pair_cosines(x) if x.any() else None

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ufm._validation import array
-from ufm.geometry import simplex_etf_gram
+from ufm.geometry.arrangement import gram_etf_error
 from ufm.measures._input import LARGEST, Array
+from ufm.measures.between_class import variation
 
 __all__ = ["class_margins", "duality_cosines", "logit_etf_error", "uniform_duality_cv"]
 
@@ -54,9 +55,7 @@ def uniform_duality_cv(classifier: Any, means: Any) -> float | None:
     >>> uniform_duality_cv([[2.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [0.0, 0.0]])
     1.0
     """
-    cosines = duality_cosines(classifier, means)
-    mean = abs(float(cosines.mean()))
-    return None if mean <= 1e-12 else float(cosines.std() / mean)
+    return variation(duality_cosines(classifier, means))
 
 
 def logit_etf_error(classifier: Any, means: Any) -> float:
@@ -79,11 +78,19 @@ def logit_etf_error(classifier: Any, means: Any) -> float:
     True
     """
     w, m = _pair(classifier, means)
-    target = simplex_etf_gram(len(w))
-    target /= np.linalg.norm(target)
-    logits = _scaled(w) @ _scaled(m)
-    size = np.linalg.norm(logits)
-    return float(np.linalg.norm(logits / size - target)) if size > 0 else 1.0
+    return gram_etf_error(scaled_logits(w, m)[0])
+
+
+def scaled_logits(classifier: Array, means: Array) -> tuple[Array, float]:
+    """``W M`` over the product of the largest entries of both, and that product: nothing over- or underflows.
+
+    >>> scaled_logits(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 4.0], [0.0, 8.0]]))
+    (array([[0.125, 0.5  ],
+           [0.   , 0.5  ]]), 16.0)
+    """
+    tops = float(np.abs(classifier).max()), float(np.abs(means).max())
+    scaled = [x / top if top > 0 else x for x, top in zip((classifier, means), tops, strict=True)]
+    return scaled[0] @ scaled[1], tops[0] * tops[1]
 
 
 def class_margins(logits: Any) -> Array:
@@ -115,12 +122,6 @@ def _pair(classifier: Any, means: Any) -> tuple[Array, Array]:
     if len(w) < 2:
         raise ValueError(f"classifier must have at least 2 rows, got {len(w)}")
     return w, m
-
-
-def _scaled(x: Array) -> Array:
-    """``x`` over its largest entry, so that no product under- or overflows."""
-    top = float(np.abs(x).max())
-    return x / top if top > 0 else x
 
 
 def _unit_rows(x: Array) -> Array:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from ufm._validation import array, integer
 from ufm.labels import ClassPrior
 from ufm.measures._input import (
     LARGEST,
-    Array,
     IntArray,
     check_prior,
     checked_classifier,
@@ -20,7 +17,9 @@ from ufm.measures._input import (
     refuse_network,
 )
 from ufm.measures.accumulators import FeatureStatistics
-from ufm.measures.nearest_mean import NearestMean
+from ufm.measures.nearest_mean import LinearDecisions
+from ufm.measures.second_pass import SecondPass
+from ufm.measures.span import Span, span_of_means
 from ufm.measures.summary import Measures
 
 __all__ = ["measure"]
@@ -75,16 +74,14 @@ def measure(
     """
     batches = _batches(features, labels, predictions)
     k = _num_classes(num_classes, prior, classifier, batches if labels is not None else None)
-    statistics = FeatureStatistics(k)
-    for batch_features, batch_labels in _pairs(batches):
-        statistics.update(batch_features, batch_labels)
-    statistics.check_complete()
+    statistics = _first_pass(batches, k)
     w, b = checked_classifier(classifier, bias, k, statistics.dim)
+    predictor: IntArray | LinearDecisions | None = None if w is None else LinearDecisions(w, b)
     if predictions is not None:
-        says = checked_labels("predictions", predictions, num_classes=k, length=len(batches[0][0]))
-        agreements = _agreements(batches, statistics, says)
-    else:
-        agreements = None if w is None else _agreements(batches, statistics, (w, b))
+        predictor = checked_labels("predictions", predictions, num_classes=k, length=len(batches[0][0]))
+    span = span_of_means(statistics.means)
+    second = _second_pass(batches, statistics, span, predictor)
+    agreements = None if predictor is None or second is None else second.agreements
     return Measures.of(
         statistics,
         classifier=classifier,
@@ -95,6 +92,8 @@ def measure(
         nc4_by_class=None if agreements is None else tuple((agreements / statistics.counts).tolist()),
         tolerance=tolerance,
         centre=centre,
+        nc1=None if second is None else second.nc1,
+        span=span,
     )
 
 
@@ -111,23 +110,42 @@ def _batches(features: Any, labels: Any, predictions: Any) -> Any:
     return features
 
 
-def _agreements(batches: Any, statistics: FeatureStatistics, predictor: IntArray | tuple[Array, Array]) -> Array | None:
-    """Samples of every class that NC4 counts, (K,), by a second pass; None for batches that come once only."""
-    if isinstance(batches, Iterator):
+def _first_pass(batches: Any, k: int) -> FeatureStatistics:
+    """Statistics of all samples, without covariance where a second pass over the same samples costs less."""
+    statistics = None
+    for features, labels in _pairs(batches):
+        if statistics is None:
+            # Lists hold the same samples each time; a loader may draw others, and then NC1 must come of one pass.
+            again = isinstance(batches, list | tuple) and 2 * (k - 1) <= _columns(features)
+            statistics = FeatureStatistics(k, covariance=not again)
+        statistics.update(features, labels)
+    statistics = FeatureStatistics(k) if statistics is None else statistics
+    statistics.check_complete()
+    return statistics
+
+
+def _columns(features: Any) -> int:
+    shape = tuple(getattr(features, "shape", ()))
+    return int(shape[-1]) if len(shape) == 2 else 0
+
+
+def _second_pass(
+    batches: Any, statistics: FeatureStatistics, span: Span, predictor: IntArray | LinearDecisions | None
+) -> SecondPass | None:
+    """NC4, and NC1 where there is no covariance; None where neither is wanted, and for batches that come once only."""
+    if isinstance(batches, Iterator) or (predictor is None and statistics.has_covariance):
         return None
-    nearest, seen = NearestMean(statistics.means), 0
-    agreements = np.zeros(statistics.num_classes)
-    for batch_features, batch_labels in _pairs(batches):
-        x = checked_features(batch_features)
-        y = checked_labels("labels", batch_labels, num_classes=statistics.num_classes, length=len(x))
-        seen += len(x)
-        agreements += np.bincount(y[nearest.agreements(x, predictor)], minlength=statistics.num_classes)
-    if seen not in (0, statistics.num_samples):
+    found = SecondPass(statistics, span)
+    for features, labels in _pairs(batches):
+        x = checked_features(features)
+        y = checked_labels("labels", labels, num_classes=statistics.num_classes, length=len(x))
+        found.add(x, y, predictor)
+    if found.seen not in (0, statistics.num_samples):
         raise ValueError(
-            f"features must give the same samples each time, got {statistics.num_samples} and then {seen}: "
+            f"features must give the same samples each time, got {statistics.num_samples} and then {found.seen}: "
             "pass an iterator to go through them once, without NC4"
         )
-    return agreements if seen else None
+    return found if found.seen else None
 
 
 def _num_classes(num_classes: Any, prior: Any, classifier: Any, batches: Any) -> int:

@@ -9,12 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._validation import array
+from ufm.geometry.arrangement import Arrangement
 from ufm.measures._input import LARGEST, Array, IntArray, checked_features, checked_labels, chunks
 
-__all__ = ["NearestMean", "nearest_mean_agreement"]
+__all__ = ["LinearDecisions", "NearestMean", "nearest_mean_agreement"]
 
 #: What differs by less than this, relative to the squared sizes that it comes from, is equal but for round-off.
 ROUND_OFF = 1e-12
+
+#: A mean whose next lies nearer than this fraction of the longest is compared by all distances; also what is left
+#: between half of that distance and what counts as within it: the squares then differ by much more than round-off.
+FAR = 1e-3
+
+#: Sizes up to which single precision is tried, and what vanishes there at most of entries that are smaller than it has.
+LARGEST_SINGLE, VANISHING = 1e15, 1e-24
 
 
 def nearest_mean_agreement(features: Any, means: Any, predictions: Any) -> float:
@@ -54,39 +62,118 @@ class NearestMean:
 
     Args:
         means: class means, shape (d, K).
+        deviations: the arrangement of class means less their mean, where it is at hand.
+
+    Attributes:
+        means: class means, a row each, shape (K, d).
 
     >>> NearestMean(np.array([[1.0, -1.0]])).count_agreements(np.array([[0.9], [-0.2]]), np.array([0, 0]))
     1
     """
 
-    def __init__(self, means: Array) -> None:
+    def __init__(self, means: Array, deviations: Arrangement | None = None) -> None:
+        self.means: Array = np.ascontiguousarray(means.T)
         self._offset = means.mean(axis=1)
-        self._means = means - self._offset[:, None]
-        self._squares = (self._means**2).sum(axis=0)
+        self._centred = self.means - self._offset
+        self._squares = np.einsum("ij,ij->i", self._centred, self._centred)
         self._longest = math.sqrt(self._squares.max())
+        self._reach = _half_distances(Arrangement(self._centred.T) if deviations is None else deviations)
 
-    def count_agreements(self, features: NDArray[Any], predictor: IntArray | tuple[Array, Array]) -> int:
+    def count_agreements(self, features: NDArray[Any], predictor: IntArray | LinearDecisions) -> int:
         """How many rows of features (n, d) agree, see :meth:`agreements`."""
         return int(self.agreements(features, predictor).sum())
 
-    def agreements(self, features: NDArray[Any], predictor: IntArray | tuple[Array, Array]) -> NDArray[np.bool_]:
+    def agreements(self, features: NDArray[Any], predictor: IntArray | LinearDecisions) -> NDArray[np.bool_]:
         """Which rows of features (n, d) have a nearest class mean where the predictor says, shape (n,).
 
         Args:
             features: shape (n, d), finite.
-            predictor: classes, shape (n,), or (W, b) whose ``argmax(W h + b)`` they are.
+            predictor: classes, shape (n,), or what gives them of rows.
         """
         agreements = np.zeros(len(features), dtype=bool)
-        for rows in chunks(len(features)):
+        for rows in chunks(features.shape):
             chunk = features[rows].astype(np.float64)
-            if isinstance(predictor, tuple):
-                w, b = predictor
-                predicted = (chunk @ w.T + b).argmax(axis=1)
-            else:
-                predicted = predictor[rows]
-            chunk -= self._offset
-            # |h - m_k|^2 less the common |h|^2, and what round-off can make of two equal ones.
-            distances = self._squares - 2 * chunk @ self._means
-            slack = ROUND_OFF * self._longest * (self._longest + np.linalg.norm(chunk, axis=1))
-            agreements[rows] = distances[np.arange(len(chunk)), predicted] <= distances.min(axis=1) + slack
+            predicted = classes_of(predictor, features, chunk, rows)
+            distances = np.linalg.norm(chunk - self.means[predicted], axis=1)
+            agreements[rows] = self.agree(chunk, distances, predicted, predicted)
         return agreements
+
+    def agree(self, rows: Array, distances: Array, predicted: IntArray, guesses: IntArray) -> NDArray[np.bool_]:
+        """:meth:`agreements` of rows in double precision.
+
+        Args:
+            rows: shape (n, d).
+            distances: of the rows from the means of their guesses, shape (n,).
+            predicted: shape (n,).
+            guesses: a class for every row, such as its label, whose mean is tried first; they change no result.
+        """
+        # Within half the distance to the next mean no other can be nearer, whatever the number of classes.
+        agreements: NDArray[np.bool_] = predicted == guesses
+        undecided = np.flatnonzero(distances >= self._reach[guesses])
+        if len(undecided):
+            agreements[undecided] = self._by_all_distances(rows[undecided] - self._offset, predicted[undecided])
+        return agreements
+
+    def _by_all_distances(self, centred: Array, predicted: IntArray) -> NDArray[np.bool_]:
+        # |h - m_k|^2 less the common |h|^2, and what round-off can make of two equal ones.
+        distances = self._squares - 2 * centred @ self._centred.T
+        slack = ROUND_OFF * self._longest * (self._longest + np.linalg.norm(centred, axis=1))
+        found: NDArray[np.bool_] = distances[np.arange(len(centred)), predicted] <= distances.min(axis=1) + slack
+        return found
+
+
+def _half_distances(means: Arrangement) -> Array:
+    """Half the distance from every mean to the next, shape (K,); 0 where that is not large against round-off."""
+    squares = means.lengths**2
+    distances = squares[:, None] + squares - 2 * means.gram
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.sqrt(np.maximum(0.0, distances.min(axis=1)))
+    return np.where(nearest > FAR, (0.5 - FAR) * means.longest * nearest, 0.0)
+
+
+class LinearDecisions:
+    """The classes ``argmax(W h + b)``: in single precision where its error bound leaves no doubt, else in double.
+
+    Args:
+        classifier: W, shape (K, d).
+        bias: b, shape (K,).
+
+    >>> LinearDecisions(np.eye(2), np.zeros(2)).of(np.array([[1.0, 3.0]]), np.array([[1.0, 3.0]]))
+    array([1])
+    """
+
+    def __init__(self, classifier: Array, bias: Array) -> None:
+        self._w, self._b = classifier, bias
+        with np.errstate(over="ignore", under="ignore"):
+            self._single = classifier.astype(np.float32).T, bias.astype(np.float32)
+        self._longest = math.sqrt(float((classifier**2).sum(axis=1).max()))
+        self._unit = (classifier.shape[1] + 8) * 2.0**-24  # of d products, their sum, the conversions and the bias
+        self._largest_bias = float(np.abs(bias).max())
+        self._largest = max(self._longest, self._largest_bias)
+
+    def of(self, features: NDArray[Any], exact: Array, norms: Array | None = None) -> IntArray:
+        """The classes of rows: as they come, and converted to double precision; norms are theirs, or larger."""
+        norms = np.linalg.norm(exact, axis=1) if norms is None else norms
+        error = self._unit * (norms * self._longest + self._largest_bias)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            logits = features.astype(np.float32, copy=False) @ self._single[0] + self._single[1]
+            rows = np.arange(len(logits))
+            found: IntArray = logits.argmax(axis=1)
+            best = logits[rows, found].astype(np.float64)
+            logits[rows, found] = -np.inf
+            sure = best - logits.max(axis=1) > 2 * error + VANISHING
+        sure &= np.maximum(norms, self._largest) <= LARGEST_SINGLE
+        doubtful = np.flatnonzero(~sure)
+        found[doubtful] = (exact[doubtful] @ self._w.T + self._b).argmax(axis=1)
+        return found
+
+
+def classes_of(
+    predictor: IntArray | LinearDecisions, features: NDArray[Any], exact: Array, rows: slice, norms: Array | None = None
+) -> IntArray:
+    """Predicted classes of some rows of features, which are given in double precision too; norms as in ``of``.
+
+    >>> classes_of(np.array([0, 1, 1]), np.zeros((3, 1)), np.zeros((2, 1)), slice(1, 3))
+    array([1, 1])
+    """
+    return predictor.of(features[rows], exact, norms) if isinstance(predictor, LinearDecisions) else predictor[rows]

@@ -11,7 +11,7 @@ from ufm._validation import integer
 from ufm.geometry import simplex_etf
 from ufm.measures._input import Array
 from ufm.measures.accumulators import FeatureStatistics
-from ufm.measures.nearest_mean import NearestMean
+from ufm.measures.nearest_mean import LinearDecisions, NearestMean
 from ufm.measures.summary import Measures
 from ufm.solution import Solution
 
@@ -96,5 +96,5 @@ def _collapsed(means: Array, classifier: Array, like: Measures, bias: Array | No
     statistics = FeatureStatistics(k).update(means.T, np.arange(k))
     minority = len(like.groups[-1]) if len(like.groups) == 2 else None
     found = Measures.of(statistics, classifier=classifier, bias=bias, num_minority=minority)
-    decided = NearestMean(means).agreements(means.T, (classifier, np.zeros(k) if bias is None else bias))
+    decided = NearestMean(means).agreements(means.T, LinearDecisions(classifier, np.zeros(k) if bias is None else bias))
     return dataclasses.replace(found, nc4=float(decided.mean()))

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ufm._validation import fraction, integer, one_of
-from ufm.geometry import (
-    centred,
-    collapse,
-    cosine_matrix,
-    etf_error,
-    group_scales,
-    mean_pairwise_cosine,
-    self_duality_error,
-)
+from ufm.geometry import centred, collapse, group_scales, mean_pairwise_cosine, self_duality_error
+from ufm.geometry.arrangement import Arrangement, gram_etf_error
 from ufm.labels import ClassPrior
 from ufm.measures._input import Array, check_prior, checked_classifier
 from ufm.measures.accumulators import FeatureStatistics
 from ufm.measures.between_class import (
     coherence,
-    effective_rank,
     equiangle_cv,
     equiangle_std,
     equinorm_cv,
     mean_cosine_gap,
+    number_that_count,
     separation_kernel_cv,
+    variation,
 )
-from ufm.measures.duality import class_margins, duality_cosines, logit_etf_error, uniform_duality_cv
-from ufm.measures.within_class import cdnv, nc1, trace_quotient
+from ufm.measures.duality import class_margins, duality_cosines, scaled_logits
+from ufm.measures.span import Span, span_of_means
+from ufm.measures.within_class import cdnv_of, nc1_along, trace_quotient_of
+from ufm.phases import Phase
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -144,6 +141,8 @@ class Measures:
         nc4_by_class: tuple[float, ...] | None = None,
         tolerance: float = 1e-3,
         centre: str = "classes",
+        nc1: float | None = None,
+        span: Span | None = None,
     ) -> Measures:
         """Compute all measures that class means and covariances give; arguments as in :func:`measure`.
 
@@ -157,6 +156,8 @@ class Measures:
             nc4_by_class: the same among the samples of every class.
             tolerance: fraction of the largest singular value up to which logits count as collapsed.
             centre: what is taken off class means to centre them, ``"classes"`` or ``"samples"``; see :func:`measure`.
+            nc1: for statistics without covariance; see :class:`~ufm.measures.second_pass.SecondPass`.
+            span: of the class means, :func:`~ufm.measures.span.span_of_means`, where it is at hand.
 
         Raises:
             TypeError, ValueError: a class without samples, or an argument that does not fit.
@@ -164,10 +165,16 @@ class Measures:
         if not isinstance(statistics, FeatureStatistics):
             raise TypeError(f"statistics must be FeatureStatistics, got {statistics!r}")
         tolerance = fraction("tolerance", tolerance)
-        means, within = statistics.means, statistics.within_covariance
+        means = statistics.means
         groups = _groups(statistics, prior, num_minority)
         by_samples = one_of("centre", centre, ("classes", "samples")) == "samples"
-        m = centred(means, statistics.counts if by_samples else None)
+        w, b = checked_classifier(classifier, bias, statistics.num_classes, statistics.dim)
+        by_classes = span_of_means(means) if span is None else span
+        trace = float(statistics.class_variances @ (statistics.counts / statistics.num_samples))
+        if statistics.has_covariance:
+            nc1 = None if by_classes.arrangement.is_zero else nc1_along(statistics.within_covariance, by_classes)
+        weights = statistics.counts.astype(float) if by_samples else None
+        m = by_classes.arrangement if weights is None else Arrangement(centred(means, weights))
         minority, majority = _extreme_cosines(m, groups)
         measures = cls(
             num_samples=statistics.num_samples,
@@ -175,10 +182,10 @@ class Measures:
             dim=statistics.dim,
             counts=tuple(statistics.counts.tolist()),
             groups=groups,
-            nc1=nc1(within, means),
-            trace_quotient=trace_quotient(within, means),
-            cdnv=cdnv(statistics.class_variances, means),
-            etf_error=etf_error(m),
+            nc1=nc1,
+            trace_quotient=trace_quotient_of(trace, by_classes.arrangement.vectors),
+            cdnv=cdnv_of(statistics.class_variances, means, by_classes.arrangement),
+            etf_error=gram_etf_error(by_classes.arrangement.gram),
             equinorm_cv=equinorm_cv(m),
             equiangle_cv=equiangle_cv(m),
             equiangle_std=equiangle_std(m),
@@ -188,33 +195,12 @@ class Measures:
             mean_cosine_gap=mean_cosine_gap(m),
             coherence=coherence(m),
             separation_kernel_cv=separation_kernel_cv(m),
-            effective_rank=effective_rank(m),
+            effective_rank=_effective_rank(by_classes if weights is None else Span(m, weights)),
             nc4_by_class=nc4_by_class,
         )
-        w, b = checked_classifier(classifier, bias, statistics.num_classes, statistics.dim)
         if w is None:
             return measures
-        minority, majority = _extreme_cosines(w.T, groups)
-        logits = w @ means
-        logits -= logits.mean(axis=0)
-        return dataclasses.replace(
-            measures,
-            classifier_etf_error=etf_error(w.T, centre=False),
-            classifier_equinorm_cv=equinorm_cv(w.T),
-            classifier_equiangle_cv=equiangle_cv(w.T),
-            classifier_equiangle_std=equiangle_std(w.T),
-            self_duality_error=self_duality_error(w, m),
-            minority_cosine=minority,
-            majority_cosine=majority,
-            group_scales=group_scales(logits, groups),
-            phase=collapse(logits, groups, tolerance * float(np.linalg.norm(logits, 2)))[1],
-            classifier_mean_cosine_gap=mean_cosine_gap(w.T),
-            classifier_coherence=coherence(w.T),
-            duality_cosine=float(duality_cosines(w, m).mean()),
-            uniform_duality_cv=uniform_duality_cv(w, m),
-            logit_etf_error=logit_etf_error(w, m),
-            smallest_margin=float(class_margins(w @ means + b[:, None]).min()),
-        )
+        return dataclasses.replace(measures, **_of_classifier(w, b, m, means, groups, tolerance))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields by name as JSON types, tuples as lists."""
@@ -272,6 +258,49 @@ class Measures:
         return [*values, ("phase", self.phase or "-")]
 
 
+def _effective_rank(span: Span) -> float | None:
+    return None if span.arrangement.is_zero else number_that_count(span.singular_values)
+
+
+def _of_classifier(
+    w: Array, b: Array, m: Arrangement, means: Array, groups: tuple[tuple[int, ...], ...], tolerance: float
+) -> dict[str, Any]:
+    """What a classifier adds, by the fields' names; m holds centred class means."""
+    rows = Arrangement(w.T)
+    minority, majority = _extreme_cosines(rows, groups)
+    product, scale = scaled_logits(w, m.vectors)
+    logits = product * scale + (w @ (means - m.vectors).mean(axis=1))[:, None]
+    cosines = duality_cosines(w, m.vectors)
+    return {
+        "classifier_etf_error": gram_etf_error(rows.gram),
+        "classifier_equinorm_cv": equinorm_cv(rows),
+        "classifier_equiangle_cv": equiangle_cv(rows),
+        "classifier_equiangle_std": equiangle_std(rows),
+        "self_duality_error": self_duality_error(w, m.vectors),
+        "minority_cosine": minority,
+        "majority_cosine": majority,
+        "group_scales": group_scales(logits - logits.mean(axis=0), groups),
+        "phase": _phase(logits - logits.mean(axis=0), groups, tolerance),
+        "classifier_mean_cosine_gap": mean_cosine_gap(rows),
+        "classifier_coherence": coherence(rows),
+        "duality_cosine": float(cosines.mean()),
+        "uniform_duality_cv": variation(cosines),
+        "logit_etf_error": gram_etf_error(product),
+        "smallest_margin": float(class_margins(logits + b[:, None]).min()),
+    }
+
+
+def _phase(logits: Array, groups: tuple[tuple[int, ...], ...], tolerance: float) -> Phase:
+    """The phase up to a fraction of the largest singular value, which is computed only where bounds leave it open."""
+    size = float(np.linalg.norm(logits))
+    below, above = (1 - 1e-9) * size / math.sqrt(len(logits)), (1 + 1e-9) * size
+    found = collapse(logits, groups, tolerance * below)[1]
+    # A larger tolerance only ever merges more: what both ends of the interval say holds between them.
+    if found == collapse(logits, groups, tolerance * above)[1]:
+        return found
+    return collapse(logits, groups, tolerance * float(np.linalg.norm(logits, 2)))[1]
+
+
 def _groups(statistics: FeatureStatistics, prior: Any, num_minority: Any) -> tuple[tuple[int, ...], ...]:
     k = statistics.num_classes
     if num_minority is None:
@@ -286,9 +315,9 @@ def _groups(statistics: FeatureStatistics, prior: Any, num_minority: Any) -> tup
     return tuple(sorted(by_count[:-size])), tuple(sorted(by_count[-size:]))
 
 
-def _extreme_cosines(vectors: Array, groups: tuple[tuple[int, ...], ...]) -> tuple[float | None, float | None]:
+def _extreme_cosines(vectors: Arrangement, groups: tuple[tuple[int, ...], ...]) -> tuple[float | None, float | None]:
     """Mean pairwise cosines of the minority's columns, the last group's, and of the majority's, the first group's."""
-    cosines = cosine_matrix(vectors)
+    cosines = vectors.cosines()
     minority = mean_pairwise_cosine(cosines, groups[-1]) if len(groups) > 1 else None
     return minority, mean_pairwise_cosine(cosines, groups[0])
 

@@ -9,12 +9,11 @@ import numpy as np
 
 from ufm._validation import array
 from ufm.geometry import centred
+from ufm.geometry.arrangement import Arrangement, above_diagonal
 from ufm.measures._input import LARGEST, LARGEST_SQUARE, Array
+from ufm.measures.span import Span, span_of_means
 
 __all__ = ["cdnv", "nc1", "trace_quotient"]
-
-#: Singular values of M below this fraction of the largest count as zero in pinv(S_B).
-PINV_TOLERANCE = 1e-7
 
 #: Class means closer than this fraction of the longest coincide: the rest is round-off of the averages.
 COINCIDENT = 1e-13
@@ -45,14 +44,18 @@ def nc1(within_covariance: Any, means: Any) -> float | None:
     0.125
     """
     s_w, m = _covariance_and_means(within_covariance, means)
-    m = centred(m)
-    top = float(np.abs(m).max())
-    if top == 0:
-        return None
-    u, s, _ = np.linalg.svd(m / top, full_matrices=False)
-    keep = s > PINV_TOLERANCE * s[0]
-    scaled = u[:, keep] / s[keep]
-    return max(0.0, float((scaled * ((s_w / top / top) @ scaled)).sum()))
+    span = span_of_means(m)
+    return None if span.arrangement.is_zero else nc1_along(s_w, span)
+
+
+def nc1_along(within_covariance: Array, span: Span) -> float:
+    """:func:`nc1` of class means whose span is known.
+
+    >>> nc1_along(np.array([[0.25]]), span_of_means(np.array([[1.0, -1.0]])))
+    0.125
+    """
+    p = span.inverse_factor
+    return max(0.0, float((p * ((within_covariance / span.scale / span.scale) @ p)).sum()))
 
 
 def trace_quotient(within_covariance: Any, means: Any) -> float | None:
@@ -75,10 +78,19 @@ def trace_quotient(within_covariance: Any, means: Any) -> float | None:
     """
     s_w, m = _covariance_and_means(within_covariance, means)
     m = centred(m)
-    top = float(np.abs(m).max())
+    return trace_quotient_of(float(np.trace(s_w)), m)
+
+
+def trace_quotient_of(within: float, centred_means: Array) -> float | None:
+    """:func:`trace_quotient` where ``tr S_W`` is known.
+
+    >>> trace_quotient_of(0.25, np.array([[1.0, -1.0]]))
+    0.25
+    """
+    top = float(np.abs(centred_means).max())
     if top == 0:
         return None
-    return float(np.trace(s_w) / top / top) / (float(((m / top) ** 2).sum()) / m.shape[1])
+    return within / top / top / (float(((centred_means / top) ** 2).sum()) / centred_means.shape[1])
 
 
 def cdnv(class_variances: Any, means: Any) -> float | None:
@@ -108,29 +120,37 @@ def cdnv(class_variances: Any, means: Any) -> float | None:
         raise ValueError(f"class_variances must have shape (K,) = {(k,)}, got {v.shape}")
     if (v < 0).any():
         raise ValueError(f"class_variances must be >= 0, got {float(v.min())!r}")
-    top = float(np.abs(m).max())
-    if top == 0:
+    return cdnv_of(v, m, Arrangement(m - m.mean(axis=1, keepdims=True)))
+
+
+def cdnv_of(variances: Array, means: Array, deviations: Arrangement) -> float | None:
+    """:func:`cdnv` where the arrangement of the means less a common vector is known.
+
+    >>> cdnv_of(np.array([0.25, 0.25]), np.array([[2.0, 0.0]]), Arrangement([[1.0, -1.0]]))
+    0.0625
+    """
+    if deviations.is_zero:
         return None
     # By a power of 2, which rounds nothing: near means are subtracted below.
-    exponent = math.frexp(top)[1]
-    m, v = np.ldexp(m, -exponent), np.ldexp(v, -2 * exponent)
-    pairs = np.triu_indices(k, 1)
-    distances = _squared_distances(m, pairs)
+    exponent = math.frexp(float(np.abs(means).max()))[1]
+    m, v = np.ldexp(means, -exponent), np.ldexp(variances, -2 * exponent)
+    distances = _squared_distances(m, deviations, math.ldexp(deviations.longest, -exponent))
     if distances.min() <= (COINCIDENT * float(np.linalg.norm(m, axis=0).max())) ** 2:
         return None
-    return float(((v[pairs[0]] + v[pairs[1]]) / (2 * distances)).mean())
+    return float((above_diagonal(v[:, None] + v) / (2 * distances)).mean())
 
 
-def _squared_distances(means: Array, pairs: tuple[np.ndarray, np.ndarray]) -> Array:
-    """``|m_j - m_k|^2`` of the pairs, accurate for near ones too."""
-    m = means - means.mean(axis=1, keepdims=True)
-    squares = (m**2).sum(axis=0)
-    sizes = squares[pairs[0]] + squares[pairs[1]]
-    distances: Array = sizes - 2 * (m.T @ m)[pairs]
+def _squared_distances(means: Array, deviations: Arrangement, longest: float) -> Array:
+    """``|m_j - m_k|^2`` of the pairs j < k, accurate for near ones too; deviations are the same with another length."""
+    squares = (longest * deviations.lengths) ** 2
+    sizes = above_diagonal(squares[:, None] + squares)
+    distances: Array = sizes - 2 * longest**2 * above_diagonal(deviations.gram)
     # |m_j|^2 + |m_k|^2 - 2 <m_j, m_k> cancels where means are near, and near pairs weigh most.
     near = np.flatnonzero(distances <= NEAR * sizes)
-    for part in np.array_split(near, 1 + near.size * len(m) // 2**22):
-        distances[part] = ((means[:, pairs[0][part]] - means[:, pairs[1][part]]) ** 2).sum(axis=0)
+    if len(near):
+        i, j = (index[near] for index in np.triu_indices(means.shape[1], 1))
+        for part in np.array_split(np.arange(len(near)), 1 + near.size * len(means) // 2**22):
+            distances[near[part]] = ((means[:, i[part]] - means[:, j[part]]) ** 2).sum(axis=0)
     return distances
 
 
