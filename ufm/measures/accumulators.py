@@ -12,6 +12,9 @@ from ufm.measures._input import Array, IntArray, checked_features, checked_label
 
 __all__ = ["FeatureStatistics"]
 
+#: Entries of a batch up to which SciPy, which takes longer to load, is done without.
+SMALL = 1 << 14
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -197,16 +200,23 @@ class FeatureStatistics:
 
 def _centred_by_class(x: Array, y: IntArray) -> tuple[_Part, Array]:
     """The statistics of one chunk, and its rows less the means of their classes; x is overwritten."""
-    import scipy.sparse  # here, for what imports ufm.measures does without it
-
     classes, index, counts = np.unique(y, return_inverse=True, return_counts=True)
-    # Sums by class as a product with a sparse matrix of ones, whose cost is that of reading the rows.
-    ones = scipy.sparse.csr_array((np.ones(len(y)), index, np.arange(len(y) + 1)), shape=(len(y), len(classes)))
+    members = _members(index, len(classes), x.size > SMALL)
     means = np.zeros((len(classes), x.shape[1]))
     # The second round removes the rounding error of the first, so that a large common offset does no harm.
     for _ in range(2):
-        shift = (ones.T @ x) / counts[:, None]
+        shift = (members @ x) / counts[:, None]
         means += shift
         x -= shift[index]
     scatter: Array = np.bincount(index, np.einsum("ij,ij->i", x, x)).astype(np.float64, copy=False)
     return _Part(classes, counts, means, scatter), x
+
+
+def _members(index: IntArray, size: int, sparse: bool) -> Any:
+    """The (P, n) matrix of ones whose products are sums by class; a sparse one costs as much as reading the rows."""
+    if not sparse:
+        return (np.arange(size)[:, None] == index).astype(np.float64)
+    import scipy.sparse
+
+    shape = (size, len(index))
+    return scipy.sparse.csc_array((np.ones(len(index)), index, np.arange(len(index) + 1)), shape=shape)

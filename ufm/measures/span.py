@@ -53,7 +53,7 @@ class Span:
         """P, shape (d, r), with ``P P^T = pinv(M M^T)`` times the square of :attr:`scale`."""
         if self._spectrum is not None:
             # M pinv(M^T M), for which any multiple of v v^T may be added to M^T M, since M v = 0.
-            return np.linalg.solve(self._lifted, self._matrix.T).T
+            return np.asarray(np.linalg.solve(self._lifted, self._matrix.T).T, dtype=np.float64)
         u, s = self._decomposition
         keep = s > PINV_TOLERANCE * s[0]
         return u[:, keep] / s[keep]
