@@ -1,21 +1,78 @@
-"""Random odd calls of everything public; 20,000 with ``python tests/helpers/odd_calls.py --count 20000``."""
+"""Random odd calls of everything public; any number of them with ``python tests/helpers/odd_calls.py``."""
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import odd_calls
+import odd_entries
 import pytest
-from odd_calls import judge
+from odd_calls import FAMILIES, judge
+from odd_checks import disagree, sampled_below, wrong_by_definition
+
+import ufm
 
 #: Calls that went wrong once: a tolerance that proves nothing, starts and saddles without end, sizes that
 #: leave float64, ...
-ONCE_WRONG = (81, 87, 312, 450, 782, 787, 1134, 1142, 1147, 1845, 11875)
+ONCE_WRONG = (81, 87, 312, 450, 782, 787, 828, 1134, 1142, 1147, 1845, 11875)
+#: Of single entries: certificates' rationals, solutions and priors that are none, sizes of frames, a status.
+ENTRIES_ONCE_WRONG = (50, 61, 88, 271, 287, 551, 680, 706, 749, 751, 853, 1266, 1326, 1436)
 
 
+def complaints(seeds: Iterable[int], family: str) -> list[tuple[int, str]]:
+    return [(seed, said) for seed in seeds for outcome, said in [judge(seed, family)] if outcome == "wrong"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("first", range(0, 60, 10))
-def test_an_odd_call_ends_in_an_answer_a_warning_or_an_error_that_names_arguments(first):
-    wrong = [(seed, said) for seed in range(first, first + 10) for outcome, said in [judge(seed)] if outcome == "wrong"]
-    assert not wrong
+def test_an_odd_call_ends_in_an_answer_a_warning_or_an_error_that_names_arguments(family, first):
+    assert not complaints(range(first, first + 10), family)
 
 
 @pytest.mark.parametrize("seed", ONCE_WRONG)
 def test_what_went_wrong_once(seed):
-    assert judge(seed)[0] != "wrong"
+    assert not complaints([seed], "wild")
+
+
+def test_entries_that_went_wrong_once():
+    assert not complaints(ENTRIES_ONCE_WRONG, "entries")
+
+
+def test_a_wrong_answer_would_be_noticed():
+    """The reference is no copy: a value, a bound and a factor that are off by a thousandth are told."""
+    s = ufm.solve(ufm.LayerPeeled(0.5, 0.5), ufm.ClassPrior([3, 2, 2]))
+    assert not wrong_by_definition(s)
+    assert "by definition" in wrong_by_definition(dataclasses.replace(s, value=1.001 * s.value))
+    other = ufm.solve(ufm.LayerPeeled(0.501, 0.5), ufm.ClassPrior([3, 2, 2]))
+    assert "do not meet" in disagree(s, other, "another problem")
+    lifted = dataclasses.replace(s, lower=10 * s.value)
+    assert "below the lower bound" in sampled_below(lifted, np.random.default_rng(0))
+
+
+def test_every_public_function_is_called():
+    """What ``ufm`` offers to be called is drawn by one family or the other; the rest is listed with the reason."""
+    called = set(
+        re.findall(r"ufm\.(\w+)", Path(odd_calls.__file__).read_text() + Path(odd_entries.__file__).read_text())
+    )
+    elsewhere = {
+        "certify_all",  # tests/certificates: a sweep of points
+        "save_phase_diagram",  # tests/two_groups/test_phase_diagram.py: what phase_diagram returns
+        "phase_boundaries",
+        "plot_phase_diagram",
+        *(
+            "BatchSolution",
+            "Certificate",
+            "Claim",
+            "EtfBoundary",
+            "Hysteresis",
+            "Scope",
+            "Solution",
+            "Status",
+        ),  # results
+        *("Threshold", "Architecture", "Loss"),
+    }
+    assert set(ufm.__all__) - elsewhere <= called

@@ -118,6 +118,7 @@ class ClassPrior:
         if r < 1:
             raise ValueError(f"ratio must be >= 1 (majority over minority count), got {ratio!r}")
         n_b = positive("minority_count", minority_count)
+        _check_ratio(r, n_b)
         return cls([r * n_b] * k_a + [n_b] * k_b)
 
     @classmethod
@@ -132,6 +133,7 @@ class ClassPrior:
         if r < 1:
             raise ValueError(f"ratio must be >= 1 (largest over smallest count), got {ratio!r}")
         n_min = positive("minority_count", minority_count)
+        _check_ratio(r, n_min)
         return cls([n_min * r ** ((k - 1 - i) / (k - 1)) for i in range(k)])
 
     @cached_property
@@ -212,6 +214,14 @@ class ClassPrior:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # for IPython and hypothesis, which show a dataclass by its fields
+
+
+def _check_ratio(ratio: float, count: float) -> None:
+    if ratio * SMALLEST_SHARE > 1 or ratio * count == math.inf:
+        raise ValueError(
+            f"ratio must be at most {1 / SMALLEST_SHARE:.0e} and leave ratio * minority_count finite, got {ratio!r} "
+            f"beside {count!r}"
+        )
 
 
 def check_dense(num_classes: int) -> None:

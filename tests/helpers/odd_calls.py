@@ -1,8 +1,10 @@
 """Random odd calls of everything public: each ends in a right answer, a true warning, or an error that names arguments.
 
-A seed gives one call. As a script, it makes many and reports what is wrong with them::
+A family and a seed give one call: ``wild`` draws whole problems of numbers that nobody means, ``entries`` calls every
+public function as it should be or with an argument made odd (:mod:`odd_entries`). As a script, it makes many calls and
+reports what is wrong with them::
 
-    python tests/helpers/odd_calls.py --start 0 --count 20000
+    python tests/helpers/odd_calls.py --family entries --start 0 --count 1000
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import odd_entries
+from odd_checks import disagree, quiet, sampled_below, wrong_by_definition
 
 import ufm
 from ufm.losses import CrossEntropy, Loss
@@ -53,7 +57,7 @@ NAMES = re.compile(
     r"\b(num_\w+|ratio|E_[WHA]|lambda\w*|rho|budgets|counts?|majority_count|minority_count|loss(es)?|architecture|prior"
     r"|method|bias|dim|seed|tol|max_iter|starts?|rank|solver|targets|sets|smoothing|weights|scales|shifts|margin|gamma"
     r"|features|labels|classifier|predictions|tolerance|centre|chunk_size|workers|parameters?|tau|points|solution"
-    r"|problem|gap|objective|R|K|K_A|K_B|w|h|is_convex|logits|sigma|fn|convex|infimum|depth|scale|dataset)\b"
+    r"|problem|gap|objective|R|K|K_A|K_B|w|h|is_convex|logits|sigma|fn|convex|infimum|depth|scale|dataset|n_B)\b"
 )
 
 
@@ -346,34 +350,76 @@ class TooLong(BaseException):
     """A call that does not end."""
 
 
-def judge(seed: int) -> tuple[str, str]:
-    """The call's outcome, ``answer``, ``warned``, ``refused`` or ``wrong``, and what is wrong with it."""
+@dataclass(frozen=True)
+class Drawn:
+    """A call that was drawn: its name, what makes it, what is asked of its answer and of an error's message."""
+
+    name: str
+    call: Callable[[], Any]
+    complaint: Callable[[Any], str]
+    named: Callable[[str], bool]
+
+
+def drawn_wild(seed: int) -> Drawn:
+    """A whole problem of wild numbers."""
     rng = random.Random(seed)
     function = rng.choices(list(FUNCTIONS), weights=list(FUNCTIONS.values()))[0]
+    return Drawn(function.__name__, lambda: function(rng), _complaint, lambda message: bool(NAMES.search(message)))
+
+
+ENTRIES = odd_entries.entries()
+
+
+def drawn_entry(seed: int) -> Drawn:
+    """A public function as it should be called (half of the time), or with one or two arguments made odd."""
+    rng = random.Random(seed)
+    entry = rng.choices(ENTRIES, weights=[e.weight for e in ENTRIES])[0]
+    given = quiet(entry.make, rng)
+    changed = rng.sample(sorted(given), min(len(given), rng.choices([0, 1, 2], weights=[5, 4, 1])[0]))
+    for name in changed:
+        given[name] = odd_entries.odd(rng, name, given[name])
+    name = entry.function.__name__ + ("" if not changed else f" with odd {', '.join(changed)}")
+
+    def complaint(found: Any) -> str:
+        return _complaint(found) or ("" if changed else entry.check(found, given))
+
+    def named(message: str) -> bool:
+        return odd_entries.named(message, given) or (not changed and bool(NAMES.search(message)))
+
+    return Drawn(name, lambda: entry.function(**given), complaint, named)
+
+
+FAMILIES: dict[str, Callable[[int], Drawn]] = {"wild": drawn_wild, "entries": drawn_entry}
+#: Errors that are no refusals of arguments, but say in words why there is no answer.
+WORDED = ("CertificationError", "BranchError", "ConvergenceError", "DivergedError")
+
+
+def judge(seed: int, family: str = "wild") -> tuple[str, str]:
+    """The call's outcome, ``answer``, ``warned``, ``refused`` or ``wrong``, and what is wrong with it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        drawn = FAMILIES[family](seed)
     start = time.process_time()
     outcome, said = "answer", ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            said = _complaint(function(rng))
+            said = drawn.complaint(drawn.call())
         except (ValueError, TypeError) as error:
             outcome = "refused"
-            if not NAMES.search(str(error)) or "unexpected keyword" in str(error):
+            if not drawn.named(str(error)) or "unexpected keyword" in str(error):
                 said = f"an error that names no argument: {type(error).__name__}: {error}"
         except TooLong:
             said = "it does not end"
         except Exception as error:
-            if type(error).__name__ not in ("CertificationError", "BranchError") or not str(error):
+            if type(error).__name__ not in WORDED or not str(error):
                 said = f"{type(error).__name__}: {error}"
             outcome = "refused"
-    strange = [str(w.message) for w in caught if _is_numpys(w)]
-    if not said and strange and outcome == "answer":
-        said = ""  # overflow on the way to a right answer
     if not said and time.process_time() - start > SECONDS:
         said = f"it took {time.process_time() - start:.1f} s"
     if outcome == "answer" and any(not _is_numpys(w) for w in caught):
         outcome = "warned"
-    return ("wrong", f"{function.__name__}: {said}") if said else (outcome, function.__name__)
+    return ("wrong", f"{drawn.name}: {said}") if said else (outcome, drawn.name)
 
 
 def _is_numpys(warning: warnings.WarningMessage) -> bool:
@@ -415,13 +461,18 @@ def _of_solution(found: ufm.Solution) -> str:
     size = max(abs(found.value), 1e-300)
     if not found.factors_are_own and abs(problem.objective(found.logits) - found.value) > 1e-6 * size + problem.floor:
         return f"a value that is not the objective at its logits: {found!r}"
-    if problem.is_convex and found.is_global and found.method != "nuclear" and problem.is_known:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            other = ufm.solve(problem.architecture, problem.prior, problem.loss, method="nuclear", bias=_said(problem))
-        if other.is_global and abs(other.value - found.value) > 1e-4 * size + problem.floor and found.dim is None:
-            return f"method 'nuclear' finds {other.value!r}: {found!r}"
+    if not found.factors_are_own and (wrong := wrong_by_definition(found)):
+        return wrong
+    if wrong := sampled_below(found, np.random.default_rng(0)):
+        return wrong
+    if problem.is_convex and found.is_global and found.method != "nuclear" and problem.is_known and found.dim is None:
+        other = quiet(ufm.solve, *_stated(problem), method="nuclear", bias=_said(problem))
+        return disagree(found, other, "method 'nuclear'")
     return ""
+
+
+def _stated(problem: Any) -> tuple[Any, Any, Any]:
+    return problem.architecture, problem.prior, problem.loss
 
 
 def _said(problem: Any) -> Any:
@@ -440,17 +491,25 @@ def main() -> int:
     parser.add_argument(
         "--patience", type=int, default=60, help="seconds of processor time after which a call is stopped"
     )
+    parser.add_argument("--family", choices=FAMILIES, default="wild", help="what is drawn")
     given = parser.parse_args()
     signal.signal(signal.SIGPROF, _stop)  # of processor time: other people's work slows this down
     outcomes: Counter[str] = Counter()
+    slowest: list[tuple[float, int, str]] = []
     for seed in range(given.start, given.start + given.count):
+        start = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, given.patience)
-        outcome, said = judge(seed)
+        try:
+            outcome, said = judge(seed, given.family)
+        except TooLong:
+            outcome, said = "wrong", "its making does not end"
         signal.setitimer(signal.ITIMER_PROF, 0)
         outcomes[outcome] += 1
+        slowest = sorted([*slowest, (time.process_time() - start, seed, said[:40])], reverse=True)[:5]
         if outcome == "wrong":
-            print(seed, said[:600], flush=True)
-    print(f"{given.count} calls from seed {given.start}: {dict(outcomes)}", flush=True)
+            print(given.family, seed, said[:600], flush=True)
+    print(f"{given.count} calls of {given.family} from seed {given.start}: {dict(outcomes)}; slowest:", flush=True)
+    print(*(f"  {seconds:.1f} s: {seed} {said}" for seconds, seed, said in slowest), sep="\n", flush=True)
     return 1 if outcomes["wrong"] else 0
 
 

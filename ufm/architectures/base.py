@@ -338,7 +338,7 @@ class Spectral(Architecture):
             raise ValueError(f"dim must be at least the rank of the optimal logits, {rank}, got {dim}")
         u = u[:, :rank]
         # In d = K dimensions Q = U makes W symmetric for symmetric logits; any other Q is a rotation of it.
-        return omega, u, s[:rank], vt[:rank], u if d == k else np.eye(d)[:, :rank]
+        return omega, u, s[:rank], vt[:rank], u if d == k else np.eye(d, rank)
 
 
 class Constrained(Spectral):

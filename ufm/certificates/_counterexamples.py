@@ -12,10 +12,10 @@ from flint import ctx
 from numpy.typing import ArrayLike
 
 from proofs_check import checker
-from ufm._validation import integer
+from ufm._validation import array, integer, positive
 from ufm.architectures import LinearDEQ
 from ufm.certificates._certificate import Certificate, CertificationError
-from ufm.certificates._exact import lower_end, round_down, text
+from ufm.certificates._exact import lower_end, rational, round_down, text
 from ufm.labels import ClassPrior
 
 __all__ = ["certify_code", "certify_counterexample", "certify_square_code"]
@@ -61,15 +61,18 @@ def certify_counterexample(
         raise ValueError(f"architecture must be a mapping with a name, got {architecture!r}")
     claim: dict[str, Any] = {
         "kind": "counterexample",
-        "architecture": {key: value if key == "name" else _texts(value) for key, value in architecture.items()},
+        "architecture": {
+            key: value if key == "name" else _texts(f"architecture[{key!r}]", value)
+            for key, value in architecture.items()
+        },
         "prior": [{"classes": k, "count": "1"}],
         "loss": "ce",
         "statement": {},
     }
     witness = (
-        {key: _texts(m) for key, m in factors.items()}
+        {key: _texts(f"factors[{key!r}]", m) for key, m in factors.items()}
         if isinstance(factors, Mapping)
-        else {"factors": [_texts(m) for m in factors]}
+        else {"factors": [_texts(f"factors[{i}]", m) for i, m in enumerate(_listed("factors", factors))]}
     )
     with ctx.workprec(checker.PRECISION):
         try:
@@ -105,13 +108,14 @@ def certify_code(logits: ArrayLike, tau: Any, E_A: Any, rho: Any) -> Certificate
     >>> certify_code(2 * square, tau=4, E_A=Fraction(1, 2), rho=Fraction(9, 10)).check().accepted
     True
     """
-    z = np.asarray(logits, dtype=float)
-    if z.ndim != 2 or z.shape[0] != z.shape[1] or not np.isfinite(z).all():
+    z = array("logits", logits, ndim=2, shape="(K, K)")
+    if z.shape[0] != z.shape[1]:
         raise ValueError(f"logits must be a finite matrix of shape (K, K), got {logits!r:.200}")
     if not z.any():
         raise CertificationError("zero logits do not beat the simplex ETF")
     k = len(z)
-    budget, bound, frobenius = Fraction(tau) / k, Fraction(rho), Fraction(E_A)
+    budget, bound, frobenius = rational("tau", tau) / k, rational("rho", rho), rational("E_A", E_A)
+    positive("tau", float(budget))
     architecture = LinearDEQ(float(budget), float(budget), float(bound), float(frobenius))
     rank = int((np.linalg.svd(z, compute_uv=False) > 1e-7 * np.linalg.norm(z, 2)).sum())
     u, s, vt = np.linalg.svd(z)
@@ -147,7 +151,15 @@ def certify_square_code() -> Certificate:
     )
 
 
-def _texts(value: Any) -> Any:
+def _listed(name: str, value: Any) -> Sequence[Any]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise TypeError(f"{name} must be a mapping or a sequence of matrices, got {value!r:.200}")
+    return value
+
+
+def _texts(name: str, value: Any) -> Any:
     if hasattr(value, "tolist"):
         value = value.tolist()
-    return [_texts(item) for item in value] if isinstance(value, list | tuple) else text(value)
+    if isinstance(value, list | tuple):
+        return [_texts(f"{name}[{i}]", item) for i, item in enumerate(value)]
+    return str(rational(name, value))

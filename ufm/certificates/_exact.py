@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from flint import arb, fmpq
 
 from proofs_check.kinds.labels import MAX_SIZE
@@ -41,6 +42,24 @@ __all__ = [
 
 #: Binary exponents beyond this, in size, belong to numbers that certificates (400 digits) cannot hold.
 MAX_EXPONENT = 1 << 16
+
+
+def rational(name: str, value: Any) -> Fraction:
+    """The rational number that an int, a float, a Fraction or a string ``"p/q"`` stands for, exactly.
+
+    Raises:
+        TypeError, ValueError: it stands for none; the message names ``name``.
+
+    >>> rational("rho", "9/10"), rational("rho", 0.5)
+    (Fraction(9, 10), Fraction(1, 2))
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, bool) or not isinstance(plain, int | float | Fraction | str):
+        raise TypeError(f"{name} must be an int, a float, a Fraction or a string 'p/q', got {value!r:.200}")
+    try:
+        return Fraction(plain)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        raise ValueError(f"{name} must be finite, or a string 'p/q', got {value!r:.200}") from None
 
 
 def exact(value: Any) -> Fraction:

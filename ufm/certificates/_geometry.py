@@ -142,6 +142,8 @@ def enclose_geometry(architecture: Constrained, prior: ClassPrior) -> GeometryEn
     """
     if not isinstance(architecture, Constrained):
         raise ValueError(f"architecture must have budgets, got {architecture!r}")
+    if not isinstance(prior, ClassPrior):
+        raise TypeError(f"prior must be a ufm.ClassPrior, got {prior!r}")
     if len(prior.groups) != 2 or prior.groups[1].size < 2:
         raise ValueError(f"prior must have two groups of classes, at least 2 of them in the minority, got {prior!r}")
     with ctx.workprec(PRECISION):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
 from ufm.architectures import LayerPeeled
 from ufm.certificates._certificate import Certificate
-from ufm.certificates._exact import describe_architecture, describe_prior, text
+from ufm.certificates._exact import describe_architecture, describe_prior, rational, text
 from ufm.labels import ClassPrior
 
 __all__ = ["certify_uncollapsed"]
@@ -34,7 +34,7 @@ def certify_uncollapsed(
     >>> certificate.claim["statement"]
     {'distance_squared': '4'}
     """
-    exact = [[[Fraction(x) for x in h] for h in rows] for rows in features]
+    exact = [[_rationals("features", h) for h in rows] for rows in features]
     apart = max(
         (sum((x - y) ** 2 for x, y in zip(g, h, strict=True)) for rows in exact for g in rows for h in rows),
         default=Fraction(0),
@@ -47,7 +47,13 @@ def certify_uncollapsed(
         "statement": {"distance_squared": text(apart)},
     }
     witness = {
-        "W": [[text(x) for x in row] for row in classifier],
+        "W": [[text(x) for x in _rationals("classifier", row)] for row in classifier],
         "features": [[[text(x) for x in h] for h in rows] for rows in exact],
     }
     return Certificate.proving(claim, witness)
+
+
+def _rationals(name: str, row: Any) -> list[Fraction]:
+    if isinstance(row, str | bytes) or not isinstance(row, Iterable):
+        raise TypeError(f"{name} must hold rows of rational numbers, got {row!r:.200}")
+    return [rational(name, x) for x in row]

@@ -75,6 +75,13 @@ class Status(StrEnum):
         return self in (Status.proved, Status.certified, Status.supported)
 
 
+def _status(value: Any) -> Status:
+    try:
+        return Status(value)
+    except ValueError:
+        raise ValueError(f"status must be one of {', '.join(map(repr, map(str, Status)))}, got {value!r}") from None
+
+
 @dataclass(frozen=True)
 class Figure:
     """Data of a figure for the report; :mod:`ufm.report.figures` draws it.
@@ -161,7 +168,7 @@ class Evidence:
     instances: Status | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "status", Status(self.status))
+        object.__setattr__(self, "status", _status(self.status))
         _text("evidence summary", self.summary)
         object.__setattr__(self, "established_by", _texts("established_by", self.established_by))
         object.__setattr__(self, "assumptions", _texts("assumptions", self.assumptions))
@@ -627,7 +634,7 @@ def combine(statuses: Iterable[Status]) -> Status:
     >>> print(combine(["proved", "inconclusive", "refuted"]), combine([]))
     refuted inconclusive
     """
-    parts = [Status(s) for s in statuses]
+    parts = [_status(s) for s in statuses]
     if not parts:
         return Status.inconclusive
     for status in (Status.refuted, Status.inconclusive, Status.supported, Status.certified):

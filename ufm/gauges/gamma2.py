@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._validation import array
 from ufm.gauges.elliptope import UnitPoint, dual_bound, minimise_over_elliptope
 from ufm.gauges.smooth import Linear, Quadratic
 
@@ -74,7 +75,7 @@ def gamma2_polar(gradient: Array) -> Gamma2Polar:
     >>> round(found.value**2, 9), round(found.bound**2, 9)
     (8.0, 8.0)
     """
-    g = np.asarray(gradient, dtype=float)
+    g = array("gradient", gradient, ndim=2, shape="(K, m)")
     scale = float(np.abs(g).max(initial=0.0))
     if scale == 0.0:
         return Gamma2Polar(0.0, 0.0, np.zeros_like(g), np.zeros(len(g)), np.zeros(g.shape[1]))
@@ -127,7 +128,7 @@ def gamma2_factors(y: Array) -> Gamma2:
 
 def _without_zeros(y: Array) -> tuple[Array, Array, Array, float]:
     """Y without zero rows and columns over its largest entry, which rows and columns these are, and the entry."""
-    y = np.asarray(y, dtype=float)
+    y = array("y", y, ndim=2, shape="(K, m)")
     rows, columns = np.abs(y).max(axis=1, initial=0.0) > 0, np.abs(y).max(axis=0, initial=0.0) > 0
     scale = float(np.abs(y).max(initial=0.0))
     return y[np.ix_(rows, columns)] / (scale or 1.0), rows, columns, scale

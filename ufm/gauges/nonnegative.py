@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._validation import array
 from ufm.gauges.cone import ConePoint, minimise_over_cone
 from ufm.gauges.copositive import ConeMaximum, cone_maximum
 from ufm.gauges.smooth import Quadratic
@@ -58,7 +59,7 @@ def nonnegative_polar(gradient: Array) -> ConeMaximum:
     >>> round(found.value**2, 12), found.bound == found.value
     (2.0, True)
     """
-    g = np.asarray(gradient, dtype=float)
+    g = array("gradient", gradient, ndim=2, shape="(K, m)")
     scale = float(np.abs(g).max(initial=0.0))
     if scale == 0.0:
         return ConeMaximum(0.0, np.eye(g.shape[1])[0], 0.0)
@@ -75,7 +76,7 @@ def nonnegative_gauge(y: Array) -> ConeGauge:
     >>> round(found.value**2, 12), bool((found.features >= 0).all())
     (8.0, True)
     """
-    y = np.asarray(y, dtype=float)
+    y = array("y", y, ndim=2, shape="(K, m)")
     norms = np.linalg.norm(y, axis=0)
     used = norms > 0
     if not used.any():

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._validation import as_array, integer, real
-from ufm.labels import ClassPrior
+from ufm.labels import MAX_DENSE, ClassPrior
 
 __all__ = [
     "SELI",
@@ -59,7 +59,7 @@ def simplex_etf(num_classes: int, *, dim: int | None = None, seed: Seed = None) 
     >>> simplex_etf(3, dim=2, seed=0).shape
     (2, 3)
     """
-    k = integer("num_classes", num_classes, minimum=2)
+    k = integer("num_classes", num_classes, minimum=2, maximum=MAX_DENSE)
     return _embed_centred(math.sqrt(k / (k - 1)) * _helmert(k), k, dim, seed)
 
 
@@ -70,7 +70,7 @@ def simplex_etf_gram(num_classes: int) -> Array:
     array([[ 1., -1.],
            [-1.,  1.]])
     """
-    k = integer("num_classes", num_classes, minimum=2)
+    k = integer("num_classes", num_classes, minimum=2, maximum=MAX_DENSE)
     return k / (k - 1) * _centring(k)
 
 
@@ -95,7 +95,7 @@ def orthogonal_frame(num_classes: int, *, dim: int | None = None, seed: Seed = N
            [0., 1.],
            [0., 0.]])
     """
-    k = integer("num_classes", num_classes, minimum=2)
+    k = integer("num_classes", num_classes, minimum=2, maximum=MAX_DENSE)
     return general_orthogonal_frame(np.ones(k), dim=dim, seed=seed)
 
 
@@ -134,7 +134,7 @@ def general_orthogonal_frame(lengths: Iterable[float], *, dim: int | None = None
     present = np.flatnonzero(values)
     d = _dimension(dim, default=len(values), minimum=max(1, len(present)), reason="one direction a positive length")
     frame = np.zeros((d, len(values)))
-    directions = np.eye(d)[:, : len(present)] if seed is None else random_isometry(d, len(present), seed)
+    directions = np.eye(d, len(present)) if seed is None else random_isometry(d, len(present), seed)
     frame[:, present] = directions * values[present]
     return frame
 
@@ -235,7 +235,7 @@ def random_isometry(dim: int, rank: int, seed: int | np.random.Generator) -> Arr
     >>> q.shape, np.allclose(q.T @ q, np.eye(2))
     ((4, 2), True)
     """
-    d = integer("dim", dim, minimum=1)
+    d = integer("dim", dim, minimum=1, maximum=MAX_DENSE)
     r = integer("rank", rank, minimum=0, maximum=d)
     q, upper = np.linalg.qr(_generator(seed).standard_normal((d, r)))
     return q * np.where(np.diagonal(upper) < 0, -1.0, 1.0)
@@ -267,7 +267,7 @@ def _embed_centred(coordinates: Array, k: int, dim: Any, seed: Seed) -> Array:
 
 
 def _dimension(dim: Any, *, default: int, minimum: int, reason: str) -> int:
-    return default if dim is None else integer("dim", dim, minimum=minimum, reason=reason)
+    return default if dim is None else integer("dim", dim, minimum=minimum, maximum=MAX_DENSE, reason=reason)
 
 
 def _generator(seed: Any) -> np.random.Generator:

@@ -183,6 +183,8 @@ def _cheapest(k: int, etf: bool, values: Array, sizes: Array) -> SimplexSum:
 
 def _shares(network: Residual, k: int, n: int) -> tuple[Array, Array]:
     """Least of risk and price of blocks of 2 to k classes (k-1,), and the sizes (k-1,) that attain it."""
+    if not isinstance(network, Residual):
+        raise TypeError(f"network must be a ufm.Residual, got {network!r}")
     m = np.arange(2, k + 1)[:, None]
 
     def cost(sizes: Array) -> Array:

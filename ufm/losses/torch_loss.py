@@ -52,8 +52,8 @@ class TorchLoss(Loss):
 
     def _column(self, z: Any, t: Any) -> Any:
         found = self._function(z, t)
-        if getattr(found, "shape", None) != ():
-            raise TypeError(f"fn must return a scalar tensor, got {found!r}")
+        if getattr(found, "shape", None) != () or not found.is_floating_point():
+            raise TypeError(f"fn must return a scalar tensor of real numbers, got {found!r}")
         return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ufm._validation import integer, one_of
 from ufm.architectures.base import numerical_rank
+from ufm.labels import MAX_DENSE
 from ufm.losses import Loss
 from ufm.problem import Problem
 from ufm.solution import Solution
@@ -71,7 +72,7 @@ def solve(
     problem = Problem.of(architecture, prior, loss, bias)
     one_of("method", method, METHODS)
     if dim is not None:
-        dim = integer("dim", dim, minimum=1)
+        dim = integer("dim", dim, minimum=1, maximum=MAX_DENSE)
     if seed is not None:
         seed = integer("seed", seed, minimum=0)
     chosen, *others = ranked(problem) if method == "auto" else [method_of(method, problem)]

@@ -13,12 +13,13 @@ squared hinge.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._validation import array, integer
 from ufm.problem import Problem
 from ufm.solution import Solution
 
@@ -65,10 +66,25 @@ def collapsed_logits(logits: Array, members: Sequence[int]) -> Array:
            [1.5, 1.5, 0. ],
            [0. , 0. , 1. ]])
     """
-    out = np.array(logits, dtype=float)
+    out = array("logits", logits, ndim=2, shape="(K, K)").copy()
+    members = checked_members(members, min(out.shape))
     block = np.ix_(members, members)
     out[block] = out[block].mean()
     return out
+
+
+def checked_members(members: Sequence[int], num_classes: int) -> tuple[int, ...]:
+    """Different classes of K, at least 2, as a tuple; else a TypeError or ValueError.
+
+    >>> checked_members(range(1, 3), 3)
+    (1, 2)
+    """
+    if isinstance(members, str | bytes) or not isinstance(members, Iterable):
+        raise TypeError(f"members must be a sequence of classes, got {members!r}")
+    found = tuple(integer("members", k, minimum=0, maximum=num_classes - 1) for k in members)
+    if len(found) < 2 or len(set(found)) < len(found):
+        raise ValueError(f"members must be at least two different classes, got {members!r}")
+    return found
 
 
 def kappa(problem: Problem, logits: Array, members: Sequence[int], *, columns: Sequence[int] | None = None) -> float:
@@ -115,7 +131,10 @@ def group_margin(solution: Solution, members: Sequence[int]) -> GroupMargin:
     >>> found.is_collapsed, round(found.kappa, 9), round(found.margin, 5)
     (True, 1.0, -0.0101)
     """
-    problem, members = solution.problem, tuple(int(k) for k in members)
+    if not isinstance(solution, Solution):
+        raise TypeError(f"solution must be a ufm.Solution, got {solution!r}")
+    problem = solution.problem
+    members = checked_members(members, problem.class_prior.num_classes)
     slope = kappa(problem, solution.logits, members)
     gain = float(problem.prior.probabilities[members[0]]) * slope
     return GroupMargin(members, slope, gain, multiplier(solution) * float(problem.weights[members[0]]))
