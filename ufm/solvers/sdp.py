@@ -48,6 +48,10 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+class ConicError(RuntimeError, ValueError):
+    """A conic solver failed on numbers that are too far apart for it."""
+
+
 def supports(problem: Problem) -> Support:
     """Exact for convex losses that state a CVXPY expression, under a nuclear norm.
 
@@ -83,7 +87,7 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
 
     Raises:
         TypeError, ValueError: ``tol`` or ``solver`` is not what it should be.
-        RuntimeError: the conic solver failed.
+        ConicError: the conic solver failed, where numbers are too far apart for it; a RuntimeError and a ValueError.
 
     >>> import ufm
     >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]), "ce")
@@ -129,9 +133,9 @@ def solve_sdp(problem: Problem, *, dim: int | None = None, solver: str | None = 
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             program.solve(solver=name, **_SETTINGS.get(name, {}))
     except cp.error.SolverError as error:
-        raise RuntimeError(f"the conic solver {name} failed: {error}") from error
+        raise ConicError(f"method 'sdp': the conic solver {name} failed: {error}") from error
     if program.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or x.value is None:
-        raise RuntimeError(f"the conic solver {name} ended with status {program.status!r}")
+        raise ConicError(f"method 'sdp': the conic solver {name} ended with status {program.status!r}")
     info: dict[str, Any] = {"status": program.status, "solver": name, "objective": float(program.value)}
     info["solver_iterations"] = int(program.solver_stats.num_iters or 0)
     if budgets:
