@@ -47,6 +47,35 @@ def test_the_loop_agrees_with_the_arrays(fused, family):
     assert (found.gap <= 1e-11 * found.value).all()
 
 
+def corners(size, family):
+    """Hard points: K up to 1e5, R next to 1 and up to 1e12, radii from 1e-6 to where the risk is 1e-250, all phases."""
+    rng = np.random.default_rng(3)
+    classes = [
+        np.where(rng.random(size) < 0.1, 10.0 ** rng.integers(2, 6, size), rng.integers(1, 9, size)) for _ in "AB"
+    ]
+    near, far = 1 + 10 ** rng.uniform(-12, 0, size), 10 ** rng.uniform(0, 12, size)
+    ratio = np.where(rng.random(size) < 0.3, near, far)
+    k = classes[0] + classes[1]
+    if family == "budgets":
+        sizes = {"E_W": 10 ** rng.uniform(-6, 2.5, size) / np.minimum(k, 10), "E_H": 1.0}
+    else:
+        beta_b = 10 ** rng.uniform(-9, 0.5 + 0.5 * np.log10(ratio))
+        sizes = {"lambda_W": 1.0, "lambda_H": (beta_b / (classes[0] * ratio + classes[1])) ** 2}
+    return sizes | {"num_majority": classes[0], "num_minority": classes[1], "ratio": ratio}
+
+
+@pytest.mark.parametrize("family", ["budgets", "weight decay"])
+@pytest.mark.parametrize("points", [grid, corners])
+@pytest.mark.filterwarnings("ignore:.*relative duality gap")
+def test_values_are_equal_at_many_points(fused, family, points):
+    given = points((100_000 if points is grid else 20_000) if _fused.COMPILED else 300, family)
+    found, expected = fused(**given, workers=1), fused(**given, workers=1, compiled=False)
+    assert found.value == pytest.approx(expected.value, rel=1e-13, abs=1e-290)
+    assert (found.phase == expected.phase).all()
+    # a bound is as far off as its point's x, which is rounding over the radius
+    assert (np.abs(found.lower - expected.lower) <= 1e-11 * found.value + (found.gap + expected.gap)).all()
+
+
 @pytest.mark.parametrize("family", ["budgets", "weight decay"])
 def test_the_loop_leaves_few_points(fused, family, monkeypatch):
     given, solved = grid(400, family, seed=1), []
