@@ -1,0 +1,232 @@
+"""How CPU time grows with classes, columns, groups, points, starts and samples, fitted; and what large plans cost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import json
+import math
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from kept import FINISHED_ONLY, draw, finish, write, write_json
+
+import ufm
+from ufm import sweeps
+from ufm.certificates import certify_point
+from ufm.problem import Problem
+from ufm.problem_file import state_problem
+from ufm.solvers.nuclear import solve_nuclear
+from ufm.sweeps.engine import InThisProcess
+from ufm.sweeps.points import train_point
+
+FOLDER = Path(__file__).parent
+#: Files that this writes, as patterns.
+WRITES = ("cost.json", "table.md", "plans.md", "cost.svg")
+
+PEELED, DECAY = ufm.LayerPeeled(1.0, 5.0), ufm.UnconstrainedFeatures(1e-3, 1e-3)
+#: Series that the plans rest on.
+POINTS, VALUES = "solve a batch", "certify a value, classes that all differ"
+THRESHOLDS, TRAININGS = "certify a threshold, two groups", "train an explicit network on digits"
+#: Points of the store whose cost a point is measured.
+STORED = 2000
+
+
+@dataclass(frozen=True)
+class Series:
+    """CPU seconds of one thing at several sizes.
+
+    Attributes:
+        what: is done.
+        size: what varies.
+        at: its values, ascending.
+        seconds: of CPU, the least of the repeats.
+    """
+
+    what: str
+    size: str
+    at: list[float]
+    seconds: list[float]
+
+    def exponent(self) -> tuple[float, float]:
+        """Slope of log seconds by log size and its standard error, by least squares."""
+        x, y = np.log(self.at), np.log(self.seconds)
+        (slope, constant), centred = np.polyfit(x, y, 1), x - x.mean()
+        rest = y - slope * x - constant
+        return float(slope), math.sqrt(float(rest @ rest) / (len(x) - 2) / float(centred @ centred))
+
+
+def series(what: str, size: str, at: list[int], call: Callable[[int], Any], repeats: int = 2) -> Series:
+    """Measure ``call`` at every size, the repeats one after the other over all sizes."""
+    call(at[0])  # what is imported on first use is no cost of a size
+    rounds = [[_cpu(partial(call, n)) for n in at] for _ in range(repeats)]
+    found = Series(what, size, [float(n) for n in at], np.min(rounds, axis=0).tolist())
+    print(what, size, *(f"{n:g}: {s:.3g} s" for n, s in zip(found.at, found.seconds, strict=True)), flush=True)
+    return found
+
+
+def _cpu(call: Callable[[], Any]) -> float:
+    start = time.process_time()
+    call()
+    return max(time.process_time() - start, 1e-9)
+
+
+# What is measured ---------------------------------------------------------------------------------------------------
+
+
+def _tailed(k: int) -> Any:
+    return solve_nuclear(Problem.of(PEELED, ufm.ClassPrior.long_tailed(k, 100.0)))
+
+
+def _columns(m: int) -> Any:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, size=(8, m)).astype(float)
+    targets[rng.integers(0, 8, size=m), np.arange(m)] = 1.0
+    return ufm.solve(DECAY, ufm.Labels(targets, rng.integers(1, 20, size=m)), "bce")
+
+
+def _groups(g: int) -> Any:
+    counts = np.repeat(np.geomspace(100, 1, g), 64 // g)
+    return ufm.solve(PEELED, ufm.ClassPrior(counts))
+
+
+def _points(n: int) -> Any:
+    return ufm.solve_batch(5, 5, np.geomspace(1, 1e4, n), E_W=1.0, E_H=5.0)
+
+
+def _search(k: int, starts: int) -> Any:
+    architecture, prior = ufm.LinearDEQ(1.0, 1.0, 0.95, E_A=0.8), ufm.ClassPrior.step(k // 2, k - k // 2, 5.0)
+    return ufm.solve(architecture, prior, method="search", starts=starts)
+
+
+def _certificate(k: int) -> dict[str, Any]:
+    point = state_problem(Problem.of(PEELED, ufm.ClassPrior.long_tailed(k, 100.0)))
+    return certify_point(**point)
+
+
+def _threshold(k: int) -> dict[str, Any]:
+    peeled = {"type": "LayerPeeled", "E_W": 1.0, "E_H": 5.0}
+    return certify_point(statement="threshold", architecture=peeled, num_majority=k // 2, num_minority=k - k // 2)
+
+
+def _training(samples: int) -> dict[str, Any]:
+    counts = {"num_majority": 5, "num_minority": 5, "majority_count": samples, "minority_count": samples // 2}
+    return train_point(architecture="explicit", device="cpu", lambda_W=5e-3, lambda_H=5e-3, **counts)
+
+
+def measured() -> list[Series]:
+    """All series."""
+    warnings.simplefilter("ignore", RuntimeWarning)  # gaps that stay open are no matter here
+    return [
+        series(POINTS, "points", [1000, 10_000, 100_000, 1_000_000], _points),
+        series("solve classes that all differ", "K", [20, 40, 80, 160], _tailed),
+        series("solve 64 classes in groups", "groups", [4, 8, 16, 32, 64], _groups),
+        series("solve 8 classes, any labels (BCE)", "columns m", [16, 64, 256, 1024], _columns),
+        series("search, 20 starts", "K", [4, 6, 10, 14], lambda k: _search(k, 20)),
+        series("search, six classes", "starts", [25, 50, 100, 200], lambda n: _search(6, n)),
+        series(VALUES, "K", [4, 8, 16, 32], _certificate),
+        series(THRESHOLDS, "K", [4, 10, 40, 160], _threshold),
+        series(TRAININGS, "samples a class", [8, 16, 32, 64], _training),
+    ]
+
+
+def nothing(*, x: float) -> dict[str, float]:
+    """A point that costs nothing but its keeping."""
+    return {"x": x, "s_A": x / 3, "s_B": x / 7, "value": x / 11}
+
+
+def stored() -> dict[str, float]:
+    """CPU seconds and bytes that a sweep spends on keeping a point, and the bytes of certificates and trainings."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "points.sqlite"
+        points = [{"x": float(i)} for i in range(STORED)]
+        seconds = _cpu(lambda: sweeps.run(nothing, points, store=store, executor=InThisProcess()))
+        size = sum(path.stat().st_size for path in Path(folder).iterdir() if path.name.endswith("sqlite"))
+    made = {VALUES: _certificate(16), THRESHOLDS: _threshold(10), TRAININGS: _training(8)}
+    lengths = {what: float(len(json.dumps(result))) for what, result in made.items()}
+    return {"seconds": seconds / STORED, "bytes": size / STORED, **lengths}
+
+
+# What is written ----------------------------------------------------------------------------------------------------
+
+
+def table(found: list[Series]) -> str:
+    """The series as Markdown, with their exponents."""
+    lines = [
+        "CPU seconds on one core, the least of two; exponents by least squares on logarithms, with their "
+        "standard errors.\n",
+        "| what | by | from | to | CPU seconds | exponent |",
+        "|---|---|---|---|---|---|",
+    ]
+    for s in found:
+        slope, error = s.exponent()
+        seconds = f"{s.seconds[0]:.2g} to {s.seconds[-1]:.2g}"
+        lines.append(f"| {s.what} | {s.size} | {s.at[0]:g} | {s.at[-1]:g} | {seconds} | {slope:.2f} ± {error:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def plans(found: list[Series], keeping: dict[str, float]) -> str:
+    """What the large plans cost, from the measured rates."""
+    of = {s.what: s for s in found}
+    point = of[POINTS].seconds[-1] / of[POINTS].at[-1]
+    kept = keeping["seconds"]
+    rows = [
+        ("1e10 points of two groups, in arrays of four numbers", 1e10, point, 32.0),
+        ("1e7 points of two groups, one by one in a store", 1e7, point + kept, keeping["bytes"]),
+        ("1e6 certified thresholds, ten classes", 1e6, of[THRESHOLDS].seconds[1] + kept, keeping[THRESHOLDS]),
+        ("1e6 certified values, 16 classes that all differ", 1e6, of[VALUES].seconds[2] + kept, keeping[VALUES]),
+        ("1e5 trainings on digits, 64 samples a class", 1e5, of[TRAININGS].seconds[-1] + kept, keeping[TRAININGS]),
+    ]
+    lines = [
+        f"Keeping a point in a sweep's store costs {1e6 * kept:.0f} µs of CPU and {keeping['bytes']:.0f} bytes.\n",
+        "| plan | CPU seconds a piece | core hours | bytes a piece | in all |",
+        "|---|---|---|---|---|",
+    ]
+    for what, count, seconds, size in rows:
+        hours, whole = f"{count * seconds / 3600:,.3g}", f"{count * size / 1e9:,.3g} GB"
+        lines.append(f"| {what} | {seconds:.2g} | {hours} | {size:,.0f} | {whole} |")
+    return "\n".join(lines) + "\n"
+
+
+def drawn(found: list[Series]) -> Any:
+    """A panel a series: what was measured, and the line of its exponent."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    for axes, s in zip(figure.subplots(3, 3).flat, found, strict=True):
+        slope, error = s.exponent()
+        x, y = np.array(s.at), np.array(s.seconds)
+        constant = np.exp(np.mean(np.log(y) - slope * np.log(x)))
+        axes.loglog(x, y, "o", color="#0072b2")
+        axes.loglog(x, constant * x**slope, color="#d55e00", label=f"{slope:.2f} ± {error:.2f}")
+        axes.set(title=s.what, xlabel=s.size, ylabel="CPU seconds")
+        axes.title.set_fontsize(9)
+        axes.legend(fontsize=8)
+    return figure
+
+
+def main() -> None:
+    """Measure, unless only what was measured is to be written again."""
+    path = FOLDER / "cost.json"
+    if not FINISHED_ONLY:
+        series_, keeping = measured(), stored()
+        write_json(path, {"series": [asdict(s) for s in series_], "keeping": keeping})
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    found = [Series(**s) for s in kept["series"]]
+    write(FOLDER / "table.md", table(found))
+    write(FOLDER / "plans.md", plans(found, kept["keeping"]))
+    draw(drawn(found), FOLDER / "cost.svg", metadata={"Date": None})
+    finish(__file__, __doc__ or "", [0])
+
+
+if __name__ == "__main__":
+    main()
