@@ -258,6 +258,7 @@ def generate(*_: Any) -> None:
 def to_the_site(app: Any, docname: str, source: list[str]) -> None:
     """Turn links into the repository, which a reader of the sources follows, into links to the generated pages."""
     source[0] = re.sub(r"\]\((\.\./)+results/README\.md\)", "](/results/index.md)", source[0])
+    source[0] = re.sub(r"\]\((?:\.\./)+results/([\w-]+)/[\w-]+\.(?:md|json|py)\)", r"](/results/\1.md)", source[0])
 
 
 def setup(app: Any) -> dict[str, Any]:

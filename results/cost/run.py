@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import hashlib
 import json
 import math
 import tempfile
@@ -39,6 +40,8 @@ POINTS, VALUES = "solve a batch", "certify a value, classes that all differ"
 THRESHOLDS, TRAININGS = "certify a threshold, two groups", "train an explicit network on digits"
 #: Points of the store whose cost a point is measured.
 STORED = 2000
+#: Points of a chunk of a grid, and chunks that are made to measure it.
+CHUNK, CHUNKS = 250_000, 4
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,10 @@ class Series:
         (slope, constant), centred = np.polyfit(x, y, 1), x - x.mean()
         rest = y - slope * x - constant
         return float(slope), math.sqrt(float(rest @ rest) / (len(x) - 2) / float(centred @ centred))
+
+    def last_exponent(self) -> float:
+        """Slope between the last two sizes: where cost has a constant part, what it tends to."""
+        return math.log(self.seconds[-1] / self.seconds[-2]) / math.log(self.at[-1] / self.at[-2])
 
 
 def series(what: str, size: str, at: list[int], call: Callable[[int], Any], repeats: int = 2) -> Series:
@@ -144,6 +151,31 @@ def nothing(*, x: float) -> dict[str, float]:
     return {"x": x, "s_A": x / 3, "s_B": x / 7, "value": x / 11}
 
 
+def chunk(*, folder: str, number: int, count: int) -> dict[str, Any]:
+    """One chunk of a large grid: its points solved and written to a file of their own; what is kept tells of the file.
+
+    A chunk is a point of a sweep, so that whatever dies leaves whole chunks, and the same call makes the others.
+    """
+    ratios = np.geomspace(1 + number, 2 + number, count)
+    found = ufm.solve_batch(5, 5, ratios, E_W=1.0, E_H=5.0)
+    numbers = np.stack([found.value, found.lower, found.s_A, found.s_B])
+    path, part = Path(folder) / f"{number:06}.npy", Path(folder) / f".{number:06}.part"
+    with part.open("wb") as stream:
+        np.save(stream, numbers)
+    part.replace(path)
+    return {"file": path.name, "sha256": hashlib.sha256(numbers.tobytes()).hexdigest()}
+
+
+def chunked() -> dict[str, float]:
+    """CPU seconds and bytes a point of a grid in chunks, keeping and files included."""
+    with tempfile.TemporaryDirectory() as folder:
+        points = [{"folder": folder, "number": i, "count": CHUNK} for i in range(CHUNKS)]
+        store = Path(folder) / "chunks.sqlite"
+        seconds = _cpu(lambda: sweeps.run(chunk, points, store=store, executor=InThisProcess(), max_in_flight=1))
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    return {"chunk seconds": seconds / (CHUNK * CHUNKS), "chunk bytes": size / (CHUNK * CHUNKS)}
+
+
 def stored() -> dict[str, float]:
     """CPU seconds and bytes that a sweep spends on keeping a point, and the bytes of certificates and trainings."""
     with tempfile.TemporaryDirectory() as folder:
@@ -153,7 +185,7 @@ def stored() -> dict[str, float]:
         size = sum(path.stat().st_size for path in Path(folder).iterdir() if path.name.endswith("sqlite"))
     made = {VALUES: _certificate(16), THRESHOLDS: _threshold(10), TRAININGS: _training(8)}
     lengths = {what: float(len(json.dumps(result))) for what, result in made.items()}
-    return {"seconds": seconds / STORED, "bytes": size / STORED, **lengths}
+    return {"seconds": seconds / STORED, "bytes": size / STORED, **lengths, **chunked()}
 
 
 # What is written ----------------------------------------------------------------------------------------------------
@@ -163,14 +195,15 @@ def table(found: list[Series]) -> str:
     """The series as Markdown, with their exponents."""
     lines = [
         "CPU seconds on one core, the least of two; exponents by least squares on logarithms, with their "
-        "standard errors.\n",
-        "| what | by | from | to | CPU seconds | exponent |",
-        "|---|---|---|---|---|---|",
+        "standard errors, and between the last two sizes.\n",
+        "| what | by | from | to | CPU seconds | exponent | at the end |",
+        "|---|---|---|---|---|---|---|",
     ]
     for s in found:
         slope, error = s.exponent()
         seconds = f"{s.seconds[0]:.2g} to {s.seconds[-1]:.2g}"
-        lines.append(f"| {s.what} | {s.size} | {s.at[0]:g} | {s.at[-1]:g} | {seconds} | {slope:.2f} ± {error:.2f} |")
+        ends, end = f"{s.at[0]:g} | {s.at[-1]:g}", f"{s.last_exponent():.2f}"
+        lines.append(f"| {s.what} | {s.size} | {ends} | {seconds} | {slope:.2f} ± {error:.2f} | {end} |")
     return "\n".join(lines) + "\n"
 
 
@@ -180,7 +213,7 @@ def plans(found: list[Series], keeping: dict[str, float]) -> str:
     point = of[POINTS].seconds[-1] / of[POINTS].at[-1]
     kept = keeping["seconds"]
     rows = [
-        ("1e10 points of two groups, in arrays of four numbers", 1e10, point, 32.0),
+        ("1e10 points of two groups in chunks", 1e10, keeping["chunk seconds"], keeping["chunk bytes"]),
         ("1e7 points of two groups, one by one in a store", 1e7, point + kept, keeping["bytes"]),
         ("1e6 certified thresholds, ten classes", 1e6, of[THRESHOLDS].seconds[1] + kept, keeping[THRESHOLDS]),
         ("1e6 certified values, 16 classes that all differ", 1e6, of[VALUES].seconds[2] + kept, keeping[VALUES]),
