@@ -12,12 +12,18 @@ import pytest
 from hypothesis import settings
 
 # print_blob makes a failure in CI reproducible at a desk
-settings.register_profile("ufm", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("ufm", max_examples=effort.examples(100), derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("ufm")
 
 
+#: Files with single tests that take long: they come first, so that no worker is left with one when the others are done.
+LONG = ("test_notebooks.py", "test_interruption.py", "test_kill.py", "test_coq.py", "test_coq_steps.py")
+
+
+@pytest.hookimpl(trylast=True)  # Hypothesis has marked its tests by then
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A full run is of the modules that take samples otherwise: the others would only say the same again."""
+    """Order the tests; a full run is of those that are samples otherwise: the others would only say the same again."""
+    items.sort(key=lambda item: item.path.name not in LONG)
     if effort.FULL:
         sampled = [item for item in items if _takes_samples(item)]
         config.hook.pytest_deselected(items=[item for item in items if not _takes_samples(item)])
@@ -25,7 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _takes_samples(item: pytest.Item) -> bool:
-    return getattr(getattr(item, "module", None), "count", None) is effort.count
+    named = vars(item.module).values() if isinstance(item, pytest.Function) else ()
+    return item.get_closest_marker("hypothesis") is not None or any(value is effort.count for value in named)
 
 
 def pytest_collection_finish() -> None:

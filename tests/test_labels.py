@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -207,7 +208,7 @@ def test_bad_profiles_are_refused_by_name(make, error, message):
 
 
 @given(k_a=st.integers(1, 6), k_b=st.integers(1, 6), ratio=st.floats(1.0, 1e12), minority_count=st.floats(1e-6, 1e6))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_step_prior_keeps_its_ratio(k_a, k_b, ratio, minority_count):
     prior = ufm.ClassPrior.step(k_a, k_b, ratio, minority_count)
     assert prior.ratio == pytest.approx(ratio, rel=1e-15)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(cases, seeds)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_gauge_and_dual_norm_are_dual(case, seed):
     problem = Problem.of(case[0], PRIOR, case[1])
     rng = np.random.default_rng(seed)
@@ -39,7 +40,7 @@ def test_gauge_and_dual_norm_are_dual(case, seed):
 
 
 @given(cases, seeds, st.floats(0.01, 10.0))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_lower_bound_never_exceeds_the_optimum(case, seed, size):
     """Weak duality, at points that are not optimal; for weight decay also where the gradient is not dual feasible."""
     problem = Problem.of(case[0], PRIOR, case[1])

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ PRIORS = [
     ufm.ClassPrior.long_tailed(4, 50.0),  # single classes only
     ufm.ClassPrior([1e6, 2.0, 2.0, 2.0 + 1e-9, 2.0 + 1e-9]),
 ]
-FEW = settings(max_examples=60)
+FEW = settings(max_examples=examples(60))
 
 
 def random_logits(prior: ufm.ClassPrior, seed: int, size: float = 2.0) -> ReducedLogits:

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,7 +139,7 @@ def test_zero_logits_have_zero_factors_in_any_dimension(architecture):
 
 
 @given(seed=st.integers(0, 2**32 - 1), rho=st.floats(0.0, 0.95))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_no_equilibrium_within_the_bound_gives_more_logits(seed, rho):
     """``(1-rho) |Z|_* <= |W|_F |H|_F`` for arbitrary W, H and |A|_2 <= rho (Gelfand-Naimark and Mirsky)."""
     rng = np.random.default_rng(seed)

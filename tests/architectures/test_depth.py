@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
@@ -63,7 +64,7 @@ def test_unequal_maps_cost_no_less_than_equal_ones(depth):
 
 
 @given(st.sampled_from([*RESIDUALS, *DEEP, ufm.PenalisedDEQ(0.1, 0.3, 0.6, 0.4)]), sizes, st.floats(1.01, 10))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_laws_of_a_price(architecture, s, factor):
     """Positive, growing, concave, of the slope and curvature that it says, above its chord as a relaxation."""
     low, high = price(architecture, s), price(architecture, factor * s)
@@ -187,7 +188,7 @@ def test_factors_multiply_back_and_attain_the_price(architecture, dim):
 
 
 @given(seeds, st.sampled_from([*RESIDUALS[:3], RESIDUALS[-1]]))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_no_residual_network_costs_less_than_the_price(seed, architecture):
     rng = np.random.default_rng(seed)
     d = int(rng.integers(2, 5))
@@ -201,7 +202,7 @@ def test_no_residual_network_costs_less_than_the_price(seed, architecture):
 
 
 @given(seeds, st.sampled_from(GAINS))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_no_network_within_the_spectral_bound_reaches_further(seed, architecture):
     rng = np.random.default_rng(seed)
     d = int(rng.integers(2, 5))

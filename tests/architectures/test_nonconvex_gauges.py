@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -37,7 +38,7 @@ spectra = st.lists(st.floats(1e-9, 1) | st.sampled_from([0.0, 0.5, 1.0]), min_si
 
 
 @given(spectra, st.floats(0.05, 0.99), st.floats(0.01, 5.0))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_water_filling_satisfies_the_kkt_conditions_of_a_concave_problem(sigma, rho, budget):
     """Feasible, and ``sigma = 2 nu a + (multiplier >= 0 of the cap, where a = rho)``, nu >= 0: that is optimality."""
     assume(sigma.max() > 1e-3)
@@ -58,7 +59,7 @@ def test_water_filling_satisfies_the_kkt_conditions_of_a_concave_problem(sigma, 
 
 
 @given(spectra, st.floats(0.05, 0.99), st.floats(0.01, 5.0), seeds)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_no_feasible_spectrum_beats_water_filling_and_mutants_do_worse(sigma, rho, budget, seed):
     assume(sigma.max() > 1e-3)
     best = water_filling(sigma, rho, budget) @ sigma
@@ -153,7 +154,7 @@ def test_factors_multiply_back_and_attain_the_gauge(architecture, dim, seed):
 
 
 @given(seed=seeds, depth=st.integers(3, 5))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_no_factors_cost_less_than_the_gauge(seed, depth):
     """Random factors of any kind, with the bounds on A that they happen to meet."""
     rng = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ import jsonschema
 import mpmath as mp
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,7 +43,7 @@ PRIORS = [
     ufm.ClassPrior([100] * 5 + [20] * 5),
 ]
 
-slow_settings = settings(max_examples=25, derandomize=True, deadline=None)
+slow_settings = settings(max_examples=examples(25), derandomize=True, deadline=None)
 
 
 def accepted(certificate: ufm.Certificate) -> ufm.Certificate:

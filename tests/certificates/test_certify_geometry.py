@@ -8,6 +8,7 @@ from typing import Any
 
 import mpmath as mp
 import pytest
+from effort import examples
 from flint import ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,7 +118,7 @@ def test_encloses_the_optimum_of_the_definition_next_to_phase_changes(k_a: int, 
                 assert within.contains(0) or abs(within.mid()) < 1e-45
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     k_a=st.integers(1, 12),
     k_b=st.integers(2, 12),

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from claim_samples import claim, found
+from effort import examples
 from flint import arb, ctx
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ from ufm.claims import (
     judge_order,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=200)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=examples(200))
 
 anything = st.floats(allow_nan=True, allow_infinity=True)
 finite = st.floats(-1e6, 1e6)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,7 +91,7 @@ def small_cifar(monkeypatch):
 
 
 class TestIdx:
-    @settings(max_examples=25)
+    @settings(max_examples=examples(25))
     @given(shape=st.lists(st.integers(0, 5), min_size=0, max_size=4), seed=st.integers(0, 99), zipped=st.booleans())
     def test_round_trip(self, shape, seed, zipped, tmp_path_factory):
         array = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
@@ -401,7 +402,7 @@ CLASSES = st.permutations(range(10)).flatmap(lambda p: st.integers(2, 10).map(la
 
 
 class TestDraws:
-    @settings(max_examples=30)
+    @settings(max_examples=examples(30))
     @given(classes=CLASSES, seed=st.integers(0, 50), data=st.data())
     def test_counts_labels_and_images_are_those_of_the_source(self, classes, seed, data):
         counts = [data.draw(st.integers(1, 40)) for _ in classes]
@@ -415,7 +416,7 @@ class TestDraws:
         np.testing.assert_array_equal(np.array(drawn.classes)[drawn.labels], whole.labels[drawn.indices])
         assert drawn.prior.counts.tolist() == counts
 
-    @settings(max_examples=30)
+    @settings(max_examples=examples(30))
     @given(classes=CLASSES, seed=st.integers(0, 50), data=st.data())
     def test_nested(self, classes, seed, data):
         """A larger count contains the smaller one, whatever role the class plays and whatever the others are."""
@@ -503,7 +504,7 @@ class TestDraws:
 
 
 class TestCounts:
-    @settings(max_examples=50)
+    @settings(max_examples=examples(50))
     @given(a=st.integers(1, 6), b=st.integers(1, 6), n=st.integers(1, 5000), share=st.floats(0, 1))
     def test_step(self, a, b, n, share):
         ratio = 1 + share * (n - 1)
@@ -512,7 +513,7 @@ class TestCounts:
         assert set(counts[a:]) == {counts[-1]}
         assert abs(counts[-1] - n / ratio) <= 0.5 + 1e-9
 
-    @settings(max_examples=50)
+    @settings(max_examples=examples(50))
     @given(k=st.integers(2, 100), n=st.integers(1, 5000), share=st.floats(0, 1))
     def test_long_tailed(self, k, n, share):
         ratio = 1 + share * (n - 1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from ufm.deq import DEQ, jacobian_penalty, spectral_radius
 
-PROPERTY = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+PROPERTY = settings(max_examples=examples(25), deadline=None, derandomize=True, database=None)
 
 
 def draw(seed: int, *shape: int) -> Tensor:

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from effort import count
+from effort import count, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch import Tensor
 from ufm.deq import DEQ, ConvergenceError, ConvergenceWarning, Info
 from ufm.deq.solvers import SOLVERS, anderson, get_solver
 
-PROPERTY = settings(max_examples=20, deadline=None, derandomize=True, database=None)
+PROPERTY = settings(max_examples=examples(20), deadline=None, derandomize=True, database=None)
 
 
 def draw(seed: int, *shape: int) -> Tensor:

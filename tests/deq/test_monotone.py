@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -14,7 +15,7 @@ from ufm.deq.monotone import _ACTIVATIONS, _PROXES, _SLOPES, _SPLITTINGS, ACTIVA
 from ufm.deq.solvers import SOLVERS
 from ufm.deq.wellposed import spectral_norm
 
-PROPERTY = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+PROPERTY = settings(max_examples=examples(25), deadline=None, derandomize=True, database=None)
 
 
 def draw(seed: int, *shape: int) -> Tensor:

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from ufm.deq import DEQ, ConvergenceError, ConvergenceWarning, PrecisionWarning
 from ufm.deq.solvers import SOLVERS, minimal_tolerance
 
-PROPERTY = settings(max_examples=20, deadline=None, derandomize=True, database=None)
+PROPERTY = settings(max_examples=examples(20), deadline=None, derandomize=True, database=None)
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ufm.deq import Monotone, SpectralBound
 from ufm.deq.wellposed import PARAMETRISATIONS, cayley_contraction, normalised_contraction, spectral_norm
 
-PROPERTY = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+PROPERTY = settings(max_examples=examples(60), deadline=None, derandomize=True, database=None)
 CONTRACTIONS = {"cayley": cayley_contraction, "normalised": normalised_contraction}
 
 

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,7 +105,7 @@ def test_laws(seed, shape):
         assert np.vdot(x, y) <= polar(x) * size * (1 + 1e-9)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(SEEDS, st.integers(2, 6))
 def test_largest_value_over_the_cone_is_that_of_a_face(seed, size):
     """Every local maximum is one of a face: the projected power iteration from many starts finds none above."""

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import block_diag
@@ -79,7 +80,7 @@ def test_one_moved_point_or_one_longer_point_is_enough():
 
 
 @given(st.integers(2, 9), seeds)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_anything_else_is_a_softmax_code_of_its_rank(rank, seed):
     x = np.random.default_rng(seed).normal(size=(rank, rank + 4))
     assert name_structure(x) == f"softmax code of rank {rank}"

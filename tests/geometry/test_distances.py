@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import orthogonal_procrustes
@@ -23,7 +24,7 @@ from ufm.geometry import (
     simplex_etf,
 )
 
-laws = settings(derandomize=True, max_examples=30, deadline=None)
+laws = settings(derandomize=True, max_examples=examples(30), deadline=None)
 
 
 @st.composite

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from ufm.geometry import (
     simplex_etf_gram,
 )
 
-laws = settings(derandomize=True, max_examples=30, deadline=None)
+laws = settings(derandomize=True, max_examples=examples(30), deadline=None)
 classes = st.integers(2, 9)
 seeds = st.none() | st.integers(0, 2**32)
 

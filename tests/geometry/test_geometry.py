@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from ufm.geometry import (
     simplex_etf,
 )
 
-laws = settings(derandomize=True, max_examples=40, deadline=None)
+laws = settings(derandomize=True, max_examples=examples(40), deadline=None)
 
 
 def symmetric_logits(sizes, s, t):

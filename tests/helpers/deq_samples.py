@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from ufm.deq import TrainingConfig
+from ufm.deq import TrainingConfig, TrainingResult, train
 
 LAMBDA = math.sqrt(8) / 114
 #: K = 6, n_A = 30: thresholds at n_B = 8 (explicit) and 1.38 (DEQ).
@@ -44,3 +47,18 @@ def write_fashion(folder: Path, size: int = 80) -> None:
     for name, array in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
         head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4) for n in array.shape)
         (folder / name).write_bytes(head + array.tobytes())
+
+
+#: Results of :func:`train_once` by its arguments.
+_TRAINED: dict[Hashable, TrainingResult] = {}
+
+
+def train_once(
+    config: TrainingConfig, *, initial: Mapping[str, Tensor] | None = None, progress: object = None, **others: Any
+) -> TrainingResult:
+    """As ``train``: what it has trained before, from the very same bits, it does not train again."""
+    weights = None if initial is None else tuple((name, w.numpy().tobytes()) for name, w in initial.items())
+    key = (config, weights, *sorted(others.items()))
+    if key not in _TRAINED:
+        _TRAINED[key] = train(config, initial=initial, progress=progress, **others)
+    return _TRAINED[key]

@@ -11,3 +11,8 @@ FULL = os.environ.get("UFM_TESTS") == "full"
 def count(sample: int, full: int) -> int:
     """Number of instances: ``full`` in a full run, ``sample`` in the others."""
     return full if FULL else sample
+
+
+def examples(full: int) -> int:
+    """Number of examples of a property's test: a third of ``full``, and no fewer than 10, unless the run is full."""
+    return count(max(full // 3, 10), full)

@@ -9,6 +9,7 @@ from typing import Any
 import certificate_oracle as oracle
 import numpy as np
 import pytest
+from effort import examples
 from flint import arb, ctx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -266,7 +267,7 @@ def test_a_box_proves_no_more_than_its_columns_allow(
         assert not proof.box(low, high, *w)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     k=st.integers(3, 12),
     alpha=st.floats(0.05, 8.0),
@@ -326,7 +327,7 @@ def test_mutants_of_the_domain_prove_what_is_false(factor: float, monkeypatch: p
     assert ufm.certify_etf_optimal(4, 4, 0.31).boxes > 0  # false: what the tests below guard against
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 10**6), k=st.integers(3, 7), b=st.floats(0.05, 0.9))
 def test_every_matrix_lies_in_the_domain(seed: int, k: int, b: float) -> None:
     """The column constraints of the proof hold for random matrices with |Z|_* - b |Z|_F = tau."""
@@ -363,7 +364,7 @@ def test_every_matrix_lies_in_the_domain(seed: int, k: int, b: float) -> None:
             assert y <= most + 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     k=st.integers(3, 10),
     s=st.floats(-2, 8),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import mpmath as mp
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ufm.losses import LOSSES, CrossEntropy, MeanSquaredError, get_loss
 
-FEW = settings(max_examples=40)
+FEW = settings(max_examples=examples(40))
 
 
 def problem(seed: int, k: int, spread: float):

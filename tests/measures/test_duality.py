@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from ufm.measures import (
     uniform_duality_cv,
 )
 
-laws = settings(derandomize=True, max_examples=25, deadline=None)
+laws = settings(derandomize=True, max_examples=examples(25), deadline=None)
 sizes = st.integers(2, 7)
 
 

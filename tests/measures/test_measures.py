@@ -10,6 +10,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ from ufm.measures import (
     trace_quotient,
 )
 
-laws = settings(derandomize=True, max_examples=25, deadline=None)
+laws = settings(derandomize=True, max_examples=examples(25), deadline=None)
 
 
 def sample(seed=0, counts=(7, 5, 4, 3), d=6, spread=0.4, offset=0.0):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -327,7 +328,7 @@ SIZES = st.one_of(st.tuples(st.integers(1, 7)), st.tuples(st.integers(1, 4), st.
 
 
 class TestConvNormBound:
-    @settings(max_examples=30)
+    @settings(max_examples=examples(30))
     @given(seed=st.integers(0, 10**6), size=SIZES, c=st.tuples(st.integers(1, 3), st.integers(1, 3)))
     def test_bounds_zero_padding_and_is_tight_on_its_torus(self, seed, size, c):
         kernel = draw(seed, *c, *(3,) * len(size))
@@ -373,7 +374,7 @@ class TestContraction:
                 step = image / lengths[0].clamp_min(1e-9).view(-1, *(1,) * (h.ndim - 1))
         return worst
 
-    @settings(max_examples=25)
+    @settings(max_examples=examples(25))
     @given(
         seed=st.integers(0, 10**6),
         rho=st.floats(0, 0.99),
@@ -385,7 +386,7 @@ class TestContraction:
         cell = randomised(DenseCell(4, rho, "identity", activation, gamma), seed, 10**scale)
         assert self.excess(cell, rho, draw(seed + 9, 3, 4), seed + 10) <= 1e-12
 
-    @settings(max_examples=25)
+    @settings(max_examples=examples(25))
     @given(
         seed=st.integers(0, 10**6),
         rho=st.floats(0, 0.99),

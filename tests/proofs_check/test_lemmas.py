@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -221,7 +222,7 @@ def violation(instances: Instances) -> float:
 
 
 @pytest.mark.parametrize("lemma", ATTACKS)
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=examples(60), derandomize=True, deadline=None)
 @given(x=MATRICES, y=MATRICES)
 def test_no_instance_violates_the_lemma(lemma, x, y):
     assert violation(ATTACKS[lemma](x, y)) <= 1

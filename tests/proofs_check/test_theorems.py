@@ -15,6 +15,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from effort import examples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -282,7 +283,7 @@ COEFFICIENTS = st.lists(st.sampled_from([0, 0, 0, 1, 1, 2, 5, -1]), min_size=9, 
 ENDS = st.sampled_from([above(0), at_least(0), above(1), at_least(-1), between(0, 1), within(0, 1), between(-1, 2)])
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=examples(60), derandomize=True, deadline=None)
 @given(COEFFICIENTS, ENDS, ENDS, st.sampled_from([">", ">=", "<", "<="]), st.data())
 def test_a_sign_judged_true_holds_at_every_point(coefficients, range_x, range_y, relation, data):
     u, v = sp.symbols("u v", real=True)
@@ -361,7 +362,7 @@ def test_a_ball_contains_the_number():
         ball(x)
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=examples(40), derandomize=True, deadline=None)
 @given(st.fractions(-20, 20, max_denominator=1000))
 def test_exponential_bounds_enclose(t):
     assume(t != 0)
@@ -379,7 +380,7 @@ def test_exponential_bounds_reject_what_they_cannot_bound():
         exp_bounds(Fraction(6), terms=5)
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=examples(40), derandomize=True, deadline=None)
 @given(st.fractions(0, 1000, max_denominator=1000))
 def test_square_root_bounds_enclose(q):
     low, high = sqrt_bounds(q)
@@ -408,7 +409,7 @@ def _dense(matrix: GroupMatrix) -> np.ndarray:
     )
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=examples(40), derandomize=True, deadline=None)
 @given(SIZES, st.data())
 def test_group_matrices_multiply_as_dense_ones(sizes, data):
     left, right = _draw(data, sizes), _draw(data, sizes)
@@ -418,7 +419,7 @@ def test_group_matrices_multiply_as_dense_ones(sizes, data):
     assert int(left.trace) == np.trace(_dense(left))
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=examples(40), derandomize=True, deadline=None)
 @given(SIZES, st.data())
 def test_group_matrices_have_the_singular_values_claimed(sizes, data):
     matrix = _draw(data, sizes)
@@ -435,7 +436,7 @@ def test_equal_entries_sees_one_wrong_coefficient():
     assert [step.result for step in equal_entries("", left, other)].count(False) == 1
 
 
-@settings(max_examples=30, derandomize=True, deadline=None)
+@settings(max_examples=examples(30), derandomize=True, deadline=None)
 @given(st.lists(st.tuples(st.fractions(0, 5), st.fractions(-5, 5)), min_size=1, max_size=6), st.integers(0, 3))
 def test_expectations_are_sums(terms, degree):
     v = sp.Symbol("v")

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 from browsers import PATIENCE, chromium
 from claim_samples import CRASHING, EVIL, FIGURED, FIGURES, GOOD, INTERRUPTED, LAST, REFUTED, claim, found
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -303,7 +304,7 @@ class TestFormulas:
     def test_superscripts_and_powers_of_ten(self, text, html):
         assert to_html(text) == html
 
-    @settings(derandomize=True, deadline=None, max_examples=150)
+    @settings(derandomize=True, deadline=None, max_examples=examples(150))
     @given(st.text("ab<>&\"'_^{}|*$e-1", max_size=20))
     def test_nothing_escapes_escaping(self, text):
         tags = set(re.findall(r"<[^>]*>", to_html(text)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 
 import ufm
@@ -43,7 +44,7 @@ def assert_agrees(p: Problem, s: Solution, reference: Solution) -> None:
     assert_feasible(s)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=examples(150), deadline=None, derandomize=True)
 @given(problems(max_classes=9))
 def test_nuclear_agrees_with_reduced(p):
     reference = solve(p, "reduced")
@@ -51,7 +52,7 @@ def test_nuclear_agrees_with_reduced(p):
     assert_agrees(p, solve(p, "nuclear"), reference)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=examples(25), deadline=None, derandomize=True)
 @given(problems(max_classes=4))
 def test_sdp_agrees_with_reduced(p):
     reference = solve(p, "reduced")
@@ -69,7 +70,7 @@ def test_sdp_agrees_with_reduced(p):
         assert_agrees(p, s, reference)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=examples(25), deadline=None, derandomize=True)
 @given(problems(max_classes=4))
 def test_direct_agrees_with_reduced(p):
     reference = solve(p, "reduced")

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,7 +141,7 @@ def problems(draw):
     return Problem.of(ufm.UnconstrainedFeatures(strength, strength), prior, loss)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=examples(120), deadline=None, derandomize=True)
 @given(problems())
 def test_any_prior_is_solved_to_its_optimality_conditions(p):
     s = solve_nuclear(p)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from effort import examples
 from high_precision import solution_enclosure, value_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,7 +136,7 @@ def test_two_groups_with_weight_decay(k_a, k_b):
     log_ratio=st.floats(1e-6, 20.0),
     tau_per_class=st.floats(1e-3, 40.0),
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_two_groups_anywhere(k_a, k_b, log_ratio, tau_per_class):
     check(ufm.solve(layer_peeled(tau_per_class), ufm.ClassPrior.step(k_a, k_b, math.exp(log_ratio)), method="reduced"))
 
@@ -147,7 +148,7 @@ def test_two_groups_anywhere(k_a, k_b, log_ratio, tau_per_class):
     log_factor=st.floats(-25.0, 10.0),
     rho=st.floats(0.0, 0.9),
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_two_groups_anywhere_with_weight_decay(k_a, k_b, log_ratio, log_factor, rho):
     prior = ufm.ClassPrior.step(k_a, k_b, math.exp(log_ratio), minority_count=20)
     lam = math.exp(log_factor) * math.sqrt(20) / prior.num_samples
@@ -207,7 +208,7 @@ def test_radii_whose_risk_underflows_give_no_nan(k_a, k_b, tau_per_class):
 
 
 @given(k_a=st.integers(1, 6), k_b=st.integers(1, 6), log_ratio=st.floats(0.0, 8.0), tau=st.floats(0.05, 5.0))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_value_falls_with_the_radius_at_the_rate_of_the_multiplier(k_a, k_b, log_ratio, tau):
     """``d value / d radius = -mu``: ties the multiplier to the values."""
     prior = ufm.ClassPrior.step(k_a, k_b, math.exp(log_ratio))
@@ -394,7 +395,7 @@ def test_mse_with_weight_decay_is_the_closed_form(prior):
 
 
 @given(st.sampled_from(MANY), st.floats(0.05, 1.4), st.integers(0, 2**32 - 1))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_no_logits_in_the_ball_have_a_lower_mse(prior, share, seed):
     """Off-diagonal logits do not help: random points of the ball, near the optimum and far from it."""
     k = prior.num_classes

@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -227,7 +228,7 @@ def test_one_pass_cross_entropy_is_the_loss(seed, k, log_size, order):
 
 
 @given(seed=seeds, name=st.sampled_from(sorted(ARCHITECTURES)))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_the_parametrisation_reaches_any_logits_at_the_cost_of_the_gauge(seed, name):
     problem = Problem.of(ARCHITECTURES[name], SKEWED, "mse")
     landscape = Landscape(problem, 4)
@@ -249,7 +250,7 @@ def test_the_parametrisation_reaches_any_logits_at_the_cost_of_the_gauge(seed, n
 
 
 @given(seed=seeds, name=st.sampled_from(NONCONVEX), loss=st.sampled_from(["ce", "mse"]))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_lower_bound_is_below_every_feasible_point(seed, name, loss):
     problem = Problem.of(ARCHITECTURES[name], SKEWED, loss)
     rng = np.random.default_rng(seed)
@@ -261,7 +262,7 @@ def test_lower_bound_is_below_every_feasible_point(seed, name, loss):
 
 
 @given(st.floats(0.01, 0.95), st.floats(0.01, 10), st.floats(0.01, 3), seeds)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_chord_of_the_penalty_lies_below_it_up_to_the_upper_bound(rho, cost, upper, seed):
     architecture = ufm.PenalisedDEQ(0.2, 0.3, rho, cost)
     slope = architecture.relaxation(4, upper).strength

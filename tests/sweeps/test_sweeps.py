@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sweep_samples as samples
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,7 +86,7 @@ def bits(x: float) -> bytes:
     return struct.pack("<d", x)
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=examples(100), deadline=None)
 @given(json_values)
 def test_text_of_a_value_reads_back_and_is_the_only_one(value: Any) -> None:
     text = dumps(plain("value", value))
@@ -95,7 +96,7 @@ def test_text_of_a_value_reads_back_and_is_the_only_one(value: Any) -> None:
     text.encode("ascii")
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=examples(200), deadline=None)
 @given(st.lists(any_floats, min_size=1, max_size=5))
 def test_floats_of_results_read_back_bit_for_bit(values: list[float]) -> None:
     back = decode_result(encode_result({"values": values}))["values"]

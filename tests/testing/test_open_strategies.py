@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis.vendor.pretty import pretty
 
@@ -14,7 +15,7 @@ from ufm.losses import get_loss
 from ufm.problem import Problem
 from ufm.testing import assert_optimal, biases, labels, losses, open_problems
 
-SETTINGS = settings(max_examples=40, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=examples(40), deadline=None, derandomize=True)
 FIND = settings(  # no shrinking: that there is one is what is asked
     SETTINGS, max_examples=500, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
@@ -44,7 +45,7 @@ def test_labels_can_be_pasted(drawn):
     ],
 )
 def test_kinds_of_targets(kind, holds):
-    @settings(SETTINGS, max_examples=20)
+    @settings(SETTINGS, max_examples=examples(20))
     @given(labels(kinds=[kind]))
     def check(drawn):
         assert holds(drawn.targets)
@@ -69,7 +70,7 @@ def test_losses_can_be_pasted_and_take_targets(loss):
 
 
 def test_losses_fit_their_targets():
-    @settings(SETTINGS, max_examples=20)
+    @settings(SETTINGS, max_examples=examples(20))
     @given(losses(targets=-np.eye(3)))
     def check(loss):
         loss.values(np.zeros((3, 3)), -np.eye(3))
@@ -79,7 +80,7 @@ def test_losses_fit_their_targets():
     assert {type(exists(biases(), lambda b, t=t: isinstance(b, t))) for t in (float, str)} == {float, str}
 
 
-@settings(SETTINGS, max_examples=25)
+@settings(SETTINGS, max_examples=examples(25))
 @given(open_problems(max_classes=3))
 def test_problems_are_solved_and_their_optimum_is_not_trivial(problem):
     assert isinstance(problem, Problem)

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from effort import examples
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +40,7 @@ from ufm.testing import (
     step_priors,
 )
 
-SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=examples(60), deadline=None, derandomize=True)
 FIND = settings(
     max_examples=2000,
     deadline=None,
@@ -212,7 +213,7 @@ class TestStrategies:
 class TestOnThePackage:
     """Other parts of the package, tested with what is offered here."""
 
-    @settings(max_examples=40, deadline=None, derandomize=True)
+    @settings(max_examples=examples(40), deadline=None, derandomize=True)
     @given(equilibrium_maps(max_rho=0.8), st.sampled_from(["anderson", "broyden", "fixed_point"]))
     def test_the_deq_layer_finds_the_equilibrium(self, f, solver):
         a, h = torch.from_numpy(f.matrix), torch.from_numpy(f.injection)
@@ -230,7 +231,7 @@ class TestOnThePackage:
             bound.weight.copy_(torch.randn(dim, dim, generator=torch.Generator().manual_seed(seed)) * 10)
             assert_well_posed(bound().numpy(), rho)
 
-    @settings(max_examples=25, deadline=None, derandomize=True)
+    @settings(max_examples=examples(25), deadline=None, derandomize=True)
     @given(problems(max_classes=5))
     def test_two_methods_agree(self, problem):
         arguments = problem.architecture, problem.prior, problem.loss

@@ -194,12 +194,14 @@ class TestRun:
             model="conv-deq",
             options={"cell": "residual"},
             width=8,
-            epochs=20,
-            evaluate_every=20,
+            majority_count=16,
+            batch_size=8,
+            epochs=15,
+            evaluate_every=15,
             learning_rate=0.1,
         )
         free, kept = (run_experiment(dataclasses.replace(config, jacobian_weight=w)).records[-1] for w in (0.0, 3.0))
-        assert kept["fixed_point"]["converged"] == 1  # at a weight of 1 the last bits may decide on some of the 150
+        assert kept["fixed_point"]["converged"] == 1  # at a weight of 1 the last bits may decide on some of the 60
         assert free["fixed_point"]["converged"] < 0.5
 
     @pytest.mark.usefixtures("plain_figure")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from deq_samples import LAMBDA, SMALL, TINY, write_fashion
+from deq_samples import LAMBDA, SMALL, TINY, train_once, write_fashion
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -32,7 +32,9 @@ def without_time(sweep: Sweep) -> list[SweepPoint]:
 
 @pytest.fixture(scope="module")
 def sweep() -> Sweep:
-    return run_sweep(CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "train", train_once)
+        return run_sweep(CONFIG)
 
 
 class TestRun:
@@ -221,7 +223,7 @@ class TestRoot:
 
 class TestInterruption:
     @pytest.mark.usefixtures("ctrl_c")
-    def test_ctrl_c_keeps_finished_points_and_the_sweep_goes_on(self, tmp_path, sweep):
+    def test_ctrl_c_keeps_finished_points_and_the_sweep_goes_on(self, tmp_path, sweep, monkeypatch):
         path = tmp_path / "sweep.jsonl"
 
         def progress(text: str, done: float, total: float | None) -> None:
@@ -240,6 +242,7 @@ class TestInterruption:
 
         trained: list[float] = []
         points: list[SweepPoint] = []
+        monkeypatch.setattr(module, "train", train_once)
         resumed = run_sweep(
             CONFIG, path=path, progress=lambda text, done, total: trained.append(done), on_point=points.append
         )
@@ -326,7 +329,8 @@ class TestFiles:
         with pytest.raises(ValueError, match="must hold the points of this sweep in order"):
             run_sweep(CONFIG, path=path)
 
-    def test_gaps_that_parallel_trainings_left_are_filled(self, tmp_path, sweep):
+    def test_gaps_that_parallel_trainings_left_are_filled(self, tmp_path, sweep, monkeypatch):
+        monkeypatch.setattr(module, "train", train_once)
         path = tmp_path / "sweep.jsonl"
         dataclasses.replace(sweep, points=(sweep.points[1], sweep.points[3])).save(path)
         told: list[SweepPoint] = []

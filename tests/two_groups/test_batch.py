@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from ufm.two_groups import _arrays as core
 from ufm.two_groups.batch import PHASES, solve_batch
 from ufm.two_groups.thresholds import total_collapse_threshold
 
-SETTINGS = settings(max_examples=150, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=examples(150), deadline=None, derandomize=True)
 
 
 def logits_of(s, k_a, k_b, index=()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ def test_the_counts_have_the_ratio_and_the_quantity_held(held, value, ratio, k_a
 
 
 @given(st.sampled_from(HELD), st.floats(1e-3, 1e6), st.floats(-14.0, 0.0), CLASSES, CLASSES)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_collapse_is_where_the_minority_is_worth_its_price(held, value, log_lam, k_a, k_b):
     lam = math.exp(log_lam)
     n_a, n_b = CountRule(held, value).at_collapse(lam, k_a, k_b)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from effort import examples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -24,7 +25,7 @@ from ufm.two_groups import phase_diagram as phase
 from ufm.two_groups.batch import PHASES
 from ufm.two_groups.thresholds import total_collapse_threshold
 
-SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=examples(60), deadline=None, derandomize=True)
 FANG = {"K_A": 5, "K_B": 5, "E_W": 1.0}
 
 

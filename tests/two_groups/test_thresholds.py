@@ -9,6 +9,7 @@ from fractions import Fraction
 import mpmath as mp
 import numpy as np
 import pytest
+from effort import examples
 from high_precision import threshold as exact_threshold
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,14 +193,14 @@ def test_total_collapse_needs_a_small_radius():
 
 
 @given(k_a=st.integers(1, 30), k_b=st.integers(2, 30), low=st.floats(1e-4, 3.0), factor=st.floats(1.0001, 1.5))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_thresholds_grow_with_the_radius(k_a, k_b, low, factor):
     t = [ufm.collapse_threshold(ufm.LayerPeeled(x, x), k_a, k_b).ratio for x in (low, low * factor)]
     assert 1 < t[0] < t[1]
 
 
 @given(k_a=st.integers(1, 30), k_b=st.integers(2, 30), tau=st.floats(0.01, 2.0), rho=st.floats(0.0, 0.8))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_spectral_deq_has_the_threshold_of_the_larger_radius(k_a, k_b, tau, rho):
     k = k_a + k_b
     deq = ufm.collapse_threshold(ufm.LinearDEQ(tau, tau, rho), k_a, k_b).ratio
@@ -223,7 +224,7 @@ def test_a_threshold_beyond_float64_is_an_error_with_its_logarithm():
 
 
 @given(k_a=st.integers(1, 50), k_b=st.integers(2, 50), angle=st.floats(0.01, 30.0))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_curve_is_strictly_monotone(k_a, k_b, angle):
     top = 0.5 * math.log(k_a / k_b)
     (tau, log_ratio), (more, log_more) = (threshold_curve(top - x, k_a, k_b) for x in (angle, 1.01 * angle))
@@ -336,7 +337,7 @@ def test_strong_weight_decay_collapses_every_ratio(fixed):
     name=st.sampled_from(["num_samples", "majority_count", "minority_count"]),
     log_value=st.floats(-5.0, 12.0),
 )
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_penalised_thresholds_solve_the_criterion(k_a, k_b, log_lam, name, log_value):
     lam = math.exp(log_lam)
     t = ufm.collapse_threshold(ufm.UnconstrainedFeatures(lam, lam), k_a, k_b, **{name: math.exp(log_value)})
