@@ -72,6 +72,7 @@ MODULES: tuple[str, ...] = (
     "gains",
     "balanced_losses",
     "objectives",
+    "bounded_norms",
     "network",
     "soundness",
 )

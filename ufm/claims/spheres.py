@@ -605,7 +605,7 @@ def _priced(majority: int, minority: int, ratio: float) -> Prices:
     return margin, float(prior.probabilities[-1]), float(prices.alpha[-1]), float(prices.beta[-1])
 
 
-#: (K_A, K_B, R) on both sides of the thresholds 22.5449 and 15.1706 at a b = 1, no closed form being known for K_A >= 2.
+#: (K_A, K_B, R) on both sides of the thresholds 22.5449 and 15.1706 at a b = 1, those of norm-bounded-groups.
 PRICED = ((2, 2, 22.54), (2, 2, 22.55), (3, 2, 15.16), (3, 2, 15.18))
 
 

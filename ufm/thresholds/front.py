@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ufm._validation import integer
-from ufm.architectures import Constrained, known_architecture
+from ufm.architectures import Constrained, NormBounded, known_architecture
 from ufm.losses import Loss, get_loss
 from ufm.problem import check_bias
+from ufm.thresholds.bounded_norms import BoundedQuestion
 from ufm.thresholds.general import Family, general_threshold
 from ufm.two_groups.counts import count_rule
 from ufm.two_groups.thresholds import Threshold
@@ -43,7 +44,7 @@ def collapse_threshold(
     ``minority_count`` (n_B).
 
     Args:
-        architecture: one with a nuclear-norm gauge.
+        architecture: one with a nuclear-norm gauge, or bounded norms under plain cross-entropy without a bias.
         num_majority: K_A >= 1; the majority's classes come first where the loss tells classes apart.
         num_minority: K_B >= 2; a single minority class has nothing to collapse with.
         loss: ``"ce"``, ``"mse"``, ``"bce"``, or a convex loss that treats the classes of either group alike.
@@ -66,12 +67,16 @@ def collapse_threshold(
     12.192447
     >>> collapse_threshold(ufm.UnconstrainedFeatures(5e-3, 5e-3), 5, 5, minority_count=4).ratio
     19.0
+    >>> round(collapse_threshold(ufm.NormBounded(1.0, 1.0), 3, 2).ratio, 6)  # two numbers solved for
+    15.170561
     >>> smooth = ufm.CrossEntropy(smoothing=0.1)  # kappa = .9
     >>> round(collapse_threshold(ufm.UnconstrainedFeatures(5e-3, 5e-3), 5, 5, loss=smooth, minority_count=4).ratio, 9)
     17.0
     """
     decay, found = check_bias(bias), get_loss(loss)
     counts = {"num_samples": num_samples, "majority_count": majority_count, "minority_count": minority_count}
+    if type(architecture) is NormBounded and found == get_loss("ce") and decay is None:
+        return _bounded(architecture, num_majority, num_minority, counts)
     if found.closed_form is not None and decay is None:
         return closed_form_threshold(architecture, num_majority, num_minority, loss=found, **counts)
     known_architecture(architecture, where="for a collapse threshold")
@@ -87,3 +92,11 @@ def collapse_threshold(
         raise ValueError(f"architecture must have budgets or weight decay, got {architecture!r}")
     family = Family(architecture, k_a, k_b, found, bias, rule)
     return general_threshold(family)
+
+
+def _bounded(architecture: NormBounded, num_majority: int, num_minority: int, counts: dict[str, Any]) -> Threshold:
+    """With bounded norms, where R alone matters."""
+    given = [name for name, value in counts.items() if value is not None]
+    if given:
+        raise ValueError(f"{given[0]} plays no role for {architecture!r}: its threshold depends on R alone")
+    return BoundedQuestion(architecture, num_majority, num_minority).threshold()
