@@ -89,6 +89,9 @@ MODELS: Mapping[str, Model] = {
     ),
     "nonnegative-decay": Model("features H ≥ 0 and weight decay λ_W, λ_H > 0", ("lambda_W", "lambda_H"), True),
     "nonnegative-budgets": Model("features H ≥ 0 and budgets E_W, E_H > 0", ("E_W", "E_H"), True),
+    "encoder-kernel": Model(
+        "features V Φᵀ linear in given activations Φ, weight decay λ_W, λ_V > 0", ("lambda_W", "lambda_V"), True
+    ),
     "norm-bounded": Model("|w_k| ≤ a and |h_k| ≤ b for every class, a, b > 0", ("w", "h"), True),
     "fixed-etf": Model("a classifier fixed to a simplex ETF, |h_k| ≤ b for every class", ("h",), True),
     "fixed-etf-decay": Model(

@@ -73,6 +73,7 @@ MODULES: tuple[str, ...] = (
     "balanced_losses",
     "objectives",
     "bounded_norms",
+    "encoders",
     "network",
     "soundness",
 )
