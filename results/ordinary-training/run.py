@@ -481,16 +481,17 @@ def spectra(found: dict[str, Any]) -> None:
     import matplotlib.pyplot as plt
 
     shown: tuple[dict[str, Any], ...] = ({"minority": 60}, {}, {"minority": 5}, {"hidden": 2})
-    figure, axes = plt.subplots(1, len(shown), figsize=(11, 3), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(shown), figsize=(11, 3.4), sharey=True, layout="constrained")
     for axis, varied in zip(axes, shown, strict=True):
         row = rows_of(found, varied)[0]
         kinds = {"trained": row["spectrum"]}
         kinds |= {name: row["predictions"][key]["spectrum"] for name, key in DRAWN.items()}
         for (name, values), style in zip(kinds.items(), ("ko-", "C0x", "C1s--", "C2^:"), strict=True):
             axis.plot(range(1, len(values) + 1), values, style, label=name, markersize=5, fillstyle="none")
-        axis.set(title=label_of(varied), xlabel="index", xticks=range(1, 6), ylim=0)
+        axis.set(title=label_of(varied), xlabel="index", xticks=range(1, 6))
     axes[0].set_ylabel("singular value of class-mean logits")
-    axes[-1].legend()
+    axes[0].set_ylim(bottom=0)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     draw(figure, FOLDER / "spectra.svg", metadata={"Date": None})
     plt.close(figure)
 
