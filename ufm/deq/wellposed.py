@@ -146,6 +146,9 @@ def cayley_contraction(matrix: Tensor) -> Tensor:
     return 2 * q[n:] @ q[:n].T
 
 
+#: Most features of a layer whose d x d matrix is written out.
+MOST_DIMENSIONS = 20_000
+
 _CONTRACTIONS = {"cayley": cayley_contraction, "normalised": normalised_contraction}
 
 #: Names of the maps from M to a contraction.
@@ -161,7 +164,7 @@ class SpectralBound(nn.Module):
 
     Args:
         dim: d >= 1; A is d x d.
-        rho: bound in [0, 1).
+        rho: bound in [0, 1), 0 or a normal number of the dtype: entries below are rounded by more than they are.
         start: ``"identity"`` or ``"zero"``, the initial M; then A = rho I or A = 0 in either parametrisation.
         parametrisation: ``"cayley"`` (smooth) or ``"normalised"`` (``M / max(1, |M|_2)``).
         dtype: float64 or float32.
@@ -190,8 +193,10 @@ class SpectralBound(nn.Module):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
-        dim, dtype = integer("dim", dim, minimum=1), check_dtype(dtype)
+        dim, dtype = integer("dim", dim, minimum=1, maximum=MOST_DIMENSIONS), check_dtype(dtype)
         self.rho = fraction("rho", rho)
+        if 0 < self.rho < torch.finfo(dtype).tiny:
+            raise ValueError(f"rho must be 0 or at least {torch.finfo(dtype).tiny:.3g} in {dtype}, got {rho!r}")
         self.parametrisation = one_of("parametrisation", parametrisation, PARAMETRISATIONS)
         one_of("start", start, STARTS)
         weight = torch.eye(dim, dtype=dtype) if start == "identity" else torch.zeros(dim, dim, dtype=dtype)
@@ -236,7 +241,7 @@ class Monotone(nn.Module):
 
     def __init__(self, dim: Any, m: Any = 1.0, *, seed: Any = 0, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
-        dim, dtype = integer("dim", dim, minimum=1), check_dtype(dtype)
+        dim, dtype = integer("dim", dim, minimum=1, maximum=MOST_DIMENSIONS), check_dtype(dtype)
         self.m = positive("m", m)
         generator = torch.Generator().manual_seed(integer("seed", seed, minimum=0))
         self.symmetric, self.skew = (

@@ -77,13 +77,14 @@ def log_uniform(low: float, high: float) -> SearchStrategy[float]:
     """Positive numbers of every order of magnitude between ``low`` and ``high``; shrinks towards 1, or what is nearest.
 
     Raises:
-        ValueError: unless 0 < low <= high < inf.
+        TypeError, ValueError: unless 0 < low <= high < inf.
 
     >>> from hypothesis import find
     >>> find(log_uniform(1e-3, 1e3), lambda x: True)
     1.0
     """
-    if not 0 < low <= high < math.inf:
+    low, high = real("low", low), real("high", high)
+    if not 0 < low <= high:
         raise ValueError(f"low and high must satisfy 0 < low <= high < inf, got {low!r} and {high!r}")
     # rounding of exp(log(.)) must not leave the interval
     return st.floats(math.log(low), math.log(high)).map(lambda x: min(max(math.exp(x), low), high))

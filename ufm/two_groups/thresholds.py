@@ -224,14 +224,20 @@ class Threshold:
 
         Raises:
             ValueError: R* is infinite, or 1 because every R >= 1 collapses the minority: it has no derivative there.
+                Or R* was bisected, where the branch is not smooth enough for Newton's method.
 
         >>> import ufm
         >>> t = collapse_threshold(ufm.LinearDEQ(1.0, 5.0, rho=0.1), 5, 5)
         >>> {name: round(slope, 4) for name, slope in t.derivative.items()}
         {'E_W': 50.1887, 'E_H': 10.0377, 'rho': 111.5305}
         """
-        if self.question is None or not 1.0 < self.ratio < math.inf:
+        if not 1.0 < self.ratio < math.inf:
             raise ValueError(f"a threshold R* = {self.ratio:g} has no derivative: it must lie between 1 and infinity")
+        if self.question is None:
+            raise ValueError(
+                f"the threshold R* = {self.ratio:g} was bisected, for Newton's method found no root on the collapsed "
+                "branch there: its derivative is not known; take differences of thresholds"
+            )
         return self.question.derivative(self.ratio)
 
     def _repr_html_(self) -> str:
