@@ -193,8 +193,6 @@ def general_threshold(family: Family) -> Threshold:
             low, high = (low, middle) if margin(middle) <= 0 else (middle, high)
     ends = math.log(low), math.log(high)
     ratio = math.exp(brentq(lambda x: margin(math.exp(x)), *ends, xtol=ROUGH / 10, rtol=ROUGH / 10))
-        brentq(lambda x: margin(math.exp(x)), math.log(low), math.log(high), xtol=ROUGH / 10, rtol=ROUGH / 10)
-    )
     counts = _counts(family, ratio)
     return Threshold(ratio, ratio * (1 - ROUGH), ratio * (1 + ROUGH), *counts, is_monotone=monotone)
 
