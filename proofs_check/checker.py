@@ -104,7 +104,7 @@ PROVED_IN = {
     "mse": ("mse_closed_form",),
     "etf": ("frobenius_gauge", "schatten_factors"),
     "columns": ("frobenius_budget_etf", "frobenius_gauge"),
-    "criterion": (),
+    "criterion": ("universal_collapse",),
     "trapped": ("factor_landscape",),
 }
 

@@ -117,7 +117,7 @@ def rests(verdict: Mapping[str, Any]) -> list[str]:
     lines = []
     for proof in verdict["details"].get("proofs", ()):
         used = ", ".join(f"`{name}`" for name in proof["uses"])
-        steps = f"{proof['steps']} exact steps, in Coq {proof['coq'].removesuffix(' steps')}"
+        steps = f"{proof['steps']} exact steps, in Coq {proof['coq'].removesuffix(' steps')} with those that say 0 = 0"
         lines.append(f"- theorem `{proof['theorem']}` ({steps}){f', by {used}' if used else ''}")
     lines += [f"- unchecked: {escaped(text)}" for text in verdict["assumptions"]]
     return lines or ["- nothing but the evidence above"]

@@ -172,8 +172,8 @@ def evidence(
     else:
         status = Status.supported if universal else seen
     how = [
-        f"{'theorem' if p.lemma else 'symbolic proof of'} {p.theorem} ({p.num_steps} exact steps, Coq "
-        f"{p.coq[0]} of {p.coq[1]})"
+        f"{'theorem' if p.lemma else 'symbolic proof of'} {p.theorem} ({p.num_steps} exact steps; Coq "
+        f"{p.coq[0]} of {p.coq[1]}, steps that say 0 = 0 counted)"
         for p in proofs
         if p.status is Status.proved
     ]

@@ -119,6 +119,8 @@ class _Analysis:
     def __init__(self, problem: Problem, factors: Factors) -> None:
         if not isinstance(problem, Problem):
             raise TypeError(f"problem must be a ufm.problem.Problem, got {problem!r}")
+        if not isinstance(factors, Factors):
+            raise TypeError(f"factors must be ufm.architectures.Factors, got {type(factors).__name__}")
         architecture = problem.spectral
         if architecture.num_factors != 2 or architecture.blocks not in (None, "deq"):
             raise ValueError(f"problem must have two factors or an equilibrium layer, got {architecture!r}")

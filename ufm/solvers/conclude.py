@@ -26,6 +26,10 @@ _UNDERFLOW = 1e-300
 FLOOR_ROOM = 1e-6
 
 
+class ContradictionError(ArithmeticError, ValueError):
+    """What a method ended with contradicts the problem; see :func:`checked`."""
+
+
 def zero_risk(problem: Problem, rank: int | None = None) -> Array | None:
     """Logits of mean squared error 0, the targets themselves, where budgets and ``rank`` allow them; else None.
 
@@ -159,7 +163,8 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
     A loss or an architecture of one's own is attacked again where the solver ended, far from 0 perhaps.
 
     Raises:
-        ArithmeticError: it does not; nothing that a solver says here can be trusted.
+        ContradictionError: it does not, where numbers lie too far apart for float64: nothing that the method says here
+            can be trusted. An ArithmeticError and a ValueError.
         TypeError, ValueError: a loss or an architecture of one's own contradicts itself there.
 
     >>> import ufm
@@ -188,16 +193,16 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
     if solution.factors_are_own is False:
         wrong = wrong or not abs(objective - solution.value) <= room
     if wrong:
-        raise ArithmeticError(
+        raise ContradictionError(
             f"method {solution.method!r} ended with the value {solution.value!r}, but the objective at its logits is "
             f"{objective!r}"
         )
     if problem.is_constrained and not gauge <= problem.bound * (1 + GAUGE_ROOM):
-        raise ArithmeticError(
+        raise ContradictionError(
             f"method {solution.method!r} ended with logits of gauge {gauge!r}, above the bound {problem.bound!r}"
         )
     if not solution.lower <= solution.value:
-        raise ArithmeticError(
+        raise ContradictionError(
             f"method {solution.method!r} ended with the lower bound {solution.lower!r} above its value "
             f"{solution.value!r}"
         )

@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 
 from ufm import architectures as registry
 from ufm._parameters import Parameter, parameters_of
-from ufm._validation import fraction, integer, one_of, real
+from ufm._validation import fraction, integer, one_of, positive, real
 from ufm.architectures import Architecture, Spectral, UnconstrainedFeatures
 from ufm.geometry.frames import simplex_etf
 from ufm.labels import ClassPrior, Labels
@@ -171,7 +171,10 @@ def architectures(
     >>> find(architectures(families=("NormBounded",)), lambda a: True)
     NormBounded(w=1.0, h=1.0)
     """
-    size, rho = log_uniform(min_size, max_size), st.floats(0, fraction("max_rho", max_rho))
+    low, high = positive("min_size", min_size), positive("max_size", max_size)
+    if low > high:
+        raise ValueError(f"min_size must be at most max_size, got {min_size!r} and {max_size!r}")
+    size, rho = log_uniform(low, high), st.floats(0, fraction("max_rho", max_rho))
     classes = [_CLASSES[name] for name in _families(families)]
     if one_of("features", features, registry.FEATURES) == "nonnegative":
         classes = [cls for cls in classes if issubclass(cls, registry.FeatureCone)]
@@ -351,13 +354,14 @@ def _class_range(least: Any, most: Any) -> tuple[int, int]:
 
 
 def _sequence(name: str, values: Any) -> list[Any]:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable) or not (found := list(values)):
+    is_flat = isinstance(values, Iterable) and getattr(values, "ndim", 1) == 1
+    if isinstance(values, str | bytes) or not is_flat or not (found := list(values)):
         raise ValueError(f"{name} must be a sequence of names, at least one, got {values!r}")
     return found
 
 
 def _families(families: Any) -> list[str]:
     names = _sequence("families", families) if not isinstance(families, list | tuple) else list(families)
-    if not names or any(name not in _CLASSES for name in names):
+    if not names or any(not isinstance(name, str) or name not in _CLASSES for name in names):
         raise ValueError(f"families must be among {', '.join(_CLASSES)}, got {names!r}")
     return names

@@ -46,6 +46,10 @@ def hysteresis(
     With a budget of A total and partial collapse are two branches, each with an end of its own. As R falls the minority
     may leave total collapse continuously and then jump back to s_B = 0, into partial collapse.
 
+    A collapsed point that is better than every branch followed is a ``BranchError``. A branch by itself that no planned
+    point meets is not followed: K_A = 1, K_B = 5 has one near R = 1, at lambda_A = 9,500 lam^2, a local minimum that is
+    not the best there (see :attr:`Hysteresis.lower`).
+
     Args:
         architecture: a ``PenalisedDEQ`` with ``lambda_A``, or a ``LinearDEQ`` with ``E_A``. Without them the problem is
             convex: there is one branch, and the transition is continuous.
@@ -100,8 +104,8 @@ def _traced(family: Family, points: int) -> Hysteresis:
     stable = {id(p) for stretch in stretches for p in stretch.points}
     return Hysteresis(
         first_order=jump[1] != jump[0],
-        lower=lower,
-        upper=upper,
+        lower=max(1.0, lower),
+        upper=max(1.0, upper),
         maxwell=maxwell,
         jump=jump,
         collapsed_end=end,

@@ -77,7 +77,9 @@ class Hysteresis:
     Attributes:
         first_order: whether the best s_B jumps at the transition.
         lower, upper: ends (spinodals) of the interval of R >= 1 with two local minima, one at least not collapsed;
-            equal where there is none.
+            equal where there is none. Of the branches that were followed: one that does not meet the others, such as
+            that of the ETF near R = 1, is found where one of the ``points`` happens to look at it, and more points find
+            more.
         maxwell: R at which the best point of the family changes branch; the end of the collapsed branch where the
             transition is continuous.
         jump: (s_B just above, s_B just below) the Maxwell point; both 0 where the transition is continuous.
