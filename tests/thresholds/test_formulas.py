@@ -9,7 +9,15 @@ import pytest
 
 import ufm
 from ufm.problem import Problem
-from ufm.thresholds.criterion import GroupMargin, check_alike, check_criterion, checked_members, collapsed_logits, kappa
+from ufm.thresholds.criterion import (
+    GroupMargin,
+    check_alike,
+    check_criterion,
+    checked_members,
+    collapsed_logits,
+    group_margin,
+    kappa,
+)
 from ufm.thresholds.general import Family, _is_idle
 from ufm.thresholds.groups import CollapseThresholds, GroupThreshold, _Family, _fixed_point, _neighbour, _root
 from ufm.two_groups.thresholds import Threshold
@@ -105,3 +113,13 @@ def test_why_a_threshold_has_no_derivative():
             Threshold(ratio, ratio, ratio).derivative
     with pytest.raises(ValueError, match="was bisected"):
         Threshold(2.0, 2.0, 2.0).derivative
+
+
+def test_the_price_is_strength_times_the_root_of_the_groups_own_count():
+    s = ufm.solve(ufm.UnconstrainedFeatures(0.01, 0.01), ufm.ClassPrior([30, 30, 4, 4]))
+    found = group_margin(s, [2, 3])
+    assert (found.price, found.gain) == pytest.approx((0.01 * 2, 4 / 68))
+
+
+def test_a_tail_is_no_exact_collapse():
+    assert [phase.is_exact for phase in ufm.phases.Phase] == [False, True, True, False]

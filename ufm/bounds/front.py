@@ -199,5 +199,5 @@ def _range(solution: Solution, functional: Array, v: float) -> Range:
     down = highest(solution.problem, -functional, v, solution.logits)
     lower, upper = -down.bound, up.bound
     if not (math.isfinite(lower) and math.isfinite(upper)):
-        raise ArithmeticError(f"no finite range found at objective {v!r}")
+        raise ValueError(f"gap or objective must leave a finite range, none was found at objective {v!r}")
     return Range(lower, upper, -down.attained, up.attained)

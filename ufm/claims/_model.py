@@ -671,4 +671,6 @@ def _text(name: str, value: Any) -> str:
 def _texts(name: str, values: Any) -> tuple[str, ...]:
     if isinstance(values, str):
         raise TypeError(f"{name} must be a tuple of strings, got the string {values!r}")
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a tuple of strings, got {values!r}")
     return tuple(_text(name, v) for v in values)
