@@ -12,6 +12,7 @@ from pathlib import Path
 
 import interruption_trial
 import pytest
+from effort import count
 
 from ufm.deq import Sweep
 
@@ -66,7 +67,7 @@ def test_signals_at_random_moments_end_it_with_its_report(tmp_path: Path) -> Non
     rng = random.Random(20261128)
     last = interruption_trial.duration()
     ends = set()
-    for i in range(12):
+    for i in range(count(7, 12)):
         number, times = interruption_trial.SIGNALS[i % 3], rng.choice((1, 1, 2))
         workers = 2 if i % 4 == 3 else 1
         ends.add(interruption_trial.interrupted(number, rng.uniform(0, last), tmp_path / str(i), times, workers))

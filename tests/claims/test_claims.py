@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ EXPECTED = {
     for name, status in module.items()
 }
 FALSE = false_claims()
-#: What variants of a claim compute alike, computed once.
+#: What claims and variants of them compute alike, computed once.
 SHARED: dict[str, Any] = {}
 
 
@@ -30,7 +31,8 @@ def test_every_claim_is_tested() -> None:
 
 
 @pytest.mark.parametrize("claim", EXPECTED)
-def test_claim(claim: str, tmp_path: Path) -> None:
+def test_claim(claim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ufm.verification.Context", partial(Context, cache=SHARED))
     (verdict,) = ufm.verify([claim], out=tmp_path if EXPECTED[claim] is Status.certified else None)
     assert verdict.error is None
     assert verdict.status is EXPECTED[claim], verdict.evidence

@@ -218,7 +218,7 @@ class TestLayer:
     def test_gradcheck(self, splitting_name, activation):
         layer = layer_of(1.0, tol=1e-13, dim=2, m=0.6, activation=activation, splitting=splitting_name)
         names = [name for name, _ in layer.named_parameters()]
-        x = draw(4, 1, 3).requires_grad_()
+        x = draw(9, 2, 3).requires_grad_()  # of ReLU three units of four are active
 
         def equilibrium(x, *parameters):
             return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))[0]
