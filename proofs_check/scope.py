@@ -107,7 +107,7 @@ MODELS: Mapping[str, Model] = {
     ),
     "margins": Model("margins z_kk − z_jk ≥ 1 for all j ≠ k", (), True),
     "scaled-margins": Model("margins scaled by δ_k > 0 that are at least 1", (), True),
-    "vectors": Model("unit vectors x_1, …, x_K", (), True),
+    "vectors": Model("unit vectors, one or more of each class", (), True),
     "logits": Model("the logits alone", (), True),
 }
 

@@ -38,7 +38,7 @@ SCOPE = (
         ("weight-decay",),
         classes=(2, 2),
         dimension="K",
-        conditions=("labels of mean 0 and correlation r, 0 ≤ r < 1",),
+        conditions=("the loss summed over two tasks with labels of mean 0 and correlation r, 0 ≤ r < 1",),
     ),
 )
 

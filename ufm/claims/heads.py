@@ -200,7 +200,7 @@ ANGLE = stated(
         ("weight-decay",),
         classes=(2, 2),
         dimension="K",
-        conditions=("labels of mean 0 and correlation r, 0 ≤ r < 1",),
+        conditions=("the loss summed over two tasks with labels of mean 0 and correlation r, 0 ≤ r < 1",),
     ),
     group=GROUP,
     papers=("mtl2026",),

@@ -144,21 +144,21 @@ def step_claim(
         "values": (
             "seli-step-singular-values",
             "SELI with two groups: the singular values",
-            "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with K_A classes of R n_B samples "
+            "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with R > 0, K_A classes of R n_B samples "
             "each and K_B classes of n_B, the logits, times √(n_k/n_B) in column k, have the singular values √R (K_A "
             "− 1 times), 1 (K_B − 1 times), √θ with θ = (K_A + R K_B)/K, and 0.",
         ),
         "classifiers": (
             "seli-minority-classifiers-merge",
             "SELI: the minority's classifiers merge in direction as R → ∞, and at no finite R",
-            "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with K_A classes of R n_B samples "
+            "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with R > 0, K_A classes of R n_B samples "
             "each and K_B classes of n_B, the cosine between two minority classifiers is 1 − 1/(1 + K_A √θ/(K K_B) − "
             "1/K_B) with θ = (K_A + R K_B)/K; it increases in R and tends to 1.",
         ),
         "features": (
             "seli-minority-means-spread",
             "SELI: the minority's class means become a simplex ETF of their own as R → ∞",
-            "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with K_A classes of R n_B samples "
+            "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with R > 0, K_A classes of R n_B samples "
             "each and K_B classes of n_B, the cosine between two minority class means is 1 − 1/(1 + K_A/(K √θ K_B) − "
             "1/K_B) with θ = (K_A + R K_B)/K; it decreases in R and tends to −1/(K_B − 1).",
         ),
