@@ -60,8 +60,8 @@ def statements(
     short = {K_A + K_B: sp.Symbol("K", positive=True)}
     at = f"θ = {say(value.subs(short))}"
     where = (
-        "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with R > 0, K_A classes of R n_B samples "
-        "each and K_B classes of n_B,"
+        "Where |W|² + Σ n_k |h_k|² is least with z_kk − z_jk ≥ 1 for all j ≠ k, with R > 0, K_A classes of R n_B "
+        "samples each and K_B classes of n_B,"
     )
     return {
         "values": f"{where} the logits, times √(n_k/n_B) in column k, have the singular values √R (K_A − 1 times), 1 "
