@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from kept import draw, finish, write, write_json
 
-from ufm.architectures import Residual
+from ufm import collapse_threshold
+from ufm.architectures import Gain, Residual
 from ufm.landscape.residual_codes import cheapest_sum, residual_switch, simplex_sum
 
 FOLDER = Path(__file__).parent
 #: Files that this writes, as patterns.
-WRITES = ("switches.json", "table.md", "map.svg", "equal.svg")
+WRITES = ("switches.json", "table.md", "map.svg", "equal.svg", "gains.svg")
 
 CLASSES, DEPTHS = range(4, 11), (1, 2, 4, 8, 32, math.inf)
 #: K lambda sqrt(n); at 1 everything is 0.
@@ -32,6 +33,7 @@ def main() -> None:
     write(FOLDER / "table.md", _table(rows))
     draw(_map(rows), FOLDER / "map.svg")
     draw(_equal(), FOLDER / "equal.svg")
+    draw(_gains(), FOLDER / "gains.svg")
     finish(__file__, __doc__ or "", [])
 
 
@@ -61,6 +63,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
         "that takes over is pairs, with one triangle for odd K, unless it is named. At every c* the ETF passes the",
         "bound of `residual-etf-stability` (marked ! where it does not): it is left by a jump. K = 4 with L = 1 is",
         "different: where there is a c* the ETF wins again at smaller λ_A/L, as three plain factors would have it.",
+        "`gains.svg` sets DEQ, unrolled, residual networks and the neural ODE side by side at equal budgets of W and H",
+        "and equal |A|₂ (ρ/L for each of L blocks): the gain alone decides, and the DEQ's is the largest.",
         "",
         "| K | L | " + " | ".join(f"K λ √n = {x:g}" for x in DECAYS) + " |",
         "|---|---|" + "---|" * len(DECAYS),
@@ -112,6 +116,36 @@ def _equal() -> Any:
     axes.set(xlabel="c = λ_A/L", ylabel="risk + weight decay", title="K = 6, K λ √n = 0.2; dashed: ETF")
     axes.legend()
     return figure
+
+
+def _gains() -> Any:
+    """Least risk and collapse threshold of every kind of map at equal budgets E_W, E_H and |A|_2 <= rho."""
+    from matplotlib.figure import Figure
+
+    bounds = np.linspace(0, 0.6, 25).tolist()
+    kinds: dict[str, dict[str, Any]] = {
+        "DEQ, 1/(1 − ρ)": {"kind": "deq"},
+        "unrolled, T = 3": {"kind": "unrolled", "depth": 3},
+        "neural ODE, e^ρ": {"kind": "ode"},
+    }
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for label, kind in kinds.items():
+        _line(left, right, bounds, [Gain(1.0, 1.0, rho, **kind) for rho in bounds], label)
+    for depth in (1, 4):
+        blocks = [Gain(1.0, 1.0, rho / depth, "residual", depth) for rho in bounds]
+        _line(left, right, bounds, blocks, f"residual, L = {depth}, ρ/L a block")
+    left.set(xlabel="ρ", ylabel="least risk, balanced K = 4", title="E_W = E_H = 1, |A|₂ ≤ ρ")
+    right.set(xlabel="ρ", ylabel="R*, K_A = K_B = 5", title="minority collapse above the line")
+    left.legend(fontsize=7)
+    return figure
+
+
+def _line(left: Any, right: Any, bounds: list[float], networks: list[Gain], label: str) -> None:
+    """Both curves of one kind of map."""
+    risks = [math.log1p(3 * math.exp(-network.radius(4) / 3)) for network in networks]
+    left.plot(bounds, risks, label=label)
+    right.semilogy(bounds, [collapse_threshold(network, 5, 5).ratio for network in networks], label=label)
 
 
 if __name__ == "__main__":
