@@ -44,7 +44,7 @@ from ufm.solution import Solution
 from ufm.solvers.conclude import FLOOR_ROOM, conclude, is_closed, zero_risk
 from ufm.solvers.methods import Support
 
-__all__ = ["minimise", "solve_nuclear", "supports"]
+__all__ = ["conjugate_gradients", "minimise", "solve_nuclear", "supports"]
 
 Array = NDArray[np.float64]
 
@@ -523,7 +523,12 @@ Map = Callable[[Array], Array]
 def conjugate_gradients(
     apply: Map, precondition: Map, right: Array, target: float, most: int = _MAX_CG
 ) -> tuple[Array, int]:
-    """About the solution of a positive semidefinite system, to a relative residual of ``target``, and the steps."""
+    """About the solution of a positive semidefinite system, to a relative residual of ``target``, and the steps.
+
+    >>> divide = np.array([2.0, 4.0])
+    >>> conjugate_gradients(lambda x: divide * x, lambda x: x / divide, np.array([2.0, 2.0]), 1e-12)
+    (array([1. , 0.5]), 1)
+    """
     x = np.zeros_like(right)
     residual = right
     z = precondition(residual)
