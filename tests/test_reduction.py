@@ -166,7 +166,7 @@ def test_a_wrong_multiplicity_is_caught():
     """The comparison with the K x K formulas can fail: counting a class among its own siblings changes the value."""
     prior = PRIORS[1]
     risk, logits = ReducedRisk(prior), random_logits(PRIORS[1], 0)
-    risk._multiplicity = risk._multiplicity + np.eye(2)
+    risk.multiplicity = risk.multiplicity + np.eye(2)
     assert abs(risk.value(logits) - problems(prior)[0].risk(logits.expand(prior))) > 1e-3
 
 

@@ -90,50 +90,68 @@ class ReducedRisk:
     """
 
     def __init__(self, prior: ClassPrior) -> None:
-        self.prior = prior
-        self.size = np.array([group.size for group in prior.groups], dtype=float)
-        self.mass = self.size * np.array([group.count for group in prior.groups]) / prior.num_samples
-        self._root = np.sqrt(np.outer(self.size, self.size))
-        self._multiplicity = self.size[:, None] - np.eye(len(self.size))
+        size = np.array([group.size for group in prior.groups], dtype=float)
+        self._set(size, size * np.array([group.count for group in prior.groups]) / prior.num_samples)
 
-    def _softmax(self, logits: ReducedLogits, log_unit: float = 0.0) -> tuple[Array, Array]:
-        """``w_ab``, probability of the m_ab wrong classes of group a in a column of group b, and losses, in units."""
-        t = logits.trivial / self._root
+    @classmethod
+    def of(cls, size: Array, mass: Array) -> ReducedRisk:
+        """The risk of groups of ``size`` classes that hold the share ``mass`` of the samples each, shapes (g,).
+
+        >>> float(ReducedRisk.of(np.array([2.0, 1.0]), np.array([0.8, 0.2])).mass.sum())
+        1.0
+        """
+        risk = cls.__new__(cls)
+        risk._set(size, mass)
+        return risk
+
+    def _set(self, size: Array, mass: Array) -> None:
+        self.size, self.mass = size, mass
+        self.root = np.sqrt(np.outer(self.size, self.size))
+        self.multiplicity = self.size[:, None] - np.eye(len(self.size))
+
+    def softmax(self, logits: ReducedLogits, log_unit: float = 0.0) -> tuple[Array, Array]:
+        """``w_ab``, probability of the m_ab wrong classes of group a in a column of group b, and losses, in units.
+
+        >>> zero = ReducedLogits(np.zeros(2), np.zeros((2, 2)))
+        >>> ReducedRisk(ClassPrior([5, 5, 1])).softmax(zero)[0].round(3).tolist()
+        [[0.333, 0.667], [0.333, 0.0]]
+        """
+        t = logits.trivial / self.root
         margins = logits.s * (1 - 1 / self.size) + np.diagonal(t) - t
         np.fill_diagonal(margins, logits.s)
-        margins[self._multiplicity == 0] = np.inf  # a single class has no siblings
+        margins[self.multiplicity == 0] = np.inf  # a single class has no siblings
         top = np.maximum(-margins.min(axis=0), 0.0)
-        terms = self._multiplicity * np.exp(-margins - top)
+        terms = self.multiplicity * np.exp(-margins - top)
         total = terms.sum(axis=0)
         loss = np.where(top > 0, top + np.log(np.exp(-top) + total), np.log1p(total))
         if log_unit == 0.0:
             return terms / (np.exp(-top) + total), loss
         with np.errstate(over="ignore", invalid="ignore"):
-            w = self._multiplicity * np.exp(-margins - loss - log_unit)
+            w = self.multiplicity * np.exp(-margins - loss - log_unit)
             # loss = -log(1 - miss), and miss keeps its digits where the loss itself underflows
             loss = np.where(loss < 1e-8, w.sum(axis=0), loss * np.exp(-log_unit))
         return w, loss
 
     def value(self, logits: ReducedLogits, log_unit: float = 0.0) -> float:
         """The risk, in units of ``e^log_unit``: relative to a tiny multiplier it does not underflow."""
-        return float(self.mass @ self._softmax(logits, log_unit)[1])
+        return float(self.mass @ self.softmax(logits, log_unit)[1])
 
     def entropy(self, logits: ReducedLogits, scale: float = 1.0) -> float:
         """``sum_k pi_k H(e_k + scale (p_k - e_k))``, the dual value ``-f*(scale grad f)``."""
         from scipy.special import entr, xlog1py, xlogy
 
-        off = scale * self._softmax(logits)[0]
+        off = scale * self.softmax(logits)[0]
         miss = np.minimum(off.sum(axis=0), 1.0)
         own = -xlog1py(1 - miss, -miss)
-        return float(self.mass @ (own + (entr(off) + xlogy(off, self._multiplicity)).sum(axis=0)))
+        return float(self.mass @ (own + (entr(off) + xlogy(off, self.multiplicity)).sum(axis=0)))
 
     def gradient(self, logits: ReducedLogits, log_unit: float = 0.0) -> tuple[Array, Array]:
         """``(df/ds, df/dM)``, shapes (g,) and (g, g), in units of ``e^log_unit``."""
-        w, _ = self._softmax(logits, log_unit)
+        w, _ = self.softmax(logits, log_unit)
         siblings = np.diagonal(w)
         others = w.sum(axis=0) - siblings
         d_s = -self.mass * (siblings + (1 - 1 / self.size) * others)
-        d_trivial = self.mass * w / self._root
+        d_trivial = self.mass * w / self.root
         np.fill_diagonal(d_trivial, -self.mass * others / self.size)
         return d_s, d_trivial
 
@@ -145,14 +163,14 @@ class ReducedRisk:
         for b in range(g):
             maps[b, :, 0] = 1 - 1 / self.size[b]
             maps[b, :, 1 + b] = 1 / self.size[b]
-            maps[b, np.arange(g), 1 + np.arange(g)] -= 1 / self._root[:, b]
+            maps[b, np.arange(g), 1 + np.arange(g)] -= 1 / self.root[:, b]
             maps[b, b, 0] = 1.0
         return maps
 
     def hessians(self, logits: ReducedLogits, log_unit: float = 0.0) -> Array:
         """Hessians in ``y_b = (s_b, M[:, b])``, shape (g, g+1, g+1), in units of ``e^log_unit``; columns do not mix."""
-        w = self._softmax(logits)[0].T[:, :, None]
-        scaled = self._softmax(logits, log_unit)[0].T[:, :, None]
+        w = self.softmax(logits)[0].T[:, :, None]
+        scaled = self.softmax(logits, log_unit)[0].T[:, :, None]
         second = np.swapaxes(self._maps, 1, 2) @ (scaled * self._maps)
         mean = (w * self._maps).sum(axis=1, keepdims=True)
         scaled_mean = (scaled * self._maps).sum(axis=1, keepdims=True)

@@ -389,6 +389,7 @@ class TestMeasure:
             assert result.exit_code == 2, path
             assert result.stderr.startswith("ufm: ")
             assert "Traceback" not in result.output
+        assert "it is no archive of arrays" in ufm_cli("measure", text).output.replace("\n", " ")
 
 
 SMALL = ["--majority", "2", "--minority", "2", "--majority-count", "6", "--rho", "0.3"]

@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ufm import gauges
+from ufm.gauges import cone
+from ufm.gauges.copositive import split
+from ufm.gauges.smooth import damped_step
 from ufm.testing.strategies import SEEDS
 
 SHAPES = ((2, 2), (3, 4), (4, 3))
@@ -165,3 +168,54 @@ def test_dual_bounds_from_anywhere(seed):
     assert bound >= gauges.gamma2_polar(g).value
     proof = np.block([[np.diag(alpha), -g], [-g.T, np.diag(beta)]])
     assert np.linalg.eigvalsh(proof)[0] >= -1e-12
+
+
+def test_split_of_many_rows_is_the_semidefinite_programme():
+    cp = pytest.importorskip("cvxpy")
+    g = matrix(5, 4, 14)
+    m = g.T @ g
+    t, n = cp.Variable(), cp.Variable((14, 14), symmetric=True)
+    program = cp.Problem(cp.Minimize(t), [t * np.eye(14) - m - n >> 0, n >= 0])
+    bound, found = split(m)
+    assert bound == pytest.approx(program.solve(solver="CLARABEL"), rel=1e-7)
+    assert (found >= 0).all()
+    assert bound == pytest.approx(np.linalg.eigvalsh(m + found)[-1], rel=1e-12)
+
+
+def test_ascents_end_where_they_cannot_rise():
+    g = matrix(7, 5, 16)
+    m = g.T @ g
+    v = gauges.cone_ascents(m)
+    assert (v >= 0).all()
+    rises = m @ v - v * np.einsum("ij,ik,kj->j", v, m, v)
+    assert np.abs(np.where(v > 1e-7, rises, np.maximum(rises, 0.0))).max() < 1e-5
+    values = np.einsum("ij,ik,kj->j", v, m, v)
+    assert (np.diff(values) <= 1e-12).all()
+    assert values[0] == pytest.approx(gauges.cone_maximum(m, bounded=False).value, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [20, 300])
+def test_a_damped_step_is_the_same_from_products_and_from_the_matrix(size):
+    root = matrix(11, size, size)
+    h, g = root @ root.T + np.eye(size), matrix(12, size, 1)[:, 0]
+    step = damped_step(lambda x: h @ x, g, 0.5, lambda: h.copy())
+    np.testing.assert_allclose(step, -np.linalg.solve(h + 0.5 * np.eye(size), g), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("tau", [None, 3.0])
+def test_the_second_derivative_over_the_cone_is_what_its_products_say(tau, monkeypatch):
+    w, h = matrix(1, 3, 4), np.abs(matrix(2, 4, 5))
+    h[1, 2] = 0.0
+    size = 1.0 if tau is None else np.sqrt(2 * tau / ((w**2).sum() + (h**2).sum()))
+    phi = gauges.Quadratic(matrix(3, 3, 5), 2.0)
+    state = cone._State(phi, gauges.ConePoint(w * size, h * size, 0.7), 0.7, tau)
+    met = []
+
+    def compared(apply, gradient, damping, written):
+        met.append(len(gradient))
+        np.testing.assert_allclose(np.column_stack([apply(e) for e in np.eye(len(gradient))]), written(), atol=1e-12)
+        return np.zeros(len(gradient))
+
+    monkeypatch.setattr(cone, "damped_step", compared)
+    state.step(0.1)
+    assert met

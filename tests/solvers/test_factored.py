@@ -240,6 +240,32 @@ def test_more_columns_than_are_enumerated_are_bounded_or_proved():
     assert s.gap <= 1e-11 * s.value
 
 
+def doubly_nonnegative_value(labels, lam):
+    """min f + (lam/2) tr X over [[A, Y], [Y^T, B]] >= 0, B >= 0: below the value, for any number of columns."""
+    cp = pytest.importorskip("cvxpy")
+    k, m = labels.targets.shape
+    x, n = cp.Variable((k + m, k + m), PSD=True), labels.counts
+    z = x[:k, k:] @ np.diag(n**-0.5)
+    risk = cp.sum(cp.multiply(n / n.sum(), cp.log_sum_exp(z, axis=0) - cp.sum(cp.multiply(labels.targets, z), axis=0)))
+    program = cp.Problem(cp.Minimize(risk + lam / 2 * cp.trace(x)), [x[k:, k:] >= 0])
+    return program.solve(solver="CLARABEL")
+
+
+def test_soft_labels_of_many_columns_are_bounded_by_the_doubly_nonnegative_relaxation():
+    rng = np.random.default_rng(1)
+    labels = ufm.Labels(rng.dirichlet(np.full(5, 0.5), size=14).T, rng.integers(1, 9, size=14))
+    relu = ufm.UnconstrainedFeatures(0.01, 0.01, features="nonnegative")
+    with pytest.warns(RuntimeWarning, match="of 14 > 12 columns only a relaxation is bounded"):
+        s = ufm.solve(relu, labels)
+    assert s.is_global is None
+    assert s.lower == pytest.approx(doubly_nonnegative_value(labels, 0.01), rel=1e-6)
+    assert s.problem.lower_bound(s.logits) < s.lower - 1e-4  # its own gradient says less
+    assert s.gap < 1e-3 * s.value
+    certificate = ufm.certify(s)
+    assert certificate.check().accepted
+    assert certificate.relative_width < 1e-3
+
+
 @pytest.mark.parametrize(
     ("architecture", "message"), [(PEELED, "a feature is negative"), (BOUNDED, "exceeds its bound")]
 )

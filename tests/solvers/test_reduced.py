@@ -19,6 +19,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 import ufm
 from ufm.problem import Problem
+from ufm.solvers._grouped_newton import svd_within
 from ufm.solvers._many_groups import ManyGroups
 from ufm.two_groups import scalar as _two_groups
 from ufm.two_groups.scalar import TwoGroups
@@ -568,3 +569,38 @@ def test_mean_squared_error_sums_many_classes_without_drift(architecture: object
     solution = ufm.solve(architecture, ufm.ClassPrior.step(500, 500, 1e8), "mse")
     certificate = ufm.certify(solution)
     assert solution.value == pytest.approx(certificate.upper, rel=2e-15, abs=0)
+
+
+@pytest.mark.parametrize(("tau_per_class", "factor"), [(0.5, 0.3), (3.0, 1.1)])
+def test_all_counts_distinct_agrees_with_the_problem_without_symmetry(tau_per_class, factor):
+    """Newton's method over the groups and over the K x K logits: the same optimum, each with a closed gap."""
+    prior = ufm.ClassPrior.long_tailed(24, 100.0)
+    strength = factor * math.sqrt(prior.counts.min()) / prior.num_samples
+    for architecture in (layer_peeled(tau_per_class), penalised(strength)):
+        ours, other = (ufm.solve(architecture, prior, method=method) for method in ("reduced", "nuclear"))
+        assert ours.is_global is other.is_global is True
+        assert ours.value == pytest.approx(other.value, rel=1e-10)
+        np.testing.assert_allclose(ours.logits, other.logits, atol=1e-6 * float(np.abs(other.logits).max()))
+
+
+def test_many_groups_of_many_classes_cost_what_groups_cost():
+    """Integer counts of a power law: 3000 classes in 40 groups, to a closed gap without K x K logits."""
+    counts = np.round(1000 * np.arange(1, 3001) ** -1.2).clip(2)
+    counts = np.minimum(counts, 30)
+    solution = ufm.solve(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior(counts))
+    assert solution.method == "reduced"
+    assert solution.is_global is True
+    assert solution.gap <= 1e-10 * solution.value
+    assert "logits" not in vars(solution)
+
+
+def test_a_step_across_a_lower_rank_is_within_its_spans():
+    """The decomposition within the spans of a low-rank block is that of the whole block, with full bases."""
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.normal(size=(9, 3)))[0] for _ in range(2))
+    block = left @ np.diag([3.0, 2.0, 0.5]) @ right.T
+    u, sigma, vt = svd_within(block, left, right)
+    np.testing.assert_allclose(sigma, [3.0, 2.0, 0.5], rtol=1e-13)
+    np.testing.assert_allclose((u[:, :3] * sigma) @ vt[:3], block, atol=1e-13)
+    for basis in (u, vt):
+        np.testing.assert_allclose(basis @ basis.T, np.eye(9), atol=1e-13)

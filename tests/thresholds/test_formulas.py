@@ -9,6 +9,7 @@ import pytest
 
 import ufm
 from ufm.problem import Problem
+from ufm.thresholds import general
 from ufm.thresholds.criterion import (
     GroupMargin,
     check_alike,
@@ -123,3 +124,13 @@ def test_the_price_is_strength_times_the_root_of_the_groups_own_count():
 
 def test_a_tail_is_no_exact_collapse():
     assert [phase.is_exact for phase in ufm.phases.Phase] == [False, True, True, False]
+
+
+def test_a_bisected_threshold_holds_the_closed_form_in_its_bracket(monkeypatch):
+    """Where Newton's method on the branch finds nothing."""
+    monkeypatch.setattr(general, "_newton", lambda family, solution: None)
+    model = ufm.LayerPeeled(0.6, 0.6)
+    found = general.general_threshold(Family(model, 2, 2, ufm.CrossEntropy(), None, None))
+    assert found.lower < ufm.collapse_threshold(model, 2, 2).ratio < found.upper < found.lower * (1 + 1e-8)
+    with pytest.raises(ValueError, match="was bisected"):
+        found.derivative

@@ -81,7 +81,7 @@ class FeatureCone(Spectral):
             return float(np.linalg.norm(gradient, 2)) / self.price
         from ufm.gauges import nonnegative_polar
 
-        return nonnegative_polar(gradient).value / self.price
+        return nonnegative_polar(gradient, bounded=False).value / self.price
 
     def polar_bound(self, gradient: Array) -> float:
         """The polar from above: exact for up to a dozen columns that agree in sign, else by a relaxation."""
@@ -98,7 +98,7 @@ class FeatureCone(Spectral):
             return np.asarray(np.outer(u[:, 0], vt[0]) / self.price, dtype=float)
         from ufm.gauges import nonnegative_polar
 
-        v = nonnegative_polar(gradient).vector
+        v = nonnegative_polar(gradient, bounded=False).vector
         u = gradient @ v
         return np.asarray(np.outer(u / max(float(np.linalg.norm(u)), 1e-300), v) / self.price, dtype=float)
 

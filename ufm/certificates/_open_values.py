@@ -71,7 +71,8 @@ def certify_open(solution: Solution) -> Certificate:
 def witnesses(claim: OpenClaim, dual_of: Solution, point_of: Solution) -> Iterator[dict[str, Any]]:
     """Witnesses from the dual of one solution and the point of another, each with wider margins than the one before."""
     problem = dual_of.problem
-    dual, g = _dual(claim, problem, dual_of.logits)
+    # where only a relaxation is bounded, its own dual is the better one
+    dual, g = _dual(claim, problem, dual_of.info.get("dual_logits", dual_of.logits))
     for margin in MARGINS:
         share = Fraction(2) ** margin
         yield _texts(_point(point_of, 1 - share) | _bounded(claim, problem, dual, g, 1 + share))

@@ -46,10 +46,9 @@ def _load_arrays(file: Path, required: tuple[str, ...], optional: tuple[str, ...
     if not file.is_file():
         raise ValueError(f"FILE must be an .npz file that exists, got {str(file)!r}")
     try:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        with archive:
+        if not zipfile.is_zipfile(file):  # which NumPy would take for a pickle, and say so
+            raise ValueError("it is no archive of arrays, as numpy.savez writes it")
+        with np.load(file, allow_pickle=False) as archive:
             missing = [name for name in required if name not in archive]
             if missing:
                 raise ValueError(f"it lacks {', '.join(missing)} and holds {', '.join(archive.files) or 'nothing'}")

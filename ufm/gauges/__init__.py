@@ -7,7 +7,7 @@ for any smooth convex function. Nothing here knows of losses, labels or architec
 from __future__ import annotations
 
 from ufm.gauges.cone import ConePoint, minimise_over_cone
-from ufm.gauges.copositive import EXACT_SIZE, ConeMaximum, cone_maximum, split_bound
+from ufm.gauges.copositive import EXACT_SIZE, ConeMaximum, cone_ascents, cone_maximum, split_bound
 from ufm.gauges.elliptope import UnitPoint, dual_bound, minimise_over_elliptope
 from ufm.gauges.gamma2 import Gamma2, Gamma2Polar, gamma2_factors, gamma2_norm, gamma2_polar
 from ufm.gauges.nonnegative import ConeGauge, nonnegative_gauge, nonnegative_polar
@@ -24,6 +24,7 @@ __all__ = [
     "Quadratic",
     "Smooth",
     "UnitPoint",
+    "cone_ascents",
     "cone_maximum",
     "damped_step",
     "dual_bound",

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.gauges.copositive import cone_maximum
+from ufm.gauges.copositive import cone_ascents, cone_maximum
 from ufm.gauges.smooth import Smooth, damped_newton, damped_step
 
 __all__ = ["ConePoint", "minimise_over_cone"]
@@ -31,8 +31,14 @@ Array = NDArray[np.float64]
 _NOTHING, _LITTLE = 1e-12, 1e-5
 #: What a missing atom could bring to first order, relative to the objective, up to which none is missing.
 _MISSING = 1e-13
+#: Atoms that lead down with this share of the steepest one's slope are taken along with it.
+_STEEP = 0.1
+#: At most so many atoms are new at once.
+_TOGETHER = 3
 _MAX_ATOMS = 60
 _MAX_NEWTON = 400
+#: Steps of a descent that starts near its end, which Newton's method then finds.
+_WARM_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -92,14 +98,14 @@ def minimise_over_cone(
     """
     descent = _Descent(phi, shape, strength, radius, relative)
     point = descent.first(width) if start is None else start
-    best = descent.pruned(descent.polished(descent.descended(point)))
+    best = descent.pruned(descent.polished(descent.descended(point, 3000 if start is None else _WARM_STEPS)))
     limit = _MAX_ATOMS if width is None else width
     rounds = 0
     while rounds < _MAX_ATOMS:
         rounds += 1
-        if best.w.shape[1] >= limit or (grown := descent.grown(best, enough)) is None:
+        if best.w.shape[1] >= limit or (grown := descent.grown(best, limit - best.w.shape[1], enough)) is None:
             break
-        point = descent.pruned(descent.polished(descent.descended(grown)))
+        point = descent.pruned(descent.polished(descent.descended(grown, _WARM_STEPS)))
         # an atom that brings nothing but rounding is the end
         if not descent.objective(point) < descent.objective(best) - 1e-15 * abs(descent.objective(best)):
             break
@@ -136,7 +142,7 @@ class _Descent:
 
     # -- descents ---------------------------------------------------------------------------------------------------
 
-    def descended(self, point: ConePoint) -> ConePoint:
+    def descended(self, point: ConePoint, steps: int = 3000) -> ConePoint:
         """Where L-BFGS-B ends from ``point``."""
         from scipy.optimize import minimize
 
@@ -181,7 +187,7 @@ class _Descent:
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
-            options={"maxiter": 3000, "maxfun": 6000, "maxcor": 30, "ftol": 1e-16, "gtol": 1e-12},
+            options={"maxiter": steps, "maxfun": 2 * steps, "maxcor": 30, "ftol": 1e-16, "gtol": 1e-12},
         )
         x = found.x
         multiplier = self._lam
@@ -251,8 +257,8 @@ class _Descent:
         stretch = math.sqrt(self._tau / point.gauge)
         return ConePoint(point.w * stretch, point.h * stretch, point.multiplier)
 
-    def grown(self, point: ConePoint, enough: float = 0.0) -> ConePoint | None:
-        """With a further atom where one leads down; None where none does."""
+    def grown(self, point: ConePoint, most: int, enough: float = 0.0) -> ConePoint | None:
+        """With further atoms, ``most`` at most, where some lead down; None where none does."""
         y = point.y
         g = -self._phi.gradient(y)
         found = cone_maximum(g.T @ g, bounded=False)
@@ -262,12 +268,13 @@ class _Descent:
             return None
         if polar <= point.multiplier:
             return None
-        v = found.vector
-        u = g @ v / polar
+        v = self._missing(g, found.vector, point.multiplier)[: min(most, _TOGETHER)]
+        u = g @ v.T
+        u = u / np.linalg.norm(u, axis=0)
         before = self.objective(point)
         size = max(point.gauge, self._tau or 0.0, 1e-3)
         for exponent in range(40):
-            length = math.sqrt(size * 0.5**exponent)
+            length = math.sqrt(size * 0.5**exponent / len(v))
             w, h = np.column_stack([point.w, length * u]), np.vstack([point.h, length * v])
             trial = ConePoint(w, h, point.multiplier)
             if self._tau is not None and trial.gauge > self._tau:
@@ -276,6 +283,14 @@ class _Descent:
             if self.objective(trial) < before:
                 return trial
         return None
+
+    def _missing(self, g: Array, first: Array, multiplier: float) -> Array:
+        """The features (atoms, m) of new atoms: ``first``, and others that lead down nearly as steeply."""
+        vectors = cone_ascents(g.T @ g)
+        gain = np.linalg.norm(g @ vectors, axis=0) - multiplier
+        steep = gain > _STEEP * (float(np.linalg.norm(g @ first)) - multiplier)
+        other = vectors.T @ first < 1 - 1e-4
+        return np.vstack([first, vectors[:, steep & other].T])
 
 
 def _flat(second: Callable[[Array], Array], shape: tuple[int, int]) -> Callable[[Array], Array]:
@@ -348,8 +363,33 @@ class _State:
         gradient = np.where(free, self.gradient, 0.0)
         gradient = gradient - normal * (normal @ gradient)
         full = np.where(near & self.free, -self.x, 0.0)
-        full[free] = damped_step(apply, gradient[free], damping)
+        full[free] = damped_step(apply, gradient[free], damping, lambda: self._matrix(second, free, normal))
         return full
+
+    def _matrix(self, second: Callable[[Array], Array], free: NDArray[np.bool_], normal: Array) -> Array:
+        """The second derivative on the free entries, along the sphere.
+
+        With J the derivative of ``W H``, that is ``J^T phi'' J + mu I`` and, between W_ia and H_aj, the gradient G_ij.
+        """
+        (k, d), m, cut = self.w.shape, self.h.shape[1], self.w.size
+        jacobian = np.zeros((k, m, len(self.x)))
+        for i in range(k):
+            jacobian[i, :, i * d : (i + 1) * d] = self.h.T
+        for j in range(m):
+            jacobian[:, j, cut + j :: m] = self.w
+        flat = jacobian.reshape(k * m, -1)[:, free]
+        curved = np.column_stack([second(e.reshape(k, m)).ravel() for e in np.eye(k * m)])
+        out = flat.T @ curved @ flat
+        cross = np.zeros((len(self.x), len(self.x)))
+        for a in range(d):
+            cross[a:cut:d, cut + a * m : cut + (a + 1) * m] = self._g
+        out += (cross + cross.T)[np.ix_(free, free)]
+        out[np.diag_indices_from(out)] += self.mu
+        n = normal[free]
+        if n.any():
+            n_out = out @ n
+            out -= np.outer(n, n_out) + np.outer(n_out, n) - float(n @ n_out) * np.outer(n, n)
+        return out
 
     def moved(self, step: Array) -> _State:
         """The state after ``step``, projected onto the cone and back onto the sphere."""

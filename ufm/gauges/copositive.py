@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EXACT_SIZE", "ConeMaximum", "cone_maximum", "split", "split_bound"]
+__all__ = ["EXACT_SIZE", "ConeMaximum", "cone_ascents", "cone_maximum", "split", "split_bound"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -28,10 +28,17 @@ Indices = NDArray[np.intp]
 #: Components up to this size are enumerated.
 EXACT_SIZE = 12
 #: Components up to this size are bounded by the semidefinite programme, larger ones by their positive part.
-_SPLIT_SIZE = 28
+_SPLIT_SIZE = 32
+#: Where the barrier's parameter ends, relative to the entries: what is left of the bound is as many times the unknowns.
+_LAST_NU = 1e-12
+#: Newton's steps at every nu at most, and shares of nu by which it is tried to lower it.
+_CORRECTIONS = 40
+_SHARES = (0.9, 0.8, 0.65, 0.5, 0.3, 0.1)
 #: An eigenvector with entries above minus this counts as nonnegative: more candidates only raise the bound, by its
 #: square.
 _NONNEGATIVE = 1e-7
+#: Ends of ascents whose cosine is this near to 1 are one.
+_ALIKE = 1e-4
 #: Subsets of which the eigenvalue problems are solved at once.
 _BATCH = 4096
 
@@ -114,21 +121,46 @@ def _enumerated(m: Array) -> ConeMaximum:
 
 
 def _ascent(m: Array) -> tuple[float, Array]:
-    """The best end of ``v <- (M' v)_+ / |.|`` from every unit vector and from their mean; M' = M plus a multiple of I.
+    """The best of the ends of the ascents."""
+    values, vectors = _ascents(m)
+    best = int(values.argmax())
+    return float(values[best]), vectors[:, best]
+
+
+def _ascents(m: Array) -> tuple[Array, Array]:
+    """The ends of ``v <- (M' v)_+ / |.|`` from many starts; M' = M plus a multiple of I.
+
+    They are every unit vector, the mean of all and of every two, and what is positive of the eigenvectors and their
+    negatives.
 
     The form of a positive-semidefinite M' is convex, and never falls along these steps.
     """
-    shifted = m + max(0.0, -float(np.linalg.eigvalsh(m)[0])) * np.eye(len(m))
-    v = np.hstack([np.eye(len(m)), np.full((len(m), 1), 1 / math.sqrt(len(m)))])
+    n = len(m)
+    values, vectors = np.linalg.eigh(m)
+    shifted = m + max(0.0, -float(values[0])) * np.eye(n)
+    pairs = [np.eye(n)[:, list(pair)].sum(axis=1, keepdims=True) for pair in itertools.combinations(range(n), 2)]
+    v = np.hstack([np.eye(n), np.ones((n, 1)), np.maximum(vectors, 0.0), np.maximum(-vectors, 0.0), *pairs])
+    v = v[:, v.any(axis=0)]
+    v = v / np.linalg.norm(v, axis=0)
     for _ in range(500):
         ahead = np.maximum(shifted @ v, 0.0)
         ahead = ahead / np.maximum(np.linalg.norm(ahead, axis=0), 1e-300)
         if np.abs(ahead - v).max() <= 1e-14:
             break
         v = ahead
-    values = np.einsum("ij,ik,kj->j", v, m, v)
-    best = int(values.argmax())
-    return float(values[best]), v[:, best]
+    return np.einsum("ij,ik,kj->j", v, m, v), v
+
+
+def cone_ascents(matrix: Array) -> Array:
+    """Different v >= 0 of length 1, (m, count), at which ascents of ``v^T M v`` end, saddles too, the best first.
+
+    >>> cone_ascents(np.array([[2.0, -1.0], [-1.0, 1.0]]))[:, 0].tolist()
+    [1.0, 0.0]
+    """
+    values, v = _ascents(matrix)
+    v = v[:, np.argsort(-values, kind="stable")]
+    alike = np.triu(v.T @ v, 1) > 1 - _ALIKE
+    return np.asarray(v[:, ~alike.any(axis=0)], dtype=float)
 
 
 def split_bound(matrix: Array) -> float:
@@ -175,53 +207,69 @@ def _barrier(matrix: Array) -> tuple[float, Array]:
     entries = np.maximum(-m[i, j], 0.0) + 1.0 / n
     t = float(np.linalg.eigvalsh(_with(m, entries, i, j))[-1]) + 1.0
     best, nu, chosen = t, 1.0, entries
-    while nu > 1e-15:
-        nu *= 0.1
-        for _ in range(30):
-            try:
-                gradient, hessian = _derivatives(t, nu, m, entries, i, j)
-                step = -cho_solve(cho_factor(hessian, check_finite=False), gradient / nu, check_finite=False)
-            except np.linalg.LinAlgError:
-                break
-            decrement = -float(gradient @ step) / nu
-            length = min(1.0, 1 / (1 + math.sqrt(max(decrement, 0.0)))) if decrement > 0.1 else 1.0
-            length = _inside(m, t, entries, step, length, i, j)
-            if length == 0:
-                break
-            t, entries = t + length * step[0], entries + length * step[1:]
-            if decrement < 1e-3:
-                break
-        reached = float(np.linalg.eigvalsh(_with(m, entries, i, j))[-1])
+    x = np.concatenate([[t], entries])
+    towards = np.zeros(len(x))
+    towards[0] = 1.0
+    x = _centred(m, x, nu, i, j)
+    while nu > _LAST_NU:
+        # the path of the centres is nearly straight in nu: along its tangent, most of the way to the boundary
+        try:
+            tangent = -cho_solve(cho_factor(_derivatives(x, nu, m, i, j)[1]), towards / nu)
+        except np.linalg.LinAlgError:
+            break
+        share = next((a for a in _SHARES if _inside(m, x + a * tangent, i, j)), 0.0)
+        if share == 0.0:
+            break
+        nu *= 1 - share
+        x = _centred(m, x + share * tangent, nu, i, j)
+        reached = float(np.linalg.eigvalsh(_with(m, x[1:], i, j))[-1])
         if reached < best:
-            best, chosen = reached, entries
+            best, chosen = reached, x[1:]
     return best * scale, _with(np.zeros((n, n)), chosen * scale, i, j)
 
 
-def _derivatives(t: float, nu: float, m: Array, entries: Array, i: Indices, j: Indices) -> tuple[Array, Array]:
-    """Gradient, and Hessian over nu, of the barrier in (t, N): along dS -log det S changes by -tr(S^{-1} dS)."""
-    q = np.linalg.inv(t * np.eye(len(m)) - _with(m, entries, i, j))
+def _centred(m: Array, x: Array, nu: float, i: Indices, j: Indices) -> Array:
+    """Near the least point of the barrier at nu, by Newton's method from ``x = (t, N)`` inside."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    for _ in range(_CORRECTIONS):
+        try:
+            gradient, hessian = _derivatives(x, nu, m, i, j)
+            step = -cho_solve(cho_factor(hessian, check_finite=False), gradient, check_finite=False)
+        except np.linalg.LinAlgError:
+            break
+        decrement = math.sqrt(max(0.0, -float(gradient @ step)))
+        length = 1.0 if decrement < 0.25 else 1 / (1 + decrement)  # stays inside: the barrier is self-concordant
+        if not _inside(m, x + length * step, i, j):
+            break
+        x = x + length * step
+        if decrement < 0.1:
+            break
+    return x
+
+
+def _derivatives(x: Array, nu: float, m: Array, i: Indices, j: Indices) -> tuple[Array, Array]:
+    """Gradient and Hessian over nu of the barrier in (t, N): along dS -log det S changes by -tr(S^{-1} dS)."""
+    entries = x[1:]
+    q = np.linalg.inv(x[0] * np.eye(len(m)) - _with(m, entries, i, j))
     q = (q + q.T) / 2
-    gradient = np.concatenate([[1 - nu * np.trace(q)], nu * (2 * q[i, j] - 1 / entries)])
+    gradient = np.concatenate([[1 / nu - np.trace(q)], 2 * q[i, j] - 1 / entries])
     q2 = q @ q
     hessian = np.empty((len(i) + 1, len(i) + 1))
     hessian[0, 0] = (q * q).sum()
     hessian[0, 1:] = hessian[1:, 0] = -2 * q2[i, j]
-    hessian[1:, 1:] = 2 * (q[np.ix_(i, i)] * q[np.ix_(j, j)] + q[np.ix_(i, j)] * q[np.ix_(j, i)])
+    rows, columns = q[i], q[j]  # a gather of whole rows first is four times as fast as one of entries
+    hessian[1:, 1:] = 2 * (rows[:, i] * columns[:, j] + rows[:, j] * columns[:, i])
     diagonal = np.arange(1, len(i) + 1)
     hessian[diagonal, diagonal] += 1 / entries**2
     return gradient, hessian
 
 
-def _inside(m: Array, t: float, entries: Array, step: Array, length: float, i: Indices, j: Indices) -> float:
-    """The length of a step, halved until it stays inside; 0 where none does."""
-    for _ in range(60):
-        trial = entries + length * step[1:]
-        if (trial > 0).all():
-            slack = np.linalg.eigvalsh((t + length * step[0]) * np.eye(len(m)) - _with(m, trial, i, j))
-            if slack[0] > 0:
-                return length
-        length /= 2
-    return 0.0
+def _inside(m: Array, x: Array, i: Indices, j: Indices) -> bool:
+    """Whether ``N > 0`` and ``t I - M - N`` is positive definite."""
+    if not (x[1:] > 0).all():
+        return False
+    return bool(np.linalg.eigvalsh(x[0] * np.eye(len(m)) - _with(m, x[1:], i, j))[0] > 0)
 
 
 def _with(m: Array, entries: Array, i: Indices, j: Indices) -> Array:

@@ -51,8 +51,12 @@ class ConeGauge:
     features: Array
 
 
-def nonnegative_polar(gradient: Array) -> ConeMaximum:
+def nonnegative_polar(gradient: Array, *, bounded: bool = True) -> ConeMaximum:
     """``max {|G v| : v >= 0, |v| = 1}`` of G (K, m): value, the v that attains it, and an upper bound.
+
+    Args:
+        gradient: G.
+        bounded: whether many columns are worth the effort of a bound; without it theirs is infinite.
 
     >>> g = np.array([[1.0, -1.0], [0.0, 1.0]])  # columns at 135 degrees: mixing them gains nothing
     >>> found = nonnegative_polar(g)
@@ -64,7 +68,7 @@ def nonnegative_polar(gradient: Array) -> ConeMaximum:
     if scale == 0.0:
         return ConeMaximum(0.0, np.eye(g.shape[1])[0], 0.0)
     g = g / scale
-    found = cone_maximum(g.T @ g)
+    found = cone_maximum(g.T @ g, bounded=bounded)
     value = float(np.linalg.norm(g @ found.vector))
     return ConeMaximum(scale * value, found.vector, scale * max(value, math.sqrt(max(found.bound, 0.0))))
 

@@ -78,24 +78,55 @@ class Linear:
         return lambda d: np.zeros_like(d)
 
 
-#: Up to so many unknowns a system is written out; beyond, conjugate gradients solve it.
+#: Up to so many unknowns all eigenvalues of a system are computed; beyond, a Cholesky factor or conjugate gradients.
 _DENSE = 250
+#: Up to so many unknowns a system that is at hand as a matrix is factorised.
+_FACTORISED = 1200
 
 
-def damped_step(apply: Callable[[Array], Array], gradient: Array, damping: float) -> Array:
-    """``-(H + damping I)^{-1} g``, H symmetric and given by its products, nearly positive semidefinite.
+def damped_step(
+    apply: Callable[[Array], Array],
+    gradient: Array,
+    damping: float,
+    matrix: Callable[[], Array] | None = None,
+) -> Array:
+    """``-(H + damping I)^{-1} g``, H symmetric and nearly positive semidefinite.
 
-    Written out, negative eigenvalues count by their size; conjugate gradients stop where the curvature ends.
+    With all eigenvalues negative ones count by their size; conjugate gradients stop where the curvature ends.
+
+    Args:
+        apply: products with H.
+        gradient: g.
+        damping: at least 0.
+        matrix: H written out, where that costs less than n products.
 
     >>> damped_step(lambda x: 2 * x, np.ones(2), 0.0)
     array([-0.5, -0.5])
     """
     n = len(gradient)
     if n <= _DENSE:
-        h = np.column_stack([apply(e) for e in np.eye(n)])
+        h = np.column_stack([apply(e) for e in np.eye(n)]) if matrix is None else matrix()
         values, vectors = np.linalg.eigh((h + h.T) / 2)
         return np.asarray(-vectors @ ((vectors.T @ gradient) / (np.abs(values) + damping)), dtype=float)
-    x, r = np.zeros(n), -gradient
+    if matrix is not None and n <= _FACTORISED and (found := _solved(matrix(), gradient, damping)) is not None:
+        return found
+    return _conjugate_gradients(apply, gradient, damping)
+
+
+def _solved(h: Array, gradient: Array, damping: float) -> Array | None:
+    """By Cholesky's factor; None where the damped matrix has a negative eigenvalue."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    # directions without curvature are many where factors are: there rounding must not decide
+    h[np.diag_indices_from(h)] += max(damping, 1e-13 * float(np.abs(np.diagonal(h)).max()))
+    try:
+        return np.asarray(-cho_solve(cho_factor(h, check_finite=False), gradient, check_finite=False), dtype=float)
+    except np.linalg.LinAlgError:
+        return None
+
+
+def _conjugate_gradients(apply: Callable[[Array], Array], gradient: Array, damping: float) -> Array:
+    x, r = np.zeros(len(gradient)), -gradient
     p, rr = r, float(r @ r)
     first = rr
     for _ in range(400):

@@ -263,9 +263,11 @@ def coinciding(
     # columns that are close have close lengths and close projections: only the few that do are compared
     norms, projections = np.linalg.norm(columns, axis=0), direction @ columns
     sets: list[list[int]] = []
+    open_sets: list[list[int]] = []  # whose last column is not too short for the ones to come
     for unit in sorted(units, key=lambda unit: norms[unit[0]]):
         k = unit[0]
-        for found in sets:
+        open_sets = [found for found in open_sets if norms[k] - norms[found[-1]] <= tolerance]
+        for found in open_sets:
             last = found[-1]  # columns come by their length: a tail is a chain, each close to the one before
             near = max(abs(norms[k] - norms[last]), abs(projections[k] - projections[last])) <= tolerance
             if near and np.linalg.norm(columns[:, k] - columns[:, last]) <= tolerance:
@@ -273,6 +275,7 @@ def coinciding(
                 break
         else:
             sets.append(list(unit))
+            open_sets.append(sets[-1])
     several = [tuple(sorted(found)) for found in sets if len(found) > 1]
     return tuple(sorted(several, key=lambda found: (-len(found), found)))
 

@@ -43,7 +43,8 @@ def measure(
     Args:
         features: h, shape (n, d), a NumPy array or torch tensor of any device and float type. Or, without ``labels``,
             an iterable of (features, labels) batches such as a list or a loader; it is gone through a second time for
-            NC4, which is None for an iterator that can be used only once.
+            NC4, which is None for an iterator that can be used only once. Arrays, lists and tuples, which hold the same
+            samples each time, are gone through again for NC1 too, where that costs less than a covariance.
         labels: integer classes in 0..K-1, shape (n,), every class at least once.
         classifier: W, shape (K, d); without it the measures of the classifier are None.
         bias: b, shape (K,); only with ``classifier``, for its predictions.

@@ -80,7 +80,7 @@ def _cost(name: str, problem: Problem) -> float:
         groups = len(problem.prior.groups)
         if groups <= 2 or problem.loss.closed_form is ClosedForm.MEAN_SQUARED_ERROR:
             return 1e-4 + 1e-8 * k * k
-        return 4e-3 + 1.5e-5 * groups**4
+        return 5e-3 + 8e-4 * groups + 2e-8 * groups**3
     if name == "nuclear":
-        return 6e-3 + 5e-8 * k**3
+        return 6e-3 + 8e-4 * k + 8e-8 * k**3
     return 1e6 + float(k)

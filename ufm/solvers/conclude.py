@@ -21,7 +21,7 @@ __all__ = ["checked", "conclude", "is_closed", "multiplier", "zero_risk"]
 Array = NDArray[np.float64]
 
 #: A loss below this has no accurate bound any more.
-_UNDERFLOW = 1e-300
+UNDERFLOW = 1e-300
 #: With weight decay an absolute gap counts as closed up to this fraction of the value.
 FLOOR_ROOM = 1e-6
 
@@ -55,7 +55,7 @@ def is_closed(problem: Problem, value: float, lower: float, tol: float) -> bool:
     >>> is_closed(problem, 1.0, 1.0 - 1e-12, 1e-9), is_closed(problem, 1.0, 0.9, 1e-9)
     (True, False)
     """
-    if problem.loss.floor == 0 and abs(value) < _UNDERFLOW:
+    if problem.loss.floor == 0 and abs(value) < UNDERFLOW:
         return value == lower == 0 == problem.objective(np.zeros(problem.targets.shape))
     # weight decay sets a scale of its own, beside which an absolute gap may be all that there is
     floor = problem.floor if problem.is_constrained else min(problem.floor, FLOOR_ROOM * abs(value))
@@ -123,7 +123,7 @@ def conclude(
     lower = min(value, lower)
     info["relative_gap"] = (value - lower) / value if value > 0 else 0.0
     if not closed:
-        if problem.loss.floor == 0 and abs(value) < _UNDERFLOW:
+        if problem.loss.floor == 0 and abs(value) < UNDERFLOW:
             trouble = "the risk underflows float64"
         reason = f" ({trouble})" if trouble else ""
         info["warning"] = (
@@ -188,7 +188,7 @@ def checked(solution: Solution, reduced: ReducedLogits | None = None) -> Solutio
         objective, gauge = problem.objective(solution.logits), math.nan
         if problem.is_constrained:
             gauge = problem.gauge(solution.logits)
-    room = VALUE_ROOM * abs(objective) + max(problem.floor, _UNDERFLOW) + 1e-15 * abs(problem.loss.infimum)
+    room = VALUE_ROOM * abs(objective) + max(problem.floor, UNDERFLOW) + 1e-15 * abs(problem.loss.infimum)
     wrong = not (objective <= solution.value + room)
     if solution.factors_are_own is False:
         wrong = wrong or not abs(objective - solution.value) <= room

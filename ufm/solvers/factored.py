@@ -4,7 +4,8 @@ r"""``method="factored"``: gauges that are no functions of singular values, by d
 ``|G v| > mu |v|``, whenever it has ended, so that what it ends with is the optimum of the convex problem, not a local
 minimum of the factors. The bound rests on ``Omega^o(-G) = max {|G v| : v >= 0, |v| = 1}`` from above, which is computed
 exactly for up to a dozen columns, and where products of the columns of G are nowhere positive
-(:mod:`ufm.gauges.copositive`).
+(:mod:`ufm.gauges.copositive`). Beyond, the bound is that of the doubly nonnegative relaxation
+(:mod:`ufm.solvers.doubly_nonnegative`).
 
 *Bounded rows and columns* (:mod:`ufm.gauges.elliptope`): the descent runs over unit vectors in as many dimensions as
 make local minima global, and its stationarity gives the two diagonals of the dual.
@@ -14,6 +15,7 @@ Both end with Newton's method, so that the gap closes to rounding. Source: theor
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from typing import Any
@@ -28,7 +30,8 @@ from ufm.gauges import EXACT_SIZE, ConePoint, dual_bound, minimise_over_cone, mi
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.columns import ColumnRisk
-from ufm.solvers.conclude import conclude
+from ufm.solvers.conclude import conclude, is_closed
+from ufm.solvers.doubly_nonnegative import relaxed_logits
 from ufm.solvers.methods import Support
 
 __all__ = ["solve_factored", "supports"]
@@ -94,17 +97,55 @@ def solve_factored(
     # threads cost matrices of this size ten times what they bring
     with blas_threads(1):
         for start in range(starts):
-            last = start == starts - 1
             with warnings.catch_warnings():
-                if not last:
-                    warnings.simplefilter("ignore", RuntimeWarning)
+                warnings.simplefilter("ignore", RuntimeWarning)  # said below, of the best
                 found = _once(problem, dim, seed + start, tol)
             if best is None or found.value < best.value:
                 best = found
-            if best.is_global is True:
+            if best.is_global is True or (dim is None and _is_relaxed(problem) and _is_stationary(best, tol)):
                 break
-    assert best is not None
+        assert best is not None
+        if _is_relaxed(problem) and best.is_global is not True:
+            best = _bounded(best, tol)
+    if best.is_global is not True:
+        warnings.warn(best.info["warning"], RuntimeWarning, stacklevel=3)
     return best
+
+
+def _is_relaxed(problem: Problem) -> bool:
+    """Whether the polar of the gauge is bounded by a relaxation alone."""
+    return isinstance(problem.architecture, FeatureCone) and problem.prior.num_columns > EXACT_SIZE
+
+
+def _is_stationary(solution: Solution, tol: float) -> bool:
+    """Whether no atom that ascents find leads down: then other starts end at the same value."""
+    problem = solution.problem
+    gradient = problem.gradient(solution.logits)
+    polar = float(problem.architecture.polar(-gradient / problem.weights))
+    if problem.is_constrained:
+        missed = float(np.vdot(gradient, solution.logits)) + problem.bound * polar
+    else:
+        missed = (polar - 1) * (solution.value - problem.risk(solution.logits))
+    return missed <= tol * abs(solution.value) + problem.floor
+
+
+def _bounded(solution: Solution, tol: float) -> Solution:
+    """``solution`` with the bound of the doubly nonnegative relaxation, where that is better."""
+    problem = solution.problem
+    logits = relaxed_logits(problem)
+    lower = -math.inf if logits is None else min(solution.value, problem.lower_bound(logits))
+    if lower <= solution.lower:
+        return solution
+    gap = (solution.value - lower) / solution.value
+    info = solution.info | {"relative_gap": gap, "dual_logits": logits}
+    closed = is_closed(problem, solution.value, lower, tol)
+    info["warning"] = (
+        f"method 'factored' stopped with a relative duality gap of {gap:.2g}, above tol = {tol:g}: no atom leads "
+        f"further down, but of {problem.prior.num_columns} > {EXACT_SIZE} columns only a relaxation is bounded"
+    )
+    if closed:
+        del info["warning"]
+    return dataclasses.replace(solution, lower=lower, info=info, is_global=True if closed else None)
 
 
 def _once(problem: Problem, dim: int | None, seed: int, tol: float) -> Solution:

@@ -44,7 +44,7 @@ from ufm.solution import Solution
 from ufm.solvers.conclude import FLOOR_ROOM, conclude, is_closed, zero_risk
 from ufm.solvers.methods import Support
 
-__all__ = ["minimise", "solve_nuclear", "supports"]
+__all__ = ["conjugate_gradients", "minimise", "solve_nuclear", "supports"]
 
 Array = NDArray[np.float64]
 
@@ -396,7 +396,7 @@ class _Search:
         """Take a Newton step of the risk alone, where the ball is idle; as :meth:`_newton` otherwise."""
         model = _SecondOrder(self.problem, point.y)
         divisors = _floored(model.entries)
-        x, cg_steps = _conjugate_gradients(model.hessian, lambda r: r / divisors, -model.gradient, 1e-10)
+        x, cg_steps = conjugate_gradients(model.hessian, lambda r: r / divisors, -model.gradient, 1e-10)
         self.counts["cg_steps"] += cg_steps
         slope = float(np.vdot(model.gradient, x))
         return self._shortened(point, slope, lambda length: self._within(point.y + length * x))
@@ -514,21 +514,28 @@ class _NewtonSystem:
         """Conjugate gradients to a relative residual that falls with the gradient (Eisenstat and Walker 1996)."""
         relative = np.linalg.norm(self.gradient) / (self.mu * math.sqrt(self._r))
         target = min(0.1, max(float(relative), 1e-12))
-        return _conjugate_gradients(self.apply, self._precondition, -self.gradient, target)
+        return conjugate_gradients(self.apply, self._precondition, -self.gradient, target)
 
 
 Map = Callable[[Array], Array]
 
 
-def _conjugate_gradients(apply: Map, precondition: Map, right: Array, target: float) -> tuple[Array, int]:
-    """About the solution of a positive semidefinite system, to a relative residual of ``target``, and the steps."""
+def conjugate_gradients(
+    apply: Map, precondition: Map, right: Array, target: float, most: int = _MAX_CG
+) -> tuple[Array, int]:
+    """About the solution of a positive semidefinite system, to a relative residual of ``target``, and the steps.
+
+    >>> divide = np.array([2.0, 4.0])
+    >>> conjugate_gradients(lambda x: divide * x, lambda x: x / divide, np.array([2.0, 2.0]), 1e-12)
+    (array([1. , 0.5]), 1)
+    """
     x = np.zeros_like(right)
     residual = right
     z = precondition(residual)
     p, rz = z, np.vdot(residual, z)
     first = rz
     # in exact arithmetic as many steps as there are unknowns end it; rounding takes some more
-    limit = min(_MAX_CG, 10 + 4 * x.size)
+    limit = min(most, 10 + 4 * x.size)
     for step in range(1, limit + 1):
         hp = apply(p)
         curvature = np.vdot(p, hp)

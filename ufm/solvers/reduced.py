@@ -21,8 +21,9 @@ from ufm.phases import Phase
 from ufm.problem import Problem
 from ufm.reduction import ReducedLogits, ReducedRisk
 from ufm.solution import Solution
+from ufm.solvers._grouped_newton import Classes, minimise_grouped
 from ufm.solvers._many_groups import ManyGroups
-from ufm.solvers.conclude import checked, is_closed
+from ufm.solvers.conclude import UNDERFLOW, checked, is_closed
 from ufm.solvers.methods import Support
 from ufm.two_groups.scalar import TwoGroups
 
@@ -34,6 +35,8 @@ Array = NDArray[np.float64]
 MERGED = 1e-8
 #: Relative duality gap up to which a point counts as the global optimum.
 GAP_TOLERANCE = 1e-9
+#: Relative gap above which up to so many groups are solved in their factors instead, which holds in any corner.
+SETTLED, FEW_GROUPS = 1e-11, 12
 
 
 def supports(problem: Problem) -> Support:
@@ -81,19 +84,21 @@ def solve_reduced(problem: Problem, *, dim: int | None = None) -> Solution:
         logits, mu, collapsed, steps = _one_group(problem, float(weights[0]))
         phase = Phase.TOTAL if collapsed[0] else Phase.NONE
     else:
-        many = ManyGroups(problem.class_prior, weights)
-        found = many.constrained(problem.radius) if problem.is_constrained else many.penalised(problem.strength)
-        logits, mu, collapsed, steps = found.logits, found.multiplier, found.collapsed, found.steps
+        logits, mu, collapsed, steps = _many_groups(problem, weights)
         phase = _phase(problem, logits, collapsed)
+    value, lower = _bounds(problem, weights, logits)
+    return _solution(problem, dim, value, lower, logits, mu, collapsed, steps, phase)
+
+
+def _bounds(problem: Problem, weights: Array, logits: ReducedLogits) -> tuple[float, float]:
+    """The objective at the logits, and the weak-duality bound at their gradient."""
     risk = ReducedRisk(problem.class_prior)
     norm = risk.dual_norm(risk.gradient(logits), weights)
     value = risk.value(logits)
     if problem.is_constrained:
-        lower = risk.entropy(logits) - problem.radius * norm
-    else:
-        value += problem.strength * logits.gauge(problem.class_prior, weights)
-        lower = risk.entropy(logits, min(1.0, problem.strength / norm) if norm > 0 else 1.0)
-    return _solution(problem, dim, value, lower, logits, mu, collapsed, steps, phase)
+        return value, risk.entropy(logits) - problem.radius * norm
+    lower = risk.entropy(logits, min(1.0, problem.strength / norm) if norm > 0 else 1.0)
+    return value + problem.strength * logits.gauge(problem.class_prior, weights), lower
 
 
 def _solution(
@@ -111,9 +116,10 @@ def _solution(
     # a bound above the value by more than rounding would mean logits outside of the ball
     closed = is_closed(problem, value, lower, GAP_TOLERANCE) and is_closed(problem, lower, value, GAP_TOLERANCE)
     if not closed:
+        why = ", where the risk underflows" if abs(value) < UNDERFLOW else ""
         info["warning"] = (
             f"method 'reduced' ended with a value of {value:.6g} and a lower bound of {lower:.6g}, which do not meet "
-            f"to {GAP_TOLERANCE:g} in float64: the value is an upper bound, not a proven optimum"
+            f"to {GAP_TOLERANCE:g} in float64{why}: the value is an upper bound, not a proven optimum"
         )
         warnings.warn(info["warning"], RuntimeWarning, stacklevel=4)
     found = Solution(
@@ -135,11 +141,22 @@ def _solution(
 
 
 def _phase(problem: Problem, logits: ReducedLogits, collapsed: tuple[bool, ...]) -> Phase:
-    """The phase of all classes: exact within groups; those of different counts have merged where columns coincide."""
-    z = logits.expand(problem.class_prior)
-    groups = [group.classes for group in problem.class_prior.groups]
+    """The phase of all classes: exact within groups; those of different counts have merged where columns coincide.
+
+    Columns of one class, or of a group with s = 0, have in ``M[:, b] / sqrt(K_b)`` their lengths and distances.
+    """
+    sizes = np.array([group.size for group in problem.class_prior.groups])
+    # a column stands for a class of its own, two for a group that has collapsed, none for one that has not
+    many = np.where(sizes == 1, 1, 2 * np.array(collapsed))
+    columns = np.repeat(logits.trivial / np.sqrt(sizes), many, axis=1)
+    ends = np.cumsum(many)
+    units = [tuple(range(end - n, end)) for end, n in zip(ends.tolist(), many.tolist(), strict=True) if n]
+    size = math.sqrt(float((sizes - 1) @ logits.s**2 + np.vdot(logits.trivial, logits.trivial)))
     # between |Z|_F / sqrt(K) and |Z|_F lies the largest singular value, which sets the scale
-    return collapse(z, groups, max(MERGED * float(np.linalg.norm(z)), ZERO_LOGITS), collapsed)[1]
+    tolerance = max(MERGED * size, ZERO_LOGITS)
+    # with their negatives below them columns are centred, as those of the logits are
+    centred = np.vstack([columns, -columns]) / math.sqrt(2)
+    return collapse(centred, units, tolerance, [len(unit) > 1 for unit in units])[1]
 
 
 def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, tuple[bool, ...], int]:
@@ -160,6 +177,24 @@ def _one_group(problem: Problem, weight: float) -> tuple[ReducedLogits, float, t
             s = math.log1p((1 - beta) * k / beta) if beta > 0.5 else math.log(k - (k - 1) * beta) - math.log(beta)
     trivial = np.zeros((1, 1))
     return ReducedLogits(np.array([s]), trivial), mu, (s == 0,), 0
+
+
+def _many_groups(problem: Problem, weights: Array) -> tuple[ReducedLogits, float, tuple[bool, ...], int]:
+    """Newton's method on the manifold of the optimum's rank; few groups that it does not settle, in their factors."""
+    classes = Classes.of(problem.class_prior, weights)
+    if problem.is_constrained:
+        found = minimise_grouped(classes, radius=problem.radius)
+    else:
+        found = minimise_grouped(classes, strength=problem.strength)
+    value, lower = _bounds(problem, weights, found.logits)
+    if len(weights) <= FEW_GROUPS and not abs(value - lower) <= SETTLED * value:
+        many = ManyGroups(problem.class_prior, weights)
+        other = many.constrained(problem.radius) if problem.is_constrained else many.penalised(problem.strength)
+        return other.logits, other.multiplier, other.collapsed, found.steps + other.steps
+    # a group is collapsed exactly where pi_a <= mu omega_a, compared in logarithms: mu may underflow
+    collapsed = (classes.size > 1) & (np.log(classes.pi) - np.log(weights) <= found.log_multiplier)
+    mu = math.exp(found.log_multiplier) if problem.is_constrained else problem.strength
+    return found.logits, mu, tuple(map(bool, collapsed)), found.steps
 
 
 def _two_groups(problem: Problem, dim: int | None) -> Solution:

@@ -1,0 +1,487 @@
+r"""Cross-entropy with any number of groups, up to one a class: Newton's method on the manifold of the optimum's rank.
+
+In the coordinates of :mod:`ufm.reduction`, ``y_a = omega_a s_a`` with multiplicity ``n_a = K_a - 1`` and the g x g
+block ``Y = M diag(omega)`` carry all singular values of the K x K logits, so that the problem is
+
+    min f(y, Y) + gauge( sum_a n_a |y_a| + |Y|_* ),
+
+the gauge being a ball or a multiple of the norm. The method is that of :mod:`ufm.solvers.nuclear` (whose docstring
+derives the second derivative and the preconditioner), here with the scales y beside the block, and three savings:
+
+* *Levels.* The classes are first merged into a quarter as many groups of neighbouring counts, and so on down to two,
+  which scalar equations solve. Every level starts from the logits of the one above it, whose rank and multiplier are
+  nearly right: a handful of singular value decompositions of the full block remain.
+* *Proximal steps* are taken only where the rank has to change.
+* *Spans.* A step from a low rank changes the range of Y by as much again, within which it is decomposed.
+
+Everything is in units of the multiplier, so that a tiny risk does not underflow.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufm.labels import ClassPrior
+from ufm.reduction import ReducedLogits, ReducedRisk
+from ufm.solvers.nuclear import conjugate_gradients
+from ufm.two_groups.scalar import TwoGroups
+
+__all__ = ["Classes", "GroupedOptimum", "minimise_grouped"]
+
+Array = NDArray[np.float64]
+
+#: Groups of one level for one of the next.
+_MERGED = 4
+_MAX_OUTER = 40
+_MAX_HALVINGS = 4
+_MAX_CG = 400
+#: Singular values below this fraction of the largest count as zero.
+_ZERO = 1e-13
+_ROUNDING = 1e-14
+#: Relative size of the gradient on the manifold at which a level ends: on the way down, and on the last one.
+_COARSE, _FINE = 1e-3, 1e-12
+#: Outer iterations without progress after which float64 has given what it can.
+_PATIENCE = 3
+#: Error below which Newton's method converges, unless rounding hinders it.
+_SETTLED = 1e-8
+#: Ranks of which so many make a block are decomposed within the spans of a step.
+_FEW = 3
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Groups of classes as the solver sees them.
+
+    Attributes:
+        size: K_a, shape (g,).
+        pi: probability of one class of the group, shape (g,).
+        omega: weight of its columns in the gauge, shape (g,).
+    """
+
+    size: Array
+    pi: Array
+    omega: Array
+
+    @classmethod
+    def of(cls, prior: ClassPrior, weights: Array) -> Classes:
+        """The groups of a prior, with the gauge's weight of each."""
+        size = np.array([group.size for group in prior.groups], dtype=float)
+        return cls(size, np.array([group.count for group in prior.groups]) / prior.num_samples, weights)
+
+    def merged(self, into: int) -> tuple[Classes, NDArray[np.intp]]:
+        """``into`` groups of neighbours, about as many of ours in each, and the index of each of ours in them."""
+        index = np.arange(len(self.size)) * into // len(self.size)
+        size = np.bincount(index, self.size).astype(float)
+        mean = [np.bincount(index, self.size * x) / size for x in (self.pi, self.omega)]
+        return Classes(size, *mean), index
+
+
+@dataclass(frozen=True)
+class GroupedOptimum:
+    """Optimum in reduced coordinates, the logarithm of its multiplier, and how many steps it took."""
+
+    logits: ReducedLogits
+    log_multiplier: float
+    steps: int
+
+
+def minimise_grouped(
+    classes: Classes, *, radius: float | None = None, strength: float | None = None, finest: bool = True
+) -> GroupedOptimum:
+    """Minimise the risk over the ball of ``radius``, or the risk and ``strength`` times the gauge."""
+    g = len(classes.size)
+    if g <= 2:
+        return _two_groups(classes, radius, strength)
+    coarse, index = classes.merged(max(2, g // _MERGED))
+    above = minimise_grouped(coarse, radius=radius, strength=strength, finest=False)
+    start = GroupedOptimum(_refined(above, coarse, classes, index), above.log_multiplier, above.steps)
+    search = _Search(classes, radius, strength, start, _FINE if finest else _COARSE)
+    return search.run()
+
+
+def _two_groups(classes: Classes, radius: float | None, strength: float | None) -> GroupedOptimum:
+    (k_a, k_b), (pi_a, pi_b), (omega_a, omega_b) = classes.size, classes.pi, classes.omega
+    core = TwoGroups(int(k_a), int(k_b), float(pi_a), float(pi_b), float(omega_a), float(omega_b))
+    found = core.constrained(radius) if radius is not None else core.penalised(strength or 0.0)
+    u = 0.0 if found.total else found.s_a + k_a * found.d_a
+    v = 0.0 if found.total else found.s_b + k_b * found.d_b
+    root, k = math.sqrt(k_a * k_b), k_a + k_b
+    trivial = np.array([[k_b * u / k, -root * v / k], [-root * u / k, k_a * v / k]])
+    return GroupedOptimum(ReducedLogits(np.array([found.s_a, found.s_b]), trivial), found.log_multiplier, 0)
+
+
+def _refined(above: GroupedOptimum, coarse: Classes, fine: Classes, index: NDArray[np.intp]) -> ReducedLogits:
+    """The same K x K logits in the coordinates of the finer groups."""
+    t = (above.logits.trivial - np.diag(above.logits.s)) / np.sqrt(np.outer(coarse.size, coarse.size))
+    s = above.logits.s[index]
+    block = t[np.ix_(index, index)] * np.sqrt(np.outer(fine.size, fine.size)) + np.diag(s)
+    return ReducedLogits(np.where(fine.size > 1, s, 0.0), block)
+
+
+@dataclass
+class _Point:
+    """Scales y >= 0 and ``Y = U diag(sigma) V^T`` of rank r with its full singular bases, and the objective there."""
+
+    y: Array  # (g,)
+    block: Array  # (g, g)
+    u: Array
+    sigma: Array  # (r,)
+    vt: Array
+    value: float
+
+    @property
+    def rank(self) -> int:
+        return len(self.sigma)
+
+
+class _Local:
+    """Gradient and curvature of the risk, in units of ``e^log_unit``, in ``eta = sqrt(n) y`` and Y.
+
+    A column of group b has margins ``delta_ab = s_b (1 - 1/K_b) + (M^_bb - M^_ab) / sqrt(K_b)`` over the classes of
+    group a, with ``M^_ab = M_ab / sqrt(K_a)``, and ``delta_bb = s_b``; its second derivative in them is
+    ``mass_b (diag(w) - w w^T)``.
+    """
+
+    def __init__(self, risk: ReducedRisk, omega: Array, logits: ReducedLogits, log_unit: float) -> None:
+        self._risk, self._omega = risk, omega
+        several = risk.size > 1
+        self._per_eta = np.where(several, 1 / (omega * np.sqrt(np.where(several, risk.size - 1, 1.0))), 0.0)
+        self._own = 1 - 1 / risk.size
+        self._p = risk.softmax(logits)[0]
+        self._w = risk.softmax(logits, log_unit)[0] * risk.mass
+        d_s, d_m = risk.gradient(logits, log_unit)
+        self.eta, self.block = d_s * self._per_eta, d_m / omega
+
+    def hessian(self, eta: Array, block: Array) -> tuple[Array, Array]:
+        """The second derivative applied to a direction."""
+        risk, root = self._risk, np.sqrt(self._risk.size)
+        d_s = eta * self._per_eta
+        scaled = block / self._omega / root[:, None]
+        delta = (np.diagonal(scaled) - scaled) / root
+        delta += d_s * self._own
+        np.fill_diagonal(delta, d_s)
+        q = self._w * (delta - np.einsum("ab,ab->b", self._p, delta))
+        siblings = np.diagonal(q).copy()
+        others = q.sum(axis=0) - siblings
+        out = -q / risk.root
+        np.fill_diagonal(out, others / risk.size)
+        return (siblings + self._own * others) * self._per_eta, out / self._omega
+
+    @property
+    def eta_diagonal(self) -> Array:
+        """Diagonal of the second derivative in eta, (g,)."""
+        siblings, p = np.diagonal(self._w), np.diagonal(self._p)
+        others, rest = self._w.sum(axis=0) - siblings, self._p.sum(axis=0) - p
+        mean = p + self._own * rest
+        return (siblings * (1 - mean) + self._own * others * (self._own - mean)) * self._per_eta**2
+
+    @property
+    def entries(self) -> Array:
+        """Diagonal of the second derivative in the entries of Y, (g, g)."""
+        out = self._w * (1 - self._p) / self._risk.root**2
+        siblings, p = np.diagonal(self._w), np.diagonal(self._p)
+        others, rest = self._w.sum(axis=0) - siblings, self._p.sum(axis=0) - p
+        np.fill_diagonal(out, others * (1 - rest) / self._risk.size**2)
+        return np.maximum(out, 0.0) / self._omega**2
+
+    def diagonal(self, u: Array, v: Array) -> Array:
+        """Diagonal in the basis ``u_a v_b^T`` of the columns of u and v, (g, g)."""
+        ours = (u / np.sqrt(self._risk.size)[:, None]).T
+        share = self._w.sum(axis=0)
+        mean, part = ours @ self._w, ours @ self._p
+        second = ours**2 @ self._w - 2 * ours * mean + ours**2 * share
+        first = (mean - ours * share) * (part - ours * self._p.sum(axis=0))
+        return np.maximum(second - first, 0.0) / self._risk.size / self._omega**2 @ v**2
+
+
+class _Search:
+    """State of one level: the best point so far, its multiplier and how far it is from stationary."""
+
+    def __init__(
+        self, classes: Classes, radius: float | None, strength: float | None, start: GroupedOptimum, accuracy: float
+    ) -> None:
+        self.size, self.omega = classes.size, classes.omega
+        self.n = classes.size - 1
+        self.risk = ReducedRisk.of(classes.size, classes.size * classes.pi)
+        self.radius, self.strength, self.accuracy = radius, strength, accuracy
+        self.steps = start.steps
+        self.log_unit = math.log(strength) if strength is not None else start.log_multiplier
+        self.y = np.where(self.n > 0, start.logits.s * self.omega, 0.0)
+        self.block = start.logits.trivial * self.omega
+        self.length = 0.0
+        self.cg_steps = self.svds = 0
+
+    def logits(self, y: Array, block: Array) -> ReducedLogits:
+        return ReducedLogits(y / self.omega, block / self.omega)
+
+    def local(self, point: _Point) -> _Local:
+        return _Local(self.risk, self.omega, self.logits(point.y, point.block), self.log_unit)
+
+    def objective(self, y: Array, block: Array, gauge: float) -> float:
+        risk = self.risk.value(self.logits(y, block), self.log_unit)
+        return risk if self.radius is not None else risk + gauge
+
+    def decomposed(
+        self,
+        y: Array,
+        block: Array,
+        rank: int | None = None,
+        *,
+        threshold: float | None = None,
+        spans: tuple[Array, Array] | None = None,
+    ) -> _Point:
+        """The point at y and the block, cut to ``rank`` and moved to the ball, or shrunk by ``threshold``."""
+        self.svds += 1
+        u, sigma, vt = np.linalg.svd(block) if spans is None else svd_within(block, *spans)
+        y = np.where(self.n > 0, y, 0.0)
+        if threshold is not None:
+            if self.radius is not None:
+                threshold = self._to_ball(y, sigma)
+            y, sigma = np.maximum(y - threshold, 0.0), sigma - threshold
+        else:
+            y, sigma = np.maximum(y, 0.0), sigma[:rank]
+        sigma = sigma[sigma > _ZERO * max(float(sigma.max(initial=0.0)), float(y.max(initial=0.0)))]
+        gauge = float(self.n @ y + sigma.sum())
+        if self.radius is not None and gauge > 0:
+            y, sigma, gauge = y * (self.radius / gauge), sigma * (self.radius / gauge), self.radius
+        block = (u[:, : len(sigma)] * sigma) @ vt[: len(sigma)]
+        return _Point(y, block, u, sigma, vt, self.objective(y, block, gauge))
+
+    def _to_ball(self, y: Array, sigma: Array) -> float:
+        """The theta for which ``sum_a n_a (y_a - theta)_+ + sum_i (sigma_i - theta)_+`` is the radius."""
+        values, counts = np.concatenate([y, sigma]), np.concatenate([self.n, np.ones(len(sigma))])
+        order = np.argsort(-values)
+        values, counts = values[order], counts[order]
+        many = np.cumsum(counts)
+        theta = (np.cumsum(counts * values) - self.radius) / np.maximum(many, 1.0)
+        last = np.flatnonzero((values > theta) & (many > 0))[-1]
+        return float(theta[last])
+
+    def run(self) -> GroupedOptimum:
+        """Newton's steps, and proximal ones where the rank has to grow or Newton's are not taken in full."""
+        point = least = self.decomposed(self.y, self.block)
+        best, idle, log_mu = math.inf, 0, self.log_unit
+        for _ in range(_MAX_OUTER):
+            self.steps += 1
+            system = self._system(point)
+            if system.error < best:
+                least, log_mu = point, self.log_multiplier(system)
+            idle = 0 if system.error < 0.5 * best else idle + 1
+            best = min(best, system.error)
+            if best <= self.accuracy * self._share(point) or idle >= (_PATIENCE if best < _SETTLED else _MAX_OUTER):
+                break
+            full = False
+            if system.mu > 0 and system.excess <= 1e-9:
+                point, full = self._newton(point, system)
+            if not full:
+                point = self._proximal(point)
+                grown = self._system(point)
+                if grown.mu > 0:
+                    point, _ = self._newton(point, grown)
+        return GroupedOptimum(self.logits(least.y, least.block), log_mu, self.steps)
+
+    def _share(self, point: _Point) -> float:
+        """Of the accuracy: the gap is the error's first order times the gauge, and relative to the value."""
+        gauge = float(self.n @ point.y + point.sigma.sum())
+        return min(1.0, max(abs(point.value) / gauge, 1e-3)) if gauge > 0 else 1.0
+
+    def log_multiplier(self, system: _System) -> float:
+        """log mu."""
+        return self.log_unit + (math.log(system.mu) if self.radius is not None and system.mu > 0 else 0.0)
+
+    def _system(self, point: _Point) -> _System:
+        """The Newton system at a point, in units of its own multiplier."""
+        system = _System(self, point)
+        if self.radius is not None and system.mu > 0 and abs(math.log(system.mu)) > 0.1:
+            self.log_unit += math.log(system.mu)
+            point.value = self.objective(point.y, point.block, self.radius)
+            system = _System(self, point)
+        return system
+
+    def _newton(self, point: _Point, system: _System) -> tuple[_Point, bool]:
+        """The point after the longest step that lowers the objective as its slope promises; whether it is in full."""
+        x = system.solve(self.accuracy * self._share(point))
+        self.cg_steps += system.cg_steps
+        slope = float(system.gradient @ x)
+        d_y, d_block, rank, longest = system.step(x)
+        spans = system.spans(x)
+        if rank < point.rank:
+            new = self.decomposed(point.y + d_y, point.block + d_block, rank, spans=spans)
+            if new.value <= point.value + 1e-4 * slope:
+                return new, True
+        length = min(1.0, 0.95 * longest)
+        for _ in range(_MAX_HALVINGS):
+            new = self.decomposed(point.y + length * d_y, point.block + length * d_block, point.rank, spans=spans)
+            if new.value <= point.value + 1e-4 * length * slope + _ROUNDING * abs(point.value):
+                return new, length == 1.0
+            length /= 2
+        return point, False
+
+    def _proximal(self, point: _Point) -> _Point:
+        """Soft-thresholding after a gradient step, halved until the risk lies below its quadratic model."""
+        local = self.local(point)
+        if self.length == 0.0:
+            self.length = 1 / max(float(local.entries.max()), float(local.eta_diagonal.max()), 1e-300)
+        self.length *= 1.5
+        per = np.sqrt(np.maximum(self.n, 1e-300))
+        risk = self.risk.value(self.logits(point.y, point.block), self.log_unit)
+        d_y = np.where(self.n > 0, local.eta / per, 0.0)
+        while True:
+            new = self.decomposed(
+                point.y - self.length * d_y, point.block - self.length * local.block, threshold=self.length
+            )
+            y, block = new.y - point.y, new.block - point.block
+            model = float(self.n * d_y @ y + np.vdot(local.block, block))
+            model += float(self.n @ y**2 + np.vdot(block, block)) / (2 * self.length)
+            now = self.risk.value(self.logits(new.y, new.block), self.log_unit)
+            if now <= risk + model + 10 * _ROUNDING * abs(risk) or self.length < 1e-300:
+                return new
+            self.length /= 2
+
+
+class _System:
+    """The Newton system at one point, in coordinates eta and ``X = U^T D V``, packed in a vector (g + g^2,)."""
+
+    def __init__(self, search: _Search, point: _Point) -> None:
+        self._local = search.local(point)
+        g, r = len(search.n), point.rank
+        self._g, self._r, self._point = g, r, point
+        self._active = point.y > 0
+        self._per = np.sqrt(search.n)
+        self._constrained = search.radius is not None
+        self._diag = np.arange(r)
+        self._sums = point.sigma[:, None] + point.sigma
+        block = point.u.T @ self._local.block @ point.vt.T
+        many = r + float(search.n[self._active].sum())
+        trace = float(np.trace(block[:r, :r]) + (self._per * self._local.eta)[self._active].sum())
+        self.mu = (-trace / many if many else 0.0) if self._constrained else 1.0
+        left, outside, right = np.linalg.svd(block[r:, r:])
+        self._u = np.hstack([point.u[:, :r], point.u[:, r:] @ left])
+        self._vt = np.vstack([point.vt[:r], -right @ point.vt[r:]])
+        block[r:, :r] = left.T @ block[r:, :r]
+        block[:r, r:] = -block[:r, r:] @ right.T
+        idle = (search.n > 0) & ~self._active
+        asked = -(self._local.eta / np.where(search.n > 0, self._per, 1.0))[idle]
+        most = max(float(outside.max(initial=0.0)), float(asked.max(initial=0.0)))
+        self.excess = most / self.mu - 1 if self.mu > 0 else math.inf
+        # where g > mu the rank is too small; clipping keeps the system positive definite there
+        self._outside = np.minimum(outside, (1 - 1e-9) * self.mu)[:, None]
+        block[self._diag, self._diag] += self.mu
+        block[r:, r:] = 0.0
+        eta = np.where(self._active, self._local.eta + self.mu * self._per, 0.0)
+        self.gradient = np.concatenate([eta, block.ravel()])
+        ones = np.zeros((g, g))
+        ones[self._diag, self._diag] = 1.0
+        self._normal = np.concatenate([np.where(self._active, self._per, 0.0), ones.ravel()])
+        self.error = math.inf
+        if self.mu > 0:
+            self.error = float(np.linalg.norm(self.gradient)) / (self.mu * math.sqrt(max(many, 1.0)))
+            self.error += max(self.excess, 0.0)
+        self.cg_steps = 0
+
+    def _split(self, x: Array) -> tuple[Array, Array]:
+        return x[: self._g], x[self._g :].reshape(self._g, self._g)
+
+    def step(self, x: Array) -> tuple[Array, Array, int, float]:
+        """The direction in y and Y, the rank of the point that it leads to, and its length up to a lower rank."""
+        eta, block = self._split(x)
+        r, root = self._r, np.sqrt(self._point.sigma)
+        core = (block[:r, :r] + block[:r, :r].T) / (2 * np.outer(root, root))
+        values = np.linalg.eigvalsh(core) if r else np.zeros(1)
+        longest = -1 / float(values[0]) if values[0] < 0 else math.inf
+        rank = r - int((values <= -1).sum())
+        return eta / np.where(self._per > 0, self._per, 1.0), self._ambient(block), rank, longest
+
+    def spans(self, x: Array) -> tuple[Array, Array] | None:
+        """Bases of the columns and of the rows of Y and the direction, where they are few."""
+        r = self._r
+        if _FEW * r > self._g:
+            return None
+        block = self._split(x)[1]
+        left = np.hstack([self._u[:, :r], self._u[:, r:] @ block[r:, :r]])
+        right = np.hstack([self._vt[:r].T, (block[:r, r:] @ self._vt[r:]).T])
+        return np.linalg.qr(left)[0], np.linalg.qr(right)[0]
+
+    def _ambient(self, block: Array) -> Array:
+        """``U X V^T`` of a tangent X."""
+        r = self._r
+        return self._u[:, :r] @ (block[:r] @ self._vt) + (self._u[:, r:] @ block[r:, :r]) @ self._vt[:r]
+
+    def _coordinates(self, block: Array) -> Array:
+        """The tangent part of ``U^T D V``."""
+        r, out = self._r, np.zeros_like(block)
+        out[:r] = (self._u[:, :r].T @ block) @ self._vt.T
+        out[r:, :r] = self._u[:, r:].T @ (block @ self._vt[:r].T)
+        return out
+
+    def apply(self, x: Array) -> Array:
+        """The second derivative at a tangent, projected onto the tangent space."""
+        r, mu, s, outside = self._r, self.mu, self._point.sigma, self._outside
+        eta, block = self._split(x)
+        d_eta, d_block = self._local.hessian(eta, self._ambient(block))
+        out = self._coordinates(d_block)
+        a, below, right = block[:r, :r], block[r:, :r], block[:r, r:].T
+        out[:r, :r] += mu * (a - a.T) / self._sums
+        out[r:, :r] += mu * below / s - outside * right / s
+        out[:r, r:] += (mu * right / s - outside * below / s).T
+        return np.concatenate([np.where(self._active, d_eta, 0.0), out.ravel()])
+
+    def _prepare(self) -> None:
+        r, mu, s = self._r, self.mu, self._point.sigma
+        curvature = self._local.diagonal(self._u, self._vt.T)
+        curvature = np.maximum(curvature, 1e-3 * curvature.mean() + 1e-300)
+        block = curvature[:r, :r]
+        self._skew = (block + block.T) / 2 + 2 * mu / self._sums
+        paired = (curvature[r:, :r] + curvature[:r, r:].T) / 2
+        self._below_skew = paired + (mu + self._outside) / s
+        self._below_symmetric = paired + (mu - self._outside) / s
+        rotation = self._u @ self._vt
+        entries = rotation.T**2 @ self._local.entries
+        self._entries = _floored((entries + entries.T) / 2)
+        self._eta = _floored(self._local.eta_diagonal)
+        self._conjugate = self._divided(self._normal)
+        self._length = float(self._normal @ self._conjugate)
+
+    def _divided(self, x: Array) -> Array:
+        r = self._r
+        eta, block = self._split(x)
+        out = np.zeros_like(block)
+        a, below, right = block[:r, :r], block[r:, :r], block[:r, r:].T
+        v = self._vt[:r]
+        out[:r, :r] = v @ ((v.T @ ((a + a.T) / 2) @ v) / self._entries) @ v.T + (a - a.T) / (2 * self._skew)
+        symmetric = (below + right) / (2 * self._below_symmetric)
+        skew = (below - right) / (2 * self._below_skew)
+        out[r:, :r] = symmetric + skew
+        out[:r, r:] = (symmetric - skew).T
+        return np.concatenate([np.where(self._active, eta / self._eta, 0.0), out.ravel()])
+
+    def _precondition(self, x: Array) -> Array:
+        """The preconditioner, on the tangents that keep the gauge where that is a ball's radius."""
+        out = self._divided(x)
+        if self._constrained and self._length > 0:
+            out -= self._conjugate * (float(self._normal @ out) / self._length)
+        return out
+
+    def solve(self, accuracy: float) -> Array:
+        """Conjugate gradients to a residual that falls with the gradient (Eisenstat and Walker 1996), or is enough."""
+        self._prepare()
+        target = min(0.1, max(self.error, 0.1 * accuracy / max(self.error, accuracy)))
+        x, self.cg_steps = conjugate_gradients(self.apply, self._precondition, -self.gradient, target, _MAX_CG)
+        return x
+
+
+def svd_within(block: Array, left: Array, right: Array) -> tuple[Array, Array, Array]:
+    """Singular value decomposition, with full bases, of a block whose columns and rows lie in the spans given."""
+    u, sigma, vt = np.linalg.svd(left.T @ block @ right)
+    u, vt = left @ u, vt @ right.T
+    more = [np.linalg.qr(x, mode="complete")[0][:, len(sigma) :] for x in (u, vt.T)]
+    return np.hstack([u, more[0]]), sigma, np.vstack([vt, more[1].T])
+
+
+def _floored(diagonal: Array) -> Array:
+    """Positive divisors: entries not below a thousandth of the mean."""
+    return np.maximum(diagonal, 1e-3 * diagonal.mean() + 1e-300)
