@@ -183,9 +183,10 @@ def test_split_of_many_rows_is_the_semidefinite_programme():
 
 
 def test_ascents_end_where_they_cannot_rise():
-    g = matrix(7, 5, 16)
+    g = matrix(8, 5, 16)
     m = g.T @ g
     v = gauges.cone_ascents(m)
+    assert v.shape == (16, 3)
     assert (v >= 0).all()
     rises = m @ v - v * np.einsum("ij,ik,kj->j", v, m, v)
     assert np.abs(np.where(v > 1e-7, rises, np.maximum(rises, 0.0))).max() < 1e-5
