@@ -12,7 +12,7 @@ from benchmarks._timing import Row, Timing, timed
 from ufm.problem import Problem
 from ufm.solvers.nuclear import solve_nuclear
 
-__all__ = ["searches", "single", "tailed", "threshold"]
+__all__ = ["grouped", "searches", "single", "tailed", "threshold"]
 
 
 def single(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float) -> Iterator[Row]:
@@ -77,6 +77,24 @@ def tailed(sizes: list[tuple[int, tuple[str, ...]]], samples: int, limit: float)
             off = abs(found["value"] / s.value - 1) if "value" in found else None
             name, note = f"CVXPY {solver}", found.get("failure", "")
             yield Row("long-tailed", f"K = {k}", ours, name, found.timing, gap, off, note, {"K": k})
+
+
+def grouped(sizes: list[tuple[int, int]], samples: int) -> Iterator[Row]:
+    """Groups of equal counts, R = 100: over the groups, against our own method without symmetry, to the same gap.
+
+    Args:
+        sizes: numbers of groups and of classes in each; one class in each is a prior without any symmetry.
+        samples: of every timing.
+    """
+    for groups, each in sizes:
+        counts = ufm.ClassPrior.long_tailed(groups, 100.0).counts
+        prior = ufm.ClassPrior([n for n in counts for _ in range(each)])
+        architecture = ufm.LayerPeeled(1.0, 1.0)
+        ours, s = timed(partial(ufm.solve, architecture, prior, method="reduced"), samples)
+        theirs, other = timed(partial(ufm.solve, architecture, prior, method="nuclear"), samples)
+        errors = s.gap / s.value, other.gap / other.value
+        figures = {"K": prior.num_classes, "family": f"{each} a group"}
+        yield Row("grouped", f"{groups} groups of {each}", ours, "without symmetry", theirs, *errors, "", figures)
 
 
 def searches(sizes: list[int], starts: int, peer_starts: int, samples: int) -> Iterator[Row]:

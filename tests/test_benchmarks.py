@@ -181,6 +181,7 @@ def test_smoke(tmp_path, capsys):
     rows = document["rows"]
     assert not document["partial"]
     assert {row["benchmark"] for row in rows} == {
+        "grouped",
         "single",
         "threshold",
         "long-tailed",
