@@ -64,6 +64,13 @@ class TestBound:
         assert torch.isfinite(a).all()
         assert float(torch.linalg.svdvals(a)[0]) <= rho * (1 + 1e-13)
 
+    def test_a_subnormal_bound_is_kept(self, parametrisation):
+        """Entries of the order of rho would be rounded up to it, all of them, and the norm to d times rho."""
+        bound = SpectralBound(5, 5e-324, parametrisation=parametrisation)
+        with torch.no_grad():
+            bound.weight.copy_(draw(0, 5, 5))
+            assert float(bound().norm()) <= 5e-324
+
     @pytest.mark.parametrize("name", ADVERSARIAL)
     def test_adversarial(self, parametrisation, name):
         bound = SpectralBound(4, 0.9, parametrisation=parametrisation)

@@ -164,7 +164,7 @@ class SpectralBound(nn.Module):
 
     Args:
         dim: d >= 1; A is d x d.
-        rho: bound in [0, 1), 0 or a normal number of the dtype: entries below are rounded by more than they are.
+        rho: bound in [0, 1). One below the dtype's normal numbers counts as 0: entries would be rounded to above it.
         start: ``"identity"`` or ``"zero"``, the initial M; then A = rho I or A = 0 in either parametrisation.
         parametrisation: ``"cayley"`` (smooth) or ``"normalised"`` (``M / max(1, |M|_2)``).
         dtype: float64 or float32.
@@ -195,8 +195,6 @@ class SpectralBound(nn.Module):
         super().__init__()
         dim, dtype = integer("dim", dim, minimum=1, maximum=MOST_DIMENSIONS), check_dtype(dtype)
         self.rho = fraction("rho", rho)
-        if 0 < self.rho < torch.finfo(dtype).tiny:
-            raise ValueError(f"rho must be 0 or at least {torch.finfo(dtype).tiny:.3g} in {dtype}, got {rho!r}")
         self.parametrisation = one_of("parametrisation", parametrisation, PARAMETRISATIONS)
         one_of("start", start, STARTS)
         weight = torch.eye(dim, dtype=dtype) if start == "identity" else torch.zeros(dim, dim, dtype=dtype)
@@ -206,7 +204,8 @@ class SpectralBound(nn.Module):
         """Return the bounded matrix A, shape (d, d)."""
         # Below float32 there are no singular values: after ``half()`` the bound holds up to the rounding of entries.
         wide = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
-        return (self.rho * _CONTRACTIONS[self.parametrisation](wide)).to(self.weight.dtype)
+        rho = self.rho if self.rho >= torch.finfo(wide.dtype).tiny else 0.0
+        return (rho * _CONTRACTIONS[self.parametrisation](wide)).to(self.weight.dtype)
 
 
 class Monotone(nn.Module):
