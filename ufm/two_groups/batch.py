@@ -150,10 +150,11 @@ def solve_batch(
     given = {name: value for name, value in given.items() if value is not None or name not in _OPTIONAL}
     word = closed_form(loss, where="for arrays of problems")
     check_choice(given)
-    xp, arrays = _arrays({"minority_count": 1.0} | given)
+    xp, arrays, ends = _arrays({"minority_count": 1.0} | given)
     if "majority_count" in arrays:
         with np.errstate(over="ignore"):
             arrays["ratio"] = arrays["majority_count"] / arrays["minority_count"]
+        ends["ratio"] = _extremes(arrays["ratio"])
         check_values("majority_count / minority_count", arrays["ratio"], xp, rule="ratio")
     shape = _broadcast_shape(arrays)
     on_gpu = xp is not np and next(iter(arrays.values())).device.type == "cuda"
@@ -165,7 +166,7 @@ def solve_batch(
     def part(start: int) -> dict[str, Any]:
         return {key: _flat(xp, value, shape, start, min(start + chunk, size)) for key, value in arrays.items()}
 
-    _check_domain(xp, arrays, map(part, range(0, size, chunk)))
+    _check_domain(xp, ends, map(part, range(0, size, chunk)))
     out = _empty(xp, arrays["rho"], shape)
 
     def solve_range(start: int) -> tuple[int, int]:
@@ -239,18 +240,19 @@ def check_choice(given: dict[str, Any]) -> None:
         raise ValueError(f"exactly one of ratio and majority_count must be given, got {got}")
 
 
-def _arrays(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The namespace, NumPy or torch, and the arguments as its float64 arrays, checked."""
+def _arrays(given: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The namespace, NumPy or torch, and the arguments as its float64 arrays, checked, and their extremes."""
     torch: Any = sys.modules.get("torch")  # a tensor among the arguments means that it has been imported
     tensors = {} if torch is None else {key: v for key, v in given.items() if isinstance(v, torch.Tensor)}
     xp: Any = torch if tensors else np
     devices = {str(value.device) for value in tensors.values()}
     if len(devices) > 1:
         raise TypeError(f"tensors must be on one device, got {', '.join(sorted(devices))}")
-    arrays = {}
+    arrays, ends = {}, {}
     for key, value in given.items():
         array: Any = value if key in tensors else as_array(key, value)
         real = array.dtype != torch.bool and not array.is_complex() if key in tensors else array.dtype.kind in "iuf"
+        whole = key not in tensors and array.dtype.kind in "iu"
         if not real:
             raise TypeError(f"{key} must be real numbers, got {array.dtype}")
         if tensors:
@@ -258,8 +260,34 @@ def _arrays(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             arrays[key] = array.detach().to(next(iter(tensors.values())).device, torch.float64)
         else:
             arrays[key] = array.astype(np.float64, copy=False)
-        check_values(key, arrays[key], xp)
-    return xp, arrays
+        ends[key] = _extremes(arrays[key])
+        if not _allowed(key, ends[key]) or (key in _CLASSES and not (whole or _is_whole(xp, arrays[key]))):
+            check_values(key, arrays[key], xp)
+    return xp, arrays, ends
+
+
+_CLASSES = ("num_majority", "num_minority")
+
+
+def _extremes(value: Any) -> tuple[Any, Any] | None:
+    """Least and largest element, None where there is none; they are not numbers where one element is none."""
+    return (value.min(), value.max()) if math.prod(value.shape) else None
+
+
+def _allowed(rule: str, ends: tuple[Any, Any] | None) -> bool:
+    """Whether the extremes of an array allow all of it, which saves the arrays that a look at every element makes."""
+    if ends is None:
+        return True
+    low, high = (float(end) for end in ends)
+    if rule == "rho":
+        return low >= 0 and high < 1
+    if rule in _CLASSES:
+        return low >= 1 and high <= MOST_CLASSES
+    return (low >= 1 if rule == "ratio" else low > 0) and high < math.inf
+
+
+def _is_whole(xp: Any, value: Any) -> bool:
+    return bool((value == xp.floor(value)).all())
 
 
 def check_values(name: str, value: Any, xp: Any = np, rule: str | None = None) -> None:
@@ -270,8 +298,6 @@ def check_values(name: str, value: Any, xp: Any = np, rule: str | None = None) -
     ValueError: R[1] must be finite and >= 1, got 0.5
     """
     rule = rule or name
-    if _within(value, xp, rule):
-        return
     good = xp.isfinite(value)
     if rule in ("num_majority", "num_minority"):
         good = good & (value >= 1) & (value == xp.floor(value)) & (value <= MOST_CLASSES)
@@ -287,18 +313,6 @@ def check_values(name: str, value: Any, xp: Any = np, rule: str | None = None) -
     index = tuple(int(axis[0]) for axis in xp.where(~good)) if value.ndim else ()
     place = f"[{', '.join(map(str, index))}]" if index else ""
     raise ValueError(f"{name}{place} must be {allowed}, got {float(value[index])!r}")
-
-
-def _within(value: Any, xp: Any, rule: str) -> bool:
-    """Whether the extremes of an array allow all of it, which saves the arrays that a look at every element makes."""
-    if math.prod(value.shape) == 0:
-        return True
-    low, high = float(value.min()), float(value.max())
-    if rule in ("num_majority", "num_minority"):
-        return low >= 1 and high <= MOST_CLASSES and bool((value == xp.floor(value)).all())
-    if rule == "rho":
-        return low >= 0 and high < 1
-    return (low >= 1 if rule == "ratio" else low > 0) and high < math.inf
 
 
 def _broadcast_shape(arrays: dict[str, Any]) -> tuple[int, ...]:
@@ -361,15 +375,15 @@ def _scales(xp: Any, given: dict[str, Any]) -> dict[str, tuple[Any, float, float
     return found
 
 
-def _check_domain(xp: Any, arrays: dict[str, Any], parts: Iterator[dict[str, Any]]) -> None:
+def _check_domain(xp: Any, ends: dict[str, Any], parts: Iterator[dict[str, Any]]) -> None:
     """Raise ValueError naming the arguments whose combination leaves float64, before any work."""
-    if any(value.numel() == 0 if xp is not np else value.size == 0 for value in arrays.values()):
+    if any(pair is None for pair in ends.values()):
         return
     with np.errstate(all="ignore"):
         # all scales are monotone in every argument, a strength falls in rho: two corners bound them, and seldom are the
         # points looked at
-        low, high = ({key: pick(value) for key, value in arrays.items()} for pick in (xp.amin, xp.amax))
-        if "lambda_W" in arrays:
+        low, high = ({key: pair[i] for key, pair in ends.items()} for i in (0, 1))
+        if "lambda_W" in ends:
             low["rho"], high["rho"] = high["rho"], low["rho"]
         if _first_outside(xp, low) is None and _first_outside(xp, high) is None:
             return
