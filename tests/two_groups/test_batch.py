@@ -353,3 +353,42 @@ class TestMutants:
         monkeypatch.setattr(core, "_MAX_STEPS", 1)
         with pytest.warns(RuntimeWarning, match="of 50 points have a relative duality gap above 1e-09"):
             solve_batch(3, 3, np.geomspace(1, 1e3, 50), E_W=1.0, E_H=2.0)
+
+
+@pytest.mark.parametrize("kind", ufm.Gain.variants, ids=lambda kind: kind["kind"])
+@pytest.mark.parametrize("loss", ["ce", "mse"])
+def test_gains_are_radii(kind, loss):
+    rho = np.array([0.0, 0.3, 0.9] if kind["kind"] == "deq" else [0.0, 0.3, 1.0, 1.7])
+    found = solve_batch(3, 2, 6.0, E_W=0.1, E_H=0.2, rho=rho, loss=loss, **kind)
+    for i, bound in enumerate(rho.tolist()):
+        assert_matches_scalar(found, ufm.Gain(0.1, 0.2, bound, **kind), ufm.ClassPrior.step(3, 2, 6.0), loss, i)
+
+
+def test_a_gain_moves_the_boundary():
+    network = {"kind": "residual", "depth": 3}
+    diagram = ufm.phase_diagram(K_A=4, K_B=3, R=[2.0, 4.0, 400.0], E_W=0.3, E_H=0.3, rho=[0.0, 0.5, 1.5], **network)
+    curve = ufm.phase_boundaries(diagram)["collapse"][0]
+    for ratio, bound in curve[:: len(curve) // 3]:
+        expected = ufm.collapse_threshold(ufm.Gain(0.3, 0.3, bound, **network), 4, 3).ratio
+        assert ratio == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "tree"}, "kind must be one of"),
+        ({"kind": "residual"}, "depth must be an integer >= 1 for kind 'residual'"),
+        ({"kind": "ode", "depth": 2}, "depth must be None for kind 'ode'"),
+        ({"kind": "ode", "rho": [1.0, -0.5]}, r"rho\[1\] must be finite and >= 0, got -0.5"),
+        ({"kind": "ode", "rho": np.inf}, "rho must be finite and >= 0, got inf"),
+        ({"kind": "ode", "rho": 1e3}, r"rho and depth must leave a gain of at most 1e\+100, got rho up to 1000.0"),
+        (
+            {"kind": "ode", "E_W": None, "E_H": None, "lambda_W": 1.0, "lambda_H": 1.0},
+            "kind must be 'deq' with weight decay, got 'ode'",
+        ),
+    ],
+)
+def test_bad_gains_are_named(change, message):
+    arguments = {name: value for name, value in (GOOD | change).items() if value is not None}
+    with pytest.raises(ValueError, match=message):
+        solve_batch(arguments.pop("num_majority"), arguments.pop("num_minority"), **arguments)

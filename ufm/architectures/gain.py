@@ -13,12 +13,12 @@ from ufm.architectures.base import Array, ClassAveraged
 from ufm.architectures.blocks import KINDS, Kind
 from ufm.architectures.registry import register
 
-__all__ = ["MAX_DEPTH", "Gain"]
+__all__ = ["LARGEST_GAIN", "MAX_DEPTH", "Gain", "inverse_gains"]
 
 #: Deepest networks with a depth; beyond it a flow is the model.
 MAX_DEPTH = 100_000
 #: Largest gain: radii beyond it leave no room in float64.
-_LARGEST = 1e100
+LARGEST_GAIN = 1e100
 
 
 @register
@@ -86,8 +86,10 @@ class Gain(ClassAveraged):
             object.__setattr__(self, "depth", integer("depth", self.depth, minimum=1, maximum=MAX_DEPTH))
         with np.errstate(all="ignore"):
             gain = 1 / self.inverse_gain if self.inverse_gain > 0 else math.inf
-        if not gain <= _LARGEST:
-            raise ValueError(f"rho and depth must leave a gain of at most {_LARGEST:g}, got {gain:.6g} from {self!r}")
+        if not gain <= LARGEST_GAIN:
+            raise ValueError(
+                f"rho and depth must leave a gain of at most {LARGEST_GAIN:g}, got {gain:.6g} from {self!r}"
+            )
 
     @property
     def spectral_bound(self) -> float:
@@ -119,3 +121,23 @@ class Gain(ClassAveraged):
     def convex_form(self, rank: int) -> Gain:
         """Itself."""
         return self
+
+
+def inverse_gains(xp: Any, kind: Kind, depth: int | None, rho: Any) -> Any:
+    """``1/g(rho)`` of :class:`Gain` for arrays, numbers or tensors of the namespace ``xp``, 0 where g overflows.
+
+    ``1 + x + ... + x^{T-1} = (x^T - 1)/(x - 1)``, by ``expm1`` and ``log1p``, which do not cancel near 1.
+
+    >>> inverse_gains(np, "unrolled", 3, np.array([0.0, 0.5, 1.0, 2.0])).round(4).tolist()
+    [1.0, 0.5714, 0.3333, 0.1429]
+    """
+    if kind == "deq":
+        return 1 - rho
+    if kind == "ode":
+        return xp.exp(-rho)
+    steps = float(depth or 1)
+    if kind == "residual":
+        return xp.exp(-steps * xp.log1p(rho))
+    beyond = xp.where(rho == 1, 1.0, rho - 1)
+    with np.errstate(divide="ignore", over="ignore"):
+        return xp.where(rho == 1, 1 / steps, beyond / xp.expm1(steps * xp.log1p(beyond)))

@@ -7,7 +7,7 @@ import importlib.util
 import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
@@ -17,6 +17,8 @@ import numpy as np
 from ufm._extras import optional
 from ufm._threads import available_cpus
 from ufm._validation import as_array, integer
+from ufm.architectures.blocks import Kind
+from ufm.architectures.gain import LARGEST_GAIN, Gain, inverse_gains
 from ufm.losses import Loss, closed_form
 from ufm.phases import PHASES
 from ufm.two_groups import _arrays as core
@@ -87,6 +89,8 @@ def solve_batch(
     lambda_W: Any = None,
     lambda_H: Any = None,
     rho: Any = 0.0,
+    kind: Kind = "deq",
+    depth: int | None = None,
     majority_count: Any = None,
     minority_count: Any = None,
     loss: str | Loss = "ce",
@@ -97,15 +101,17 @@ def solve_batch(
     """Solve two-group problems to global optimality at every point of broadcast arrays.
 
     The layer-peeled model and the linear DEQ (``E_W``, ``E_H``) or unconstrained features and the penalised DEQ
-    (``lambda_W``, ``lambda_H``); the explicit networks are ``rho = 0``. Values agree with :func:`ufm.solve` to about
-    1e-12 relative. See :mod:`ufm.two_groups` for the method: one scalar equation a point.
+    (``lambda_W``, ``lambda_H``); the explicit networks are ``rho = 0``. With budgets ``kind`` and ``depth`` say which
+    maps the spectral bound is of, as in :class:`ufm.Gain`: the radius is ``g(rho) K sqrt(E_W E_H)``. Values agree with
+    :func:`ufm.solve` to about 1e-12 relative. See :mod:`ufm.two_groups` for the method: one scalar equation a point.
 
     Args:
         num_majority, num_minority: K_A, K_B >= 1.
         ratio: R = n_A/n_B >= 1; or give ``majority_count`` and ``minority_count``.
         E_W, E_H: budgets > 0; both or neither.
         lambda_W, lambda_H: weight decays > 0; both or neither.
-        rho: spectral bound in [0, 1).
+        rho: spectral bound in [0, 1); >= 0 for another kind than ``"deq"``.
+        kind, depth: see :class:`ufm.Gain`; with budgets only, one for all points.
         majority_count: n_A >= n_B.
         minority_count: n_B > 0 (default 1), which sets the scale for weight decay.
         loss: ``"ce"`` or ``"mse"``, or plain ``CrossEntropy()`` or ``MeanSquaredError()``; others have no closed form.
@@ -150,7 +156,8 @@ def solve_batch(
     given = {name: value for name, value in given.items() if value is not None or name not in _OPTIONAL}
     word = closed_form(loss, where="for arrays of problems")
     check_choice(given)
-    xp, arrays, ends = _arrays({"minority_count": 1.0} | given)
+    check_kind(kind, depth, given)
+    xp, arrays, ends = _arrays({"minority_count": 1.0} | given, kind)
     if "majority_count" in arrays:
         with np.errstate(over="ignore"):
             arrays["ratio"] = arrays["majority_count"] / arrays["minority_count"]
@@ -164,8 +171,16 @@ def solve_batch(
     threads = available_cpus() if workers is None else integer("workers", workers, minimum=1)
 
     def part(start: int) -> dict[str, Any]:
-        return {key: _flat(xp, value, shape, start, min(start + chunk, size)) for key, value in arrays.items()}
+        flat = {key: _flat(xp, value, shape, start, min(start + chunk, size)) for key, value in arrays.items()}
+        return flat | {"shrink": inverse_gains(xp, kind, depth, flat["rho"])}
 
+    if size:
+        ends["shrink"] = tuple(inverse_gains(xp, kind, depth, rho) for rho in reversed(ends["rho"]))
+        if not float(ends["shrink"][0]) >= 1 / LARGEST_GAIN:
+            raise ValueError(
+                f"rho and depth must leave a gain of at most {LARGEST_GAIN:g}, got rho up to {float(ends['rho'][1])!r} "
+                f"with kind={kind!r}, depth={depth!r}"
+            )
     _check_domain(xp, ends, map(part, range(0, size, chunk)))
     out = _empty(xp, arrays["rho"], shape)
 
@@ -240,7 +255,14 @@ def check_choice(given: dict[str, Any]) -> None:
         raise ValueError(f"exactly one of ratio and majority_count must be given, got {got}")
 
 
-def _arrays(given: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+def check_kind(kind: Kind, depth: int | None, given: Iterable[str]) -> None:
+    """Raise ValueError unless ``kind`` and ``depth`` describe maps, with budgets for all but a DEQ."""
+    Gain(1.0, 1.0, 0.0, kind, depth)
+    if kind != "deq" and "E_W" not in given:
+        raise ValueError(f"kind must be 'deq' with weight decay, got {kind!r}: gains are of budgets, E_W and E_H")
+
+
+def _arrays(given: dict[str, Any], kind: Kind) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """The namespace, NumPy or torch, and the arguments as its float64 arrays, checked, and their extremes."""
     torch: Any = sys.modules.get("torch")  # a tensor among the arguments means that it has been imported
     tensors = {} if torch is None else {key: v for key, v in given.items() if isinstance(v, torch.Tensor)}
@@ -261,8 +283,9 @@ def _arrays(given: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]
         else:
             arrays[key] = array.astype(np.float64, copy=False)
         ends[key] = _extremes(arrays[key])
-        if not _allowed(key, ends[key]) or (key in _CLASSES and not (whole or _is_whole(xp, arrays[key]))):
-            check_values(key, arrays[key], xp)
+        rule = "spectral bound" if key == "rho" and kind != "deq" else key
+        if not _allowed(rule, ends[key]) or (key in _CLASSES and not (whole or _is_whole(xp, arrays[key]))):
+            check_values(key, arrays[key], xp, rule)
     return xp, arrays, ends
 
 
@@ -279,8 +302,8 @@ def _allowed(rule: str, ends: tuple[Any, Any] | None) -> bool:
     if ends is None:
         return True
     low, high = (float(end) for end in ends)
-    if rule == "rho":
-        return low >= 0 and high < 1
+    if rule in ("rho", "spectral bound"):
+        return low >= 0 and high < (1 if rule == "rho" else math.inf)
     if rule in _CLASSES:
         return low >= 1 and high <= MOST_CLASSES
     return (low >= 1 if rule == "ratio" else low > 0) and high < math.inf
@@ -306,6 +329,8 @@ def check_values(name: str, value: Any, xp: Any = np, rule: str | None = None) -
         good, allowed = good & (value >= 1), "finite and >= 1"
     elif rule == "rho":
         good, allowed = good & (value >= 0) & (value < 1), "in [0, 1)"
+    elif rule == "spectral bound":
+        good, allowed = good & (value >= 0), "finite and >= 0"
     else:
         good, allowed = good & (value > 0), "finite and > 0"
     if bool(good.all()):
@@ -356,12 +381,17 @@ def _unravel(flat: Any, shape: tuple[int, ...]) -> Iterator[Any]:
 
 def _scales(xp: Any, given: dict[str, Any]) -> dict[str, tuple[Any, float, float, str]]:
     """What has to stay within float64, by the arguments to blame: value, smallest, largest, and what it is."""
-    k_a, k_b, shrink = given["num_majority"], given["num_minority"], 1 - given["rho"]
+    k_a, k_b, shrink = given["num_majority"], given["num_minority"], given["shrink"]
     mass = k_a * given["ratio"] + k_b
     found = {"ratio": (mass, 1.0, _LARGEST_MASS, "N/n_B = K_A R + K_B")}
     if "E_W" in given:
         radius = (k_a + k_b) * xp.sqrt(given["E_W"]) * xp.sqrt(given["E_H"]) / shrink
-        found["E_W and E_H"] = (radius, SMALLEST_RADIUS, LARGEST_RADIUS, "a radius K sqrt(E_W E_H)/(1 - rho)")
+        found["E_W and E_H"] = (
+            radius,
+            SMALLEST_RADIUS,
+            LARGEST_RADIUS,
+            "a radius g(rho) K sqrt(E_W E_H), g = 1/(1 - rho) of a DEQ,",
+        )
         return found
     strength = shrink * xp.sqrt(given["lambda_W"]) * xp.sqrt(given["lambda_H"])
     decay = strength * xp.sqrt(given["minority_count"])
@@ -380,11 +410,11 @@ def _check_domain(xp: Any, ends: dict[str, Any], parts: Iterator[dict[str, Any]]
     if any(pair is None for pair in ends.values()):
         return
     with np.errstate(all="ignore"):
-        # all scales are monotone in every argument, a strength falls in rho: two corners bound them, and seldom are the
-        # points looked at
+        # all scales are monotone in every argument, a radius falls in 1/g(rho): two corners bound them, and seldom are
+        # the points looked at
         low, high = ({key: pair[i] for key, pair in ends.items()} for i in (0, 1))
-        if "lambda_W" in ends:
-            low["rho"], high["rho"] = high["rho"], low["rho"]
+        if "E_W" in ends:
+            low["shrink"], high["shrink"] = high["shrink"], low["shrink"]
         if _first_outside(xp, low) is None and _first_outside(xp, high) is None:
             return
         for part in parts:
@@ -406,7 +436,7 @@ def _first_outside(xp: Any, given: dict[str, Any]) -> str | None:
 def _solve(xp: Any, given: dict[str, Any], size: int, loss: str) -> BatchSolution:
     """Solve flat points."""
     with np.errstate(all="ignore"):  # overflow and division by zero on the branches that xp.where leaves out
-        ones = np.ones(size) if xp is np else given["rho"].new_ones(size)
+        ones = np.ones(size) if xp is np else given["shrink"].new_ones(size)
         strength, scale = _strength_and_scale(xp, given)
         points = core.Points(given["num_majority"], given["num_minority"], xp.log(given["ratio"]) * ones)
         if strength is None:
@@ -422,7 +452,7 @@ def _solve(xp: Any, given: dict[str, Any], size: int, loss: str) -> BatchSolutio
 
 def _strength_and_scale(xp: Any, given: dict[str, Any]) -> tuple[Any, Any]:
     """None and the radius with budgets; the strength and ``beta_B = strength omega_B / pi_B`` with weight decay."""
-    k_a, k_b, shrink = given["num_majority"], given["num_minority"], 1 - given["rho"]
+    k_a, k_b, shrink = given["num_majority"], given["num_minority"], given["shrink"]
     if "E_W" in given:
         return None, (k_a + k_b) * xp.sqrt(given["E_W"]) * xp.sqrt(given["E_H"]) / shrink
     strength = shrink * xp.sqrt(given["lambda_W"]) * xp.sqrt(given["lambda_H"])

@@ -27,10 +27,12 @@ from numpy.typing import ArrayLike, NDArray
 import ufm
 from ufm._extras import require
 from ufm._validation import as_array, one_of
+from ufm.architectures.blocks import Kind
+from ufm.architectures.gain import inverse_gains
 from ufm.losses import Loss, closed_form
 from ufm.phases import PHASES
 from ufm.two_groups import _arrays as core
-from ufm.two_groups.batch import check_choice, check_values, solve_batch
+from ufm.two_groups.batch import check_choice, check_kind, check_values, solve_batch
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -86,7 +88,13 @@ _SCAN = 201
 
 
 def phase_diagram(
-    loss: str | Loss = "ce", *, chunk_size: int | None = None, workers: int | None = None, **parameters: ArrayLike
+    loss: str | Loss = "ce",
+    *,
+    kind: Kind = "deq",
+    depth: int | None = None,
+    chunk_size: int | None = None,
+    workers: int | None = None,
+    **parameters: ArrayLike,
 ) -> xr.Dataset:
     """Solve the two-group problem on a grid of parameters.
 
@@ -99,6 +107,7 @@ def phase_diagram(
 
     Args:
         loss: ``"ce"`` or ``"mse"``, or plain ``CrossEntropy()`` or ``MeanSquaredError()``.
+        kind, depth: maps of :class:`ufm.Gain` that ``rho`` bounds, with budgets; by default a DEQ.
         chunk_size, workers: see :func:`ufm.solve_batch`.
         **parameters: ``ratio`` R = n_A/n_B >= 1; two of ``num_majority`` K_A, ``num_minority`` K_B and ``num_classes``
             K; either the budgets ``E_W`` and ``E_H`` or weight decay, ``lambda_W`` and ``lambda_H`` or one
@@ -126,13 +135,14 @@ def phase_diagram(
     import xarray as xr
 
     risk = closed_form(loss, where="for a phase diagram")
-    values = _parameters(parameters)
+    values = _parameters(parameters, kind)
+    check_kind(kind, depth, values)
     axes = [name for name, value in values.items() if value.ndim]
     grid = {
         name: value.reshape([-1 if axis == name else 1 for axis in axes]) if value.ndim else value
         for name, value in values.items()
     }
-    found = solve_batch(**_arguments(grid), loss=risk, chunk_size=chunk_size, workers=workers)
+    found = solve_batch(**_arguments(grid), kind=kind, depth=depth, loss=risk, chunk_size=chunk_size, workers=workers)
     coordinates = {
         name: (
             (name,) if value.ndim else (),
@@ -149,10 +159,12 @@ def phase_diagram(
     variables["phase"][2].update(
         {"flag_values": np.arange(len(PHASES), dtype=np.int8), "flag_meanings": " ".join(PHASES)}
     )
-    return xr.Dataset(variables, coordinates, {"loss": risk, "source": f"ufm {ufm.__version__}, phase_diagram"})
+    maps = {} if kind == "deq" else {"kind": kind} | ({} if depth is None else {"depth": int(depth)})
+    about = {"loss": risk, "source": f"ufm {ufm.__version__}, phase_diagram"} | maps
+    return xr.Dataset(variables, coordinates, about)
 
 
-def _parameters(given: Mapping[str, ArrayLike]) -> dict[str, Array]:
+def _parameters(given: Mapping[str, ArrayLike], kind: Kind = "deq") -> dict[str, Array]:
     """The parameters as float64 arrays of dimension 0 or 1, defaults filled in."""
     values: dict[str, Array] = {}
     for key, value in given.items():
@@ -169,7 +181,8 @@ def _parameters(given: Mapping[str, ArrayLike]) -> dict[str, Array]:
         if len(np.unique(array)) < array.size:
             raise ValueError(f"{name} must not repeat values along its axis")
         values[name] = array.astype(np.float64)
-        check_values(name, values[name], rule=_RULES.get(name, name))
+        unbounded = name == "rho" and kind != "deq"
+        check_values(name, values[name], rule="spectral bound" if unbounded else _RULES.get(name, name))
     if "R" not in values:
         raise ValueError("R must be given")
     classes = [name for name in _DISCRETE if name in values]
@@ -277,11 +290,13 @@ def phase_boundaries(dataset: xr.Dataset) -> dict[str, list[Array]]:
     first, second = _two_axes(dataset)
     fixed = {name: float(value) for name, value in dataset.coords.items() if name in PARAMETERS and value.ndim == 0}
     x, y = (np.sort(dataset[name].values.astype(np.float64)) for name in (first, second))
+    maps = _maps(dataset)
     curves = {}
     for kind in ("collapse", "total") if dataset.attrs["loss"] == "ce" else ("total",):
 
         def margin(at_x: Any, at_y: Any, kind: str = kind) -> Array:
-            return _margin(kind, dataset.attrs["loss"], {**fixed, first: at_x, second: at_y})
+            values = {**fixed, first: at_x, second: at_y}
+            return _margin(kind, dataset.attrs["loss"], values, inverse_gains(np, *maps, values.get("rho", 0.0)))
 
         if first in _DISCRETE or second in _DISCRETE:
             curves[kind] = _staircases(x, y, first in _DISCRETE, second in _DISCRETE, margin)
@@ -308,13 +323,22 @@ def _check_diagram(dataset: Any) -> None:
             "dataset must have the attribute loss, 'ce' or 'mse', whose boundaries are known, "
             f"got {dataset.attrs.get('loss')!r}"
         )
+    kind, depth = _maps(dataset)
     try:
-        check_choice(_arguments(_parameters({str(k): v.values for k, v in dataset.coords.items() if k in PARAMETERS})))
+        values = {str(k): v.values for k, v in dataset.coords.items() if k in PARAMETERS}
+        check_choice(_arguments(_parameters(values, kind)))
+        check_kind(kind, depth, values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"dataset must have the coordinates of a phase diagram: {error}") from None
     strange = [str(name) for name in dataset["phase"].dims if name not in PARAMETERS]
     if strange:
         raise ValueError(f"dataset must have axes among {', '.join(PARAMETERS)}, got {', '.join(strange)}")
+
+
+def _maps(dataset: xr.Dataset) -> tuple[Kind, int | None]:
+    """``kind`` and ``depth`` of a diagram; numbers of a file are NumPy's."""
+    depth = dataset.attrs.get("depth")
+    return dataset.attrs.get("kind", "deq"), None if depth is None else int(depth)
 
 
 def _two_axes(dataset: xr.Dataset) -> tuple[str, str]:
@@ -324,11 +348,10 @@ def _two_axes(dataset: xr.Dataset) -> tuple[str, str]:
     return axes[0], axes[1]
 
 
-def _margin(kind: str, loss: str, values: Mapping[str, Any]) -> Array:
-    """A function of the parameters that is >= 0 exactly where the minority has collapsed (in total)."""
+def _margin(kind: str, loss: str, values: Mapping[str, Any], shrink: Any) -> Array:
+    """A function of the parameters and 1/g(rho) that is >= 0 exactly where the minority has collapsed (in total)."""
     k_a, k_b = (np.asarray(k, dtype=float) for k in _classes(values))
     log_ratio = np.log(values["R"])
-    shrink = 1 - values.get("rho", 0.0)
     with np.errstate(all="ignore"):
         if "E_W" in values:
             radius = (k_a + k_b) * np.sqrt(values["E_W"]) * np.sqrt(values["E_H"]) / shrink
