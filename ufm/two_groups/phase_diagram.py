@@ -348,10 +348,11 @@ def _two_axes(dataset: xr.Dataset) -> tuple[str, str]:
     return axes[0], axes[1]
 
 
-def _margin(kind: str, loss: str, values: Mapping[str, Any], shrink: Any) -> Array:
+def _margin(kind: str, loss: str, values: Mapping[str, Any], shrink: Any = None) -> Array:
     """A function of the parameters and 1/g(rho) that is >= 0 exactly where the minority has collapsed (in total)."""
     k_a, k_b = (np.asarray(k, dtype=float) for k in _classes(values))
     log_ratio = np.log(values["R"])
+    shrink = 1 - values.get("rho", 0.0) if shrink is None else shrink
     with np.errstate(all="ignore"):
         if "E_W" in values:
             radius = (k_a + k_b) * np.sqrt(values["E_W"]) * np.sqrt(values["E_H"]) / shrink
