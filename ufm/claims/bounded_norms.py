@@ -72,7 +72,7 @@ def _figure() -> Figure:
     return Figure(
         "thresholds",
         "Collapse threshold R* with bounded norms, several majority classes",
-        "Above its curve the minority classes are one. With more majority classes than minority classes R* falls to 1 "
+        "At its curve the minority classes become one. With more majority classes than minority classes R* falls to 1 "
         "as a b → 0; with few it tends to that of two clusters, in which the majority is one as well. Marks: a b = 1, "
         "K_B = 2.",
         {"x_label": "a b", "y_label": "R*", "curves": curves, "marks": marks},

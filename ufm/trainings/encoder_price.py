@@ -142,6 +142,9 @@ class KernelPrediction:
 
         Raises:
             TypeError, ValueError: ``labels`` are not N integers with every class at least once.
+
+        >>> predict_from_activations(np.eye(2), [0, 1], 0.1).class_logits([0, 1]).sum(axis=0).round(12).tolist()
+        [0.0, 0.0]
         """
         return class_logits(self.logits, labels)
 
