@@ -122,7 +122,7 @@ def test_radius_and_strength_exist_only_where_they_mean_something():
         ((ufm.LayerPeeled(1, 1), PRIOR, 3), {}, TypeError, r"^loss must be one of 'ce', 'mse', .*got 3"),
         ((ufm.LayerPeeled(1, 1), PRIOR), {"method": "newton"}, ValueError, r"^method must be one of .*got 'newton'"),
         ((ufm.LayerPeeled(1, 1), PRIOR), {"method": None}, TypeError, r"^method must be one of .*got None"),
-        ((ufm.LayerPeeled(1, 1), PRIOR), {"dim": 0}, ValueError, r"^dim must be an integer >= 1, got 0"),
+        ((ufm.LayerPeeled(1, 1), PRIOR), {"dim": 0}, ValueError, r"^dim must be an integer between 1 and 20000, got 0"),
         ((ufm.LayerPeeled(1, 1), PRIOR), {"dim": 2.5}, ValueError, r"^dim must be an integer >= 1, got 2.5"),
         ((ufm.LayerPeeled(1, 1), PRIOR), {"dim": "4"}, TypeError, r"^dim must be a real number, got '4'"),
         ((ufm.LayerPeeled(1, 1), PRIOR), {"seed": -1}, ValueError, r"^seed must be an integer >= 0, got -1"),

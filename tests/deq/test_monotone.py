@@ -81,7 +81,7 @@ class TestMatrix:
     @pytest.mark.parametrize(
         ("arguments", "options", "error", "message"),
         [
-            ((0,), {}, ValueError, "dim must be an integer >= 1"),
+            ((0,), {}, ValueError, "dim must be an integer between 1 and 20000, got 0"),
             ((3, 0.0), {}, ValueError, "m must be > 0"),
             ((3, "large"), {}, TypeError, "m must be a real number"),
             ((3,), {"seed": -1}, ValueError, "seed must be an integer >= 0"),
@@ -340,7 +340,7 @@ def test_empty_batch_and_no_grad():
     ("arguments", "options", "error", "message"),
     [
         ((0, 3), {}, ValueError, "num_inputs must be an integer >= 1"),
-        ((3, 0), {}, ValueError, "dim must be an integer >= 1"),
+        ((3, 0), {}, ValueError, "dim must be an integer between 1 and 20000, got 0"),
         ((3, 3), {"m": -1}, ValueError, "m must be > 0"),
         ((3, 3), {"activation": "gelu"}, ValueError, "activation must be one of 'identity', 'relu', 'tanh'"),
         ((3, 3), {"splitting": "admm"}, ValueError, "splitting must be one of"),

@@ -219,7 +219,7 @@ def test_bad_dtype(dtype):
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        ((0, 0.5), {}, ValueError, "dim must be an integer >= 1"),
+        ((0, 0.5), {}, ValueError, "dim must be an integer between 1 and 20000, got 0"),
         ((2.5, 0.5), {}, ValueError, "dim must be an integer"),
         ((3, 1.0), {}, ValueError, r"rho must lie in \[0, 1\), got 1.0"),
         ((3, -0.1), {}, ValueError, r"rho must lie in \[0, 1\)"),
