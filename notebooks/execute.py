@@ -18,12 +18,13 @@ from ipykernel.kernelspec import write_kernel_spec
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parent
 
-#: Seconds that a single cell may take.
-TIMEOUT = 600
+#: Seconds that a single cell may take, and kernels that are tried: now and then one loses a message and waits for ever.
+TIMEOUT, KERNELS = 300, 2
 
 
 def execute(
@@ -41,12 +42,23 @@ def execute(
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell raised an exception.
+        nbclient.exceptions.CellTimeoutError: a cell did not end, in any kernel.
     """
+    for _ in range(KERNELS - 1):
+        try:
+            return _execute_once(notebook, directory, client)
+        except CellTimeoutError as error:
+            print(f"a cell did not end, once more in a new kernel: {error}", file=sys.stderr, flush=True)
+    return _execute_once(notebook, directory, client)
+
+
+def _execute_once(notebook: NotebookNode, directory: str | Path, client: type[NotebookClient]) -> NotebookClient:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     specs = Path(directory) / "kernels"
-    write_kernel_spec(specs / "python3")
+    if not specs.exists():  # of the kernel before
+        write_kernel_spec(specs / "python3")
     manager = AsyncKernelManager(
         kernel_name="python3",
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(specs)], ensure_native_kernel=False),

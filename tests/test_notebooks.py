@@ -18,7 +18,7 @@ import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -240,6 +240,27 @@ class FrontEnd(NotebookClient):
         client = await super().async_start_new_kernel_client()
         client.allow_stdin = True
         return client
+
+
+class Losing(NotebookClient):
+    """A front end whose first kernels never answer; of those after them no cell is run."""
+
+    answers = iter(())
+
+    def execute(self, **_: Any) -> NotebookNode:
+        if not next(self.answers):
+            raise CellTimeoutError("no answer")
+        return self.nb
+
+
+def test_a_kernel_that_never_answers_is_given_up_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    Losing.answers = iter((False, True))
+    assert execute(notebook, tmp_path, Losing).nb is notebook
+    assert "once more in a new kernel: no answer" in capsys.readouterr().err
+    Losing.answers = iter((False, False, True))
+    with pytest.raises(CellTimeoutError):
+        execute(notebook, tmp_path, Losing)
 
 
 def sliders_only(*more: str) -> NotebookNode:
