@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import shutil
 import warnings
@@ -16,6 +17,10 @@ from torch import Tensor, nn
 
 from ufm.deq import DEQ, ConvergenceError, ConvergenceWarning, PrecisionWarning
 from ufm.deq.solvers import SOLVERS, minimal_tolerance
+
+# The C++ backend of compiled models imports it, and its import fails once other tests have changed what can be imported.
+with contextlib.suppress(ImportError):
+    import setuptools  # noqa: F401
 
 PROPERTY = settings(max_examples=examples(20), deadline=None, derandomize=True, database=None)
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
