@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ufm.deq import DEQ, ConvergenceError, ConvergenceWarning, PrecisionWarning
 from ufm.deq.solvers import SOLVERS, minimal_tolerance
 
-# The C++ backend of compiled models imports it, and its import fails once other tests have changed what can be imported.
+# The C++ backend of compiled models imports it, which fails once other tests have changed what can be imported.
 with contextlib.suppress(ImportError):
     import setuptools  # noqa: F401
 
