@@ -21,8 +21,12 @@ GROUP = "Ordinary training: the encoder's price"
 KERNELS = ((0.0, 0.0, 1.0), (0.5, 0.2, 1.0), (2.0, 1.0, 0.3))
 MINORITIES = ((3, 3), (2, 2, 2))
 #: Relative distances of lam^2 from the threshold, on both of its sides.
-NEAR = tuple(sign * size for size in (1e-2, 1e-4, 1e-6) for sign in (1, -1))
-#: Scatter of the minority's logits, over the distance, that counts as apart: where the minority is apart it is 1 to 4.
+NEAR = tuple(sign * size for size in (1e-2, 1e-3, 1e-4) for sign in (1, -1))
+#: Relative duality gap asked for, and up to which an optimum counts: the gap is of first order in what the gradient is
+#: off, so that rounding leaves 1e-8 of it where logits are right to 1e-9.
+GAP, CLOSED = 1e-11, 1e-7
+#: Scatter of the minority's logits, over the distance, that counts as apart: it is 1 to 4 where the minority is
+#: apart, and below 1e-4 where it is not.
 APART = 0.1
 
 Rule = Callable[[ClassKernel, int], float]
@@ -49,7 +53,7 @@ def kernel_claim(rule: Rule = true_rule, factor: float = 1.0) -> Claim:
         papers=("fang2021",),
         topic="minority-collapse",
         standing="new",
-        resolution=None if rule is not true_rule else 1e-5,
+        resolution=None if rule is not true_rule else 1e-3,
         off_by=(lambda share: kernel_claim(factor=1 + share)) if rule is true_rule else None,
         variants={
             "by samples alone": kernel_claim(lambda kernel, n: n * kernel.sample),
@@ -74,11 +78,12 @@ def _check(rule: Rule, factor: float, ctx: Context) -> Evidence:
         square = factor * rule(kernel, minority[0]) / sum(counts) ** 2 * (1 + distance)
         share = _scatter(kernel, counts, square) / abs(distance) if square > 0 else math.inf
         rows.append({"kernel": numbers, "counts": counts, "distance": distance, "scatter / distance": share})
-        statuses.append(Status.supported if (share < APART) is (distance > 0) else Status.refuted)
+        right = (share < APART) is (distance > 0)
+        statuses.append(Status.inconclusive if math.isnan(share) else Status.supported if right else Status.refuted)
         if statuses[-1] is Status.refuted:
             break  # one instance is enough, and far from a threshold the optimum takes long
     return evidence(
-        f"collapsed just above the λ_V λ_W of the formula and not below, at relative distances 10⁻² to 10⁻⁶, on {len(rows)} instances",
+        f"collapsed just above the λ_V λ_W of the formula and not below, at relative distances 10⁻² to 10⁻⁴, on {len(rows)} instances",
         proofs=[symbolic("encoder-kernel", "threshold")] if rule is true_rule and factor == 1 else [],
         numeric=combine(statuses),
         established_by=("the convex problem of W and V at activations with that kernel",),
@@ -87,9 +92,11 @@ def _check(rule: Rule, factor: float, ctx: Context) -> Evidence:
 
 
 def _scatter(kernel: ClassKernel, counts: tuple[int, ...], square: float) -> float:
-    """How far the minority's class-mean logits differ at the optimum."""
+    """How far the minority's class-mean logits differ at the optimum; NaN where the gap is not closed."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    found = predict_from_activations(kernel.activations(labels), labels, math.sqrt(square), tol=1e-11)
+    found = predict_from_activations(kernel.activations(labels), labels, math.sqrt(square), tol=GAP)
+    if found.gap > CLOSED:
+        return math.nan
     block = found.class_logits(labels)[2:, 2:]
     return float(np.linalg.norm(block - block.mean(axis=0)))
 
