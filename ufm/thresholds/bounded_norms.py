@@ -101,7 +101,9 @@ def merged_point(size: float, num_majority: int, num_minority: int, x: float) ->
 
 
 def norm_bounded_threshold(size: float, num_majority: int, num_minority: int) -> float:
-    """R* at ``size = a b``: the minority of K_B >= 2 classes is one for R >= R*.
+    """R* at ``size = a b``, where the minority of K_B >= 2 classes becomes one.
+
+    That it is one at R* is proved; that it stays so for every R beyond was seen on grids, for K_A >= 2.
 
     Raises:
         ValueError: numbers out of range, or R* beyond float64.
