@@ -94,6 +94,14 @@ class TestKernel:
         assert found.value == pytest.approx(peer, rel=1e-6)
         assert found.lower <= found.value <= found.lower * (1 + 1e-8)
 
+    @pytest.mark.parametrize("iterations", [1, 3, 10, 30])
+    def test_the_bound_holds_far_from_the_optimum(self, iterations):
+        phi = np.abs(np.random.default_rng(1).standard_normal((18, 7)))
+        optimum = predict_from_activations(phi, LABELS, 0.1, tol=1e-8)
+        early = predict_from_activations(phi, LABELS, 0.1, tol=1e-8, max_iterations=iterations)
+        assert early.iterations == iterations
+        assert early.lower < optimum.lower < optimum.value < early.value
+
     def test_a_trained_network_is_at_the_optimum_of_its_own_activations(self):
         rng = np.random.default_rng(2)
         centres = rng.standard_normal((4, 6))
