@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,6 +45,12 @@ def draw(figure: Any, path: Path, **options: Any) -> None:
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     figure.savefig(part, **options)
     part.replace(path)
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells in Markdown, without an end of line at its end."""
+    head = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    return "\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in rows)])
 
 
 # Provenance ---------------------------------------------------------------------------------------------------------

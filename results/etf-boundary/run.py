@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from kept import FINISHED_ONLY, finish, write, write_json
+from kept import FINISHED_ONLY, finish, markdown, write, write_json
 from scipy.optimize import linprog
 
 import ufm
@@ -24,6 +24,16 @@ FOLDER = Path(__file__).parent
 #: Files that this writes, as patterns.
 WRITES = ("table.md", "boundary.json")
 CLASSES, SCALES, RHO = (3, 4, 5, 6), (0.5, 1.0, 2.0), 0.99
+#: Columns of the table.
+COLUMNS = (
+    "K",
+    "τ",
+    "E_A*, searched",
+    "code that takes over",
+    "ETF certified optimal up to",
+    "bound by columns holds up to",
+    "certified beaten at",
+)
 #: Halvings of the ranges in which the certified end, and that of the bound by columns, are looked for.
 HALVINGS = 5
 
@@ -103,18 +113,13 @@ def main() -> None:
                 found.append(point(k, scale))
                 write_json(path, found)
                 print(found[-1], flush=True)
-    lines = [
-        "| K | τ | E_A*, searched | code that takes over | ETF certified optimal up to | bound by columns holds up to "
-        "| certified beaten at |",
-        "|" + "---|" * 7,
-    ]
-    for row in found:
+
+    def cells(row: dict[str, Any]) -> list[str]:
         shares = [f"{row[name]:.4f} ({row[name] / row['estimate']:.0%})" for name in ("certified", "by columns")]
         beaten = "–" if row["beaten"] is None else f"{row['beaten']:.4f}"
-        lines.append(
-            f"| {row['K']} | {row['tau']:g} | {row['estimate']:.4f} | {row['code']} | {' | '.join(shares)} | {beaten} |"
-        )
-    write(FOLDER / "table.md", "\n".join(lines) + "\n")
+        return [str(row["K"]), f"{row['tau']:g}", f"{row['estimate']:.4f}", row["code"], *shares, beaten]
+
+    write(FOLDER / "table.md", markdown(COLUMNS, map(cells, found)) + "\n")
     finish(__file__, __doc__ or "", [], {"rho": RHO, "scales": list(SCALES)})
 
 

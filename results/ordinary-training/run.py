@@ -10,19 +10,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from kept import FINISHED_ONLY, draw, finish, write, write_json
+from kept import FINISHED_ONLY, draw, finish, markdown, write, write_json
 from torch import Tensor, nn
 
 import ufm
 from ufm.bounds import geometry_bounds
 from ufm.data import load_dataset
 from ufm.deq import Budgets, ExplicitNetwork, predict_from_budgets
+from ufm.geometry import group_scales
 from ufm.networks import Output
 from ufm.trainings.encoder_price import ClassKernel, EncoderPrice, class_logits, predict_from_activations
 from ufm.trainings.optimisation import descend, objective
@@ -281,8 +282,7 @@ def penalised(seed: int) -> list[dict[str, Any]]:
                 output = network(inputs)
                 value = float(objective(output, labels.long(), network.classifier.weight, decay, decay))
             z = class_logits(output.logits.numpy().T, labels.numpy())
-            block = z[GROUPS:, GROUPS:]
-            scale = float((np.trace(block) - block.sum() / GROUPS) / (GROUPS - 1))
+            scale = group_scales(z, [group.classes for group in prior.groups])[1]
             near = geometry_bounds(optimum, objective=value).scales[1]
             rows.append(
                 {
@@ -381,23 +381,19 @@ COLUMNS = (
 
 def stationary(found: dict[str, Any]) -> str:
     """Prices and predictions at stationary points."""
-    lines = [
-        "## At stationary points",
-        "",
+    text = (
         f"Base: {BASE.dataset}, three classes of n_A = {BASE.majority} and three of n_B = {BASE.minority}, "
         f"λ = {BASE.decay:g} on all weights, one hidden layer of {BASE.width}, d = {DIM}. "
-        "Errors: of class-mean logits, relative, in the Frobenius norm.",
-        "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + "---|" * len(COLUMNS),
-    ]
-    for varied in VARIED:
+        "Errors: of class-mean logits, relative, in the Frobenius norm."
+    )
+
+    def cells(varied: dict[str, Any]) -> list[str]:
         rows = rows_of(found, varied)
         prices = [row["price"] for row in rows]
         ratio = [max(p["class_prices"]) / min(p["class_prices"]) for p in prices]
         ranks = [rank(np.array(row["spectrum"])) for row in rows]
         own = [rank(np.array(row["predictions"]["own"]["spectrum"])) for row in rows]
-        cells = [
+        return [
             label_of(varied),
             spread([p["identity"] for p in prices], "{:.1e}"),
             spread([p["departure"] for p in prices]),
@@ -411,61 +407,70 @@ def stationary(found: dict[str, Any]) -> str:
                 for name in ("own", "three numbers", "start", "samples", "classes")
             ),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+
+    return section("At stationary points", COLUMNS, map(cells, VARIED), text)
 
 
 def transferred(found: dict[str, Any]) -> str:
     """One network from another's last hidden layer."""
-    lines = [
-        "## One network from the last hidden layer of another",
-        "",
-        "| the other | error of class-mean logits | rank, predicted and measured |",
-        "|---|---|---|",
-    ]
-    for name in dict.fromkeys(key.partition(" | ")[0] for key in found["transfers"]):
+
+    def cells(name: str) -> list[str]:
         rows = [found["transfers"][f"{name} | {seed}"] for seed in SEEDS]
         ranks = ", ".join(f"{row['rank']} and {row['measured_rank']}" for row in rows)
-        lines.append(f"| {name} | {spread([row['error'] for row in rows])} | {ranks} |")
-    return "\n".join(lines)
+        return [name, spread([row["error"] for row in rows]), ranks]
+
+    names = dict.fromkeys(key.partition(" | ")[0] for key in found["transfers"])
+    columns = ("the other", "error of class-mean logits", "rank, predicted and measured")
+    return section("One network from the last hidden layer of another", columns, map(cells, names))
 
 
 def epochs(found: dict[str, Any]) -> str:
     """Over training by SGD."""
-    lines = [
-        "## Over training, minibatch SGD",
-        "",
-        "Excess: of the trained part of the objective (risk, W and V) over its optimum at the present kernel.",
-        "",
-        "| epoch | identity | departure of P | within-class share | excess | error, own kernel | rank |",
-        "|" + "---|" * 7,
-    ]
-    for i, epoch in enumerate(EPOCHS):
+    text = "Excess: of the trained part of the objective (risk, W and V) over its optimum at the present kernel."
+
+    def cells(i: int) -> list[str]:
         rows = [found["training"][str(seed)][i] for seed in SEEDS]
-        cells = [
-            spread([row[name] for row in rows], "{:.1e}" if name in ("identity", "excess", "error") else "{:.3f}")
-            for name in ("identity", "departure", "within", "excess", "error")
-        ]
-        lines.append(f"| {epoch} | " + " | ".join(cells) + f" | {', '.join(str(row['rank']) for row in rows)} |")
-    return "\n".join(lines)
+        styles = dict.fromkeys(("identity", "departure", "within", "excess", "error"), "{:.1e}")
+        styles |= dict.fromkeys(("departure", "within"), "{:.3f}")
+        numbers = [spread([row[name] for row in rows], style) for name, style in styles.items()]
+        return [str(EPOCHS[i]), *numbers, ", ".join(str(row["rank"]) for row in rows)]
+
+    columns = ("epoch", "identity", "departure of P", "within-class share", "excess", "error, own kernel", "rank")
+    return section("Over training, minibatch SGD", columns, map(cells, range(len(EPOCHS))), text)
 
 
 def ranges(found: dict[str, Any]) -> str:
     """Certified ranges from the measured objective."""
-    lines = [
-        "## Features penalised: ranges of s_B from the measured objective",
-        "",
-        "| steps | seed | gap of the objective | s_B, measured | range that the gap allows | optimum | inside |",
-        "|" + "---|" * 7,
-    ]
-    for seed in SEEDS:
-        for row in found["penalised"][str(seed)]:
-            low, s_b, high = row["lower"], row["s_B"], row["upper"]
-            lines.append(
-                f"| {row['steps']} | {seed} | {row['gap']:.1e} | {s_b:.4f} | {low:.4f} to {high:.4f} | "
-                f"{row['optimum']:.4f} | {'yes' if low <= s_b <= high else 'no'} |"
-            )
-    return "\n".join(lines)
+
+    def cells(seed: int, row: dict[str, Any]) -> list[str]:
+        low, s_b, high = row["lower"], row["s_B"], row["upper"]
+        allowed, inside = f"{low:.4f} to {high:.4f}", "yes" if low <= s_b <= high else "no"
+        return [
+            str(row["steps"]),
+            str(seed),
+            f"{row['gap']:.1e}",
+            f"{s_b:.4f}",
+            allowed,
+            f"{row['optimum']:.4f}",
+            inside,
+        ]
+
+    title = "Features penalised: ranges of s_B from the measured objective"
+    columns = (
+        "steps",
+        "seed",
+        "gap of the objective",
+        "s_B, measured",
+        "range that the gap allows",
+        "optimum",
+        "inside",
+    )
+    return section(title, columns, (cells(seed, row) for seed in SEEDS for row in found["penalised"][str(seed)]))
+
+
+def section(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], text: str = "") -> str:
+    """A heading, what is to be known, and a table."""
+    return "\n\n".join(part for part in (f"## {title}", text, markdown(columns, rows)) if part)
 
 
 #: Predictions in the figure.

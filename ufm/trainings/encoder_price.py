@@ -25,12 +25,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ufm._validation import array, integer, positive, real, tolerance
+from ufm.losses import CrossEntropy
 
 __all__ = ["ClassKernel", "EncoderPrice", "KernelPrediction", "predict_from_activations"]
 
@@ -39,6 +40,8 @@ Array = NDArray[np.float64]
 #: Ridge of the coordinates that V is moved in, as a share of the kernel's mean eigenvalue: without it directions in
 #: which the activations hardly vary move as far as the others, with none of it L-BFGS needs ten times the iterations.
 RIDGE = 0.1
+#: Of every sample, with the weight 1/N.
+_LOSS = CrossEntropy()
 #: Pairs that L-BFGS remembers, and iterations between two looks at the gap.
 MEMORY, STRIDE = 30, 250
 
@@ -88,11 +91,11 @@ class EncoderPrice:
         y, decay = _one_hot(labels, h.shape[1], len(w)), positive("lambda_W", lambda_W)
         if not h.any():
             raise ValueError("features must not all be 0: nothing is charged for them")
-        g = _gradient(w @ h, y)
+        g = _LOSS.gradient(w @ h, _weights(y), y)
         charged = (h @ g.T) @ g / decay
         counts = y.sum(axis=1)
         means = h @ y.T / counts
-        g_means = _gradient(w @ means, np.eye(len(w))) * (len(w) * counts / h.shape[1])
+        g_means = _LOSS.gradient(w @ means, counts / h.shape[1])
         price = float((charged * h).sum() / (h * h).sum())
         own, size = (charged * h).sum(axis=0), (h * h).sum(axis=0)
         centred = h - h.mean(axis=1, keepdims=True)
@@ -272,7 +275,7 @@ class _KernelProblem:
     def __init__(self, phi: Array, y: Array, decay: float) -> None:
         u, s, _ = np.linalg.svd(phi, full_matrices=False)
         keep = s > 1e-13 * s[0]
-        self.r, self.y, self.decay, self.k = (u[:, keep] * s[keep]).T, y, decay, len(y)
+        self.r, self.y, self.pi, self.decay, self.k = (u[:, keep] * s[keep]).T, y, _weights(y), decay, len(y)
         power = s[keep] ** 2
         self.step = 1 / np.sqrt(power + RIDGE * power.mean()) if power.size else np.ones(0)
 
@@ -305,27 +308,17 @@ class _KernelProblem:
         w, v = self._factors(x)
         h = v @ self.r
         z = w @ h
-        g = _gradient(z, self.y)
-        value = self._risk(z) + self.decay / 2 * float((w * w).sum() + (v * v).sum())
+        g = _LOSS.gradient(z, self.pi, self.y)
+        value = _LOSS.value(z, self.pi, self.y) + self.decay / 2 * float((w * w).sum() + (v * v).sum())
         parts = (g @ h.T + self.decay * w, (w.T @ g @ self.r.T + self.decay * v) * self.step)
         return value, np.concatenate([part.ravel() for part in parts])
 
-    def _risk(self, z: Array) -> float:
-        top = z.max(axis=0)
-        return float((top + np.log(np.exp(z - top).sum(axis=0)) - (self.y * z).sum(axis=0)).mean())
-
     def bounds(self, m: Array) -> tuple[float, float]:
-        """The value at M, and a lower bound: ``t p + (1-t) y`` with ``t = min(1, decay/|G R^T|_2)`` is dual feasible.
-
-        Its value is the mean entropy, for the conjugate of a sample's loss at q - y is ``sum q log q``.
-        """
+        """The value at M, and the dual's at the gradient G times ``min(1, decay/|G R^T|_2)``, a lower bound."""
         z = m @ self.r
-        g = _gradient(z, self.y)
-        reach = float(np.linalg.norm(g @ self.r.T, 2))
-        t = min(1.0, self.decay / reach) if reach else 1.0
-        q = t * (g * z.shape[1] + self.y) + (1 - t) * self.y
-        entropy = -np.where(q > 0, q * np.log(np.where(q > 0, q, 1.0)), 0.0).sum()
-        return self._risk(z) + self.decay * float(np.linalg.norm(m, "nuc")), float(entropy / z.shape[1])
+        reach = float(np.linalg.norm(_LOSS.gradient(z, self.pi, self.y) @ self.r.T, 2))
+        lower = _LOSS.dual_value(z, self.pi, min(1.0, self.decay / reach) if reach else 1.0, self.y)
+        return _LOSS.value(z, self.pi, self.y) + self.decay * float(np.linalg.norm(m, "nuc")), cast(float, lower)
 
 
 def class_logits(logits: Any, labels: Any) -> Array:
@@ -345,10 +338,9 @@ def class_logits(logits: Any, labels: Any) -> Array:
     return centred
 
 
-def _gradient(z: Array, y: Array) -> Array:
-    """``(softmax(z) - y)/N``, shape (K, N)."""
-    p = np.exp(z - z.max(axis=0))
-    return (p / p.sum(axis=0) - y) / z.shape[1]
+def _weights(y: Array) -> Array:
+    """1/N for every sample."""
+    return np.full(y.shape[1], 1 / y.shape[1])
 
 
 def _relative(difference: Array, size: Array) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,8 +153,27 @@ def descend(
     chosen = one_of("optimiser", optimiser, OPTIMISERS)
     if chosen == "auto":
         chosen = "torch" if inputs.device.type == "cuda" else "scipy"
-    run = _by_torch if chosen == "torch" else _by_scipy
-    return run(Coordinates(network, inputs), value, max_iterations, gradient_tol, progress)
+    run, start = _by_torch if chosen == "torch" else _by_scipy, time.perf_counter()
+    end = run(Coordinates(network, inputs), value, max_iterations, gradient_tol, progress)
+    return Fit(
+        objective=end.objective,
+        gradient=end.gradient,
+        iterations=end.iterations,
+        evaluations=end.evaluations,
+        converged=end.gradient <= gradient_tol,
+        message=end.message,
+        seconds=time.perf_counter() - start,
+    )
+
+
+class _End(NamedTuple):
+    """What an optimiser says of its last point, where the weights are left; see :class:`Fit`."""
+
+    objective: float
+    gradient: float
+    iterations: int
+    evaluations: int
+    message: str
 
 
 def _by_scipy(
@@ -163,8 +182,7 @@ def _by_scipy(
     max_iterations: int,
     gradient_tol: float,
     progress: Progress | None,
-) -> Fit:
-    start = time.perf_counter()
+) -> _End:
 
     def value_and_gradient(vector: Array) -> tuple[float, Array]:
         coordinates.assign(torch.from_numpy(vector))
@@ -195,15 +213,7 @@ def _by_scipy(
     )
     coordinates.assign(torch.from_numpy(np.asarray(result.x)))
     gradient = float(np.abs(result.jac).max())
-    return Fit(
-        objective=float(result.fun),
-        gradient=gradient,
-        iterations=int(result.nit),
-        evaluations=int(result.nfev),
-        converged=gradient <= gradient_tol,
-        message=str(result.message),
-        seconds=time.perf_counter() - start,
-    )
+    return _End(float(result.fun), gradient, int(result.nit), int(result.nfev), str(result.message))
 
 
 def _by_torch(
@@ -212,8 +222,7 @@ def _by_torch(
     max_iterations: int,
     gradient_tol: float,
     progress: Progress | None,
-) -> Fit:
-    start = time.perf_counter()
+) -> _End:
     x = coordinates.read().requires_grad_()
     lbfgs = torch.optim.LBFGS(
         [x],
@@ -244,17 +253,9 @@ def _by_torch(
             message = "no step lowers the value"
             break
         last = state["n_iter"]
-    objective_value = float(closure())  # at the last point, where the weights are left
+    value_there = float(closure())  # at the last point, where the weights are left
     gradient = float(cast(Tensor, x.grad).abs().max())
-    return Fit(
-        objective=objective_value,
-        gradient=gradient,
-        iterations=int(state.get("n_iter", 0)),
-        evaluations=int(state.get("func_evals", 0)),
-        converged=gradient <= gradient_tol,
-        message=message,
-        seconds=time.perf_counter() - start,
-    )
+    return _End(value_there, gradient, int(state.get("n_iter", 0)), int(state.get("func_evals", 0)), message)
 
 
 def _array(vector: Tensor) -> Array:
