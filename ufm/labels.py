@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._overrides import overridden
 from ufm._validation import array, as_array, integer, positive, positives, real
 
 __all__ = ["ClassGroup", "ClassPrior", "Labels"]
@@ -26,6 +27,15 @@ SMALLEST_SHARE = 1e-290
 MAX_CLASSES = 10**6
 #: Most classes of logits that are written out, K x K.
 MAX_DENSE = 20_000
+
+
+def _add_alone(cls: type, base: type) -> None:
+    """A TypeError where a subclass of labels overrides what the methods read: they take it from the counts too."""
+    if found := overridden(cls, base):
+        raise TypeError(
+            f"{cls.__name__} must not override {', '.join(found)} of {base.__name__}, which what is derived from the "
+            "counts would contradict: for other targets or weights of columns take ufm.Labels(targets, counts)"
+        )
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,10 @@ class ClassPrior:
     """
 
     _counts: tuple[float, ...]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        _add_alone(cls, ClassPrior)
 
     def __init__(self, counts: Iterable[float]) -> None:
         if isinstance(counts, str | bytes) or not isinstance(counts, Iterable):
@@ -262,6 +276,10 @@ class Labels:
 
     _targets: tuple[tuple[float, ...], ...]
     _counts: tuple[float, ...]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        _add_alone(cls, Labels)
 
     def __init__(self, targets: Any, counts: Iterable[float]) -> None:
         found = array("targets", targets, ndim=2, shape="(K, m)")

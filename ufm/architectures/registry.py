@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, TypeVar
 
+from ufm._overrides import overridden, set_on_object
 from ufm.architectures.base import Architecture
 
 __all__ = ["ARCHITECTURES", "command_word", "file_word", "is_known", "register"]
@@ -30,7 +31,7 @@ def is_known(architecture: Any) -> bool:
     """Whether the formulas of this package hold for ``architecture``.
 
     They do for the registered classes and for subclasses that override nothing of them; a class that overrides the
-    gauge, a bound or anything else that they use is another architecture, whatever it inherits from.
+    gauge, a bound or anything else that they use, itself, by a mixin or on the object, is another architecture.
 
     >>> from ufm.architectures import LayerPeeled
     >>> class Twice(LayerPeeled):
@@ -39,20 +40,9 @@ def is_known(architecture: Any) -> bool:
     >>> is_known(LayerPeeled(1.0, 1.0)), is_known(Twice(1.0, 1.0))
     (True, False)
     """
-    known = set(ARCHITECTURES.values())
-    for cls in type(architecture).__mro__:
-        if cls in known:
-            return True
-        if any(_overrides(cls, name) for name in vars(cls)):
-            return False
-    return False
-
-
-def _overrides(cls: type, name: str) -> bool:
-    """Whether ``name``, stated by ``cls``, is stated by a base of it too; what Python itself adds to classes is not."""
-    if name.startswith("__") and name not in ("__getattr__", "__getattribute__"):
-        return False
-    return name != "_abc_impl" and any(hasattr(base, name) for base in cls.__mro__[1:])
+    cls = type(architecture)
+    base = next((known for known in cls.__mro__ if known in ARCHITECTURES.values()), None)
+    return base is not None and not overridden(cls, base) and not set_on_object(architecture)
 
 
 def command_word(cls: type) -> str:

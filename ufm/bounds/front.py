@@ -15,6 +15,7 @@ from ufm.labels import ClassPrior
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers import solve
+from ufm.thresholds.criterion import check_symmetric
 
 __all__ = ["GeometryBounds", "Range", "functional_bounds", "geometry_bounds"]
 
@@ -98,8 +99,8 @@ def geometry_bounds(
         The bounds, in floating point, and values attained within them.
 
     Raises:
-        TypeError, ValueError: another kind of problem, both ``gap`` and ``objective``, or an objective below what the
-            optimum is known to be at least.
+        TypeError, ValueError: another kind of problem, a loss that tells classes of a group apart, both ``gap`` and
+            ``objective``, or an objective below what the optimum is known to be at least.
 
     >>> import ufm
     >>> s = ufm.solve(ufm.LayerPeeled(1.0, 2.0), ufm.ClassPrior([4, 4, 1, 1]))
@@ -117,6 +118,9 @@ def geometry_bounds(
         )
     v = _allowed(solution, gap, objective)
     groups = tuple(group.classes for group in solution.problem.prior.groups)
+    if solution.problem.loss.closed_form is None:  # a range is of one class of a group, for all of them
+        for members in groups:
+            check_symmetric(solution.problem, members, "ranges of groups (ufm.bounds.functional_bounds takes any loss)")
     margins, scales = {}, {}
     for a, of in enumerate(groups):
         if len(of) > 1:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ufm._overrides import set_on_object
 from ufm._validation import one_of
 from ufm.losses.attack import attack, attack_at
 from ufm.losses.base import ClosedForm, Loss
@@ -51,7 +52,8 @@ def get_loss(loss: str | Loss, argument: str = "loss") -> Loss:
 
     Raises:
         TypeError: neither; or a class that overrides the risk (``value``, ``gradient``, ``dual_value``), which is made
-            of its columns, instead of ``values``, ``gradients`` and ``dual_values``; or one that claims a closed form.
+            of its columns, instead of ``values``, ``gradients`` and ``dual_values``; or one that claims a closed form;
+            or an object that holds functions of its own in place of its class's.
         ValueError: an unknown name.
 
     >>> get_loss("mse").name
@@ -65,6 +67,11 @@ def get_loss(loss: str | Loss, argument: str = "loss") -> Loss:
                 f"{argument} {type(loss).__name__} overrides {name}, which weighs the columns of the contract: state "
                 "values(logits, targets) and gradients(logits, targets) for every column instead, see ufm.losses.base"
             )
+    if replaced := set_on_object(loss):
+        raise TypeError(
+            f"{argument} {type(loss).__name__} has {', '.join(replaced)} set on the object itself: state what it is in "
+            "a class of its own, a subclass of ufm.Loss"
+        )
     if loss.closed_form is not None and not is_ours(loss):
         raise TypeError(
             f"{argument} {type(loss).__name__} must leave closed_form None, got {loss.closed_form!r}: the formulas of "

@@ -47,6 +47,11 @@ _KNOWLEDGE = (
 )
 
 
+def _stated_at(cls: type, name: str) -> int:
+    """Place, in the order of resolution, of the class that states ``name``: a mixin is before what it is mixed into."""
+    return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
+
+
 class ClosedForm(Enum):
     """Losses for which formulas are derived in this package: closed forms, thresholds, phases, certificates.
 
@@ -94,11 +99,11 @@ class Loss(abc.ABC):
         super().__init_subclass__(**options)
         if "closed_form" not in vars(cls):
             cls.closed_form = None
-        if "values" in vars(cls) or "gradients" in vars(cls):
-            # what it inherits beyond the two describes the loss of its base, not its own
-            for name in _KNOWLEDGE:
-                if name not in vars(cls):
-                    setattr(cls, name, vars(Loss)[name])
+        newest = min(_stated_at(cls, "values"), _stated_at(cls, "gradients"))
+        for name in _KNOWLEDGE:
+            # what classes behind the one that states the two say beyond them describes their own loss
+            if _stated_at(cls, name) > newest:
+                setattr(cls, name, vars(Loss)[name])
 
     @property
     def name(self) -> str:

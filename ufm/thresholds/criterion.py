@@ -135,6 +135,8 @@ def group_margin(solution: Solution, members: Sequence[int]) -> GroupMargin:
         raise TypeError(f"solution must be a ufm.Solution, got {solution!r}")
     problem = solution.problem
     members = checked_members(members, problem.class_prior.num_classes)
+    if problem.loss.closed_form is None:
+        check_symmetric(problem, members, "a margin of the group")
     slope = kappa(problem, solution.logits, members)
     gain = float(problem.prior.probabilities[members[0]]) * slope
     return GroupMargin(members, slope, gain, multiplier(solution) * float(problem.weights[members[0]]))
@@ -142,9 +144,6 @@ def group_margin(solution: Solution, members: Sequence[int]) -> GroupMargin:
 
 def check_criterion(problem: Problem, members: Sequence[int]) -> None:
     """Raise ValueError unless the criterion holds for a group: convexity, one-hot labels, and a loss that is symmetric.
-
-    That permuting the classes of the group, with their columns, leaves the risk as it is is tried on transpositions of
-    neighbours, which generate all permutations, at random logits of two sizes.
 
     >>> import ufm
     >>> weighted = ufm.CrossEntropy(weights=[1.0, 2.0, 1.0])
@@ -160,6 +159,23 @@ def check_criterion(problem: Problem, members: Sequence[int]) -> None:
             f"architecture must have a nuclear-norm gauge for a collapse threshold, got {problem.architecture!r}, "
             "for which no criterion is known"
         )
+    check_symmetric(problem, members, "a collapse threshold")
+
+
+def check_symmetric(problem: Problem, members: Sequence[int], purpose: str) -> None:
+    """Raise ValueError unless permuting the classes of a group, with their columns, leaves the risk as it is.
+
+    Tried on transpositions of neighbours, which generate all permutations, at random logits of two sizes.
+
+    Args:
+        problem: the problem.
+        members: class indices of the group.
+        purpose: what it is wanted for, for the message.
+
+    >>> import ufm
+    >>> weighted = ufm.CrossEntropy(weights=[1.0, 1.0, 2.0])
+    >>> check_symmetric(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([4, 4, 1]), weighted), [0, 1], "this")
+    """
     size = problem.class_prior.num_classes
     rng = np.random.default_rng(0)
     for scale in (1.0, 4.0):
@@ -171,8 +187,8 @@ def check_criterion(problem: Problem, members: Sequence[int]) -> None:
             after = problem.risk(z[np.ix_(order, order)])
             if not abs(after - before) <= SYMMETRY_TOLERANCE * (1 + abs(before)):
                 raise ValueError(
-                    "loss must treat the classes of a group alike for a collapse threshold, got "
-                    f"{problem.loss!r}: exchanging classes {i} and {j} takes its risk from {before:.9g} to {after:.9g}"
+                    f"loss must treat the classes of a group alike for {purpose}, got {problem.loss!r}: exchanging "
+                    f"classes {i} and {j} takes its risk from {before:.9g} to {after:.9g}"
                 )
 
 
