@@ -274,7 +274,7 @@ class Labels:
     [(0, 1)]
     """
 
-    _targets: tuple[tuple[float, ...], ...]
+    _targets: NDArray[np.float64]
     _counts: tuple[float, ...]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -282,6 +282,8 @@ class Labels:
         _add_alone(cls, Labels)
 
     def __init__(self, targets: Any, counts: Iterable[float]) -> None:
+        if hasattr(targets, "toarray"):  # a sparse matrix
+            targets = targets.toarray()
         found = array("targets", targets, ndim=2, shape="(K, m)")
         if found.shape[0] < 2:
             raise ValueError(f"targets must have at least 2 rows, one a class, got shape {found.shape}")
@@ -290,7 +292,7 @@ class Labels:
             raise ValueError(f"counts must have one entry a column of targets, {found.shape[1]}, got {len(values)}")
         if not math.isfinite(sum(values)) or min(values) / max(values) < SMALLEST_SHARE:
             raise ValueError(f"counts must have a finite sum and no ratio below {SMALLEST_SHARE:g}, got {values}")
-        object.__setattr__(self, "_targets", tuple(map(tuple, found.tolist())))
+        object.__setattr__(self, "_targets", _frozen(found + 0.0))  # a copy, and 0 for -0, which has other bytes
         object.__setattr__(self, "_counts", values)
 
     @classmethod
@@ -319,7 +321,7 @@ class Labels:
     @cached_property
     def targets(self) -> NDArray[np.float64]:
         """T, shape (K, m), read-only."""
-        return _frozen(np.array(self._targets, dtype=float))
+        return self._targets
 
     @cached_property
     def counts(self) -> NDArray[np.float64]:
@@ -353,7 +355,7 @@ class Labels:
         Two classes belong together if exchanging their rows gives the same columns with the same counts in another
         order. ``count`` of a group is the number of samples whose target is not 0 at a class of it.
         """
-        rows = np.array(self._targets)
+        rows = self._targets
         shape = [tuple(sorted(zip(row.tolist(), self._counts, strict=True))) for row in rows]
         before = _columns(rows, self._counts)
         groups: list[list[int]] = []
@@ -371,14 +373,16 @@ class Labels:
         return tuple(ClassGroup(float(samples[g[0]]), tuple(g)) for g in sorted(groups, key=lambda g: (-len(g), g)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Labels) and (self._targets, self._counts) == (other._targets, other._counts)
+        if not isinstance(other, Labels) or self._counts != other._counts:
+            return False
+        return np.array_equal(self._targets, other._targets)
 
     def __hash__(self) -> int:
-        return hash((self._targets, self._counts))
+        return hash((self._targets.tobytes(), self._targets.shape, self._counts))
 
     def __repr__(self) -> str:
         if self.num_classes * self.num_columns <= LONGEST:
-            return f"Labels({[list(row) for row in self._targets]}, {list(self._counts)})"
+            return f"Labels({self._targets.tolist()}, {list(self._counts)})"
         return f"<Labels of {self.num_classes} classes in {self.num_columns} columns>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:

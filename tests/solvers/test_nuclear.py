@@ -206,8 +206,8 @@ def test_diagonals_of_the_preconditioner(loss):
         model = nuclear._SecondOrder(p, rng.normal(size=(4, 4)) * p.weights)
         u, v = np.linalg.qr(rng.normal(size=(2, 4, 4)))[0]
         expected = [[np.vdot(np.outer(a, b), model.hessian(np.outer(a, b))) for b in v.T] for a in u.T]
-        assert model.diagonal(u, v) == pytest.approx(np.array(expected), rel=1e-9)
-        assert model.entries == pytest.approx(model.diagonal(np.eye(4), np.eye(4)), rel=1e-9)
+        assert (model.forms(u) @ v**2) == pytest.approx(np.array(expected), rel=1e-9)
+        assert model.entries == pytest.approx(model.forms(np.eye(4)), rel=1e-9)
 
 
 @pytest.mark.parametrize("radius", [50.0, 200.0, 600.0])  # most of the tail collapsed, some, none
@@ -263,10 +263,15 @@ def test_too_few_iterations_are_reported():
 
 
 def test_unreachable_tolerance_stops_with_the_gap_it_has():
-    with pytest.warns(RuntimeWarning, match="duality gap"):
-        s = solve_nuclear(problem(ufm.LayerPeeled(4, 5), [20, 10, 5, 2, 1]), tol=1e-18)
-    assert s.is_global is None
-    assert s.info["relative_gap"] < 1e-12
+    open_gaps = 0
+    for budget in (2.0, 3.0, 4.0, 5.0, 6.0, 7.0):  # on some of them rounding may close the gap altogether
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            s = solve_nuclear(problem(ufm.LayerPeeled(budget, 5), [20, 10, 5, 2, 1]), tol=1e-18)
+        open_gaps += s.is_global is None
+        assert (s.is_global is None) == any("duality gap" in str(w.message) for w in caught)
+        assert s.info["relative_gap"] < 1e-12
+    assert open_gaps
 
 
 def test_underflow_is_not_called_optimal():

@@ -38,6 +38,7 @@ _PROBES = 4
 #: What a loss may state beyond its values and gradients.
 _KNOWLEDGE = (
     "name",
+    "values_and_gradients",
     "curvatures",
     "curvature_diagonals",
     "curvature_forms",
@@ -117,6 +118,14 @@ class Loss(abc.ABC):
     @abc.abstractmethod
     def gradients(self, logits: Array, targets: Array) -> Array:
         """``dl/dz`` at every column, shape (K, m)."""
+
+    def values_and_gradients(self, logits: Array, targets: Array) -> tuple[Array, Array]:
+        """Both at once, (m,) and (K, m); a loss states it where the two share most of their work."""
+        return self.values(logits, targets), self.gradients(logits, targets)
+
+    def on_columns(self, columns: slice) -> Loss:
+        """The loss of some of the columns: itself, unless it has a parameter for every column."""
+        return self
 
     def curvatures(self, logits: Array, targets: Array, directions: Array) -> Array:
         """The second derivative of every column applied to its direction, shape (K, m).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,24 @@ class CrossEntropy(Loss):
             p[own, columns] = -miss
             g = mass * p
         return self._weighted(g * self._column_scales(len(x)))
+
+    def values_and_gradients(self, logits: Array, targets: Array) -> tuple[Array, Array]:
+        """Both from one softmax, shapes (m,) and (K, m)."""
+        x, t = self._prepared(logits, targets)
+        if _own_class(t) is not None:
+            return self.values(logits, targets), self.gradients(logits, targets)
+        mass = t.sum(axis=0)
+        x = x - x.max(axis=0)
+        p = np.exp(x)
+        total = p.sum(axis=0)
+        values = mass * np.log(total) - np.einsum("kj,kj->j", t, x)  # no x is positive: both are sums of one sign
+        p *= mass / total
+        p -= t
+        return self._weighted(values), self._weighted(p * self._column_scales(len(x)))
+
+    def on_columns(self, columns: slice) -> CrossEntropy:
+        """With the weights of these columns alone."""
+        return self if self.weights is None else replace(self, weights=self.weights[columns])
 
     def curvatures(self, logits: Array, targets: Array, directions: Array) -> Array:
         """``w S Delta (diag p - p p^T) Delta d``, in margins to keep a small p's relative accuracy."""

@@ -190,23 +190,29 @@ class _SecondOrder:
         """Diagonal of ``f''`` in the entries of Y, shape (K, m)."""
         return self._model.diagonals() / self._omega**2
 
-    def diagonal(self, u: Array, v: Array) -> Array:
-        """Diagonal ``f''[u_a v_b^T, u_a v_b^T]`` in the basis of the columns of u and v, shape (K, m).
+    def forms(self, u: Array) -> Array:
+        """``u_a^T H_j u_a / omega_j^2`` for the columns of u (K, q), shape (q, m).
 
-        ``sum_j v_jb^2 u_a^T H_j u_a / omega_j^2``.
+        The diagonal ``f''[u_a v_b^T, u_a v_b^T]`` in the basis of the columns of u and v is their product with v^2.
         """
-        return (self._model.forms(u) / self._omega**2) @ v**2
+        return self._model.forms(u) / self._omega**2
 
 
 @dataclass
 class _Point:
-    """``Y = U diag(s) V^T`` of rank r with its full singular bases and its objective."""
+    """``Y = U diag(s) V^T`` of rank r and its objective; U (K, r) and V^T (r, m)."""
 
     y: Array
     u: Array
     s: Array  # (r,)
     vt: Array
     value: float
+
+    @classmethod
+    def of(cls, u: Array, s: Array, vt: Array) -> _Point:
+        """Of the singular vectors that belong to s, and perhaps more; its value is to be set."""
+        u, vt = u[:, : len(s)], vt[: len(s)]
+        return cls((u * s) @ vt, u, s, vt, math.nan)
 
     @property
     def rank(self) -> int:
@@ -349,15 +355,15 @@ class _Search:
         risk = self.problem.risk(y / self.problem.weights)
         self.counts["proximal_steps"] += 1
         while True:
-            u, s, vt = np.linalg.svd(y - self._step * gradient)
-            s = self._shrink(s)
-            new = (u[:, : len(s)] * s) @ vt[: len(s)]
-            d = new - y
-            new_risk = self.problem.risk(new / self.problem.weights)
+            u, s, vt = np.linalg.svd(y - self._step * gradient, full_matrices=False)
+            new = _Point.of(u, self._shrink(s), vt)
+            d = new.y - y
+            new_risk = self.problem.risk(new.y / self.problem.weights)
             model = risk + np.vdot(gradient, d) + np.vdot(d, d) / (2 * self._step)
             if new_risk <= model + 10 * _ROUNDING * abs(risk):
-                value = new_risk if self.problem.is_constrained else new_risk + self.problem.strength * s.sum()
-                return _Point(new, u, s, vt, float(value))
+                penalty = 0.0 if self.problem.is_constrained else self.problem.strength * float(new.s.sum())
+                new.value = float(new_risk) + penalty
+                return new
             # half the step, or at once the one whose model the curvature met on this one allows, where that is shorter
             curved = new_risk - risk - float(np.vdot(gradient, d))
             met = float(np.vdot(d, d)) / (2 * curved) if curved > 0 and math.isfinite(curved) else math.inf
@@ -415,22 +421,27 @@ class _Search:
 
     def _within(self, y: Array) -> _Point:
         """The point of the ball nearest to ``y``."""
-        u, s, vt = np.linalg.svd(y)
-        s = self._shrink(s)
-        new = (u[:, : len(s)] * s) @ vt[: len(s)]
-        return _Point(new, u, s, vt, self._objective(new, float(s.sum())))
+        u, s, vt = np.linalg.svd(y, full_matrices=False)
+        return self._valued(_Point.of(u, self._shrink(s), vt))
+
+    def _valued(self, point: _Point) -> _Point:
+        point.value = self._objective(point.y, float(point.s.sum()))
+        return point
 
     def _retract(self, y: Array, rank: int) -> _Point:
-        u, s, vt = np.linalg.svd(y)
+        u, s, vt = np.linalg.svd(y, full_matrices=False)
         s = s[:rank]
         if self.problem.is_constrained:
             s = s * (self.problem.radius / s.sum())
-        new = (u[:, :rank] * s) @ vt[:rank]
-        return _Point(new, u, s, vt, self._objective(new, float(s.sum())))
+        return self._valued(_Point.of(u, s, vt))
 
 
 class _NewtonSystem:
-    """The Newton system of the module's docstring at one point, in coordinates ``X = U^T D V``."""
+    """The Newton system of the module's docstring at one point, in coordinates ``X = U^T D V``.
+
+    Of the complement of the rows only as much has a basis as pairs with that of the columns, so that V is (m, q) with
+    q = min(K, m). What lies outside is kept as it is, ``R = U_r^T D (I - V V^T)`` (r, m), in further columns of X.
+    """
 
     def __init__(self, problem: Problem, point: _Point) -> None:
         r = self._r = point.rank
@@ -439,13 +450,12 @@ class _NewtonSystem:
         self._diag = np.arange(r)
         self._s = point.s
         self._sums = point.s[:, None] + point.s
-        g = point.u.T @ self._model.gradient @ point.vt.T
+        left, outside, right = self._outer_directions(point)
+        self._u = _completed(np.hstack([point.u, left]), full=True)
+        self._v = _completed(np.hstack([point.vt.T, -right]))
+        self._spare = self._v.shape[0] > self._v.shape[1]
+        g = self._coordinates(self._model.gradient)
         self.mu = -float(np.trace(g[:r, :r])) / r if problem.is_constrained else problem.strength
-        left, outside, right = np.linalg.svd(g[r:, r:])
-        self._u = np.hstack([point.u[:, :r], point.u[:, r:] @ left])
-        self._vt = np.vstack([point.vt[:r], -right @ point.vt[r:]])
-        g[r:, :r] = left.T @ g[r:, :r]
-        g[:r, r:] = -g[:r, r:] @ right.T
         # where g > mu the rank is too small; clipping keeps the system positive definite there
         self._outside = np.minimum(outside, (1 - 1e-9) * self.mu)[:, None]
         self._paired = len(outside)  # of K - r and m - r directions outside, as many as both have
@@ -453,9 +463,33 @@ class _NewtonSystem:
         self.gradient = self._tangent(g)
         self._prepare_preconditioner()
 
+    def _outer_directions(self, point: _Point) -> tuple[Array, Array, Array]:
+        """Singular vectors and values of the gradient outside both ranges, as many as both complements have."""
+        g, u, v = self._model.gradient, point.u, point.vt.T
+        g = g - u @ (u.T @ g)
+        g -= (g @ v) @ v.T
+        count = min(g.shape) - self._r
+        left, outside, right = np.linalg.svd(g, full_matrices=False)
+        return left[:, :count], outside[:count], right[:count].T
+
     def step(self, x: Array) -> Array:
-        """``D = U X V^T``."""
-        return self._u @ x @ self._vt
+        """``D = U X V^T``, and what lies outside of the rows that V spans."""
+        q = self._v.shape[1]
+        d: Array = self._u @ x[:, :q] @ self._v.T
+        if self._spare:
+            d += self._u[:, : self._r] @ x[: self._r, q:]
+        return d
+
+    def _coordinates(self, d: Array) -> Array:
+        """``U^T D V``, with what V does not span beside it."""
+        rows = self._u.T @ d
+        core = rows @ self._v
+        if not self._spare:
+            return core
+        out = np.zeros((len(rows), sum(self._v.shape)))
+        out[:, : core.shape[1]] = core
+        out[: self._r, core.shape[1] :] = rows[: self._r] - core[: self._r] @ self._v.T
+        return out
 
     def _tangent(self, x: Array) -> Array:
         """Project onto the tangent space, in place."""
@@ -468,7 +502,7 @@ class _NewtonSystem:
     def apply(self, x: Array) -> Array:
         """The second derivative at X, projected onto the tangent space."""
         r, mu, s, outside = self._r, self.mu, self._s, self._outside
-        out = self._u.T @ self._model.hessian(self.step(x)) @ self._vt.T
+        out = self._coordinates(self._model.hessian(self.step(x)))
         a, below, right = x[:r, :r], x[r:, :r], x[:r, r:].T
         out[:r, :r] += mu * (a - a.T) / self._sums
         p = self._paired
@@ -480,7 +514,8 @@ class _NewtonSystem:
 
     def _prepare_preconditioner(self) -> None:
         r, mu, s, p = self._r, self.mu, self._s, self._paired
-        curvature = self._model.diagonal(self._u, self._vt.T)
+        forms = self._model.forms(self._u)
+        curvature = forms @ self._v**2
         floor = 1e-3 * curvature.mean() + 1e-300  # divisors stay positive
         curvature = np.maximum(curvature, floor)
         block = curvature[:r, :r]
@@ -489,25 +524,29 @@ class _NewtonSystem:
         self._below_skew = paired + (mu + self._outside) / s
         self._below_symmetric = paired + (mu - self._outside) / s
         self._below_alone = curvature[r + p :, :r] + mu / s
-        self._right_alone = curvature[:r, r + p :].T + mu / s
-        # the symmetric part of A stands for R S with R = U V^T, see the module's docstring
-        square = min(self._u.shape[1], len(self._vt))
-        rotation = self._u[:, :square] @ self._vt[:square]
-        entries = rotation.T**2 @ self._model.entries
+        self._rest = np.maximum(forms[:r], floor) + mu / s[:, None]
+        # the symmetric part of A stands for R S with R = U V^T, see the module's docstring, or S R with more columns
+        square = min(self._u.shape[1], self._v.shape[1])
+        rotation = self._u[:, :square] @ self._v[:, :square].T
+        wide = self._spare
+        entries = self._model.entries @ rotation.T**2 if wide else rotation.T**2 @ self._model.entries
         self._entries = _floored((entries + entries.T) / 2)
+        self._entry_basis = (self._u if wide else self._v)[:, :r]
 
     def _precondition(self, x: Array) -> Array:
         r, p = self._r, self._paired
         out = np.zeros_like(x)
-        a, below, right = x[:r, :r], x[r:, :r], x[:r, r:].T
-        v = self._vt[:r]
-        out[:r, :r] = v @ ((v.T @ ((a + a.T) / 2) @ v) / self._entries) @ v.T + (a - a.T) / (2 * self._skew)
-        symmetric = (below[:p] + right[:p]) / (2 * self._below_symmetric)
-        skew = (below[:p] - right[:p]) / (2 * self._below_skew)
+        a, below, right = x[:r, :r], x[r:, :r], x[:r, r : r + p].T
+        b = self._entry_basis
+        out[:r, :r] = b.T @ ((b @ ((a + a.T) / 2) @ b.T) / self._entries) @ b + (a - a.T) / (2 * self._skew)
+        symmetric = (below[:p] + right) / (2 * self._below_symmetric)
+        skew = (below[:p] - right) / (2 * self._below_skew)
         out[r : r + p, :r] = symmetric + skew
         out[:r, r : r + p] = (symmetric - skew).T
         out[r + p :, :r] = below[p:] / self._below_alone
-        out[:r, r + p :] = (right[p:] / self._right_alone).T
+        if self._spare:
+            rest = x[:r, r + p :] / self._rest
+            out[:r, r + p :] = rest - (rest @ self._v) @ self._v.T
         return self._tangent(out)
 
     def solve(self) -> tuple[Array, int]:
@@ -549,6 +588,14 @@ def conjugate_gradients(
             return x, step
         p = z + rz / previous * p
     return x, limit
+
+
+def _completed(columns: Array, full: bool = False) -> Array:
+    """``columns`` (n, q), orthonormal but for those that rounding made up, as such; and ``full``, a basis of R^n."""
+    q, r = np.linalg.qr(columns, mode="complete" if full else "reduced")
+    signs = np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    q[:, : len(signs)] *= signs
+    return q
 
 
 def _floored(diagonal: Array) -> Array:
