@@ -23,7 +23,7 @@ class Arrangement:
         vectors: M, shape (d, K).
         longest: the length of the longest column.
         lengths: of the columns, as fractions of the longest, shape (K,); zero where all are.
-        unit_gram: ``<x_j, x_k> / (|x_j| |x_k|)``, shape (K, K), not clipped; zero for zero columns.
+        unit: the columns at length one, shape (d, K); zero ones stay.
 
     Raises:
         TypeError, ValueError: not a real finite matrix.
@@ -37,7 +37,7 @@ class Arrangement:
         self.vectors: Array = array("matrix", matrix, ndim=2, shape="(d, K)")
         # Each column by its own largest entry first: neither tiny nor huge columns may under- or overflow when squared.
         tops = np.abs(self.vectors).max(axis=0, initial=0.0)
-        unit = self.vectors / np.where(tops > 0, tops, 1.0)
+        unit: Array = self.vectors / np.where(tops > 0, tops, 1.0)
         norms = np.sqrt(np.einsum("ij,ij->j", unit, unit))
         unit /= np.where(norms > 0, norms, 1.0)
         top = float(tops.max(initial=0.0))
@@ -45,7 +45,12 @@ class Arrangement:
         relative = float(lengths.max(initial=0.0))
         self.longest = top * relative
         self.lengths: Array = lengths / relative if relative > 0 else lengths
-        self.unit_gram: Array = unit.T @ unit
+        self.unit = unit
+
+    @cached_property
+    def unit_gram(self) -> Array:
+        """``<x_j, x_k> / (|x_j| |x_k|)``, shape (K, K), not clipped; zero for zero columns."""
+        return np.asarray(self.unit.T @ self.unit)
 
     @property
     def is_zero(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from ufm._validation import integer
 from ufm.measures._input import Array, IntArray, checked_features, checked_labels, chunks
 
-__all__ = ["FeatureStatistics"]
+__all__ = ["ClassMeans", "FeatureStatistics"]
 
 #: Entries of a batch up to which SciPy, which takes longer to load, is done without.
 SMALL = 1 << 14
@@ -135,7 +135,7 @@ class FeatureStatistics:
     def means(self) -> Array:
         """Class means m_k, shape (d, K). Raises ValueError while a class has no samples."""
         self.check_complete()
-        return self._means.T.copy()
+        return self._means.copy().T
 
     @property
     def within_covariance(self) -> Array:
@@ -156,10 +156,7 @@ class FeatureStatistics:
 
     def check_complete(self) -> None:
         """Raise ValueError while a class has no samples; the message names such classes."""
-        missing = np.flatnonzero(self._counts == 0)
-        if len(missing):
-            shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
-            raise ValueError(f"labels must hold every class 0..{self._num_classes - 1}, got no sample of {shown}")
+        check_all_seen(self._counts)
 
     def _absorb(self, part: _Part) -> None:
         """Merge counts, means and class scatters; what the shift of the means adds to the scatter waits as rows."""
@@ -196,6 +193,78 @@ class FeatureStatistics:
     def _check_dim(self, name: str, dim: int) -> None:
         if self.dim not in (0, dim):
             raise ValueError(f"{name} must have d = {self.dim} as before, got {dim}")
+
+
+class ClassMeans:
+    """Counts and class means alone, of samples that are gone through again for what is about the means.
+
+    Sums are of what samples differ from the first one of their class: a large offset does no harm, and equal samples
+    have exactly their own mean.
+
+    Args:
+        num_classes: K >= 2; labels are 0..K-1.
+
+    >>> found = ClassMeans(2).update(np.array([[0.5], [1.5], [-1.0]]), np.array([0, 0, 1]))
+    >>> found.means, found.counts
+    (array([[ 1., -1.]]), array([2, 1]))
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self._counts = np.zeros(num_classes, dtype=np.int64)
+        self._first: Array = np.zeros((num_classes, 0))
+        self._sums: Array = np.zeros((num_classes, 0))
+
+    def update(self, features: Any, labels: Any) -> ClassMeans:
+        """Add a batch as :meth:`FeatureStatistics.update` does."""
+        x = checked_features(features)
+        y = checked_labels("labels", labels, num_classes=len(self._counts), length=len(x))
+        if not len(x):
+            return self
+        if self._first.shape[1] not in (0, x.shape[1]):
+            raise ValueError(f"features must have d = {self._first.shape[1]} as before, got {x.shape[1]}")
+        if self._first.shape[1] == 0:
+            self._first, self._sums = (np.zeros((len(self._counts), x.shape[1])) for _ in range(2))
+        for rows in chunks(x.shape):
+            self._add(x[rows], y[rows])
+        return self
+
+    def _add(self, x: Any, y: IntArray) -> None:
+        classes, where, index, counts = np.unique(y, return_index=True, return_inverse=True, return_counts=True)
+        new = self._counts[classes] == 0
+        self._first[classes[new]] = x[where[new]]
+        differences = self._first[y]
+        np.subtract(x, differences, out=differences)
+        self._sums[classes] += _members(index, len(classes), x.size > SMALL) @ differences
+        self._counts[classes] += counts
+
+    @property
+    def counts(self) -> IntArray:
+        """Samples n_k of every class, shape (K,)."""
+        return self._counts
+
+    @property
+    def means(self) -> Array:
+        """Class means m_k, shape (d, K). Raises ValueError while a class has no samples."""
+        check_all_seen(self._counts)
+        return (self._first + self._sums / self._counts[:, None]).T
+
+    def statistics(self, class_scatter: Array, scatter: Array | None) -> FeatureStatistics:
+        """All statistics, given the sums of squares by class about the means (K,), and ``N S_W`` (d, d) or None."""
+        found = FeatureStatistics(len(self._counts), covariance=scatter is not None)
+        found._counts, found._means, found._class_scatter = self._counts, self.means.T, class_scatter
+        found._scatter = found._scatter if scatter is None else scatter
+        return found
+
+
+def check_all_seen(counts: IntArray) -> None:
+    """Raise ValueError where a class has no samples; the message names such classes.
+
+    >>> check_all_seen(np.array([3, 1]))
+    """
+    missing = np.flatnonzero(counts == 0)
+    if len(missing):
+        shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+        raise ValueError(f"labels must hold every class 0..{len(counts) - 1}, got no sample of {shown}")
 
 
 def _centred_by_class(x: Array, y: IntArray) -> tuple[_Part, Array]:

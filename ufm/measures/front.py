@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ufm._validation import array, integer
@@ -16,10 +16,9 @@ from ufm.measures._input import (
     checked_labels,
     refuse_network,
 )
-from ufm.measures.accumulators import FeatureStatistics
+from ufm.measures.head import Head
 from ufm.measures.nearest_mean import LinearDecisions
-from ufm.measures.second_pass import SecondPass
-from ufm.measures.span import Span, span_of_means
+from ufm.measures.passes import Passes
 from ufm.measures.summary import Measures
 
 __all__ = ["measure"]
@@ -75,14 +74,13 @@ def measure(
     """
     batches = _batches(features, labels, predictions)
     k = _num_classes(num_classes, prior, classifier, batches if labels is not None else None)
-    statistics = _first_pass(batches, k)
-    w, b = checked_classifier(classifier, bias, k, statistics.dim)
-    predictor: IntArray | LinearDecisions | None = None if w is None else LinearDecisions(w, b)
+    passes = Passes(batches, k)
+    w, b = checked_classifier(classifier, bias, k, len(passes.means))
+    head = None if w is None else Head(w, b)
+    predictor: IntArray | LinearDecisions | None = None if head is None else LinearDecisions.of_head(head, passes.span)
     if predictions is not None:
         predictor = checked_labels("predictions", predictions, num_classes=k, length=len(batches[0][0]))
-    span = span_of_means(statistics.means)
-    second = _second_pass(batches, statistics, span, predictor)
-    agreements = None if predictor is None or second is None else second.agreements
+    statistics, nc1, agreements = passes.finish(predictor)
     return Measures.of(
         statistics,
         classifier=classifier,
@@ -93,8 +91,9 @@ def measure(
         nc4_by_class=None if agreements is None else tuple((agreements / statistics.counts).tolist()),
         tolerance=tolerance,
         centre=centre,
-        nc1=None if second is None else second.nc1,
-        span=span,
+        nc1=nc1,
+        span=passes.span,
+        head=head,
     )
 
 
@@ -109,44 +108,6 @@ def _batches(features: Any, labels: Any, predictions: Any) -> Any:
     if predictions is not None:
         raise ValueError("predictions must be left out when features is an iterable of batches")
     return features
-
-
-def _first_pass(batches: Any, k: int) -> FeatureStatistics:
-    """Statistics of all samples, without covariance where a second pass over the same samples costs less."""
-    statistics = None
-    for features, labels in _pairs(batches):
-        if statistics is None:
-            # Lists hold the same samples each time; a loader may draw others, and then NC1 must come of one pass.
-            again = isinstance(batches, list | tuple) and 2 * (k - 1) <= _columns(features)
-            statistics = FeatureStatistics(k, covariance=not again)
-        statistics.update(features, labels)
-    statistics = FeatureStatistics(k) if statistics is None else statistics
-    statistics.check_complete()
-    return statistics
-
-
-def _columns(features: Any) -> int:
-    shape = tuple(getattr(features, "shape", ()))
-    return int(shape[-1]) if len(shape) == 2 else 0
-
-
-def _second_pass(
-    batches: Any, statistics: FeatureStatistics, span: Span, predictor: IntArray | LinearDecisions | None
-) -> SecondPass | None:
-    """NC4, and NC1 where there is no covariance; None where neither is wanted, and for batches that come once only."""
-    if isinstance(batches, Iterator) or (predictor is None and statistics.has_covariance):
-        return None
-    found = SecondPass(statistics, span)
-    for features, labels in _pairs(batches):
-        x = checked_features(features)
-        y = checked_labels("labels", labels, num_classes=statistics.num_classes, length=len(x))
-        found.add(x, y, predictor)
-    if found.seen not in (0, statistics.num_samples):
-        raise ValueError(
-            f"features must give the same samples each time, got {statistics.num_samples} and then {found.seen}: "
-            "pass an iterator to go through them once, without NC4"
-        )
-    return found if found.seen else None
 
 
 def _num_classes(num_classes: Any, prior: Any, classifier: Any, batches: Any) -> int:
@@ -171,10 +132,3 @@ def _num_classes(num_classes: Any, prior: Any, classifier: Any, batches: Any) ->
     if k < 2:
         raise ValueError(f"{name} must have at least 2 classes, got {k}")
     return k
-
-
-def _pairs(batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    for i, batch in enumerate(batches):
-        if not isinstance(batch, Sequence) or isinstance(batch, str | bytes) or len(batch) != 2:
-            raise TypeError(f"features must give (features, labels) batches, got {type(batch).__name__} as batch {i}")
-        yield batch[0], batch[1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ufm._extras import require
 from ufm.measures.accumulators import FeatureStatistics
 from ufm.measures.front import measure
+from ufm.measures.passes import copies, pairs_of
 from ufm.measures.summary import Measures
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def measure_model(
         loader: iterable of (inputs, labels) batches.
         layers: names of submodules (``model.named_modules()``) whose outputs are measured instead, without classifier.
         num_classes: K; default that of the last linear layer, and needed with ``layers`` where there is none.
-        nc4: go through the loader a second time for NC4; without it, or with an iterator, NC4 is None.
+        nc4: measure NC4 too; without it, or with an iterator, NC4 is None. The loader is gone through once where the
+            features fit in 256 MB, else a second time for NC4.
         options: ``prior``, ``num_minority``, ``tolerance`` and ``centre`` of :func:`measure`.
 
     Returns:
@@ -65,10 +67,9 @@ def measure_model(
         return _layers(model, loader, layers, num_classes, options)
     if not heads:
         raise ValueError("model must have a torch.nn.Linear, whose input is measured; or say layers=")
-    batches: Any = _Inputs(model, loader, *heads[-1])
     head = heads[-1][1]
     return measure(
-        batches if nc4 and not isinstance(loader, Iterator) else iter(batches),
+        _batches(_Inputs(model, loader, *heads[-1]), nc4 and not isinstance(loader, Iterator)),
         classifier=head.weight.detach(),
         bias=None if head.bias is None else head.bias.detach(),
         num_classes=num_classes,
@@ -91,6 +92,17 @@ def _layers(model: Any, loader: Any, layers: Any, num_classes: int, options: dic
         for name, features in outputs.items():
             statistics[name].update(features, labels)
     return {name: Measures.of(found, **options) for name, found in statistics.items()}
+
+
+def _batches(inputs: _Inputs, nc4: bool) -> Any:
+    """What the head takes: kept, where all fits, so that the network runs once; as an iterator where NC4 is not wanted.
+
+    Where it does not fit the network runs from the beginning, twice with NC4.
+    """
+    if not nc4:
+        return iter(inputs)
+    kept, more = copies(pairs_of(inputs))
+    return inputs if more else kept
 
 
 class _Inputs:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ufm._validation import array
 from ufm.geometry.arrangement import Arrangement
 from ufm.measures._input import LARGEST, Array, IntArray, checked_features, checked_labels, chunks
+from ufm.measures.head import Head, decided_near
+from ufm.measures.span import Span
 
 __all__ = ["LinearDecisions", "NearestMean", "nearest_mean_agreement"]
 
@@ -93,16 +95,19 @@ class NearestMean:
         agreements = np.zeros(len(features), dtype=bool)
         for rows in chunks(features.shape):
             chunk = features[rows].astype(np.float64)
-            predicted = classes_of(predictor, features, chunk, rows)
+            if isinstance(predictor, LinearDecisions):
+                predicted = predictor.of(features[rows], chunk)
+            else:
+                predicted = predictor[rows]
             distances = np.linalg.norm(chunk - self.means[predicted], axis=1)
             agreements[rows] = self.agree(chunk, distances, predicted, predicted)
         return agreements
 
     def agree(self, rows: Array, distances: Array, predicted: IntArray, guesses: IntArray) -> NDArray[np.bool_]:
-        """:meth:`agreements` of rows in double precision.
+        """:meth:`agreements` of rows whose distances from a guess are known.
 
         Args:
-            rows: shape (n, d).
+            rows: shape (n, d), of any float type.
             distances: of the rows from the means of their guesses, shape (n,).
             predicted: shape (n,).
             guesses: a class for every row, such as its label, whose mean is tried first; they change no result.
@@ -137,23 +142,40 @@ class LinearDecisions:
     Args:
         classifier: W, shape (K, d).
         bias: b, shape (K,).
+        near: of every class mean what is decided there, (K,), and within what distance nothing else is, (K,); see
+            :func:`~ufm.measures.head.decided_near`.
 
     >>> LinearDecisions(np.eye(2), np.zeros(2)).of(np.array([[1.0, 3.0]]), np.array([[1.0, 3.0]]))
     array([1])
     """
 
-    def __init__(self, classifier: Array, bias: Array) -> None:
+    def __init__(self, classifier: Array, bias: Array, near: tuple[IntArray, Array] | None = None) -> None:
+        self._near = (np.zeros(len(bias), dtype=np.int64), np.zeros(len(bias))) if near is None else near
         self._w, self._b = classifier, bias
         with np.errstate(over="ignore", under="ignore"):
-            self._single = classifier.astype(np.float32).T, bias.astype(np.float32)
+            self._single = np.ascontiguousarray(classifier.T, dtype=np.float32), bias.astype(np.float32)
         self._longest = math.sqrt(float((classifier**2).sum(axis=1).max()))
         self._unit = (classifier.shape[1] + 8) * 2.0**-24  # of d products, their sum, the conversions and the bias
         self._largest_bias = float(np.abs(bias).max())
         self._largest = max(self._longest, self._largest_bias)
 
+    @classmethod
+    def of_head(cls, head: Head, means: Span) -> LinearDecisions:
+        """Those of a head, which about the class means are known beforehand."""
+        return cls(head.weight, head.bias, decided_near(head, means.arrangement, means.centre))
+
+    def of_labelled(self, features: NDArray[Any], labels: IntArray, distances: Array, norms: Array) -> IntArray:
+        """The classes of rows (n, d) at some distances from the means of their labels; norms are theirs, or larger."""
+        found: IntArray = self._near[0][labels]
+        doubtful = np.flatnonzero(~(distances < self._near[1][labels]))
+        if len(doubtful):
+            rows = features if len(doubtful) == len(features) else features[doubtful]
+            found[doubtful] = self.of(rows, rows, norms[doubtful])
+        return found
+
     def of(self, features: NDArray[Any], exact: Array, norms: Array | None = None) -> IntArray:
-        """The classes of rows: as they come, and converted to double precision; norms are theirs, or larger."""
-        norms = np.linalg.norm(exact, axis=1) if norms is None else norms
+        """The classes of rows: as they come, and what is converted to double precision; norms are theirs, or larger."""
+        norms = np.linalg.norm(exact.astype(np.float64, copy=False), axis=1) if norms is None else norms
         error = self._unit * (norms * self._longest + self._largest_bias)
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             logits = features.astype(np.float32, copy=False) @ self._single[0] + self._single[1]
@@ -164,16 +186,5 @@ class LinearDecisions:
             sure = best - logits.max(axis=1) > 2 * error + VANISHING
         sure &= np.maximum(norms, self._largest) <= LARGEST_SINGLE
         doubtful = np.flatnonzero(~sure)
-        found[doubtful] = (exact[doubtful] @ self._w.T + self._b).argmax(axis=1)
+        found[doubtful] = (exact[doubtful].astype(np.float64) @ self._w.T + self._b).argmax(axis=1)
         return found
-
-
-def classes_of(
-    predictor: IntArray | LinearDecisions, features: NDArray[Any], exact: Array, rows: slice, norms: Array | None = None
-) -> IntArray:
-    """Predicted classes of some rows of features, which are given in double precision too; norms as in ``of``.
-
-    >>> classes_of(np.array([0, 1, 1]), np.zeros((3, 1)), np.zeros((2, 1)), slice(1, 3))
-    array([1, 1])
-    """
-    return predictor.of(features[rows], exact, norms) if isinstance(predictor, LinearDecisions) else predictor[rows]

@@ -28,14 +28,16 @@ class Span:
     Args:
         arrangement: of M, shape (d, K); there is nothing to ask where all is zero.
         null: v, shape (K,), not zero: ones for means less their unweighted mean, counts for a weighted one.
+        centre: what has been taken off the vectors, shape (d,); zero by default.
 
     >>> span = Span(Arrangement([[2.0, -2.0], [0.0, 0.0]]), np.ones(2))
     >>> span.scale, span.singular_values.round(6), span.inverse_factor.round(6)[0]
     (2.0, array([1.414214]), array([ 0.5, -0.5]))
     """
 
-    def __init__(self, arrangement: Arrangement, null: Array) -> None:
+    def __init__(self, arrangement: Arrangement, null: Array, centre: Array | None = None) -> None:
         self.arrangement = arrangement
+        self.centre: Array = np.zeros(len(arrangement.vectors)) if centre is None else centre
         self._null = null / np.linalg.norm(null)
 
     @property
@@ -53,7 +55,7 @@ class Span:
         """P, shape (d, r), with ``P P^T = pinv(M M^T)`` times the square of :attr:`scale`."""
         if self._spectrum is not None:
             # M pinv(M^T M), for which any multiple of v v^T may be added to M^T M, since M v = 0.
-            return np.asarray(np.linalg.solve(self._lifted, self._matrix.T).T, dtype=np.float64)
+            return np.asarray(self._matrix @ np.linalg.inv(self._lifted), dtype=np.float64)
         u, s = self._decomposition
         keep = s > PINV_TOLERANCE * s[0]
         return u[:, keep] / s[keep]
@@ -93,4 +95,4 @@ def span_of_means(means: Array) -> Span:
     >>> span_of_means(np.array([[3.0, 1.0]])).arrangement.vectors
     array([[ 1., -1.]])
     """
-    return Span(Arrangement(centred(means)), np.ones(means.shape[1]))
+    return Span(Arrangement(centred(means)), np.ones(means.shape[1]), means.mean(axis=1))

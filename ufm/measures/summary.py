@@ -25,7 +25,8 @@ from ufm.measures.between_class import (
     separation_kernel_cv,
     variation,
 )
-from ufm.measures.duality import class_margins, duality_cosines, scaled_logits
+from ufm.measures.duality import class_margins
+from ufm.measures.head import Head
 from ufm.measures.span import Span, span_of_means
 from ufm.measures.within_class import cdnv_of, nc1_along, trace_quotient_of
 from ufm.phases import Phase
@@ -143,6 +144,7 @@ class Measures:
         centre: str = "classes",
         nc1: float | None = None,
         span: Span | None = None,
+        head: Head | None = None,
     ) -> Measures:
         """Compute all measures that class means and covariances give; arguments as in :func:`measure`.
 
@@ -158,6 +160,7 @@ class Measures:
             centre: what is taken off class means to centre them, ``"classes"`` or ``"samples"``; see :func:`measure`.
             nc1: for statistics without covariance; see :class:`~ufm.measures.second_pass.SecondPass`.
             span: of the class means, :func:`~ufm.measures.span.span_of_means`, where it is at hand.
+            head: the same classifier and bias, where what they have in common with the class means is at hand.
 
         Raises:
             TypeError, ValueError: a class without samples, or an argument that does not fit.
@@ -168,7 +171,9 @@ class Measures:
         means = statistics.means
         groups = _groups(statistics, prior, num_minority)
         by_samples = one_of("centre", centre, ("classes", "samples")) == "samples"
-        w, b = checked_classifier(classifier, bias, statistics.num_classes, statistics.dim)
+        if head is None:
+            w, b = checked_classifier(classifier, bias, statistics.num_classes, statistics.dim)
+            head = None if w is None else Head(w, b)
         by_classes = span_of_means(means) if span is None else span
         trace = float(statistics.class_variances @ (statistics.counts / statistics.num_samples))
         if statistics.has_covariance:
@@ -183,7 +188,7 @@ class Measures:
             counts=tuple(statistics.counts.tolist()),
             groups=groups,
             nc1=nc1,
-            trace_quotient=trace_quotient_of(trace, by_classes.arrangement.vectors),
+            trace_quotient=trace_quotient_of(trace, by_classes.arrangement),
             cdnv=cdnv_of(statistics.class_variances, means, by_classes.arrangement),
             etf_error=gram_etf_error(by_classes.arrangement.gram),
             equinorm_cv=equinorm_cv(m),
@@ -198,9 +203,9 @@ class Measures:
             effective_rank=_effective_rank(by_classes if weights is None else Span(m, weights)),
             nc4_by_class=nc4_by_class,
         )
-        if w is None:
+        if head is None:
             return measures
-        return dataclasses.replace(measures, **_of_classifier(w, b, m, means, groups, tolerance))
+        return dataclasses.replace(measures, **_of_classifier(head, m, means, groups, tolerance))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields by name as JSON types, tuples as lists."""
@@ -263,30 +268,30 @@ def _effective_rank(span: Span) -> float | None:
 
 
 def _of_classifier(
-    w: Array, b: Array, m: Arrangement, means: Array, groups: tuple[tuple[int, ...], ...], tolerance: float
+    head: Head, m: Arrangement, means: Array, groups: tuple[tuple[int, ...], ...], tolerance: float
 ) -> dict[str, Any]:
     """What a classifier adds, by the fields' names; m holds centred class means."""
-    rows = Arrangement(w.T)
+    rows = head.rows
     minority, majority = _extreme_cosines(rows, groups)
-    product, scale = scaled_logits(w, m.vectors)
-    logits = product * scale + (w @ (means - m.vectors).mean(axis=1))[:, None]
-    cosines = duality_cosines(w, m.vectors)
+    logits = head.logits(m, (means - m.vectors).mean(axis=1))
+    centred_logits = logits - logits.mean(axis=0)
+    cosines = np.clip(np.einsum("ij,ij->j", rows.unit, m.unit), -1.0, 1.0)
     return {
         "classifier_etf_error": gram_etf_error(rows.gram),
         "classifier_equinorm_cv": equinorm_cv(rows),
         "classifier_equiangle_cv": equiangle_cv(rows),
         "classifier_equiangle_std": equiangle_std(rows),
-        "self_duality_error": self_duality_error(w, m.vectors),
+        "self_duality_error": self_duality_error(head.weight, m.vectors),
         "minority_cosine": minority,
         "majority_cosine": majority,
-        "group_scales": group_scales(logits - logits.mean(axis=0), groups),
-        "phase": _phase(logits - logits.mean(axis=0), groups, tolerance),
+        "group_scales": group_scales(centred_logits, groups),
+        "phase": _phase(centred_logits, groups, tolerance),
         "classifier_mean_cosine_gap": mean_cosine_gap(rows),
         "classifier_coherence": coherence(rows),
         "duality_cosine": float(cosines.mean()),
         "uniform_duality_cv": variation(cosines),
-        "logit_etf_error": gram_etf_error(product),
-        "smallest_margin": float(class_margins(logits + b[:, None]).min()),
+        "logit_etf_error": gram_etf_error(head.product(m)[0]),
+        "smallest_margin": float(class_margins(logits + head.bias[:, None]).min()),
     }
 
 

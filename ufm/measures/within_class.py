@@ -77,20 +77,19 @@ def trace_quotient(within_covariance: Any, means: Any) -> float | None:
     0.25
     """
     s_w, m = _covariance_and_means(within_covariance, means)
-    m = centred(m)
-    return trace_quotient_of(float(np.trace(s_w)), m)
+    return trace_quotient_of(float(np.trace(s_w)), Arrangement(centred(m)))
 
 
-def trace_quotient_of(within: float, centred_means: Array) -> float | None:
+def trace_quotient_of(within: float, centred_means: Arrangement) -> float | None:
     """:func:`trace_quotient` where ``tr S_W`` is known.
 
-    >>> trace_quotient_of(0.25, np.array([[1.0, -1.0]]))
+    >>> trace_quotient_of(0.25, Arrangement([[1.0, -1.0]]))
     0.25
     """
-    top = float(np.abs(centred_means).max())
-    if top == 0:
+    if centred_means.is_zero:
         return None
-    return within / top / top / (float(((centred_means / top) ** 2).sum()) / centred_means.shape[1])
+    top, lengths = centred_means.longest, centred_means.lengths
+    return within / top / top / (float(lengths @ lengths) / len(lengths))
 
 
 def cdnv(class_variances: Any, means: Any) -> float | None:
