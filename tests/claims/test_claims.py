@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from claim_samples import NETWORK
 
 import ufm
 from proofs_check.checker import check_file
 from ufm.claims import Claim, Context, Status, all_claims, balanced, collapse, relaxation
 from ufm.claims.soundness import false_claims, false_theorems
 
-NETWORK = ["network-explicit-predicted", "network-deq-predicted", "network-deq-trapped", "network-gram-predicted"]
 #: The weakest status a claim may have here.
 EXPECTED = {
     name: Status(status)
@@ -40,32 +40,6 @@ def test_claim(claim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         files = verdict.evidence.details["certificates"]
         assert files
         assert all(check_file(tmp_path / file).accepted for file in files)
-
-
-@pytest.mark.slow
-def test_claims_of_the_trained_network() -> None:
-    verdicts = list(ufm.verify(NETWORK))
-    assert [v.status for v in verdicts] == [Status.supported] * len(NETWORK), [str(v.evidence) for v in verdicts]
-    points = [p for v in verdicts for p in v.evidence.details.get("points", [])]
-    assert {p["branch"] for p in points} == {"explicit", "identity", "zero"}
-    measured = ("scale", "minority_cosine", "etf_error", "nc1", "self_duality_error", "trace_quotient")
-    assert all(p[name] is not None for p in points for name in measured if p["phase"] == "none")
-
-
-def test_points_of_an_earlier_run_are_no_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A complete sweep that lies in the output directory is trained anew, an interrupted one goes on."""
-    import ufm.deq
-    from ufm.claims.network import digits_sweep
-
-    config = ufm.deq.SweepConfig.quick(seed=0)
-    stored = ufm.deq.Sweep.load(Path(__file__).parents[2] / "results" / "digits-sweep" / "sweep.jsonl").points[0]
-    path = tmp_path / "digits-sweep-quick-seed0.jsonl"
-    calls: list[bool] = []
-    monkeypatch.setattr(ufm.deq, "run_sweep", lambda config, *, path, **_: calls.append(path.exists()))
-    for count, resumed in ((3, True), (len(config.trainings()), False)):
-        ufm.deq.Sweep(config, (stored,) * count).save(path)
-        digits_sweep(Context(out=tmp_path))
-        assert calls.pop() is resumed
 
 
 @pytest.mark.parametrize("name", FALSE)

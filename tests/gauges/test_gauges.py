@@ -220,3 +220,13 @@ def test_the_second_derivative_over_the_cone_is_what_its_products_say(tau, monke
     monkeypatch.setattr(cone, "damped_step", compared)
     state.step(0.1)
     assert met
+
+
+def test_a_polar_that_is_asked_for_again_is_of_the_matrix_as_it_is_now():
+    g = np.array([[1.0, 1.0], [1.0, -1.0]])
+    first = gauges.gamma2_polar(g)
+    assert gauges.gamma2_polar(g).atom is first.atom
+    with pytest.raises(ValueError, match="read-only"):
+        first.atom[0, 0] = 9
+    g[0] *= 2
+    assert gauges.gamma2_polar(g).value > 1.1 * first.value

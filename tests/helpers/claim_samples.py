@@ -7,6 +7,9 @@ from typing import Any
 
 from ufm.claims import Claim, Context, Evidence, Figure, Status
 
+#: The claims that train networks.
+NETWORK = ["network-explicit-predicted", "network-deq-predicted", "network-deq-trapped", "network-gram-predicted"]
+
 
 def claim(id: str, check: Callable[[Context], Any], **fields: Any) -> Claim:
     defaults = {"title": f"Title of {id}", "statement": f"Statement of {id}", "source": "nowhere", "group": "Samples"}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import TypeVar
 
 #: Whether this run tries all instances. It then runs the modules alone that take a sample otherwise.
 FULL = os.environ.get("UFM_TESTS") == "full"
 
 
-def count(sample: int, full: int) -> int:
-    """Number of instances: ``full`` in a full run, ``sample`` in the others."""
+T = TypeVar("T")
+
+
+def count(sample: T, full: T) -> T:
+    """Number of instances, or what they are: ``full`` in a full run, ``sample`` in the others."""
     return full if FULL else sample
 
 

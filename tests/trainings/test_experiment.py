@@ -49,7 +49,7 @@ SMALL = ExperimentConfig(
     majority_count=40,
     ratio=4,
     test_count=20,
-    epochs=12,
+    epochs=8,
     batch_size=16,
     learning_rate=0.05,
     evaluate_every=4,
@@ -99,7 +99,7 @@ def finished(tmp_path_factory):
 class TestRun:
     def test_records(self, finished):
         experiment, _ = finished
-        assert [r["epoch"] for r in experiment.records] == [1, 4, 8, 12]
+        assert [r["epoch"] for r in experiment.records] == [1, 4, 8]
         assert experiment.stopped == "epochs"
         last = experiment.records[-1]
         assert last["train_accuracy"]["overall"] > 0.9
@@ -196,13 +196,16 @@ class TestRun:
             width=8,
             majority_count=16,
             batch_size=8,
-            epochs=15,
-            evaluate_every=15,
-            learning_rate=0.1,
+            epochs=6,
+            evaluate_every=6,
+            learning_rate=0.3,
         )
         free, kept = (run_experiment(dataclasses.replace(config, jacobian_weight=w)).records[-1] for w in (0.0, 3.0))
-        assert kept["fixed_point"]["converged"] == 1  # at a weight of 1 the last bits may decide on some of the 60
-        assert free["fixed_point"]["converged"] < 0.5
+        free, kept = free["fixed_point"], kept["fixed_point"]
+        assert kept["converged"] == 1
+        # how many of the 60 converge without it hangs on last bits; that they take 18 steps or more, not 4, does not
+        assert free["converged"] < 1
+        assert free["steps"] > 3 * kept["steps"]
 
     @pytest.mark.usefixtures("plain_figure")
     def test_jacobian_penalty_is_drawn_alike_after_an_interruption(self, tmp_path):
@@ -269,6 +272,7 @@ run_experiment(ExperimentConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2])
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain_figure")
 def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
     config = dataclasses.replace(SMALL, model="explicit", options={}, epochs=80, evaluate_every=1)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -279,7 +283,7 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
         path = killed / "metrics.jsonl"
         return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
 
-    for kill in range(count(2, 3)):
+    for kill in range(count(1, 3)):
         process = subprocess.Popen([sys.executable, "-c", RUNNER, json.dumps(config.to_dict()), str(killed)])
         # After a few more epochs, and then at any moment: in a step, in an evaluation, or while files are written.
         target, delay = epoch() + rng.randint(0 if kill else 1, 6), rng.uniform(0, 0.15)
@@ -665,7 +669,7 @@ class TestDamagedRun:
 class TestCommandLine:
     ARGUMENTS = ("--dataset", "digits", "--model", "deq", "--model-options", '{"rho": 0.7}', "--width", "32")
     ARGUMENTS += ("--majority", "3", "--minority", "3", "--majority-count", "40", "--ratio", "4", "--test-count", "20")
-    ARGUMENTS += ("--epochs", "12", "--batch-size", "16", "--evaluate-every", "4", "--device", "cpu")
+    ARGUMENTS += ("--epochs", "8", "--batch-size", "16", "--evaluate-every", "4", "--device", "cpu")
 
     def run(self, *arguments):
         return CliRunner().invoke(app, ["deq", "train", *map(str, arguments)])

@@ -324,14 +324,6 @@ class TestTrained:
         assert status(r) == "trapped"
         assert r.prediction.objective == trained_deq.prediction.objective
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize(("architecture", "minority_count"), [("explicit", 26), ("deq", 10)])
-    def test_default_setting(self, architecture, minority_count):
-        r = train(TrainingConfig(architecture=architecture, minority_count=minority_count, device="cpu", seed=1))
-        assert r.fit.converged
-        assert r.scale == pytest.approx(r.prediction.scale, rel=1e-3)
-        assert status(r) == "agrees"
-
     def test_same_seed_same_result(self, trained_deq):
         again = train(small())
         np.testing.assert_array_equal(again.features, trained_deq.features)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.gauges.smooth import Smooth, damped_newton, damped_step
+from ufm.gauges.smooth import DENSE, Smooth, damped_newton, damped_step
 
 __all__ = ["UnitPoint", "dual_bound", "minimise_over_elliptope"]
 
@@ -140,15 +140,27 @@ class _State:
         p, q = v[:k], v[k:]
         second = self._phi.hessian(self._y)
 
-        def apply(x: Array) -> Array:
-            d = x.reshape(v.shape)
-            d = d - v * (d * v).sum(axis=1, keepdims=True)
-            dp, dq = d[:k], d[k:]
-            curved = self._radius**2 * second(dp @ q.T + p @ dq.T)
-            out = np.vstack([curved @ q + self._g @ dq, curved.T @ p + self._g.T @ dp]) - self._along * d
-            return np.asarray((out - v * (out * v).sum(axis=1, keepdims=True)).ravel())
+        def along(d: Array) -> Array:
+            """The second derivative along tangents d, (..., K + m, p), of the objective on the product of spheres."""
+            d = d - v * (d * v).sum(axis=-1, keepdims=True)
+            dp, dq = d[..., :k, :], d[..., k:, :]
+            moves = dp @ q.T + p @ dq.swapaxes(-1, -2)
+            curved = np.stack([second(move) for move in moves.reshape(-1, *moves.shape[-2:])]).reshape(moves.shape)
+            curved *= self._radius**2
+            out = (
+                np.concatenate([curved @ q + self._g @ dq, curved.swapaxes(-1, -2) @ p + self._g.T @ dp], axis=-2)
+                - self._along * d
+            )
+            return np.asarray(out - v * (out * v).sum(axis=-1, keepdims=True))
 
-        step = damped_step(apply, self.gradient.ravel(), damping).reshape(v.shape)
+        def apply(x: Array) -> Array:
+            return along(x.reshape(v.shape)).ravel()
+
+        def matrix() -> Array:
+            return along(np.eye(v.size).reshape(-1, *v.shape)).reshape(v.size, v.size)
+
+        step = damped_step(apply, self.gradient.ravel(), damping, matrix if v.size <= DENSE else None)
+        step = step.reshape(v.shape)
         return np.asarray(step - v * (step * v).sum(axis=1, keepdims=True))
 
     def moved(self, step: Array) -> _State:

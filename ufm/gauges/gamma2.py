@@ -13,6 +13,7 @@ Shraibman 2009; theory section 8.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,18 @@ def gamma2_polar(gradient: Array) -> Gamma2Polar:
     (8.0, 8.0)
     """
     g = array("gradient", gradient, ndim=2, shape="(K, m)")
+    return _polar_of(g.tobytes(), g.shape[0], g.shape[1])
+
+
+@lru_cache(maxsize=4)  # a bound, a multiplier and an atom are wanted of one gradient
+def _polar_of(entries: bytes, k: int, m: int) -> Gamma2Polar:
+    found = _polar(np.frombuffer(entries).reshape(k, m))
+    for shared in (found.atom, found.alpha, found.beta):
+        shared.flags.writeable = False
+    return found
+
+
+def _polar(g: Array) -> Gamma2Polar:
     scale = float(np.abs(g).max(initial=0.0))
     if scale == 0.0:
         return Gamma2Polar(0.0, 0.0, np.zeros_like(g), np.zeros(len(g)), np.zeros(g.shape[1]))

@@ -8,7 +8,7 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Linear", "Quadratic", "Smooth", "damped_newton", "damped_step"]
+__all__ = ["DENSE", "Linear", "Quadratic", "Smooth", "damped_newton", "damped_step"]
 
 Array = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ class Linear:
 
 
 #: Up to so many unknowns all eigenvalues of a system are computed; beyond, a Cholesky factor or conjugate gradients.
-_DENSE = 250
+DENSE = 250
 #: Up to so many unknowns a system that is at hand as a matrix is factorised.
 _FACTORISED = 1200
 
@@ -104,7 +104,7 @@ def damped_step(
     array([-0.5, -0.5])
     """
     n = len(gradient)
-    if n <= _DENSE:
+    if n <= DENSE:
         h = np.column_stack([apply(e) for e in np.eye(n)]) if matrix is None else matrix()
         values, vectors = np.linalg.eigh((h + h.T) / 2)
         return np.asarray(-vectors @ ((vectors.T @ gradient) / (np.abs(values) + damping)), dtype=float)
