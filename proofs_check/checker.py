@@ -30,7 +30,7 @@ from typing import Any
 
 from flint import arb, arb_mat, ctx, fmpq, fmpz
 
-from proofs_check.kinds import collapse, geometry, local_minimum, open_value, optimality, uncollapsed
+from proofs_check.kinds import collapse, geometry, local_minimum, open_value, optimality, residual, uncollapsed
 from proofs_check.kinds.labels import OpenClaim, loss_words, read_bias, read_labels, read_loss
 from proofs_check.kinds.reading import (
     MAX_BYTES,
@@ -89,6 +89,8 @@ LEMMAS = {
     "mse": "under MSE the optimum is diagonal (sign flips and convexity)",
     "etf": "the best simplex-ETF logits of an architecture, from its gauge",
     "columns": "what every column of balanced logits satisfies that beat the simplex ETF under a Frobenius budget",
+    "residual": "residual depth: the least weight decay of given logits, the parabolas below its price, and what every "
+    "column of logits adds to the objective then",
     "criterion": "the universal collapse criterion: the gradient on the zero-sum vectors of interchangeable classes is "
     "pi kappa where they are collapsed, whatever the rest is",
     "trapped": "a strict local minimum of the explicit network is one of the equilibrium layer with A = rho on the "
@@ -104,6 +106,7 @@ PROVED_IN = {
     "mse": ("mse_closed_form",),
     "etf": ("frobenius_gauge", "schatten_factors"),
     "columns": ("frobenius_budget_etf", "frobenius_gauge"),
+    "residual": ("residual_price", "residual_columns"),
     "criterion": ("universal_collapse",),
     "trapped": ("factor_landscape",),
 }
@@ -694,6 +697,9 @@ def nonconvex_gauge(name: str, parameters: dict[str, Any], k: int) -> tuple[bool
     elif name == "deep_linear":
         (budgets,) = fields(parameters, name, "budgets")
         vector(budgets, "budgets", 2, MAX_FACTORS, positive=True)
+    elif name == "residual":
+        residual.read(parameters)
+        return True, fmpq(0)
     else:
         raise Reject(f"no counterexamples are known to this checker for {name[:60]!r}")
     return False, fmpq(0)
@@ -705,11 +711,15 @@ def check_counterexample(claim: Claim, witness: Any) -> Answer:
     Balanced classes, cross-entropy. The best ETF has K-1 singular values sigma and risk log(1 + (K-1) e^{-sigma}).
     linear_deq with |A|_2 <= rho, |A|_F^2 <= E_A: sigma = K sqrt(E_W E_H)/(K-1 - min((K-1) rho, sqrt((K-1) E_A)));
     deep_linear with M factors: sigma = (prod c_i)^{1/2}/(K-1)^{M/2}. Budgets of the witness are compared exactly.
+    residual: weight decay, so that the sizes of ETFs are covered by pieces.
     """
     refutes, margin_data = fields(claim.statement, "statement", "refutes", "margin")
     if refutes != "etf-optimal" or claim.loss != "ce" or len(claim.sizes) != 1:
         raise Reject("counterexamples refute 'etf-optimal' for balanced classes under cross-entropy")
-    if not arb(rational(margin_data, "margin", positive=True)) <= advantage(claim, witness):
+    margin = rational(margin_data, "margin", positive=True)
+    if claim.architecture == "residual":
+        return residual.check_counterexample(claim, witness, margin)
+    if not arb(margin) <= advantage(claim, witness):
         raise Reject("the point does not beat the simplex ETF by the margin")
     return "exactly feasible factors beat every simplex ETF", ("gauge", "etf")
 
@@ -770,6 +780,11 @@ def deep_factors(parameters: dict[str, Any], witness: Any, k: int) -> tuple[arb_
     return product, arb(size / fmpz(k - 1) ** len(budgets)).sqrt()
 
 
+def check_optimality(claim: Claim, witness: Any) -> Answer:
+    """The simplex ETF is optimal: under a Frobenius budget, or for residual depth."""
+    return (residual.check_optimality if claim.architecture == "residual" else optimality.check)(claim, witness)
+
+
 CHECKS: dict[str, Callable[[Claim, Any], Answer]] = {
     "value": check_value,
     "threshold": check_threshold,
@@ -777,7 +792,7 @@ CHECKS: dict[str, Callable[[Claim, Any], Answer]] = {
     "counterexample": check_counterexample,
     "geometry": geometry.check,
     "local-minimum": local_minimum.check,
-    "optimality": optimality.check,
+    "optimality": check_optimality,
     "uncollapsed": uncollapsed.check,
 }
 

@@ -608,6 +608,8 @@ def counterexample_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
             raise NotExportable(f"factors wider than {MAX_CLASSES} or of more than {MAX_BITS} bits are not exported")
         return m
 
+    if claim.architecture == "residual":
+        raise NotExportable("counterexamples for residual depth are not exported: the ETF's size has no closed form")
     if claim.architecture == "linear_deq":
         e_w, e_h, rho, e_a = (rational(claim.parameters[key], key) for key in ("E_W", "E_H", "rho", "E_A"))
         w_data, a_data, h_data = checker.fields(witness, "witness", "W", "A", "H")

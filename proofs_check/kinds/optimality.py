@@ -177,7 +177,7 @@ def check_box(model: Model, most_done: int, t1: arb, t2: arb, w1: arb, w2: arb, 
     raise Reject(f"no proof of the bound at |Z|_F = {float(t1.mid()):.6g}, |Z|_* - tr Z = {float(w1.mid()):.3g}")
 
 
-def corner(model: Model, kappa: arb, lam: arb, s1: arb, s2: arb, d1: arb, d2: arb) -> arb:
+def corner(model: Numbers, kappa: arb, lam: arb, s1: arb, s2: arb, d1: arb, d2: arb) -> arb:
     """A lower bound of F on [s1, s2] x [d1, d2]: tangent plane of phi in the middle, chords of the squares."""
     n = model.n
     s, d = ((s1 + s2) / 2).mid(), ((d1 + d2) / 2).mid()

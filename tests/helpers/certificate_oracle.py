@@ -6,6 +6,7 @@ The solution is verified by strong duality to 35 digits, so a wrong start or a w
 from __future__ import annotations
 
 import dataclasses
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -550,3 +551,51 @@ def counterexample_margin(claim: dict[str, Any], witness: dict[str, Any]) -> mp.
             sigma = mp.sqrt(mp.fprod(budgets)) / mp.mpf(k - 1) ** (mp.mpf(len(budgets)) / 2)
         risk = sum(mp.log(sum(mp.exp(z[i, j] - z[j, j]) for i in range(k))) for j in range(k)) / k
         return mp.log1p((k - 1) * mp.exp(-sigma)) - risk if within else -mp.inf
+
+
+def residual_holds(claim: dict[str, Any], witness: dict[str, Any]) -> bool:
+    """Of residual depth: the ETF's objective, that no sum of simplices is known to beat it; or a witness's margin."""
+    from ufm.architectures import Residual
+    from ufm.landscape.residual_codes import cheapest_sum
+
+    with mp.workdps(DIGITS):
+        data, (group,) = claim["architecture"], claim["prior"]
+        k, flow = group["classes"], data["depth"] == "inf"
+        by_w, by_h, dear = big(data["lambda_W"]), big(data["lambda_H"]) * big(group["count"]), big(data["lambda_A"])
+        depth = mp.mpf(1 if flow else data["depth"])
+        lam = mp.sqrt(by_w * by_h)
+
+        def stretch(a: mp.mpf) -> mp.mpf:
+            return mp.exp(a) if flow else (1 + a) ** depth
+
+        def etf(s: mp.mpf, a: mp.mpf) -> mp.mpf:
+            return mp.log1p((k - 1) * mp.exp(-s)) + (k - 1) * (lam * s / stretch(a) + blocks * a * a / 2)
+
+        def slopes(s: mp.mpf, a: mp.mpf) -> tuple[mp.mpf, mp.mpf]:
+            fall = 1 if flow else depth / (1 + a)
+            return lam / stretch(a) - 1 / (mp.exp(s) + k - 1), blocks * a - lam * s * fall / stretch(a)
+
+        blocks = dear if flow else depth * dear
+        sizes, grid = np.linspace(0.05, 20, 200)[:, None], np.linspace(0, 6, 400)[None]
+        grown = np.exp(grid) if flow else (1 + grid) ** float(depth)
+        values = np.log1p((k - 1) * np.exp(-sizes)) + (k - 1) * (
+            float(lam) * sizes / grown + float(blocks) * grid * grid / 2
+        )
+        at = np.unravel_index(values.argmin(), values.shape)
+        value = mp.log(k)
+        try:
+            value = min(value, etf(*mp.findroot(slopes, (sizes[at[0], 0], max(grid[0, at[1]], 1e-3)))))
+        except ValueError:  # none beside 0
+            value = min(value, mp.mpf(float(values.min())))
+        said = claim["statement"]
+        if claim["kind"] == "optimality":
+            inside = big(said["lower"]) <= value + TIGHT and value - TIGHT <= big(said["upper"])
+            numbers = (float(by_w), float(by_h), float(dear), math.inf if flow else int(depth))
+            return inside and (k == 3 or cheapest_sum(Residual(*numbers), k).blocks == (k,))
+        w, h = (mp.matrix([[big(x) for x in row] for row in witness[key]]) for key in ("W", "H"))
+        maps = [big(x) for x in witness["blocks"]]
+        z = w * mp.diag([stretch(a) for a in maps]) * h
+        paid = sum(mp.log(sum(mp.exp(z[i, j] - z[j, j]) for i in range(k))) for j in range(k)) / k
+        paid += by_w * sum(x * x for x in w) / 2 + by_h * sum(x * x for x in h) / 2
+        paid += blocks * sum(a * a for a in maps) / 2
+        return bool(big(said["margin"]) <= value - paid)

@@ -11,6 +11,7 @@ with optional("certify"):
     from ufm.certificates._group_collapse import certify_collapse
     from ufm.certificates._local_minimum import certify_local_minimum
     from ufm.certificates._points import certify_all, certify_point
+    from ufm.certificates._residual import certify_residual_code, certify_residual_etf
     from ufm.certificates._uncollapsed import certify_uncollapsed
     from ufm.certificates._values import certify
 
@@ -30,6 +31,8 @@ __all__ = [
     "certify_local_minimum",
     "certify_phase",
     "certify_point",
+    "certify_residual_code",
+    "certify_residual_etf",
     "certify_square_code",
     "certify_threshold",
     "certify_uncollapsed",

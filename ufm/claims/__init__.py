@@ -69,6 +69,7 @@ MODULES: tuple[str, ...] = (
     "heads",
     "spheres",
     "residual_depth",
+    "residual_bounds",
     "gains",
     "balanced_losses",
     "objectives",

@@ -48,11 +48,23 @@ class SimplexSum:
         blocks: numbers of classes, in decreasing order; ``(K,)`` for the ETF.
         sizes: singular value s of each block.
         value: risk plus weight decay.
+
+    >>> SimplexSum((2, 2), (1.0, 4.0), 0.5).logits.tolist()[2:]
+    [[0.0, 0.0, 2.0, -2.0], [0.0, 0.0, -2.0, 2.0]]
     """
 
     blocks: tuple[int, ...]
     sizes: tuple[float, ...]
     value: float
+
+    @property
+    def logits(self) -> Array:
+        """The sum as a matrix (K, K), block after block."""
+        ends = np.cumsum((0, *self.blocks))
+        z = np.zeros((ends[-1], ends[-1]))
+        for start, end, s in zip(ends, ends[1:], self.sizes, strict=False):
+            z[start:end, start:end] = s * (np.eye(end - start) - 1 / (end - start))
+        return z
 
 
 @dataclass(frozen=True)
