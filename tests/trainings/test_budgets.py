@@ -56,7 +56,7 @@ class TestBudgets:
                 ValueError,
                 r"labels must hold every class 0..1 at least once, got none of \[1\]",
             ),
-            ({"labels": [0, 1, 2, 1]}, ValueError, "labels must lie in 0..1, one for each row of classifier, got 2"),
+            ({"labels": [0, 1, 2, 1]}, ValueError, "labels must lie in 0..1, one for each class, got 2"),
             ({"labels": [0, 1, -1, 1]}, ValueError, "labels must lie in 0..1, .* got -1"),
             ({"labels": [0, 1, 1]}, ValueError, r"labels must have shape \(4,\), .* got \(3,\)"),
             ({"labels": [0.0, 1.0, 1.0, 0.0]}, TypeError, "labels must be integers"),

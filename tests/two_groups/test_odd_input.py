@@ -17,6 +17,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import pytest
+from effort import count
 
 import ufm
 from ufm.architectures import Architecture
@@ -27,7 +28,7 @@ from ufm.two_groups.thresholds import collapse_threshold as closed_threshold
 from ufm.two_groups.thresholds import threshold_curve, total_collapse_threshold
 from ufm.two_groups.transitions import BranchError, collapsed_state, hysteresis, mixing_threshold, trapped_threshold
 
-CASES = int(os.environ.get("UFM_ODD_CASES", "300"))
+CASES = int(os.environ.get("UFM_ODD_CASES", count(100, 300)))
 SECONDS = 10.0  # of processor time, for one call
 DIGITS = 60
 

@@ -20,6 +20,7 @@ from ufm.architectures import LayerPeeled, LinearDEQ, Penalised, PenalisedDEQ, U
 from ufm.labels import ClassPrior
 from ufm.solution import Solution
 from ufm.solvers import solve
+from ufm.trainings.class_indices import class_indices
 from ufm.trainings.comparison import compare, gram_of
 from ufm.two_groups.thresholds import collapse_threshold
 
@@ -90,7 +91,7 @@ class Budgets:
             raise ValueError(f"injected must have {d} columns, as classifier has, got {h.shape[1]}")
         if a is not None and a.shape != (d, d):
             raise ValueError(f"equilibrium must have shape {(d, d)}, got {a.shape}")
-        y = _labels(labels, len(h), k)
+        y = class_indices(labels, len(h), k, row="row of injected")
         squares = (h**2).sum(axis=1)
         averages = np.bincount(y, weights=squares, minlength=k) / np.bincount(y, minlength=k)
         return cls(
@@ -255,20 +256,4 @@ def _matrix(name: str, value: Any) -> Array:
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
-    return array
-
-
-def _labels(labels: Any, size: int, num_classes: int) -> NDArray[np.int64]:
-    array = as_array("labels", labels)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"labels must be integers, got {labels!r}")
-    if array.shape != (size,):
-        raise ValueError(f"labels must have shape {(size,)}, one for each row of injected, got {array.shape}")
-    array = array.astype(np.int64)
-    wrong = array[(array < 0) | (array >= num_classes)]
-    if wrong.size:
-        raise ValueError(f"labels must lie in 0..{num_classes - 1}, one for each row of classifier, got {wrong[0]}")
-    missing = sorted(set(range(num_classes)) - set(array.tolist()))
-    if missing:
-        raise ValueError(f"labels must hold every class 0..{num_classes - 1} at least once, got none of {missing}")
     return array

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from ufm._validation import array, integer, positive, real, tolerance
 from ufm.losses import CrossEntropy
+from ufm.trainings.class_indices import class_indices
 
 __all__ = ["ClassKernel", "EncoderPrice", "KernelPrediction", "predict_from_activations"]
 
@@ -350,11 +351,6 @@ def _relative(difference: Array, size: Array) -> float:
 
 def _one_hot(labels: Any, size: int, num_classes: int | None) -> Array:
     """Y (K, N), after checks."""
-    y = array("labels", labels, ndim=1, shape=f"({size},)", integers=True, dtype=np.int64)
-    if len(y) != size:
-        raise ValueError(f"labels must have shape {(size,)}, one for each sample, got {y.shape}")
-    k = int(y.max()) + 1 if num_classes is None else num_classes
-    if k < 2 or y.min() < 0 or y.max() >= k or len(np.unique(y)) < k:
-        raise ValueError(f"labels must be 0..{max(k, 2) - 1}, every class at least once, got {sorted(set(y.tolist()))}")
-    one_hot: Array = (y == np.arange(k)[:, None]).astype(np.float64)
+    y = class_indices(labels, size, num_classes)
+    one_hot: Array = (y == np.arange(max(y) + 1)[:, None]).astype(np.float64)
     return one_hot

@@ -670,6 +670,7 @@ def _decay_logits(w, m):  # type: ignore[no-untyped-def]
 @compiled
 def _decay_solve(w, index, n):  # type: ignore[no-untyped-def]
     """:func:`_solve` with weight decay."""
+    # written out once more: one loop with a flag would have either family compile the steps of both, seconds more
     size = _pack(w, index, n, 0.0)
     if size == 0:
         return 0

@@ -14,6 +14,9 @@ __all__ = ["Descent"]
 
 Array = NDArray[np.float64]
 
+#: Descent ends where the gradient does, or rounding: Newton's method goes on from there.
+_CLOSE = {"gtol": 1e-8, "ftol": 1e-16, "maxiter": 500}
+
 
 class Descent:
     """Descent of the family at fixed s_B and R.
@@ -38,7 +41,7 @@ class Descent:
         return self._from(np.array([math.sqrt(s), *np.sqrt(trivial)]))
 
     def _from(self, start: Array) -> tuple[float, Array]:
-        found = minimize(self._objective, start, jac=True, method="BFGS", options={"gtol": 1e-8})
+        found = minimize(self._objective, start, jac=True, method="L-BFGS-B", options=_CLOSE)
         return float(found.fun), self.family.scaled(self._unpack(found.x), self.ratio)[0]
 
     def _unpack(self, p: Array) -> Array:
@@ -53,7 +56,8 @@ class Descent:
         full = t * (gradient + family.multiplier(x, self.ratio) * price)
         r = max(math.hypot(p[1], p[2]), 1e-300)
         # the trivial part of the price, slope T/|T|, is smooth only together with the jacobian
-        d_t = (np.eye(2) * r + np.outer(p[1:], p[1:]) / r) @ (full[2:] / self.scale)
-        slope = np.array([full[0] * 2 * p[0] if family.k_a > 1 else 0.0, *d_t])
+        u, v = full[2:] / self.scale
+        along = (p[1] * u + p[2] * v) / r
+        slope = np.array([full[0] * 2 * p[0] if family.k_a > 1 else 0.0, r * u + along * p[1], r * v + along * p[2]])
         merit = family.merit(x, self.ratio)
         return merit, slope / math.exp(merit) if family.constrained else slope

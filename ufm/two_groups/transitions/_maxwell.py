@@ -1,4 +1,9 @@
-"""Where branches coexist, and where they exchange the lower value: the Maxwell point."""
+"""Where branches coexist, and where they exchange the lower value: the Maxwell point.
+
+A stretch i of minima has values ``Phi_i(R)`` for R between its ends ``R_i`` and ``top_i``. Two coexist on
+``[max(R_1, R_2), min(top_1, top_2)]``, and exchange the lower value where ``Phi_1(R) = Phi_2(R)``: there s_B of the
+optimum jumps from one's to the other's. The Maxwell point is the largest such R.
+"""
 
 from __future__ import annotations
 

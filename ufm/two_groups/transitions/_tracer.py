@@ -1,4 +1,10 @@
-"""Follows the uncollapsed branch from the end of the collapsed one down to balanced classes."""
+"""Follows the uncollapsed branch from the end of the collapsed one down to balanced classes.
+
+At given ``s = s_B`` the unknowns are s_A, u, v, R, and mu with a budget, and the equations ``d(f + mu gauge)/dx = 0``
+in s_A, s_B, u and v, and ``gauge = radius``: a curve R(s). With ``Phi(s, R)`` the best value at given s it solves
+``Phi_s(s, R(s)) = 0``, so that ``Phi_ss = -Phi_sR R'(s)``. A larger R asks for a smaller s_B, ``Phi_sR > 0``: the curve
+is a minimum in s where R falls, a saddle where it rises, and turns where ``R' = 0``.
+"""
 
 from __future__ import annotations
 
