@@ -22,6 +22,10 @@ import ufm
 ONCE_WRONG = (81, 87, 312, 450, 782, 787, 828, 1134, 1142, 1147, 11875)
 #: Of single entries: certificates' rationals, solutions and priors that are none, sizes of frames, a status.
 ENTRIES_ONCE_WRONG = (50, 61, 88, 271, 287, 551, 680, 706, 749, 751, 853, 1266, 1326, 1436)
+#: Of single entries too: arguments that cannot be iterated, seeds that are floats, squares that leave float64.
+ENTRIES_ONCE_WRONG += (5926, 6919, 7305, 8594, 8732)
+#: In another dress: structured arrays, durations, longdoubles beyond float64, tensors without dimensions.
+KINDS_ONCE_WRONG = (26, 116, 133, 265, 279, 413, 475, 481, 554, 799, 1126, 1337, 1664, 1755, 2223, 2600, 4535, 4547)
 
 
 def complaints(seeds: Iterable[int], family: str) -> list[tuple[int, str]]:
@@ -41,6 +45,33 @@ def test_what_went_wrong_once(seed):
 
 def test_entries_that_went_wrong_once():
     assert not complaints(ENTRIES_ONCE_WRONG, "entries")
+
+
+def test_kinds_that_went_wrong_once():
+    assert not complaints(KINDS_ONCE_WRONG, "kinds")
+
+
+@pytest.mark.parametrize(
+    "loss", [ufm.CrossEntropy(), ufm.MeanSquaredError(), ufm.BinaryCrossEntropy(), ufm.FocalLoss(), ufm.SquaredHinge()]
+)
+@pytest.mark.parametrize("function", ["values", "gradients"])
+def test_losses_refuse_what_numpy_would_stretch(loss, function):
+    """One column of targets for three of logits, a scalar, no array at all."""
+    called = getattr(loss, function)
+    for targets in (np.eye(3)[:, :1], np.array(1.0), np.eye(3)[0], [[1.0]], 1.0):
+        with pytest.raises((TypeError, ValueError), match="targets"):
+            called(np.zeros((3, 3)), targets)
+    with pytest.raises(ValueError, match="logits"):
+        called(np.zeros(3), np.zeros(3))
+
+
+def test_the_same_value_in_another_dress_is_told():
+    """The kinds try what they should: both dresses that mean the value and such that do not."""
+    rng = odd_calls.random.Random(0)
+    drawn = [odd_calls.odd_kinds.dressed(rng, value) for value in (3, 0.5, np.eye(2), [1.0, 2.0]) for _ in range(40)]
+    same = [worn for worn, kept in drawn if kept]
+    assert 40 < len(same) < 120
+    assert len({type(worn) for worn, _ in drawn}) > 25
 
 
 def test_a_wrong_answer_would_be_noticed():

@@ -20,6 +20,7 @@ __all__ = [
     "one_of",
     "positive",
     "real",
+    "sequence",
     "starts_of",
     "tolerance",
 ]
@@ -29,7 +30,9 @@ def real(name: str, value: Any) -> float:
     """Return ``value`` as a finite float, or raise naming the argument ``name``."""
     if type(value) is float:  # by far the most frequent, and isinstance with abstract classes is slow
         number = value
-    elif isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real | np.floating | np.integer):
+    elif isinstance(value, bool | np.bool_ | np.timedelta64) or not isinstance(
+        value, numbers.Real | np.floating | np.integer
+    ):
         raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
     else:
         try:
@@ -112,6 +115,7 @@ def array(
     integers: bool = False,
     largest: float = math.inf,
     empty: bool = False,
+    finite: bool = True,
     dtype: DTypeLike | None = np.float64,
 ) -> NDArray[Any]:
     """Return ``value`` as a NumPy array of finite real numbers, or raise naming the argument ``name``.
@@ -127,6 +131,7 @@ def array(
         integers: whether the entries must be of an integer type.
         largest: bound on the size of the entries.
         empty: whether an axis may be empty.
+        finite: whether the entries must be finite.
         dtype: of the result; None for the array's own.
 
     Raises:
@@ -147,7 +152,8 @@ def array(
     if (ndim is not None and found.ndim != ndim) or (not empty and 0 in found.shape):
         wanted = f"shape {shape}" if shape else "any shape" if ndim is None else f"{ndim} dimension(s)"
         raise ValueError(f"{name} must have {wanted}{'' if empty else ' and not be empty'}, got shape {found.shape}")
-    _check_finite(name, found, largest)
+    if finite:
+        _check_finite(name, found, largest)
     return found if dtype is None else found.astype(dtype, copy=False)
 
 
@@ -184,7 +190,8 @@ def _check_finite(name: str, found: NDArray[Any], largest: float) -> None:
         return
     low, high = float(found.min()), float(found.max())  # NaN if one entry is; without a copy of a large array
     if not (math.isfinite(low) and math.isfinite(high)):
-        where = np.argwhere(~np.isfinite(found))[0].tolist()
+        with np.errstate(over="ignore"):
+            where = np.argwhere(~np.isfinite(found.astype(float)))[0].tolist()  # a longdouble may leave float64
         at = where[0] if len(where) == 1 else tuple(where)
         raise ValueError(
             f"{name} must be finite, got {found[tuple(where)].item()!r}{f' at index {at}' if where else ''}"
@@ -198,6 +205,24 @@ def _kind(value: Any, found: NDArray[Any]) -> str:
     return type(value).__name__ if found.dtype == object and found.ndim == 0 else f"dtype {found.dtype}"
 
 
+def sequence(name: str, values: Any, of: str) -> tuple[Any, ...]:
+    """Return ``values`` as a tuple, or raise a TypeError that says a sequence ``of`` what it must be.
+
+    >>> sequence("classes", range(2), "class indices")
+    (0, 1)
+    >>> sequence("classes", 3, "class indices")
+    Traceback (most recent call last):
+        ...
+    TypeError: classes must be a sequence of class indices, got 3
+    """
+    try:
+        if isinstance(values, str | bytes):
+            raise TypeError
+        return tuple(values)
+    except TypeError:  # not everything that has __iter__ can be iterated: arrays and tensors without dimensions
+        raise TypeError(f"{name} must be a sequence of {of}, got {values!r:.200}") from None
+
+
 def reals(name: str, values: Any) -> tuple[float, ...]:
     """Return ``values`` as a tuple of finite floats, at least one."""
     return _each(real, name, values)
@@ -209,11 +234,9 @@ def positives(name: str, values: Any) -> tuple[float, ...]:
 
 
 def _each(check: Callable[[str, Any], float], name: str, values: Any) -> tuple[float, ...]:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be a sequence of real numbers, got {values!r}")
-    if getattr(values, "ndim", 1) != 1:
+    if getattr(values, "ndim", 1) > 1:
         raise ValueError(f"{name} must be one-dimensional, got shape {getattr(values, 'shape', None)}")
-    found = tuple(check(f"{name}[{i}]", value) for i, value in enumerate(values))
+    found = tuple(check(f"{name}[{i}]", value) for i, value in enumerate(sequence(name, values, "real numbers")))
     if not found:
         raise ValueError(f"{name} must have at least one entry, got none")
     return found

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._overrides import overridden
-from ufm._validation import array, as_array, integer, positive, positives, real
+from ufm._validation import array, as_array, integer, positive, positives, real, sequence
 
 __all__ = ["ClassGroup", "ClassPrior", "Labels"]
 
@@ -310,7 +310,8 @@ class Labels:
                [0., 1.]])
         """
         k = integer("num_classes", num_classes, minimum=2, maximum=MAX_CLASSES)
-        members = [tuple(integer(f"sets[{j}]", i, minimum=0, maximum=k - 1) for i in s) for j, s in enumerate(sets)]
+        given = [sequence(f"sets[{j}]", s, "class indices") for j, s in enumerate(sequence("sets", sets, "sets"))]
+        members = [tuple(integer(f"sets[{j}]", i, minimum=0, maximum=k - 1) for i in s) for j, s in enumerate(given)]
         targets = np.zeros((k, len(members)))
         for j, s in enumerate(members):
             if len(set(s)) < len(s):

@@ -1,7 +1,8 @@
 """Random odd calls of everything public: each ends in a right answer, a true warning, or an error that names arguments.
 
 A family and a seed give one call: ``wild`` draws whole problems of numbers that nobody means, ``entries`` calls every
-public function as it should be or with an argument made odd (:mod:`odd_entries`). As a script, it makes many calls and
+public function as it should be or with an argument made odd (:mod:`odd_entries`), ``kinds`` with an argument in another
+dress (:mod:`odd_kinds`). As a script, it makes many calls and
 reports what is wrong with them::
 
     python tests/helpers/odd_calls.py --family entries --start 0 --count 1000
@@ -31,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import odd_entries
+import odd_kinds
 from odd_checks import disagree, quiet, sampled_below, wrong_by_definition
 
 import ufm
@@ -396,7 +398,23 @@ def drawn_entry(seed: int) -> Drawn:
     return Drawn(name, lambda: entry.function(**given), complaint, named)
 
 
-FAMILIES: dict[str, Callable[[int], Drawn]] = {"wild": drawn_wild, "entries": drawn_entry}
+def drawn_kind(seed: int) -> Drawn:
+    """A public function with one argument in another dress: of the same value (then the answer is checked), or not."""
+    rng = random.Random(seed)
+    entry = rng.choices(ENTRIES, weights=[e.weight for e in ENTRIES])[0]
+    plain = quiet(entry.make, rng)
+    name = rng.choice(sorted(plain))
+    worn, same = odd_kinds.dressed(rng, plain[name])
+    given = plain | {name: worn}
+
+    def complaint(found: Any) -> str:
+        return _complaint(found) or (entry.check(found, plain) if same else "")
+
+    text = f"{entry.function.__name__} with {name} of {type(worn).__name__}, {str(worn)[:60]}"
+    return Drawn(text, lambda: entry.function(**given), complaint, lambda said: odd_entries.named(said, plain))
+
+
+FAMILIES: dict[str, Callable[[int], Drawn]] = {"wild": drawn_wild, "entries": drawn_entry, "kinds": drawn_kind}
 #: Errors that are no refusals of arguments, but say in words why there is no answer.
 WORDED = ("CertificationError", "BranchError", "ConvergenceError", "DivergedError")
 

@@ -22,7 +22,7 @@ from odd_checks import disagree, quiet, wrong_by_definition
 
 import ufm
 from ufm import certificates, deq, geometry, landscape, losses, measures, testing, thresholds
-from ufm._validation import array
+from ufm._validation import array, as_array
 from ufm.bounds import functional_bounds
 from ufm.data import digits, load_dataset
 from ufm.gauges import gamma2_norm, gamma2_polar, nonnegative_gauge, nonnegative_polar
@@ -297,11 +297,13 @@ def dual(gauge: Callable[[Any], Any], polar: Callable[[Any], Any]) -> Callable[.
     """``<Y, G> / (gauge(Y) polar(G))``, at most 1."""
 
     def quotient(y: Any, gradient: Any) -> float:
-        bound = float(gauge(y)) * float(polar(gradient))
-        if np.shape(y) != np.shape(gradient):
-            raise ValueError(f"gradient must have the shape of y, got {np.shape(gradient)}")
-        inner = float(np.vdot(y, gradient))
-        return inner / bound if bound > 0 else 0.0
+        sizes = float(gauge(y)), float(polar(gradient))
+        y, gradient = array("y", y), array("gradient", gradient)
+        if y.shape != gradient.shape:
+            raise ValueError(f"gradient must have the shape of y, got {gradient.shape}")
+        if not min(sizes) > 0:
+            return 0.0
+        return float(np.vdot(y.astype(np.longdouble) / sizes[0], gradient.astype(np.longdouble) / sizes[1]))
 
     return quotient
 
@@ -331,7 +333,7 @@ def scale_free(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The difference that a factor of 1024 makes, and the value: of a measure that sees no scale."""
 
     def both(vectors: Any) -> Any:
-        first, second = function(vectors), function(np.asarray(vectors) * 1024.0)
+        first, second = function(vectors), function(as_array("vectors", vectors) * 1024.0)
         return (first, second)
 
     return both
@@ -598,7 +600,7 @@ def of_decay(rng: random.Random) -> dict[str, Any]:
 
 
 def _loss_values(loss: Any, logits: Any, targets: Any) -> Any:
-    return losses.get_loss(loss).values(np.asarray(logits), np.asarray(targets))
+    return losses.get_loss(loss).values(logits, targets)
 
 
 def entries() -> list[Entry]:

@@ -26,6 +26,9 @@ DIGITS = 12
 #: Bits after the point of rounded factors, and how much they shrink first so that they still fit their budgets.
 BITS, SHRINK = 44, 2.0**-38
 
+#: Largest size of logits whose factors fit float64: their squares do.
+LARGEST_LOGIT = 1e100
+
 
 def certify_counterexample(
     architecture: Mapping[str, Any], num_classes: int, factors: Mapping[str, Any] | Sequence[Any]
@@ -108,7 +111,7 @@ def certify_code(logits: ArrayLike, tau: Any, E_A: Any, rho: Any) -> Certificate
     >>> certify_code(2 * square, tau=4, E_A=Fraction(1, 2), rho=Fraction(9, 10)).check().accepted
     True
     """
-    z = array("logits", logits, ndim=2, shape="(K, K)")
+    z = array("logits", logits, ndim=2, shape="(K, K)", largest=LARGEST_LOGIT)
     if z.shape[0] != z.shape[1]:
         raise ValueError(f"logits must be a finite matrix of shape (K, K), got {logits!r:.200}")
     if not z.any():

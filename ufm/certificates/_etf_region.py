@@ -34,7 +34,7 @@ from proofs_check.kinds import optimality
 from proofs_check.kinds.reading import Reject
 from ufm._validation import integer, positive, real
 from ufm.certificates._certificate import Certificate, CertificationError
-from ufm.certificates._exact import text
+from ufm.certificates._exact import rational, text
 
 __all__ = ["EtfOptimality", "bound_balanced_risk", "certify_etf_optimal"]
 
@@ -99,7 +99,7 @@ class EtfOptimality:
         >>> certificate.kind, round(certificate.lower, 9), certificate.check().accepted
         ('optimality', 0.873515296, True)
         """
-        bound = Fraction(rho)
+        bound = rational("rho", rho)
         if not (bound < 1 and bound**2 * (self.num_classes - 1) >= self.E_A):
             raise ValueError(f"rho must lie in [sqrt(E_A/(K-1)), 1), got {rho!r}")
         if not self.witness:
@@ -170,7 +170,7 @@ def _arguments(num_classes: int, tau: Any, E_A: Any) -> tuple[int, Fraction, Fra
     k = integer("num_classes", num_classes, minimum=3)
     positive("tau", tau)
     real("E_A", E_A)
-    radius, budget = (Fraction(x.item() if isinstance(x, np.generic) else x) for x in (tau, E_A))
+    radius, budget = rational("tau", tau), rational("E_A", E_A)
     if not 0 <= budget < 1:
         raise ValueError(f"E_A must lie in [0, 1), got {E_A!r}")
     return k, radius, budget

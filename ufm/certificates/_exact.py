@@ -54,6 +54,8 @@ def rational(name: str, value: Any) -> Fraction:
     (Fraction(9, 10), Fraction(1, 2))
     """
     plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, np.longdouble):
+        plain = Fraction(*plain.as_integer_ratio()) if np.isfinite(plain) else float(plain)
     if isinstance(plain, bool) or not isinstance(plain, int | float | Fraction | str):
         raise TypeError(f"{name} must be an int, a float, a Fraction or a string 'p/q', got {value!r:.200}")
     try:

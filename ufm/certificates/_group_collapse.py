@@ -11,7 +11,7 @@ from flint import ctx
 from proofs_check import checker
 from proofs_check.kinds import collapse as criterion
 from proofs_check.kinds.labels import OpenClaim
-from ufm._validation import integer
+from ufm._validation import integer, sequence
 from ufm.architectures import LayerPeeled
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import describe_open, text
@@ -55,7 +55,8 @@ def certify_collapse(
     {'classes': [2, 3, 4], 'collapsed': True}
     """
     problem = Problem.of(architecture, prior, loss, bias)
-    chosen = [integer("classes", i, minimum=0, maximum=problem.prior.num_classes - 1) for i in classes]
+    given = sequence("classes", classes, "class indices")
+    chosen = [integer("classes", i, minimum=0, maximum=problem.prior.num_classes - 1) for i in given]
     if not problem.has_nuclear_norm:
         raise ValueError(
             f"architecture must have a nuclear-norm gauge for a certificate of collapse, got {architecture!r}"

@@ -26,7 +26,7 @@ import numpy as np
 
 from proofs_check.scope import Scope, beyond, hypotheses
 from ufm._json import plain
-from ufm._validation import integer, one_of, real
+from ufm._validation import integer, one_of, real, sequence
 
 if TYPE_CHECKING:
     from ufm.certificates import Certificate
@@ -671,6 +671,4 @@ def _text(name: str, value: Any) -> str:
 def _texts(name: str, values: Any) -> tuple[str, ...]:
     if isinstance(values, str):
         raise TypeError(f"{name} must be a tuple of strings, got the string {values!r}")
-    if not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be a tuple of strings, got {values!r}")
-    return tuple(_text(name, v) for v in values)
+    return tuple(_text(name, v) for v in sequence(name, values, "strings"))

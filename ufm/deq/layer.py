@@ -15,6 +15,7 @@ Implicit Models, section 3 (unrolling-based phantom gradient; the error bound is
 from __future__ import annotations
 
 import contextlib
+import inspect
 import itertools
 import sys
 import warnings
@@ -441,8 +442,21 @@ def run_solver(
 def _solver(name: str, value: Any) -> str | OwnSolver:
     """The name of one of our solvers, or a callable."""
     if callable(value) and not isinstance(value, str):
+        _takes(name, value, "f", "z0", "tol", "max_steps")
         return value  # type: ignore[no-any-return]
     return one_of(name, value, SOLVERS)
+
+
+def _takes(name: str, function: Any, *parameters: str) -> None:
+    """Raise unless a function of one's own can be called with that many arguments, by position."""
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):  # some built-in functions have none
+        return
+    try:
+        signature.bind(*parameters)
+    except TypeError:
+        raise TypeError(f"{name} must be a function of ({', '.join(parameters)}), got {function!r}") from None
 
 
 def _boolean(name: str, value: Any) -> bool:

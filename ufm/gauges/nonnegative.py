@@ -81,11 +81,10 @@ def nonnegative_gauge(y: Array) -> ConeGauge:
     (8.0, True)
     """
     y = array("y", y, ndim=2, shape="(K, m)")
-    norms = np.linalg.norm(y, axis=0)
-    used = norms > 0
-    if not used.any():
+    scale = float(np.abs(y).max(initial=0.0))  # the squares of a norm may leave float64
+    if scale == 0.0:
         return ConeGauge(0.0, 0.0, np.zeros((len(y), 0)), np.zeros((0, y.shape[1])))
-    scale = float(norms.max())
+    used = np.linalg.norm(y / scale, axis=0) > 0
     w, h, lower = _factors(y[:, used] / scale)
     full = np.zeros((len(h), y.shape[1]))
     full[:, used] = h

@@ -273,7 +273,7 @@ def _dimension(dim: Any, *, default: int, minimum: int, reason: str) -> int:
 def _generator(seed: Any) -> np.random.Generator:
     if isinstance(seed, np.random.Generator):
         return seed
-    if isinstance(seed, bool | np.bool_) or not isinstance(seed, numbers.Integral):
+    if isinstance(seed, bool | np.bool_ | np.timedelta64) or not isinstance(seed, numbers.Integral):
         raise TypeError(f"seed must be an integer >= 0, a numpy.random.Generator or None, got {seed!r}")
     if seed < 0:
         raise ValueError(f"seed must be >= 0, got {seed!r}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from ufm._extras import MissingExtraError
-from ufm._validation import fraction, integer, positive
+from ufm._validation import fraction, integer, positive, real
 from ufm.architectures import LinearDEQ
 from ufm.losses import ClosedForm
 from ufm.problem import Problem
@@ -29,7 +29,10 @@ def etf_risk(num_classes: int, tau: float, E_A: float, rho: float) -> float:
     >>> round(etf_risk(4, 1.0, 0.01, 0.9), 6)
     1.133379
     """
-    n = num_classes - 1
+    n, tau = integer("num_classes", num_classes, minimum=2) - 1, positive("tau", tau)
+    E_A, rho = real("E_A", E_A), fraction("rho", rho)
+    if E_A < 0:
+        raise ValueError(f"E_A must be >= 0, got {E_A!r}")
     return math.log1p(n * math.exp(-tau / (n - min(n * rho, math.sqrt(n * E_A)))))
 
 
@@ -105,6 +108,8 @@ def check_boundary(num_classes: int, tau: float, rho: float) -> tuple[int, float
     (4, 1.0, 0.9)
     """
     k, tau, rho = integer("num_classes", num_classes, minimum=3, maximum=16), positive("tau", tau), fraction("rho", rho)
+    if tau / k == 0:
+        raise ValueError(f"tau must be > 0 when divided by num_classes too, got {tau!r} for {k}")
     if rho == 0:
         raise ValueError("rho must lie in (0, 1), got 0: without A there is no boundary")
     return k, tau, rho

@@ -94,7 +94,9 @@ def _check_words(loss: Loss) -> None:
         raise TypeError(f"loss {name} must say is_convex = True or False")
     for word, least, most in (("infimum", -math.inf, math.inf), ("floor", 0.0, math.inf)):
         said: Any = getattr(loss, word)
-        if isinstance(said, bool | np.bool_) or not isinstance(said, numbers.Real | np.floating | np.integer):
+        if isinstance(said, bool | np.bool_ | np.timedelta64) or not isinstance(
+            said, numbers.Real | np.floating | np.integer
+        ):
             raise TypeError(f"loss {name}.{word} must be a real number, got {said!r}")
         if not least <= float(said) < most:
             allowed = "-inf or a finite number" if word == "infimum" else "finite and >= 0"

@@ -27,7 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClosedForm", "Loss"]
+from ufm._validation import array
+
+__all__ = ["ClosedForm", "Loss", "as_columns"]
 
 Array = NDArray[np.float64]
 
@@ -51,6 +53,32 @@ _KNOWLEDGE = (
 def _stated_at(cls: type, name: str) -> int:
     """Place, in the order of resolution, of the class that states ``name``: a mixin is before what it is mixed into."""
     return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
+
+
+def as_columns(logits: Any, targets: Any) -> tuple[Array, Array]:
+    """Return logits and targets as real matrices (K, m) of one shape, or raise by name.
+
+    NumPy would stretch the smaller one in silence.
+
+    >>> as_columns([[1, 2], [3, 4]], np.eye(2))[0]
+    array([[1., 2.],
+           [3., 4.]])
+    >>> as_columns(np.zeros((3, 2)), np.zeros((3, 1)))
+    Traceback (most recent call last):
+        ...
+    ValueError: targets must have the shape (K, m) of logits, (3, 2), got (3, 1)
+    """
+    z, t = _matrix("logits", logits), _matrix("targets", targets)
+    if z.shape != t.shape:
+        raise ValueError(f"targets must have the shape (K, m) of logits, {z.shape}, got {t.shape}")
+    return z, t
+
+
+def _matrix(name: str, given: Any) -> Array:
+    # descents call this for every point: what is right already is only looked at
+    if type(given) is np.ndarray and given.ndim == 2 and given.dtype == np.float64:
+        return given
+    return array(name, given, ndim=2, shape="(K, m)", finite=False)
 
 
 class ClosedForm(Enum):
@@ -113,7 +141,10 @@ class Loss(abc.ABC):
 
     @abc.abstractmethod
     def values(self, logits: Array, targets: Array) -> Array:
-        """``l(z_j; t_j)`` for every column, shape (m,)."""
+        """``l(z_j; t_j)`` for every column, shape (m,).
+
+        Those of this package refuse targets of another shape than the logits; :func:`as_columns` does that.
+        """
 
     @abc.abstractmethod
     def gradients(self, logits: Array, targets: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ufm.losses.base import Array, Loss
+from ufm.losses.base import Array, Loss, as_columns
 
 __all__ = ["BinaryCrossEntropy"]
 
@@ -33,6 +33,7 @@ class BinaryCrossEntropy(Loss):
 
     def values(self, logits: Array, targets: Array) -> Array:
         """``sum_i [t_i log(1 + e^{-z_i}) + (1 - t_i) log(1 + e^{z_i})]``, shape (m,)."""
+        logits, targets = as_columns(logits, targets)
         t = _checked(targets)
         return np.asarray((t * np.logaddexp(0, -logits) + (1 - t) * np.logaddexp(0, logits)).sum(axis=0), dtype=float)
 
@@ -40,6 +41,7 @@ class BinaryCrossEntropy(Loss):
         """``(1 - t) sigmoid(z) - t sigmoid(-z)``, without cancellation at targets 0 and 1."""
         from scipy.special import expit
 
+        logits, targets = as_columns(logits, targets)
         t = _checked(targets)
         return np.asarray((1 - t) * expit(logits) - t * expit(-logits), dtype=float)
 

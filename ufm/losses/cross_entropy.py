@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ufm._validation import positives, real, reals
-from ufm.losses.base import Array, ClosedForm, Loss
+from ufm.losses.base import Array, ClosedForm, Loss, as_columns
 
 __all__ = ["CrossEntropy"]
 
@@ -213,6 +213,7 @@ class CrossEntropy(Loss):
 
     def _prepared(self, logits: Array, targets: Array) -> tuple[Array, Array]:
         """``x = Delta z + iota`` and the smoothed targets."""
+        logits, targets = as_columns(logits, targets)
         k = len(logits)
         if self.smoothing:
             targets = (1 - self.smoothing) * targets + self.smoothing / k * targets.sum(axis=0)

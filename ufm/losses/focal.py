@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufm._validation import real
-from ufm.losses.base import Array, Loss
+from ufm.losses.base import Array, Loss, as_columns
 
 __all__ = ["FocalLoss"]
 
@@ -49,6 +49,7 @@ class FocalLoss(Loss):
 
     def values(self, logits: Array, targets: Array) -> Array:
         """``-sum_k t_k (1 - p_k)^gamma log p_k``, shape (m,)."""
+        logits, targets = as_columns(logits, targets)
         log_p, miss = self._probabilities(logits)
         if targets.min() < 0:
             raise ValueError(f"targets must be >= 0 for a focal loss, got {targets.min():g}")
@@ -56,6 +57,7 @@ class FocalLoss(Loss):
 
     def gradients(self, logits: Array, targets: Array) -> Array:
         """``sum_k t_k a_k (e_k - p)`` with ``a_k = gamma (1-p_k)^{gamma-1} p_k log p_k - (1-p_k)^gamma``."""
+        logits, targets = as_columns(logits, targets)
         log_p, miss = self._probabilities(logits)
         p = np.exp(log_p)
         with np.errstate(divide="ignore", invalid="ignore"):

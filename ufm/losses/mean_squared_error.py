@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ufm.losses.base import Array, ClosedForm, Loss
+from ufm.losses.base import Array, ClosedForm, Loss, as_columns
 
 __all__ = ["MeanSquaredError"]
 
@@ -36,10 +36,12 @@ class MeanSquaredError(Loss):
 
     def values(self, logits: Array, targets: Array) -> Array:
         """``|z_j - t_j|^2 / 2``, shape (m,)."""
+        logits, targets = as_columns(logits, targets)
         return 0.5 * ((logits - targets) ** 2).sum(axis=0)
 
     def gradients(self, logits: Array, targets: Array) -> Array:
         """``z_j - t_j``, shape (K, m)."""
+        logits, targets = as_columns(logits, targets)
         return logits - targets
 
     def curvatures(self, logits: Array, targets: Array, directions: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ufm._validation import positive
-from ufm.losses.base import Array, Loss
+from ufm.losses.base import Array, Loss, as_columns
 
 __all__ = ["SquaredHinge"]
 
@@ -45,10 +45,12 @@ class SquaredHinge(Loss):
 
     def values(self, logits: Array, targets: Array) -> Array:
         """``1/2 sum_{k, j} t_k [t_j = 0] max(0, margin + z_j - z_k)^2``, shape (m,)."""
+        logits, targets = as_columns(logits, targets)
         return np.asarray(0.5 * (self._weights(targets) * self._excess(logits) ** 2).sum(axis=(0, 1)), dtype=float)
 
     def gradients(self, logits: Array, targets: Array) -> Array:
         """What the excesses at j sum to, less what those against k do, shape (K, m)."""
+        logits, targets = as_columns(logits, targets)
         pull = self._weights(targets) * self._excess(logits)  # [j, k, column]
         return np.asarray(pull.sum(axis=1) - pull.sum(axis=0), dtype=float)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ufm._extras import require
-from ufm.losses.base import Array, Loss
+from ufm._validation import real
+from ufm.losses.base import Array, Loss, as_columns
 
 __all__ = ["torch_loss"]
 
@@ -47,6 +49,7 @@ class TorchLoss(Loss):
         return np.array(gradient.numpy(), dtype=float)
 
     def _tensors(self, logits: Array, targets: Array) -> tuple[Any, Any]:
+        logits, targets = as_columns(logits, targets)
         torch = self._torch
         return torch.tensor(np.array(logits), dtype=torch.float64), torch.tensor(np.array(targets), dtype=torch.float64)
 
@@ -63,10 +66,10 @@ def torch_loss(fn: Callable[[Any, Any], Any], convex: bool = True, infimum: floa
     Args:
         fn: differentiable in its first argument.
         convex: whether it is convex for every target. It is attacked with random points before it is believed.
-        infimum: a number that no value is below.
+        infimum: a number that no value is below, ``-inf`` if none is known.
 
     Raises:
-        TypeError: ``fn`` is not callable, or returns no scalar tensor.
+        TypeError: ``fn`` is not callable, or returns no scalar tensor; ``infimum`` is no real number.
 
     >>> import torch
     >>> torch_loss(lambda z, t: torch.logsumexp(z, 0) - (t * z).sum()).value(np.zeros((2, 2)), np.array([0.5, 0.5]))
@@ -76,4 +79,6 @@ def torch_loss(fn: Callable[[Any, Any], Any], convex: bool = True, infimum: floa
         raise TypeError(f"fn must be a function of logits and target, got {fn!r}")
     if not isinstance(convex, bool):
         raise TypeError(f"convex must be a bool, got {convex!r}")
-    return TorchLoss(fn, convex, float(infimum))
+    # no bound at all is one that may be said
+    lowest = -math.inf if isinstance(infimum, float) and infimum == -math.inf else real("infimum", infimum)
+    return TorchLoss(fn, convex, lowest)

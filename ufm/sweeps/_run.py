@@ -168,13 +168,17 @@ def _qualified_name(function: Any) -> str:
 
 def _plain_points(function: Callable[..., Any], points: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The points as JSON values, all of them checked before the first runs."""
-    if isinstance(points, Mapping | str | bytes) or not isinstance(points, Iterable):
-        raise TypeError(f"points must be an iterable of dictionaries, got {points!r}")
+    try:
+        if isinstance(points, Mapping | str | bytes):
+            raise TypeError
+        listed = iter(points)
+    except TypeError:
+        raise TypeError(f"points must be an iterable of dictionaries, got {points!r}") from None
     try:
         signature = inspect.signature(function)
     except ValueError:  # some built-in functions have none
         signature = None
-    for i, point in enumerate(points):
+    for i, point in enumerate(listed):
         if not isinstance(point, Mapping):
             raise TypeError(f"points[{i}] must be a dictionary of keyword arguments, got {point!r}")
         value = plain(f"points[{i}]", point)

@@ -251,7 +251,7 @@ def train_problem(
         solution = solve(architecture, prior, loss, bias=bias, seed=seed)
     elif not isinstance(solution, Solution) or solution.problem != problem:
         raise ValueError(f"solution must be one of this problem, got {solution!r}")
-    counts = _whole_counts(prior)
+    counts, seed = _whole_counts(prior), integer("seed", seed, minimum=0)
     kind = torch.float64 if one_of("dtype", dtype, tuple(_GRADIENTS)) == "float64" else torch.float32
     tol = positive("gradient_tol", _GRADIENTS[dtype] if gradient_tol is None else gradient_tol)
     max_iterations = integer("max_iterations", max_iterations, minimum=1)
