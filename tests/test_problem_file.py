@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import ufm
 from ufm.cli import app
-from ufm.problem_file import parse_problem, read_problem
+from ufm.problem_file import parse_problem, parse_text, read_problem
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "command_line.md"
 (EXAMPLE,) = re.findall(r"```toml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
@@ -43,6 +43,39 @@ def test_json_says_the_same_as_toml(tmp_path):
     file = tmp_path / "problem.json"
     file.write_text(json.dumps(tomllib.loads(EXAMPLE)), encoding="utf-8")
     assert read_problem(file).problem == parse_problem(tomllib.loads(EXAMPLE)).problem
+
+
+@pytest.mark.parametrize("text", [EXAMPLE, json.dumps(tomllib.loads(EXAMPLE))])
+def test_standard_input_and_files_without_a_suffix(tmp_path, text):
+    file = tmp_path / "problem"
+    file.write_text(text, encoding="utf-8")
+    assert read_problem(file).problem == parse_text(text).problem == parse_problem(tomllib.loads(EXAMPLE)).problem
+    results = [CliRunner().invoke(app, ["solve", name, "--json"], input=text) for name in ("-", str(file))]
+    assert [result.exit_code for result in results] == [0, 0]
+    assert results[0].output == results[1].output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "standard input must hold JSON: "),
+        ("[" * 9, "standard input must hold TOML: "),
+        ("", "the problem must state architecture, labels, got nothing"),
+    ],
+)
+def test_standard_input_that_states_nothing(text, message):
+    result = CliRunner().invoke(app, ["solve", "-"], input=text)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_places_that_are_no_files(tmp_path):
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ValueError, match="FILE must be a file that exists, got"):
+            read_problem(path)
+    (tmp_path / "problem.yaml").touch()
+    with pytest.raises(ValueError, match=r"the file's suffix must be one of '\.toml', '\.json', '', got '\.yaml'"):
+        read_problem(tmp_path / "problem.yaml")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,15 @@ from ufm.labels import ClassPrior, Labels
 from ufm.losses import LOSS_CLASSES, LOSSES, Loss
 from ufm.problem import Problem
 
-__all__ = ["StatedProblem", "parse_architecture", "parse_loss", "parse_problem", "read_problem", "state_problem"]
+__all__ = [
+    "StatedProblem",
+    "parse_architecture",
+    "parse_loss",
+    "parse_problem",
+    "parse_text",
+    "read_problem",
+    "state_problem",
+]
 
 _OPTIONS = ("method", "dim", "seed")
 
@@ -57,7 +65,7 @@ class StatedProblem:
 
 
 def read_problem(path: str | Path) -> StatedProblem:
-    """Read a problem from a file, by its suffix ``.toml`` or ``.json``.
+    """Read a problem from a file, by its suffix ``.toml`` or ``.json``; where it has none, such as a pipe, by its text.
 
     Raises:
         ValueError: a file that is not there, is neither TOML nor JSON, or states no problem; the message names the key.
@@ -71,14 +79,37 @@ def read_problem(path: str | Path) -> StatedProblem:
     ClassPrior([3, 1])
     """
     path = Path(path)
-    one_of("the file's suffix", path.suffix.lower(), (".toml", ".json"))
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise ValueError(f"FILE must be a file that exists, got {str(path)!r}")
+    kind = one_of("the file's suffix", path.suffix.lower(), (".toml", ".json", ""))[1:]
     try:
         text = path.read_text(encoding="utf-8")
-        stated = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as exc:
-        raise ValueError(f"FILE must hold {path.suffix[1:].upper()}, got {str(path)!r}: {exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise ValueError(f"FILE must hold {kind.upper() or 'TOML or JSON'}, got {str(path)!r}: {exc}") from exc
+    return parse_text(text, kind or None, name=f"FILE {str(path)!r}")
+
+
+def parse_text(text: str, kind: str | None = None, *, name: str = "text") -> StatedProblem:
+    """Return the problem that a text states, in TOML or JSON.
+
+    Args:
+        text: of a file.
+        kind: ``"toml"`` or ``"json"``; by default JSON where the text begins with a brace, TOML elsewhere.
+        name: of the text in messages.
+
+    Raises:
+        ValueError: a text that is neither.
+        TypeError, ValueError: as :func:`parse_problem`.
+
+    >>> stated = "architecture = {type = 'LayerPeeled', E_W = 1, E_H = 5}\\nlabels = {counts = [3, 1]}"
+    >>> parse_text(stated).problem.prior
+    ClassPrior([3, 1])
+    """
+    is_json = text.lstrip().startswith("{") if kind is None else kind == "json"
+    try:
+        stated = json.loads(text) if is_json else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, RecursionError) as exc:
+        raise ValueError(f"{name} must hold {'JSON' if is_json else 'TOML'}: {exc}") from exc
     return parse_problem(stated)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import html
 import math
 import os
@@ -19,7 +18,7 @@ from ufm._extras import require_installed
 from ufm._interrupts import check_interrupt, interrupt_answered, interruptible, interrupts_allowed, interrupts_held
 from ufm._validation import integer, one_of
 from ufm._verdicts import Outcome, Store, check_in_worker, checked, families, is_of_library, run_key, unfinished
-from ufm.claims import EFFORTS, Claim, Context, Status, Verdict, all_claims
+from ufm.claims import EFFORTS, Claim, Context, Status, Verdict, all_claims, lookup
 
 __all__ = ["Verification", "prepare_directory", "verify"]
 
@@ -349,7 +348,7 @@ def _select(ids: str | Claim | Iterable[str | Claim] | None, effort: str) -> lis
         if not isinstance(ids, str | Claim | Iterable):
             raise TypeError(f"ids must be claim ids (strings) or None, got {ids!r}")
         wanted = [ids] if isinstance(ids, str | Claim) else list(ids)
-        selected = [c if isinstance(c, Claim) else _lookup(c) for c in wanted]
+        selected = [c if isinstance(c, Claim) else lookup(c) for c in wanted]
     unique: dict[str, Claim] = {}
     for claim in selected:
         if unique.setdefault(claim.id, claim) is not claim:
@@ -357,14 +356,3 @@ def _select(ids: str | Claim | Iterable[str | Claim] | None, effort: str) -> lis
     if not unique:
         raise ValueError("ids must name at least one claim; there is nothing to verify")
     return list(unique.values())
-
-
-def _lookup(name: object) -> Claim:
-    if not isinstance(name, str):
-        raise TypeError(f"ids must hold claim ids (strings) or Claim objects, got {name!r}")
-    known = all_claims()  # which imports all that they need: not where claims are given as objects
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else "; `ufm claims` lists them"
-        raise ValueError(f"unknown claim {name!r}{hint}")
-    return known[name]

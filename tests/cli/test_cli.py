@@ -178,6 +178,43 @@ class TestClaims:
         longest = max(map(len, known)) + 9 + 12
         assert max(map(len, lines)) <= max(width, longest)
 
+    @pytest.mark.parametrize("width", [20, 40])
+    def test_two_short_lines_a_claim_on_a_narrow_screen(self, monkeypatch, width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = ufm_cli("claims").stdout.splitlines()
+        assert max(map(len, lines)) <= width
+        assert [line.rstrip("…") for line in lines[::2]] == [
+            name[: width - (len(name) > width)] for name in all_claims()
+        ]
+        assert all(line.startswith("  ") for line in lines[1::2])
+
+    def test_named_claims_are_shown_in_full(self, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "500")
+        shown = ufm_cli("claims", "lpm-balanced-etf", "fang-thresholds").stdout
+        known = all_claims()
+        assert shown.index(known["lpm-balanced-etf"].statement) < shown.index(known["fang-thresholds"].statement)
+        assert known["deq-balanced-etf"].title not in shown
+        assert [c["id"] for c in json.loads(ufm_cli("claims", "fang-thresholds", "--json").stdout)] == [
+            "fang-thresholds"
+        ]
+
+    def test_unknown_claims_and_reports_are_named(self):
+        result = ufm_cli("claims", "fang-treshold")
+        assert result.exit_code == 2
+        assert "unknown claim 'fang-treshold'; did you mean 'fang-thresholds'" in result.output
+        result = ufm_cli("claims", "--report", "nowhere.json", "--verdict", "proved")
+        assert result.exit_code == 2
+        assert "--report must be a report.json that exists, got 'nowhere.json'" in result.output
+
+    def test_a_terminal_without_greek_is_served(self):
+        environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+        for more in ((), ("--json",)):
+            command = [sys.executable, "-m", "ufm", "claims", "lpm-balanced-etf", *more]
+            done = subprocess.run(command, capture_output=True, env=environment, check=True)
+            text = done.stdout.decode("ascii")
+            assert "Balanced layer-peeled" in text
+        assert json.loads(text)[0]["statement"] == all_claims()["lpm-balanced-etf"].statement
+
     def test_verbose_has_the_statements(self, registry, monkeypatch):
         monkeypatch.setenv("COLUMNS", "500")
         registry(*GOOD)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from ufm._validation import one_of
@@ -48,6 +49,7 @@ __all__ = [
     "combine",
     "judge_equal",
     "judge_order",
+    "lookup",
     "select",
 ]
 
@@ -93,6 +95,26 @@ def all_claims() -> dict[str, Claim]:
     ('quick', True)
     """
     return dict(_collect())
+
+
+def lookup(name: object, known: Mapping[str, Claim] | None = None) -> Claim:
+    """Return the claim with an id, of :func:`all_claims` by default.
+
+    Raises:
+        ValueError: an unknown id; the message names those that are close.
+        TypeError: no string.
+
+    >>> lookup("lpm-balanced-etf").effort
+    'quick'
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"ids must hold claim ids (strings) or Claim objects, got {name!r}")
+    known = all_claims() if known is None else known  # which imports all that they need: only where an id asks for it
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else "; `ufm claims` lists them"
+        raise ValueError(f"unknown claim {name!r}{hint}")
+    return known[name]
 
 
 def select(

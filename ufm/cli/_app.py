@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import io
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -72,6 +73,9 @@ def main() -> None:
     upper         12.1924...
     status 0
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no Greek shows a question mark
+            stream.reconfigure(errors="replace")
     try:
         with interruptible(), interrupts_held():  # a command says from where on it can be interrupted
             app(prog_name="ufm")

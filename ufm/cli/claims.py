@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []  # a command is registered, not called
 
-#: Narrowest column of titles, however narrow the terminal.
+#: Narrowest column of titles; a narrower terminal has them on a line of their own.
 NARROWEST = 12
 
 
@@ -31,6 +31,9 @@ FIELDS = (
 
 @command(app, "claims", "ufm claims --paper dang2024 --json")
 def claims(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Show these in full; by default all, a line each.")
+    ] = None,
     source: ClaimsOption = None,
     paper: PaperOption = None,
     topic: TopicOption = None,
@@ -52,21 +55,22 @@ def claims(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the claims, a line each: id, the effort from which a run includes it, and title.
+    """List the claims, a line each: id, the effort from which a run includes it, and title; or show some in full.
 
     Those about a paper, a topic, a loss and an architecture, where these are given; a key that no claim has is an error
     that lists those there are.
     """
-    from ufm.claims import all_claims, select
+    from ufm.claims import all_claims, lookup, select
     from ufm.claims.plugins import claims_of
 
-    found = (all_claims() if source is None else claims_of(source)).values()
+    everything = all_claims() if source is None else claims_of(source)
+    found = [lookup(name, everything) for name in dict.fromkeys(ids)] if ids else list(everything.values())
     known = select(found, paper=paper, topic=topic, loss=loss, architecture=architecture)
     if verdict is not None:
         known = _with_verdict(known, verdict, report)
     if as_json:
         print_json([{name: getattr(claim, name) for name in FIELDS} for claim in known])
-    elif verbose:
+    elif verbose or ids:
         for claim in known:
             _print_in_full(claim)
     else:
@@ -81,6 +85,8 @@ def _with_verdict(known: list[Claim], verdict: str, report: Path | None) -> list
 
     statuses = {}
     if report is not None:
+        if not report.is_file():
+            raise ValueError(f"--report must be a report.json that exists, got {str(report)!r}")
         statuses = {found["claim"]["id"]: found["status"] for found in load_report(report)["verdicts"]}
     one_of("verdict", verdict, (*STANDINGS, *(Status if report is not None else ())))
     return [claim for claim in known if verdict in (claim.standing, statuses.get(claim.id))]
@@ -89,10 +95,18 @@ def _with_verdict(known: list[Claim], verdict: str, report: Path | None) -> list
 def _print_lines(known: list[Claim]) -> None:
     out = console()
     indent = max((len(claim.id) for claim in known), default=0) + 2
-    width = max(out.width - indent - len("quick  "), NARROWEST)
+    left = out.width - indent - len("quick  ")
     for claim in known:
-        title = claim.title if len(claim.title) <= width else claim.title[: width - 1] + "…"
-        out.print(f"{claim.id:<{indent}}{claim.effort:<7}{title}", soft_wrap=True, markup=False, highlight=False)
+        if left >= NARROWEST:
+            lines = [f"{claim.id:<{indent}}{claim.effort:<7}{_cut(claim.title, left)}"]
+        else:
+            lines = [_cut(claim.id, out.width), f"  {_cut(claim.title, out.width - 2)}"]
+        for line in lines:
+            out.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
 def _print_in_full(claim: Claim) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,8 @@ def print_json(value: Any) -> None:
     """
     from ufm._json import strict
 
-    typer.echo(json.dumps(strict(value), ensure_ascii=False, allow_nan=False))
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    typer.echo(json.dumps(strict(value), ensure_ascii=not is_unicode, allow_nan=False))
 
 
 def print_figures(figures: dict[str, Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,9 @@ from ufm.cli.options import (
 )
 from ufm.cli.output import print_figures, print_json, print_table
 
+if TYPE_CHECKING:
+    from ufm.problem_file import StatedProblem
+
 __all__: list[str] = []  # a command is registered, not called
 
 
@@ -30,13 +34,29 @@ def _architecture_or_none(given: dict[str, Any]) -> Any:
     return architecture_of(given) if given else None
 
 
+def _read(file: Path) -> StatedProblem:
+    """What a file states, or standard input for ``-``."""
+    from ufm.problem_file import parse_text, read_problem
+
+    if str(file) != "-":
+        return read_problem(file)
+    try:
+        text = sys.stdin.read()
+    except UnicodeDecodeError as exc:
+        raise ValueError(f"standard input must hold TOML or JSON, got bytes that are no text: {exc}") from exc
+    return parse_text(text, name="standard input")
+
+
 @command(app, "solve", "ufm solve --E-W 1 --E-H 5 --majority 5 --minority 5 --ratio 12")
 @with_options(ARCHITECTURE_OPTIONS, _architecture_or_none)
 def solve(
     architecture: Any,
     file: Annotated[
         Path | None,
-        typer.Argument(help="A problem in TOML or JSON: any labels, loss and bias; see the guide to the command line."),
+        typer.Argument(
+            help="A problem in TOML or JSON, or - for standard input: any labels, loss and bias; see the guide to the "
+            "command line."
+        ),
     ] = None,
     counts: Annotated[str | None, typer.Option("--counts", help="Counts n_k, e.g. 100,100,10.")] = None,
     majority: MajorityOption = None,
@@ -66,7 +86,6 @@ def solve(
     import ufm
     from ufm._json import plain
     from ufm.problem import Problem
-    from ufm.problem_file import read_problem
 
     options: dict[str, Any] = {} if starts is None else {"starts": starts}
     if file is not None:
@@ -75,7 +94,7 @@ def solve(
         idle = [name for name, value in given.items() if value is not None] + ["--loss"] * (loss != "ce")
         if idle:
             raise ValueError(f"{', '.join(idle)} plays no role beside FILE, which states the problem")
-        stated = read_problem(file)
+        stated = _read(file)
         problem = stated.problem
         settings: dict[str, Any] = {"method": method, "seed": seed, **stated.options}
     else:
