@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -74,6 +75,21 @@ def test_a_sample_without_a_value_harms_no_shared_weight(solver, gradient):
         return torch.autograd.grad(z[[0, 2]].square().sum(), a)[0]
 
     torch.testing.assert_close(of_weights(bad), of_weights(h), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_a_fixed_point_at_zero_is_reached_from_afar(solver, dtype):
+    """A residual relative to f(z) never falls on the way to 0; the one at 0 does, and scales are no matter."""
+    turn = torch.tensor([[0.0, -0.7], [0.7, 0.0]], dtype=dtype)
+    z0 = torch.tensor([[1.0, 2.0], [1e-3, 0.0], [1e8, 1.0], [1.0, 1.0]], dtype=dtype)
+    h = torch.tensor([[0.0, 0.0]] * 3 + [[1e-20, 0.0]], dtype=dtype)
+    with torch.no_grad():
+        z, info = DEQ(solver, max_steps=400, on_failure="raise")(lambda z: z @ turn.T + h, z0)
+    assert z[:3].tolist() == [[0.0, 0.0]] * 3
+    assert info.residuals[:3].tolist() == [0.0] * 3
+    exact = torch.linalg.solve(torch.eye(2, dtype=dtype) - turn, h[3])
+    torch.testing.assert_close(z[3], exact, rtol=1e-5, atol=0)
 
 
 class TestCompaction:
@@ -163,6 +179,15 @@ class TestStates:
             DEQ()(lambda s: s, (torch.zeros(2, 3), torch.zeros(3, 3)))
         with pytest.raises(ValueError, match="at least one tensor"):
             DEQ()(lambda s: s, ())
+        with pytest.raises(ValueError, match="z0 must hold values"):
+            DEQ()(lambda s: s, torch.zeros(2, 3, device="meta"))
+
+    def test_keep_their_classes(self):
+        state, _ = DEQ()(
+            lambda s: {"y": s["y"] / 2, "x": s["x"] / 2 + 1}, OrderedDict(x=torch.ones(2, 1), y=torch.ones(2))
+        )
+        assert type(state) is OrderedDict
+        assert list(state) == ["x", "y"]
 
     @pytest.mark.parametrize("solver", SOLVERS)
     def test_on_the_way_with_gradients(self, solver):
@@ -301,6 +326,8 @@ class TestTransforms:
         for gradient in ("implicit", "phantom"):
             with pytest.raises(RuntimeError, match="pass the samples as a batch"):
                 torch.func.vmap(self.layer(gradient))(h[None])
+            with pytest.raises(RuntimeError, match="pass the samples as a batch"):  # vmap around jvp
+                torch.func.jacfwd(self.layer(gradient))(h)
             with pytest.raises(RuntimeError, match="cannot be exported nor traced"):
                 torch.jit.trace(self.layer(gradient), (h,))
 

@@ -121,6 +121,13 @@ def symmetric(n: int) -> Cell:
     return linear(a, draw(n + 1, 2, n), solved_by=ACCELERATED if n <= 16 else (), settings=settings)
 
 
+def slow(n: int) -> Cell:
+    """All eigenvalues just below 1: rank-one updates of -I are rounding."""
+    q = orthogonal(n + 18, n)
+    a = (q * torch.linspace(0.99, 0.9999, n, dtype=torch.float64)) @ q.T
+    return linear(a, draw(n + 19, 2, n), solved_by=ACCELERATED, settings={"tol": 1e-10, "max_steps": 300})
+
+
 def rotation() -> Cell:
     """Turns by a right angle, and shrinks by a hundredth."""
     turn = 0.99 * torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
@@ -224,6 +231,7 @@ ZOO: dict[str, Cell] = {
     "jordan 6": jordan(6, 0.9),
     "symmetric 16": symmetric(16),
     "symmetric 64": symmetric(64),
+    "slow 8": slow(8),
     "rotation": rotation(),
     "growing 1": growing(1),
     "growing 16": growing(16),

@@ -212,6 +212,8 @@ class Iteration:
         #: As the comparison with residuals rounds it: that of their least must not differ.
         self.tol = torch.tensor(tol, dtype=self.z.dtype).item()
         self.count, self.extreme, self.interacting = 0, False, False
+        self.finite = self.calm = False  # whether residuals and images are of moderate size, and above the tolerance
+        self.largest_of_all, self.least_largest = math.inf, 0.0
         #: Rows of the residuals: the samples, or the whole state.
         self.judged = min(self.batch, 1) if options.samples == "joint" else self.batch
         self.joint = options.samples != "separate"
@@ -229,6 +231,8 @@ class Iteration:
         self.idle = torch.zeros(self.judged, dtype=torch.long, device=z0.device)
         self.guard: Guard | None = None
         self.event = self.accelerated = self.probed = False
+        self.vanishing: Tensor | None = None  # samples that shrink towards 0, until they have been moved there
+        self.vanished = torch.zeros(self.judged, dtype=torch.bool, device=z0.device)
         self.writes: bool | None = None  # whether f writes into its argument
         self.compact = _Compaction(f, options.compact) if self._may_compact() else None
         self.trace: list[Tensor] = []
@@ -263,6 +267,20 @@ class Iteration:
         self.image = image.view(self.z.shape)
         self.residual = self.image - self.z
 
+    def _watch(self, least: float) -> None:
+        """See which samples have shrunk below the epsilon of where they started, given the least norm of f(z).
+
+        Their fixed point is 0 or next to it, where a residual relative to f(z) stays what it is for ever: once in a
+        solve a sample is moved to 0, which is a fixed point or a start as good as any.
+        """
+        if self.relative is not None or self.options.stop_mode == "abs":
+            return
+        unit = torch.finfo(self.seen).eps / RUNAWAY
+        if least < unit * self.largest_of_all:
+            small = (self.size < unit * self.largest) & ~(self.residuals <= self.tol) & ~self.vanished
+            if bool(small.any()):
+                self.vanishing, self.vanished = small, self.vanished | small
+
     def _call(self, f: Map, rows: Tensor) -> Tensor:
         """f of rows, as rows of the solver's dtype that no one else writes to.
 
@@ -283,33 +301,54 @@ class Iteration:
         return image.reshape(rows.shape).to(rows.dtype, copy=True)
 
     def _is_uneventful(self) -> bool:
-        """Whether no sample is near its end after a plain step; then the residuals are all that there is to update.
+        """Whether no sample is near its end; then residuals, and what goes astray, are all that there is to update.
 
         That takes few of the operations of :meth:`_measure`, whose number is what a solve of a small problem costs.
         """
-        plain = self.guard is None and self.relative is None and self.options.stop_mode == "rel"
-        if not plain or self.held is not None or self.extreme or self.count == 1:
+        guard, usual = self.guard, self.relative is None and self.options.stop_mode == "rel"
+        if not usual or self.held is not None or self.extreme or not self.calm:
+            return False
+        if guard is not None and (guard.any_plain or guard.orbit is None):
             return False
         assert self.image is not None
         norm = norms(self._by_sample(self.residual), careful=False)
         size = norms(self._by_sample(self.image), careful=False)
         fresh = norm / size
         score = fresh if len(self.z) == self.judged else fresh.amax(dim=0, keepdim=True)
-        better = (score < self.best_score).all().to(norm.dtype)
+        happens = () if guard is None else (guard.look_quickly(score),)
+        flags = ((score < self.best_score).all(), *happens)
         ends = [end for x in (fresh, norm, size) for end in torch.aminmax(x)]
-        numbers = torch.stack([*ends, better]).tolist()
-        least = max(_floor(norm.dtype), self.quantum)
-        # Written so that NaN is an event.
-        if not (numbers[0] > self.tol and min(numbers[2], numbers[4]) > least and max(numbers) < math.inf):
+        numbers = torch.stack([*ends, *(flag.to(norm.dtype) for flag in flags)]).tolist()
+        self.calm = self._is_calm(numbers)
+        if not self.calm:
             return False
+        self.event = guard is not None and bool(numbers[7])
+        if guard is not None:
+            if self.event:
+                guard.look(score, score <= self.tol)
+            guard.commit()
         self.norm, self.size, self.fresh, self.residuals, self.score = norm, size, fresh, fresh, score
-        self.largest = torch.where(norm > size / RUNAWAY, torch.maximum(norm, self.largest), self.largest)
+        if numbers[3] > self.least_largest:
+            self.largest = self._raise()
         self._record()
         self._keep_best(bool(numbers[6]), numbers[1])
+        self._watch(numbers[4])
         return True
 
+    def _is_calm(self, numbers: list[float]) -> bool:
+        """Whether no sample has met the tolerance or a size that its square may not have; NaN is none of these."""
+        least = max(_floor(self.z.dtype), self.quantum)
+        return numbers[0] > self.tol and min(numbers[2], numbers[4]) > least and max(numbers[:6]) < math.inf
+
+    def _raise(self) -> Tensor:
+        """What residuals are relative to of samples that have run away, with the present residuals."""
+        # A small part of a far f(z) says nothing of the problem: it may be rounding.
+        most = torch.where((self.largest > 0) & ~self._is_plain(), SURGE * self.largest, torch.inf)
+        raised = torch.minimum(self.norm, most).maximum(self.largest)
+        return torch.where(self.norm > self.size / RUNAWAY, raised, self.largest)
+
     def _measure(self) -> Tensor:
-        """Residuals, what they mean, and in one tensor of ten numbers all that is decided on the host."""
+        """Residuals, what they mean, and in one tensor of twelve numbers all that is decided on the host."""
         assert self.image is not None
         image, residual = self._by_sample(self.image), self._by_sample(self.residual)
         norm, size = norms(residual, self.extreme), norms(image, self.extreme)
@@ -337,10 +376,7 @@ class Iteration:
             self.residuals = torch.where(held & ~broken, self.residuals, fresh)
         met = self.residuals <= self.tol
         if self.relative is None:
-            # A small part of a far f(z) says nothing of the problem: it may be rounding.
-            most = torch.where((self.largest > 0) & ~self._is_plain(), SURGE * self.largest, torch.inf)
-            raised = torch.minimum(norm, most).maximum(self.largest)
-            raised = torch.where(norm > size / RUNAWAY, raised, self.largest)
+            raised = self._raise()
             far = met & (size > RUNAWAY * raised)
             if held is not None:
                 far = far & ~held
@@ -352,9 +388,10 @@ class Iteration:
         self.score = score
         self._better = (score < self.best_score) | (score <= self.tol)
         happens = self.guard.look(score, score <= self.tol) if self.guard is not None else self._better.new_zeros(())
-        ends = torch.stack([*torch.aminmax(self.residuals), *torch.aminmax(norm), *torch.aminmax(size)])
+        largest = self.largest if self.count == 1 else size
+        ends = torch.stack([*torch.aminmax(self.residuals), *torch.aminmax(norm), size.amin(), largest.amax()])
         flags = torch.stack([broken.any(), far.any(), self._better.all(), happens, met.sum()]).to(ends.dtype)
-        return torch.cat([ends, flags])
+        return torch.cat([ends, flags, largest.amin()[None]])
 
     def _is_extreme(self, numbers: Tensor) -> bool:
         """Whether squares of residuals or images may have left the range of the dtype."""
@@ -365,8 +402,10 @@ class Iteration:
     def _conclude(self, measured: Tensor) -> None:
         """Act on what was measured."""
         numbers = measured.tolist() if self.extreme else self._numbers
+        self.finite = not self.extreme and max(numbers[:6]) < math.inf
+        self.calm = self._is_calm(numbers)  # the next is likely to be uneventful
         most = numbers[1]
-        broken, far, all_better, happens, number = (int(n) for n in numbers[6:])
+        broken, far, all_better, happens, number = (int(n) for n in numbers[6:11])
         self.largest = self._raised
         if self.held is not None:
             self.idle += self.held
@@ -379,6 +418,9 @@ class Iteration:
             self.held, self.num_held, self.compact = None, 0, None
             return
         self._keep_best(bool(all_better), most)
+        if self.count == 1:
+            self.largest_of_all, self.least_largest = numbers[5], numbers[11]
+        self._watch(numbers[4])
         self.event = bool(happens)
         if self.guard is not None:
             self.guard.commit()
@@ -445,9 +487,19 @@ class Iteration:
         """Return the Euclidean norms (units, 1) of rows (units, m)."""
         return norms(rows, self.extreme)[:, None]
 
+    def quotient(self, rows: Tensor, by: Tensor | None, usable: Tensor, out: Tensor) -> Tensor:
+        """Write ``rows / by`` (units, m) into ``out`` and return it; 0 where not usable, mask (units, 1)."""
+        if not self.finite:
+            return out.copy_(torch.where(usable, rows if by is None else rows / by, 0.0))
+        # The same with a pass over the rows less.
+        return out.copy_(rows / torch.where(usable, 1.0 if by is None else by, torch.inf))
+
     def move(self, z: Tensor) -> None:
         """Set the iterates of the samples that are not held to the rows z (units, m)."""
         self.z = z if self.held is None or len(z) != self.judged else torch.where(self.held[:, None], self.z, z)
+        if self.vanishing is not None:
+            self.z = self._by_sample(self.z).masked_fill(self.vanishing[:, None], 0.0).view_as(self.z)
+            self.vanishing = None
 
     def probe(self) -> None:
         """Evaluate f where samples were sent back: if it is not what it was there, they depend on each other.
@@ -501,13 +553,13 @@ class Iteration:
 
     def _forget_best(self) -> None:
         self.best_score = torch.full((len(self.z),), torch.inf, dtype=self.z.dtype, device=self.z.device)
-        self.best: tuple[Tensor, ...] = (self.z, self.z, self.z)  # z, image, residual
+        self.best: tuple[Tensor, ...] = (self.z, self.z)  # z, image
         self.best_is_last, self.whole, self.whole_score = True, self.z, torch.inf
 
     def _keep_best(self, all_better: bool, most: float) -> None:
         """Keep the iterates with the least residuals, by unit, and the one that is best as a whole."""
         assert self.image is not None
-        now = (self.z, self.image, self.residual)
+        now = (self.z, self.image)
         if all_better or self.count == 1:
             self.best_score, self.best = torch.where(self.score.isnan(), torch.inf, self.score), now
         else:
@@ -663,6 +715,17 @@ class Guard:
         self._next = (least, stale, (self.plain - 1).clamp_min(0))
         return (self.lost | self.ended).any()
 
+    def look_quickly(self, score: Tensor) -> Tensor:
+        """The same where no unit takes plain steps and none has met the tolerance: less to compute.
+
+        Where it is True, :meth:`look` tells which; NaN is the caller's to see.
+        """
+        better = score < RECORD * self.least
+        least = torch.where(better, score, self.least)
+        stale = (self.stale + 1).masked_fill(better, 0)
+        self._next = (least, stale, self.plain)
+        return ((score > self.growth * least) | (stale >= self.limit)).any()
+
     def commit(self) -> None:
         """Count the step that was looked at."""
         self.least, self.stale, self.plain = self._next
@@ -671,7 +734,7 @@ class Guard:
 
     def _now(self) -> tuple[Tensor, ...]:
         assert self.state.image is not None
-        return self.state.z, self.state.image, self.state.residual
+        return self.state.z, self.state.image
 
     def recover(self) -> Tensor:
         """Send the lost units back, and return which they are, shape (units,)."""
@@ -682,7 +745,8 @@ class Guard:
         self.failures = self.failures + failed
         to_orbit = failed & (self.failures % 2 == 0)
         target = _where(to_orbit, self.orbit, state.best)
-        state.z, state.image, state.residual = _where(lost, target, self._now())
+        state.z, state.image = _where(lost, target, self._now())
+        state.residual = state.image - state.z
         length = PLAIN_STEPS * 2 ** (self.failures - 1).clamp(0, 40)
         self.plain = torch.where(lost, torch.where(failed, length, 0), self.plain)
         self.limit = torch.where(failed, length // 2, self.limit)

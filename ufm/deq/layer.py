@@ -531,7 +531,7 @@ def _refuse_transforms(gradient: str) -> None:
     if torch.jit.is_tracing():
         raise RuntimeError(_EXPORT)
     transform = _transform()
-    if transform == "Vmap":
+    if transform == "Vmap" or (transform is not None and "Vmap" in _transforms()):
         raise RuntimeError(
             "a DEQ cannot be mapped by torch.func.vmap, nor by what is built on it, with gradient='phantom' neither: "
             "its solver stops on the data; pass the samples as a batch, which it takes one by one anyway"
@@ -548,6 +548,12 @@ def _is_batched(gradient: Tensor) -> bool:
     functorch = getattr(torch._C, "_functorch", None)
     tests = (getattr(functorch, name, None) for name in ("is_batchedtensor", "is_legacy_batchedtensor"))
     return _transform() is not None or any(test is not None and test(gradient) for test in tests)
+
+
+def _transforms() -> set[str]:
+    """Names of the transforms of ``torch.func`` that are running: vmap may be around another, as in ``jacfwd``."""
+    stack = getattr(getattr(torch._C, "_functorch", None), "get_interpreter_stack", None)
+    return {str(interpreter.key()).rpartition(".")[2] for interpreter in (stack and stack()) or ()}
 
 
 def _transform() -> str | None:

@@ -52,6 +52,9 @@ BROYDEN_MEMORY = 64
 #: A difference is left out if its part orthogonal to the kept ones, or Broyden's denominator, is below this fraction.
 DEPENDENT = 1e-7
 
+#: Broyden's method starts again from a multiple of the identity of at most this part of 1/sqrt(epsilon).
+LEAP = 0.01
+
 #: An accelerated iterate is lost when its residual is this many times the least one; on linear maps Broyden's method
 #: was seen to need 40.
 GROWTH, BROYDEN_GROWTH = 10.0, 100.0
@@ -215,9 +218,9 @@ class _Anderson(_Acceleration):
         state, slot, new = self.state, self.steps % self.memory, self.steps < self.memory
         assert state.image is not None
         if not new:
-            self.all_residuals[:, slot] = 0
-            self.all_images[:, slot] = 0
-            self.coefficients[:, slot] = 0
+            self.all_residuals[:, slot].zero_()
+            self.all_images[:, slot].zero_()
+            self.coefficients[:, slot].zero_()
         q = state.residual - residual
         length = state.lengths(q)
         # Gram-Schmidt, twice: q is then orthogonal to rounding (Kahan). The first inner products are differences of
@@ -230,9 +233,8 @@ class _Anderson(_Acceleration):
         p = _minus(state.image - image, first + second, self.images)
         kept = state.lengths(q)
         usable = (kept > DEPENDENT * length) & state.resolves(length)
-        q, p = torch.where(usable, q / kept, 0.0), torch.where(usable, p / kept, 0.0)
-        self.all_residuals[:, slot] = q
-        self.all_images[:, slot] = p
+        q = state.quotient(q, kept, usable, self.all_residuals[:, slot])
+        state.quotient(p, kept, usable, self.all_images[:, slot])
         along = torch.linalg.vecdot(q, state.residual)
         if new:
             self.coefficients = torch.cat([now, along[:, None]], dim=1)
@@ -292,7 +294,11 @@ def _minus(x: Tensor, coefficients: Tensor, rows: Tensor) -> Tensor:
 
 
 class _Broyden(_Acceleration):
-    """Memory of :func:`broyden`: the inverse Jacobian ``-I + sum_i u_i v_i^T``."""
+    """Memory of :func:`broyden`: the inverse Jacobian ``-gamma I + sum_i u_i v_i^T``.
+
+    gamma is 1 until a unit is lost, and then ``-<s, y>/|y|^2`` of its last step s and change of the residual y, as in
+    the method of Barzilai and Borwein: where f contracts slowly in all directions the updates of -I are rounding.
+    """
 
     growth = BROYDEN_GROWTH
 
@@ -300,10 +306,13 @@ class _Broyden(_Acceleration):
         super().__init__(state, memory)
         units, m = state.z.shape
         self.us = self.vs = state.z.new_zeros(units, 0, m)
+        self.gamma = state.z.new_ones(units, 1)
+        self.scaled = False
 
     def propose(self) -> Tensor:
         residual = self.state.residual
-        return _minus(self.state.z + residual, _rows_times(self.vs, residual), self.us)
+        step = self.gamma * residual if self.scaled else residual
+        return _minus(self.state.z + step, _rows_times(self.vs, residual), self.us)
 
     def learn(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
         state, slot = self.state, self.steps % self.memory
@@ -314,21 +323,31 @@ class _Broyden(_Acceleration):
         elif slot == self.us.shape[1]:
             more = self.us.new_zeros(len(z), min(CHUNK, self.memory - slot), z.shape[1])
             self.us, self.vs = torch.cat([self.us, more], dim=1), torch.cat([self.vs, more], dim=1)
-        v = _minus(-step, -_rows_times(self.us, step), self.vs)
+        v = _minus(-self.gamma * step if self.scaled else -step, -_rows_times(self.us, step), self.vs)
         # A factor moves from v to u: products of small steps would underflow.
         v = v / state.lengths(v)
         denominator = torch.linalg.vecdot(v, change)[:, None]
         length = state.lengths(change)
         # No update where the secant condition is degenerate: held samples, repetitions, overflow.
         usable = (denominator.abs() > DEPENDENT * length) & state.resolves(length)
-        u = _minus(step + change, _rows_times(self.vs, change), self.us) / denominator
-        self.us[:, slot] = torch.where(usable, u, 0.0)
-        self.vs[:, slot] = torch.where(usable, v, 0.0)
+        start = self.gamma * change if self.scaled else change
+        u = _minus(step + start, _rows_times(self.vs, change), self.us)
+        state.quotient(u, denominator, usable, self.us[:, slot])
+        state.quotient(v, None, usable, self.vs[:, slot])
+        self.last = step, change
         self.steps += 1
 
     def forget(self, lost: Tensor) -> None:
         self.us.masked_fill_(lost[:, None, None], 0)
         self.vs.masked_fill_(lost[:, None, None], 0)
+        step, change = self.last
+        unit = self.state.lengths(change)
+        gamma = -torch.linalg.vecdot(step / unit, change / unit)[:, None]
+        usable = gamma.isfinite() & (gamma > 0) & self.state.resolves(unit)
+        # A longer leap along a singular direction would pass rounding for a fixed point.
+        gamma = torch.where(usable, gamma.clamp_max(LEAP / torch.finfo(self.state.seen).eps ** 0.5), 1.0)
+        self.gamma = torch.where(lost[:, None], gamma, self.gamma)
+        self.scaled = True
 
 
 def broyden(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,6 +50,8 @@ class Structure:
                 raise ValueError(
                     f"z0 must have a batch dimension and at least one entry a sample, got shape {tuple(t.shape)}"
                 )
+            if t.is_meta:
+                raise ValueError("z0 must hold values, got a tensor on the meta device")
         sizes = {len(t) for t in tensors}
         if len(sizes) > 1:
             raise ValueError(f"z0 must hold tensors of one batch size, got {sorted(sizes)}")
@@ -155,7 +158,9 @@ def _map(function: Callable[[Tensor], Tensor], z: State) -> State:
     if isinstance(z, Tensor):
         return function(z)
     if isinstance(z, dict):
-        return {key: _map(function, value) for key, value in z.items()}
+        kind = copy.copy(z)  # of its own class, an OrderedDict for example
+        kind.update((key, _map(function, value)) for key, value in z.items())
+        return kind
     parts = [_map(function, value) for value in z]
     if isinstance(z, tuple):
         return type(z)(*parts) if hasattr(z, "_fields") else tuple(parts)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ufm._validation import integer
+from ufm.deq.batchwise import Batchwise
 from ufm.deq.layer import DEQ
 from ufm.deq.wellposed import SpectralBound, check_dtype
 from ufm.networks.encoders import Encoder
@@ -111,9 +112,6 @@ class LinearDEQNetwork(nn.Module):
         """Forward pass on inputs (N, ...) of p entries each."""
         h = self.encoder(inputs)
         transposed = self.equilibrium().T
-
-        def f(z: Tensor) -> Tensor:
-            return torch.addmm(h, z, transposed)
-
+        f = Batchwise(lambda z, h: torch.addmm(h, z, transposed), h)
         z, info = self.deq(f, h)
         return Output(self.classifier(z), z, h, info, (f, z))
