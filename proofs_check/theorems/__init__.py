@@ -64,6 +64,7 @@ _MODULES: dict[str, str] = {
     "norm-bounded-etf": "norm_bounded_etf",
     "norm-bounded-collapse": "norm_bounded_collapse",
     "contrastive-collapse": "contrastive_collapse",
+    "contrastive-groups": "contrastive_groups",
     "residual-price": "residual_price",
     "residual-columns": "residual_columns",
     "gain-gauge": "gain_gauge",

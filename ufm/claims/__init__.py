@@ -70,6 +70,7 @@ MODULES: tuple[str, ...] = (
     "depth",
     "heads",
     "spheres",
+    "contrastive",
     "residual_depth",
     "residual_bounds",
     "gains",
