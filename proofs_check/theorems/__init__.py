@@ -84,12 +84,13 @@ def all_theorems() -> tuple[str, ...]:
 
 
 def prove(id: str, **overrides: Any) -> Proof:
-    """Run the proof of theorem ``id``; ``overrides`` replace pieces of its statement.
+    """Run the proof of theorem ``id``, once a process; ``overrides`` replace pieces of its statement.
 
     Raises:
         ValueError: no theorem has that name.
     """
-    return _module(id).prove(**overrides)
+    run: Callable[..., Proof] = _module(id).prove
+    return run(**overrides) if overrides else _proved(run)
 
 
 def mutants(id: str) -> dict[str, dict[str, Any]]:
@@ -159,7 +160,7 @@ def outcome(id: str, **overrides: Any) -> Outcome:
     >>> outcome("etf-gram").status
     'proved'
     """
-    own = prove(id, **overrides) if overrides else _proved(_module(id).prove)
+    own = prove(id, **overrides)
     found: set[str] = set()
     _collect(own.uses, (id,), found)
     uses = tuple(x for x in _MODULES if x in found)
