@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ufm._extras import require
 from ufm.claims._model import Citation, Context, Enclosure, Evidence, Scope, Status, combine, judge_equal
 from ufm.solution import Solution
@@ -14,7 +17,17 @@ from ufm.solution import Solution
 if TYPE_CHECKING:
     from ufm.certificates import Certificate
 
-__all__ = ["Comparison", "compare", "enclose", "evidence", "floating", "keep", "second_kernel", "symbolic"]
+__all__ = [
+    "Comparison",
+    "compare",
+    "enclose",
+    "evidence",
+    "extrapolated",
+    "floating",
+    "keep",
+    "second_kernel",
+    "symbolic",
+]
 
 #: Relative error granted to a float64 solver whose duality gap is closed, beyond the gap itself.
 ROUNDING = 1e-12
@@ -47,6 +60,17 @@ def floating(solution: Solution) -> Enclosure:
     """Enclosure of the optimal value by the duality gap of a solver, in floating point: evidence, not proof."""
     slack = ROUNDING * abs(solution.value)
     return Enclosure(solution.lower - slack, solution.upper + slack)
+
+
+def extrapolated(sizes: Sequence[float], values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Limit of ``values`` as ``sizes`` grow: the polynomial in 1/size through all of them, at 0 (Lagrange).
+
+    >>> extrapolated([1.0, 2.0, 4.0], [np.array([5 + 3 / s - 2 / s**2]) for s in (1.0, 2.0, 4.0)]).round(12)
+    array([5.])
+    """
+    x = 1 / np.asarray(sizes, dtype=float)
+    weights = [np.prod(np.delete(x, i) / (np.delete(x, i) - x[i])) for i in range(len(x))]
+    return np.asarray(sum(w * v for w, v in zip(weights, values, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -264,7 +264,7 @@ CLAIMS = (
             "gain threshold: no gain": threshold_claim(0.0),
         },
         off_by=lambda x: threshold_claim(2.0 * (1 + x)),
-        resolution=1e-2,
+        resolution=1e-3,
     ),
     replace(
         order_claim(),
