@@ -51,7 +51,7 @@ def statements(
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
         "total": f"A collapsed minority vanishes altogether (T = 0: total collapse, rank K_A − 1) if and only if R ≥ "
-        f"R_total, "
+        f"R_total > 0, "
         f"R_total² = {say(ratio_squared)} with y = e^{{s/K_A}}, q = 1/(e^s + K_A − 1 + K_B y), s = {say(size)}.",
         "window": f"R_total exists if and only if e^{{s/K_A}} < {say(bound)}, s = {say(size)}.",
         "threshold": "Where π_B = μ, at the threshold of collapse, T > 0: the collapse is partial there, the "

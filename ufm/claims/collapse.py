@@ -407,7 +407,7 @@ def phases_claim(factor: float = 1.0, **variant: Any) -> Claim:
     return Claim(
         id="three-phases",
         title="Collapse is partial at its threshold, and total, if ever, from a larger R on",
-        statement="A collapsed minority vanishes altogether (T = 0: total collapse, rank K_A − 1) if and only if R ≥ R_total, "
+        statement="A collapsed minority vanishes altogether (T = 0: total collapse, rank K_A − 1) if and only if R ≥ R_total > 0, "
         "R_total² = K_A/((K_A + K_B) ((q K_A + q y K_B)² − K_B q² y² (K_A + K_B))) with y = e^{s/K_A}, "
         "q = 1/(e^s + K_A − 1 + K_B y), s = τ/(K_A − 1). Where π_B = μ, at the threshold of collapse, T > 0: the collapse is partial "
         "there, the minority keeps one common direction, and total collapse needs a larger R.",
@@ -459,7 +459,7 @@ def total_claim(critical_factor: float = 1.0, **variant: Any) -> Claim:
     return Claim(
         id="total-collapse-window",
         title="Beyond a critical τ no imbalance makes the minority vanish",
-        statement="A collapsed minority vanishes altogether (T = 0: total collapse, rank K_A − 1) if and only if R ≥ R_total, "
+        statement="A collapsed minority vanishes altogether (T = 0: total collapse, rank K_A − 1) if and only if R ≥ R_total > 0, "
         "R_total² = K_A/((K_A + K_B) ((q K_A + q y K_B)² − K_B q² y² (K_A + K_B))) with y = e^{s/K_A}, "
         "q = 1/(e^s + K_A − 1 + K_B y), s = τ/(K_A − 1). R_total exists if and only if "
         "e^{s/K_A} < K_A/(√K_B √(K_A + K_B) − K_B), s = τ/(K_A − 1).",
