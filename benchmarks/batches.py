@@ -141,10 +141,9 @@ def _exponentials(grid: dict[str, Any]) -> float:
     from ufm.two_groups import _fused
 
     size = len(grid["ratio"])
-    k_a, k_b = (grid[name].astype(float) for name in ("num_majority", "num_minority"))
-    out = [np.empty(size) for _ in range(7)] + [np.empty(size, np.int8), np.empty(size, np.bool_)]
-    if "E_W" in grid:
-        scale = (k_a + k_b) * np.sqrt(grid["E_W"] * grid["E_H"]) / (1 - grid["rho"])
-        return _fused.budgets(k_a, k_b, grid["ratio"], scale, *out) / size
-    strength = (1 - grid["rho"]) * np.sqrt(grid["lambda_W"] * grid["lambda_H"])
-    return _fused.weight_decay(k_a, k_b, grid["ratio"], strength * (k_a * grid["ratio"] + k_b), *out) / size
+    given = {"minority_count": 1.0, "shrink": 1 - grid["rho"], **grid}
+    out = (*(np.empty(size) for _ in range(7)), np.empty(size, np.int8), np.empty(size, np.bool_))
+    names = ("E_W", "E_H", "shrink") if "E_W" in grid else ("lambda_W", "lambda_H", "shrink", "minority_count")
+    kernel = _fused.budgets if "E_W" in grid else _fused.weight_decay
+    arguments = (given[name] for name in ("num_majority", "num_minority", "ratio", *names))
+    return kernel(tuple(np.atleast_1d(np.asarray(x, float)) for x in arguments), out) / size

@@ -17,6 +17,7 @@ import ufm
 from ufm.problem import Problem
 from ufm.testing import log_uniform
 from ufm.two_groups import _arrays as core
+from ufm.two_groups import batch
 from ufm.two_groups.batch import PHASES, solve_batch
 from ufm.two_groups.thresholds import total_collapse_threshold
 
@@ -242,7 +243,8 @@ def test_broadcasting_puts_every_point_in_its_place():
         assert_matches_scalar(found, ufm.LayerPeeled(1.0, energy[i, 0, 0]), prior, "ce", (i, j, k))
 
 
-def test_memory_beyond_the_result_is_bounded_by_the_chunk():
+def test_memory_beyond_the_result_is_bounded_by_the_chunk(monkeypatch):
+    monkeypatch.setattr(batch, "_PAGE", 1 << 60)  # Python does not trace large pages
     def overhead(n):
         tracemalloc.start()
         found = solve_batch(5, 5, np.geomspace(1, 100, n // 50)[:, None], E_W=1.0, E_H=np.linspace(1, 5, 50), workers=1)
@@ -392,3 +394,21 @@ def test_bad_gains_are_named(change, message):
     arguments = {name: value for name, value in (GOOD | change).items() if value is not None}
     with pytest.raises(ValueError, match=message):
         solve_batch(arguments.pop("num_majority"), arguments.pop("num_minority"), **arguments)
+
+
+@pytest.mark.parametrize("size", [3, 40_000, 300_000])
+def test_results_own_their_memory_whatever_their_size(size):
+    arrays = batch._float_arrays(8, (size // 3, 3))
+    for number, array in enumerate(arrays):
+        assert array.shape == (size // 3, 3)
+        assert array.flags.writeable
+        assert array.flags.c_contiguous
+        array[:] = number
+    assert [array.min() for array in arrays] == [array.max() for array in arrays] == list(range(8))
+
+
+def test_whole_numbers_are_not_multiplied_as_whole_numbers():
+    """A product of K_A and R that int64 does not hold: it is a float's, and solved."""
+    found = solve_batch(np.array([2**40]), 3, np.array([2**40]), E_W=1e-12, E_H=1.0)
+    expected = solve_batch(np.array([2.0**40]), 3.0, np.array([2.0**40]), E_W=1e-12, E_H=1.0)
+    assert found.value == expected.value

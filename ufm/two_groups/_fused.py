@@ -20,7 +20,7 @@ from ufm.two_groups._vector import COMPILED, compiled, exp, expm1, lanes, log, l
 __all__ = ["BLOCK", "COMPILED", "budgets", "weight_decay"]
 
 #: Points of a block.
-BLOCK = 256
+BLOCK = 512
 _ROWS = 44
 #: Numbers between rows: 33 lines of cache and not 32, so that rows do not meet in the same places of it.
 _STRIDE = BLOCK + 8
@@ -447,12 +447,12 @@ def _solve(w, index, n):  # type: ignore[no-untyped-def]
         return 0
     m = _fill(w, index, size)
     _begin(w, m)
-    rest, steps = size, np.uint64(0)
+    rest, steps, ended = size, np.uint64(0), 0
     for _ in range(_MAX_STEPS):
+        steps += rest - min(np.uint64(ended), rest)
         ended = _step(w, m)
-        steps += rest
         if 4 * ended >= rest:
-            rest = _shrink(w, index, rest)
+            rest, ended = _shrink(w, index, rest), 0
             if rest == 0:
                 break
             m = _pad(w, rest)
@@ -676,12 +676,12 @@ def _decay_solve(w, index, n):  # type: ignore[no-untyped-def]
         return 0
     m = _fill(w, index, size)
     _decay_begin(w, m)
-    rest, steps = size, np.uint64(0)
+    rest, steps, ended = size, np.uint64(0), 0
     for _ in range(_MAX_STEPS):
+        steps += rest - min(np.uint64(ended), rest)
         ended = _decay_step(w, m)
-        steps += rest
         if 4 * ended >= rest:
-            rest = _shrink(w, index, rest)
+            rest, ended = _shrink(w, index, rest), 0
             if rest == 0:
                 break
             m = _pad(w, rest)
@@ -698,7 +698,7 @@ def _decay_solve(w, index, n):  # type: ignore[no-untyped-def]
 
 @compiled
 def _decay_bounds(w, n):  # type: ignore[no-untyped-def]
-    """:func:`_bounds` with weight decay; the norm is the gradient's over the strength."""
+    """:func:`_bounds` with weight decay, where the multiplier is given."""
     _columns(w, n)
     for i in range(n):
         a, b, ratio, beta = w[K_A + i], w[K_B + i], w[RATIO + i], w[SCALE + i]
@@ -713,7 +713,7 @@ def _decay_bounds(w, n):  # type: ignore[no-untyped-def]
         norm = _norm(w, i, root * price_b, price_b)
         found = risk + beta * pi_b * gauge
         bound = min((risk + spread) / max(norm, 1.0), found)
-        w[VALUE + i], w[LOWER + i], w[NORM + i] = found, bound, norm
+        w[VALUE + i], w[LOWER + i] = found, bound
         w[LEFT + i] = w[LEFT + i] if (found - bound <= _GAP * found) & (found > _LEAST) else 1.0
 
 
@@ -728,6 +728,14 @@ def _load(w, row, values, start, n, full):  # type: ignore[no-untyped-def]
         w[row + i] = values[start + i]
     for i in range(n, full):
         w[row + i] = values[start + n - _ONE]
+
+
+@compiled
+def _load_classes(w, k_a, k_b, ratio, start, n, full):  # type: ignore[no-untyped-def]
+    """K_A, K_B and R to their rows."""
+    _load(w, K_A, k_a, start, n, full)
+    _load(w, K_B, k_b, start, n, full)
+    _load(w, RATIO, ratio, start, n, full)
 
 
 @compiled
@@ -760,48 +768,73 @@ def _workspace():  # type: ignore[no-untyped-def]
 
 
 @compiled
-def budgets(k_a, k_b, ratio, radius, value, lower, norm, s_a, s_b, d_a, d_b, phase, left):  # type: ignore[no-untyped-def]
-    """Solve points with budgets into the arrays from ``value`` on; ``left`` marks those that remain to be solved.
+def _radii(w, n):  # type: ignore[no-untyped-def]
+    """The radius ``K sqrt(E_W) sqrt(E_H) / shrink`` of a block's points."""
+    for i in range(n):
+        w[SCALE + i] = (w[K_A + i] + w[K_B + i]) * np.sqrt(w[P + i]) * np.sqrt(w[Q + i]) / w[T + i]
 
-    An argument is an array of as many points as the results have, or of one number. Returns how many exponentials and
-    logarithms were taken for the points: 2 to test total collapse and 6 for the bounds; those that go on 4 to begin,
-    6 a step and 3 for their logits.
+
+@compiled
+def _strengths(w, n):  # type: ignore[no-untyped-def]
+    """The strength ``shrink sqrt(lambda_W) sqrt(lambda_H)`` and beta_B of a block's points; n_B is in INVERSE."""
+    for i in range(n):
+        strength = w[T + i] * np.sqrt(w[P + i]) * np.sqrt(w[Q + i])
+        mass = w[K_A + i] * w[RATIO + i] + w[K_B + i]
+        w[SCALE + i], w[NORM + i] = strength * np.sqrt(w[INVERSE + i]) * mass, strength
+
+
+@compiled
+def budgets(arguments, out):  # type: ignore[no-untyped-def]
+    """Solve points with budgets into arrays; the last of them marks those that remain to be solved.
+
+    Args:
+        arguments: K_A, K_B, R, E_W, E_H and by what they are shrunk, an array of as many points as the results have or
+            of one number each.
+        out: arrays for value, lower bound, multiplier, s_A, s_B, d_A, d_B, phase and the mark.
+
+    Returns how many exponentials and logarithms the points took: 2 to test total collapse and 6 for the bounds; those
+    that go on 4 to begin, 6 a step and 3 for their logits.
     """
+    k_a, k_b, ratio, e_w, e_h, shrink = arguments
     w, index = _workspace(), np.zeros(BLOCK, np.uint64)
-    size, at, taken = np.uint64(len(value)), np.uint64(0), 0
+    size, at, taken = np.uint64(len(out[0])), np.uint64(0), 0
     while at < size:
         n = min(np.uint64(BLOCK), size - at)
         full = (n + _FILL) & ~_FILL
-        _load(w, K_A, k_a, at, n, full)
-        _load(w, K_B, k_b, at, n, full)
-        _load(w, RATIO, ratio, at, n, full)
-        _load(w, SCALE, radius, at, n, full)
+        _load_classes(w, k_a, k_b, ratio, at, n, full)
+        _load(w, P, e_w, at, n, full)
+        _load(w, Q, e_h, at, n, full)
+        _load(w, T, shrink, at, n, full)
+        _radii(w, full)
         _totals(w, full)
         taken += 8 * int(n) + _solve(w, index, n)
         _bounds(w, full)
-        _store_all(w, (value, lower, norm, s_a, s_b, d_a, d_b, phase, left), at, n)
+        _store_all(w, out, at, n)
         at += n
     return taken
 
 
 @compiled
-def weight_decay(k_a, k_b, ratio, beta_b, value, lower, norm, s_a, s_b, d_a, d_b, phase, left):  # type: ignore[no-untyped-def]
-    """:func:`budgets` with weight decay; ``norm`` is the gradient's over the strength.
+def weight_decay(arguments, out):  # type: ignore[no-untyped-def]
+    """:func:`budgets` with lambda_W, lambda_H, by what they are shrunk, and n_B; the multiplier is the strength.
 
     Exponentials and logarithms: 2 and 6 as there, 5 a step and for logits, and 3 a step to the scale of total collapse.
     """
+    k_a, k_b, ratio, lambda_w, lambda_h, shrink, count = arguments
     w, index = _workspace(), np.zeros(BLOCK, np.uint64)
-    size, at, taken = np.uint64(len(value)), np.uint64(0), 0
+    size, at, taken = np.uint64(len(out[0])), np.uint64(0), 0
     while at < size:
         n = min(np.uint64(BLOCK), size - at)
         full = (n + _FILL) & ~_FILL
-        _load(w, K_A, k_a, at, n, full)
-        _load(w, K_B, k_b, at, n, full)
-        _load(w, RATIO, ratio, at, n, full)
-        _load(w, SCALE, beta_b, at, n, full)
+        _load_classes(w, k_a, k_b, ratio, at, n, full)
+        _load(w, P, lambda_w, at, n, full)
+        _load(w, Q, lambda_h, at, n, full)
+        _load(w, T, shrink, at, n, full)
+        _load(w, INVERSE, count, at, n, full)
+        _strengths(w, full)
         _decay_totals(w, full)
         taken += 8 * int(n) + _collapsed_scales(w, index, n) + _decay_solve(w, index, n)
         _decay_bounds(w, full)
-        _store_all(w, (value, lower, norm, s_a, s_b, d_a, d_b, phase, left), at, n)
+        _store_all(w, out, at, n)
         at += n
     return taken

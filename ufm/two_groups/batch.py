@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
+import mmap
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -28,6 +30,9 @@ __all__ = ["PHASES", "BatchSolution", "check_values", "solve_batch"]
 
 #: Points solved together: on a CPU what stays in its cache, on a GPU what occupies it.
 CHUNK_CPU, CHUNK_GPU = 1 << 15, 1 << 22
+
+#: Points that a compiled loop, which keeps nothing beyond a few hundred of them, solves in one call.
+CHUNK_COMPILED = 1 << 16
 
 #: Points from which on machine code saves more than the seconds that loading it takes.
 WORTH_COMPILING = 1 << 21
@@ -167,11 +172,14 @@ def solve_batch(
     on_gpu = xp is not np and next(iter(arrays.values())).device.type == "cuda"
     size = math.prod(shape)
     fused = _is_fused(compiled, size, possible=xp is np and word == "ce")
-    chunk = (CHUNK_GPU if on_gpu else CHUNK_CPU) if chunk_size is None else integer("chunk_size", chunk_size, minimum=1)
+    usual = CHUNK_GPU if on_gpu else CHUNK_COMPILED if fused else CHUNK_CPU
+    chunk = usual if chunk_size is None else integer("chunk_size", chunk_size, minimum=1)
     threads = available_cpus() if workers is None else integer("workers", workers, minimum=1)
 
     def part(start: int) -> dict[str, Any]:
         flat = {key: _flat(xp, value, shape, start, min(start + chunk, size)) for key, value in arrays.items()}
+        if xp is np:
+            flat = {key: value.astype(np.float64, copy=False) for key, value in flat.items()}
         return flat | {"shrink": inverse_gains(xp, kind, depth, flat["rho"])}
 
     if size:
@@ -281,7 +289,7 @@ def _arrays(given: dict[str, Any], kind: Kind) -> tuple[Any, dict[str, Any], dic
             array = array if key in tensors else torch.from_numpy(array.astype(np.float64))
             arrays[key] = array.detach().to(next(iter(tensors.values())).device, torch.float64)
         else:
-            arrays[key] = array.astype(np.float64, copy=False)
+            arrays[key] = array  # whole numbers become float64 part by part
         ends[key] = _extremes(arrays[key])
         rule = "spectral bound" if key == "rho" and kind != "deq" else key
         if not _allowed(rule, ends[key]) or (key in _CLASSES and not (whole or _is_whole(xp, arrays[key]))):
@@ -294,7 +302,7 @@ _CLASSES = ("num_majority", "num_minority")
 
 def _extremes(value: Any) -> tuple[Any, Any] | None:
     """Least and largest element, None where there is none; they are not numbers where one element is none."""
-    return (value.min(), value.max()) if math.prod(value.shape) else None
+    return (1.0 * value.min(), 1.0 * value.max()) if math.prod(value.shape) else None
 
 
 def _allowed(rule: str, ends: tuple[Any, Any] | None) -> bool:
@@ -352,8 +360,36 @@ def _broadcast_shape(arrays: dict[str, Any]) -> tuple[int, ...]:
 def _empty(xp: Any, like: Any, shape: tuple[int, ...]) -> BatchSolution:
     names = [f.name for f in fields(BatchSolution)]
     if xp is np:
-        return BatchSolution(*(np.empty(shape, np.int8 if name == "phase" else np.float64) for name in names))
+        numbers = iter(_float_arrays(len(names) - 1, shape))
+        return BatchSolution(*(np.empty(shape, np.int8) if name == "phase" else next(numbers) for name in names))
     return BatchSolution(*(like.new_empty(shape, dtype=xp.int8 if name == "phase" else None) for name in names))
+
+
+#: Bytes of a large page. A page is made when it is first written to, and small ones take longer than what is written.
+_PAGE = 1 << 21
+
+
+def _float_arrays(count: int, shape: tuple[int, ...]) -> list[Any]:
+    """Float64 arrays with any contents, in large pages where the system has them.
+
+    Arrays below a page share one buffer, which then lives as long as any of them.
+    """
+    size = math.prod(shape)
+    if 8 * size >= _PAGE:
+        return [_in_large_pages(size).reshape(shape) for _ in range(count)]
+    if 8 * size * count >= _PAGE:
+        return list(_in_large_pages(count * size).reshape(count, *shape))
+    return [np.empty(shape) for _ in range(count)]
+
+
+def _in_large_pages(size: int) -> Any:
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.empty(size)
+    memory = mmap.mmap(-1, 8 * size + _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel without large pages
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    start = -np.frombuffer(memory, np.uint8).ctypes.data % _PAGE
+    return np.frombuffer(memory, np.float64, size, start)
 
 
 def _flat(xp: Any, value: Any, shape: tuple[int, ...], start: int, stop: int) -> Any:
@@ -472,13 +508,10 @@ def _solve_fused(given: dict[str, Any], out: BatchSolution) -> Any:
     from ufm.two_groups import _fused
 
     left = np.empty(len(out.value), np.bool_)
-    with np.errstate(all="ignore"):
-        strength, scale = _strength_and_scale(np, given)
-        kernel = _fused.budgets if strength is None else _fused.weight_decay
-        arguments = (given["num_majority"], given["num_minority"], given["ratio"], scale)
-        kernel(*(np.ascontiguousarray(np.reshape(x, -1)) for x in arguments), *vars(out).values(), left)
-    if strength is not None:
-        out.multiplier[:] = strength
+    names = ("E_W", "E_H", "shrink") if "E_W" in given else ("lambda_W", "lambda_H", "shrink", "minority_count")
+    kernel = _fused.budgets if "E_W" in given else _fused.weight_decay
+    arguments = (given[name] for name in ("num_majority", "num_minority", "ratio", *names))
+    kernel(tuple(np.ascontiguousarray(np.reshape(x, -1)) for x in arguments), (*vars(out).values(), left))
     if left.any():
         rest = {key: value[left] if value.ndim else value for key, value in given.items()}
         found = _solve(np, rest, int(left.sum()), "ce")
