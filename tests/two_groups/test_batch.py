@@ -245,6 +245,7 @@ def test_broadcasting_puts_every_point_in_its_place():
 
 def test_memory_beyond_the_result_is_bounded_by_the_chunk(monkeypatch):
     monkeypatch.setattr(batch, "_PAGE", 1 << 60)  # Python does not trace large pages
+
     def overhead(n):
         tracemalloc.start()
         found = solve_batch(5, 5, np.geomspace(1, 100, n // 50)[:, None], E_W=1.0, E_H=np.linspace(1, 5, 50), workers=1)
