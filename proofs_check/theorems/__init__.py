@@ -65,6 +65,7 @@ _MODULES: dict[str, str] = {
     "norm-bounded-collapse": "norm_bounded_collapse",
     "contrastive-collapse": "contrastive_collapse",
     "contrastive-groups": "contrastive_groups",
+    "planar-codes": "planar_codes",
     "residual-price": "residual_price",
     "residual-columns": "residual_columns",
     "gain-gauge": "gain_gauge",

@@ -71,6 +71,7 @@ MODULES: tuple[str, ...] = (
     "heads",
     "spheres",
     "contrastive",
+    "codes",
     "residual_depth",
     "residual_bounds",
     "gains",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status, c
 from ufm.claims._tools import evidence, keep, symbolic
 from ufm.landscape.residual_codes import cheapest_sum
 
-__all__ = ["CLAIMS", "certified_claim", "parabola_claim"]
+__all__ = ["CLAIMS", "certified_claim", "imbalance_claim", "parabola_claim", "three_claim"]
 
 GROUP = "Residual depth with weight decay"
 
@@ -180,6 +181,155 @@ def _moved(k: int, at: int, value: float) -> dict[int, tuple[float, float, float
     return {**INSTANCES, k: (lam, value, cheap) if at == 1 else (lam, dear, value)}
 
 
+#: K = 3, L = 2: lambda sqrt(n) and c = lambda_A/L at which a pair beats the ETF, and the size of the pair.
+THREE = ((1 / 2, 3 / 32, 0.94), (1 / 2, 1 / 10, 0.9))
+
+
+def three_claim(instances: tuple[tuple[float, float, float], ...] = THREE, orphan: float = 0.0) -> Claim:
+    """A pair and a third class at 0 beat the ETF of three classes; ``orphan`` is the third class's own logit."""
+
+    def check(ctx: Context) -> Evidence:
+        statuses, margins = [], []
+        for i, (lam, strength, size) in enumerate(instances):
+            logits = size * np.array([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+            logits[2] += orphan * np.array([-0.5, -0.5, 1.0])
+            try:
+                found = certify_residual_code(Residual(lam, lam, 2 * strength, 2), logits - logits.mean(axis=0))
+                keep(ctx, f"residual-three-{i}", found)
+                margins.append(float(Fraction(found.claim["statement"]["margin"])))
+                statuses.append(Status.certified)
+            except CertificationError:
+                statuses.append(Status.inconclusive)
+        return evidence(
+            f"certified margins {', '.join(f'{m:.4f}' for m in margins)}",
+            numeric=combine(statuses),
+            universal=False,
+            established_by=("explicit rational factors, every ETF covered by pieces",),
+        )
+
+    where = " and ".join(f"λ √n = {lam:g}, λ_A/L = {c:g}" for lam, c, _ in instances)
+    return Claim(
+        id="residual-three-classes",
+        title="Three classes: residual depth breaks the ETF only where weight decay is strong, by giving one class up",
+        statement=f"At K = 3 and L = 2, λ = √(λ_W λ_H) and n samples of each class, every simplex ETF has a larger objective, at {where}, "
+        "than the logits of a pair of opposite classes with the third at 0, of rank 1.",
+        source="Certified here",
+        scope=replace(BALANCED, classes=(3, 3), conditions=("L = 2",)),
+        region="at K λ √n = 1.5; for K λ √n from 0.2 to 0.95, L = 1, 2, 4, 8, ∞ and λ_A/L from 0.0005 to 0.5 descents from 6 starts each "
+        "found nothing better than the ETF of three classes",
+        check=check,
+        group=GROUP,
+        topic="deq",
+        core=False,
+    )
+
+
+#: K_A, K_B, L, N and N^2 lambda^2, the local threshold of n_B, of the imbalanced instance.
+IMBALANCED = (2, 3, 4, 84.0, 8.0)
+
+#: Strengths c over K_B N lambda^2, n_B over N^2 lambda^2, and whether the minority is apart at the best symmetric point.
+ENDS = ((0.25, 0.6, False), (0.25, 0.8, True), (1.0, 0.9, False), (1.0, 1.1, True), (4.0, 1.0, False), (4.0, 1.1, True))
+
+#: Values of s_B from which descents start.
+STARTS = (0.3, 2.0)
+
+
+def _apart(strength: float, share: float) -> tuple[float, float]:
+    """s_B of the best symmetric point found, and by how much it beats every point with s_B = 0; 0 and 0 if none does."""
+    from scipy.optimize import minimize
+
+    k_a, k_b, depth, total, threshold = IMBALANCED
+    lam = math.sqrt(threshold) / total
+    dear = strength * k_b * total * lam**2 * depth
+    few = share * threshold
+    many, bend = (total - k_b * few) / k_a, depth / 2
+    network = Residual(lam, lam, dear, depth)
+
+    def objective(v: np.ndarray, s_b: float | None = None) -> float:
+        s_a, d_a, d_b = (float(x) for x in v[:3])
+        s = float(v[3]) if s_b is None else s_b
+        first = np.logaddexp(0, np.logaddexp(math.log(k_a - 1), math.log(k_b) - d_a) - s_a)
+        second = np.logaddexp(0, np.logaddexp(math.log(k_b - 1), math.log(k_a) - d_b) - s)
+        cross = k_b * many * (s_a + k_a * d_a) ** 2 + k_a * few * (s + k_b * d_b) ** 2
+        sizes = np.array([abs(s_a) * math.sqrt(many), abs(s) * math.sqrt(few), math.sqrt(cross / (k_a + k_b))])
+        a = network.equilibrium_spectrum(sizes)
+        prices = dear * (a * (1 + a) + bend * a * a)
+        risk = (k_a * many * first + k_b * few * second) / total
+        return float(risk + np.array([k_a - 1, k_b - 1, 1]) @ prices)
+
+    flat = minimize(objective, [4.0, -1.0, 0.5], args=(0.0,), method="BFGS", options={"gtol": 1e-6})
+    found = [minimize(objective, [*flat.x, s], method="BFGS", options={"gtol": 1e-5}) for s in STARTS]
+    best = min(found, key=lambda x: float(x.fun))
+    gain = float(flat.fun - best.fun)
+    apart = abs(float(best.x[3]))
+    return (apart, gain) if gain > 1e-6 and apart > 1e-3 else (0.0, 0.0)
+
+
+def imbalance_claim(
+    jump: float = 1.0, smooth: float = 0.6, ends: tuple[tuple[float, float, bool], ...] = ENDS
+) -> Claim:
+    """The minority leaves with s_B > ``jump`` where blocks are cheap, with s_B < ``smooth`` where they are dear."""
+
+    def check(ctx: Context) -> Evidence:
+        found = {at[:2]: ctx.once(f"residual imbalance {at[0]} {at[1]}", partial(_apart, *at[:2])) for at in ends}
+        good = all((found[at[:2]][0] > 0) is at[2] for at in ends)
+        first, last = found[ends[1][:2]][0], found[ends[-1][:2]][0]
+        good = good and first > jump and last < smooth
+        return evidence(
+            f"s_B = {first:.2f} at n_B = {ends[1][1]:g} N² λ² where blocks are cheap, {last:.2f} at {ends[-1][1]:g} where they are dear",
+            numeric=Status.supported if good else Status.inconclusive,
+            established_by=("descents in four variables from three starts",),
+            figures=[_imbalance_figure(found)],
+        )
+
+    return Claim(
+        id="residual-imbalance",
+        title="Two groups behind residual depth: the local threshold stays, the jump comes with cheap blocks",
+        statement="At K_A = 2, K_B = 3, L = 4, N λ = √8, λ = √(λ_W λ_H), among logits that treat the classes of a group alike: with "
+        "λ_A/L = K_B N λ²/4 the best logits have s_B = 0 at n_B = 0.6 N² λ² and s_B > 1 at 0.8 N² λ², below the local threshold N² λ²; "
+        "with λ_A/L = 4 K_B N λ² they have s_B = 0 up to n_B = N² λ² and 0 < s_B < 0.6 at 1.1 N² λ².",
+        source="Searched here, beside theorems residual-collapse and residual-first-order",
+        scope=Scope(
+            models=("residual-decay",),
+            classes=(5, 5),
+            groups=(2, 2),
+            minority=2,
+            dimension="K - 1",
+            symmetric=True,
+            conditions=("L = 4, N λ = √8",),
+        ),
+        check=check,
+        group=GROUP,
+        topic="deq",
+        core=False,
+    )
+
+
+def _imbalance_figure(found: Mapping[tuple[float, float], tuple[float, float]]) -> Figure:
+    """s_B over n_B for each strength."""
+    strengths = sorted({strength for strength, _ in found})
+    lines = {c: sorted((share, s) for (strength, share), (s, _) in found.items() if strength == c) for c in strengths}
+    return Figure(
+        "order-parameter",
+        "Minority collapse behind residual depth",
+        "K_A = 2, K_B = 3, L = 4. Left of N² λ² collapse is a local minimum at every strength; where blocks are cheap a point far from "
+        "it is lower already.",
+        {
+            "x_label": "n_B/(N² λ²)",
+            "y_label": "s_B",
+            "series": [
+                {
+                    "label": f"λ_A/L = {c:g} K_B N λ²",
+                    "line": None,
+                    "points": {"x": [x for x, _ in line], "y": [y for _, y in line]},
+                }
+                for c, line in lines.items()
+            ],
+            "thresholds": [{"label": "local threshold", "x": 1.0}],
+        },
+    )
+
+
 CLAIMS = (
     replace(
         parabola_claim(),
@@ -197,6 +347,22 @@ CLAIMS = (
             "residual certified: the ETF optimal at 7/16 for K = 4": certified_claim(_moved(4, 1, 7 / 16)),
             "residual certified: a code better at 5/4 for K = 4": certified_claim(_moved(4, 2, 5 / 4)),
             "residual certified: a code better at 0.46 for K = 4": certified_claim(_moved(4, 2, 0.46)),
+        },
+    ),
+    replace(
+        three_claim(),
+        variants={
+            "residual, three classes: at λ √n = 1/4": three_claim(((1 / 4, 3 / 32, 0.94), (1 / 4, 1 / 10, 0.9))),
+            "residual, three classes: with dear blocks": three_claim(((1 / 2, 2.0, 0.94), (1 / 2, 3.0, 0.9))),
+            "residual, three classes: the third class apart as well": three_claim(orphan=1.0),
+        },
+    ),
+    replace(
+        imbalance_claim(),
+        variants={
+            "residual imbalance: a jump beyond 3": imbalance_claim(jump=3.0),
+            "residual imbalance: s_B < 0.1 where blocks are dear": imbalance_claim(smooth=0.1),
+            "residual imbalance: apart at 0.6": imbalance_claim(ends=((0.25, 0.6, True), *ENDS[1:])),
         },
     ),
 )
