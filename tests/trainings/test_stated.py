@@ -38,6 +38,9 @@ AGREEING = {
     "budgets with slack": (ufm.LayerPeeled(3.0, 3.0), PRIOR, "mse", None),
     "equilibrium": (ufm.LinearDEQ(1.0, 1.0, 0.5), PRIOR, "ce", None),
     "penalised equilibrium": (ufm.PenalisedDEQ(0.03, 0.03, 0.5), PRIOR, "ce", None),
+    "equilibrium, both bounds of A bind": (ufm.LinearDEQ(1.0, 1.0, 0.5, 0.4), ufm.ClassPrior([6, 6, 3]), "ce", None),
+    "equilibrium, priced A": (ufm.PenalisedDEQ(0.03, 0.03, 0.6, 0.05), PRIOR, "ce", None),
+    "equilibrium next to 1": (ufm.PenalisedDEQ(0.3, 0.3, 0.95), PRIOR, "ce", None),
     "flow": (ufm.Gain(1.0, 1.0, 0.5, "ode"), PRIOR, "ce", None),
     "unrolled": (ufm.Gain(1.0, 1.0, 0.5, "unrolled", 3), PRIOR, "ce", None),
     "relu": (ufm.UnconstrainedFeatures(0.03, 0.03, **RELU), PRIOR, "ce", None),
@@ -69,6 +72,17 @@ def test_codes_of_residual_depth_are_among_the_predicted_minima(seed: int) -> No
     assert found.trap is not None
     assert found.rank == found.trap.rank < 5
     assert math.isclose(found.fit.objective, found.trap.value, rel_tol=1e-6)
+
+
+def test_optima_that_break_the_symmetry_are_found_behind_a_saddle() -> None:
+    """From a start without preferences the training comes to a stationary point at which the groups stay symmetric."""
+    prior, bounds = ufm.ClassPrior([10, 10, 4, 4]), ufm.LinearDEQ(1.0, 1.0, 0.5, 0.55)
+    found = train_problem(bounds, prior, device="cpu")
+    assert found.status == "agrees", str(found)
+    assert found.logits[0, 2] < found.logits[0, 3] - 0.1 or found.logits[0, 3] < found.logits[0, 2] - 0.1
+    lengths = torch.linalg.svdvals(found.network.between()[0].detach())
+    assert abs(float(lengths[0]) - 0.5) < 1e-4
+    assert abs(float(lengths.square().sum()) - 0.55) < 1e-5
 
 
 def test_of_several_starts_the_lowest_counts() -> None:

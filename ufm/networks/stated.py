@@ -22,6 +22,8 @@ __all__ = ["StatedNetwork", "torch_transfer"]
 CLASSIFIER_SCALE = 0.03
 #: Maps that nothing bounds start at this multiple of the identity, or at none of it: their product stays moderate.
 MAP_SCALE = 0.1
+#: Where |A| has a price, A = rho I is a stationary point of its parametrisation: it starts at this part of it at most.
+FOLD = 0.9
 #: Slopes of a leaky ReLU that lead to the ReLU.
 LEAKS = (0.5, 0.1, 0.0)
 
@@ -31,7 +33,9 @@ class StatedNetwork(nn.Module):
 
     Its constraints hold whatever the weights are: a budget ``|W|_F^2 <= c`` by ``sqrt(c) W/|(W, s)|`` with a slack s
     of its own, zero where the budget binds; ``|A|_2 <= rho`` by :class:`ufm.deq.SpectralBound`; ``|A|_F^2 <= E_A`` by
-    scaling down what is longer; bounded rows and samples by a slack coordinate each; nonnegative features by a ReLU.
+    scaling down what is longer, in a training after a multiplier has met it (:attr:`multiplier`): where both bounds of
+    A bind, no smooth parametrisation of one is smooth for the other; bounded rows and samples by a slack coordinate
+    each; nonnegative features by a ReLU.
     Weight decay is part of the objective, :meth:`decay`. Inputs are all N samples, for budgets on features are averages
     over them.
 
@@ -41,9 +45,14 @@ class StatedNetwork(nn.Module):
         num_inputs: p >= 1.
         dim: feature dimension d >= 1.
         width: hidden units of the encoder >= 1.
-        start: of the maps, ``"identity"`` (A = rho I, a tenth of I where nothing bounds them) or ``"zero"``.
+        start: of the maps, ``"identity"`` (A = rho I, or what E_A leaves of it, less where |A| has a price; a tenth of
+            I where nothing bounds them) or ``"zero"``.
         seed: of the random start.
         dtype: float64 or float32.
+
+    Attributes:
+        multiplier: None, or (nu, mu) of the augmented Lagrangian ``(max(0, nu + mu c)^2 - nu^2)/(2 mu)`` of
+            ``c = |A|_F^2 - E_A``, which :meth:`decay` then adds, while A may be longer.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or an architecture of one's own, which states no
@@ -76,7 +85,7 @@ class StatedNetwork(nn.Module):
         p, d = integer("num_inputs", num_inputs, minimum=1), integer("dim", dim, minimum=1)
         width = integer("width", width, minimum=1)
         one_of("start", start, STARTS)
-        generator = torch.Generator().manual_seed(integer("seed", seed, minimum=0))
+        generator = self._generator = torch.Generator().manual_seed(integer("seed", seed, minimum=0))
         self.problem = problem
         k = problem.prior.num_classes
         architecture = cast(Spectral, problem.architecture)
@@ -103,11 +112,20 @@ class StatedNetwork(nn.Module):
         self.bounded: SpectralBound | None = None
         self.maps = nn.ParameterList()
         spectral = cast(Spectral, architecture)
+        self.map_budget: float | None = getattr(architecture, "E_A", None)
+        if self.map_budget is not None and cast(Spectral, architecture).spectral_bound == 0:
+            self.map_budget = None  # A = 0 either way
+        self.multiplier: tuple[float, float] | None = None
         self.blocks = None if self._rows or not spectral.map_repeats else spectral.blocks
         if self.blocks is None:
             return
         if math.isfinite(spectral.spectral_bound):
             self.bounded = SpectralBound(d, spectral.spectral_bound, start, dtype=dtype)
+            if self.map_budget is not None or (isinstance(architecture, Penalised) and architecture.map_decay):
+                room = 1.0 if self.map_budget is None else math.sqrt(self.map_budget / d) / spectral.spectral_bound
+                part = min(FOLD, room)
+                with torch.no_grad():  # 2 s/(1 + s^2) = part
+                    self.bounded.weight.mul_(part / (1 + math.sqrt(1 - part**2)))
         else:
             scale = MAP_SCALE / spectral.num_maps if start == "identity" else 0.0
             self.maps.extend(scale * torch.eye(d, dtype=dtype) for _ in range(spectral.num_maps))
@@ -131,10 +149,23 @@ class StatedNetwork(nn.Module):
         if self.bounded is None:
             return list(self.maps)
         a = self.bounded()
-        budget = getattr(self.problem.architecture, "E_A", None)
-        if budget is not None:
-            a = a * torch.clamp(math.sqrt(budget) / a.norm().clamp_min(1e-300), max=1.0)
+        if self.map_budget is not None and self.multiplier is None:
+            a = a * torch.clamp(math.sqrt(self.map_budget) / a.norm().clamp_min(1e-300), max=1.0)
         return [a] * cast(Spectral, self.problem.architecture).map_repeats
+
+    def excess(self) -> Tensor:
+        """``|A|_F^2 - E_A`` of A before it is scaled down, a scalar."""
+        assert self.bounded is not None
+        assert self.map_budget is not None
+        return self.bounded().square().sum() - self.map_budget
+
+    def shake(self, scale: float) -> None:
+        """Move classifier, layers and maps by random steps of ``scale`` times the root mean square of each."""
+        bounded = () if self.bounded is None else tuple(self.bounded.parameters())
+        with torch.no_grad():
+            for weights in (self.classifier.weight, *self.layers, *self.maps, *bounded):
+                step = torch.randn(weights.shape, generator=self._generator, dtype=weights.dtype).to(weights.device)
+                weights.add_(scale * weights.square().mean().sqrt() * step)
 
     def factors(self) -> list[Tensor]:
         """``W`` and the layers below it but the features, within their budgets."""
@@ -188,6 +219,9 @@ class StatedNetwork(nn.Module):
             total = total + architecture.map_decay / 2 * sum((a.square().sum() for a in maps), total.new_zeros(()))
         if self.bias is not None:
             total = total + cast(float, self.problem.bias) / 2 * self.bias.square().sum()
+        if self.multiplier is not None:
+            nu, mu = self.multiplier
+            total = total + ((nu + mu * self.excess()).clamp_min(0).square() - nu**2) / (2 * mu)
         return total
 
 

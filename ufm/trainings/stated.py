@@ -10,7 +10,9 @@ class means cost no more than samples.
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -45,6 +47,10 @@ Array = NDArray[np.float64]
 
 #: Relative error of an objective that float32 cannot resolve where many terms make it up.
 _COARSE = 1e-3
+#: How far weights are moved from where a training of a problem that is not convex has ended, to see whether it stays.
+SHAKE = 1e-3
+#: Curvature that the augmented Lagrangian of E_A adds, times E_A^2, and at most so many rounds.
+MULTIPLIER_WEIGHT, MULTIPLIER_ROUNDS = 6.0, 12
 #: Largest entry of the gradient at which training ends, by dtype.
 _GRADIENTS = {"float64": 1e-7, "float32": 1e-5}
 
@@ -232,7 +238,8 @@ def train_problem(
         seed: of the draw of images and of the initial weights.
         dtype: ``"float64"`` or ``"float32"``.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        max_iterations: of L-BFGS.
+        max_iterations: of L-BFGS; of a problem that is not convex twice, for where it ends the weights are moved by a
+            thousandth and it goes on from there; with E_A for every multiplier.
         gradient_tol: largest entry of the gradient at which training ends, default 1e-7, 1e-4 in float32.
         root: folder of the data set's files.
         progress: called as ``progress(description, iterations, None)`` after every iteration.
@@ -286,10 +293,49 @@ def _descended(
         output = network(data)
         return cast(Tensor, _Risk.apply(output.logits, network.problem.loss, targets)) + network.decay(output)
 
+    def descended() -> Fit:
+        return descend(network, data, value, max_iterations=max_iterations, gradient_tol=tol, progress=progress)
+
     for leak in network.leaks:
         network.leak = leak
-        fitted = descend(network, data, value, max_iterations=max_iterations, gradient_tol=tol, progress=progress)
-    return fitted
+        fitted = descended() if not network.map_budget else _within_budget(network, descended, tol)
+    if not network.problem.is_convex and fitted.converged:
+        # The way from a start without preferences can end at a saddle between optima that break its symmetry.
+        network.shake(SHAKE)
+        again = descended() if not network.map_budget else _within_budget(network, descended, tol)
+        fitted = dataclasses.replace(
+            again,
+            iterations=fitted.iterations + again.iterations,
+            evaluations=fitted.evaluations + again.evaluations,
+            seconds=fitted.seconds + again.seconds,
+        )
+    with torch.no_grad():
+        return dataclasses.replace(fitted, objective=float(value()))
+
+
+def _within_budget(network: StatedNetwork, descended: Callable[[], Fit], tol: float) -> Fit:
+    """Descents with better and better multipliers of ``|A|_F^2 <= E_A``, until it is kept or idle.
+
+    Source: Hestenes 1969, Powell 1969 (augmented Lagrangians).
+    """
+    assert network.map_budget is not None
+    nu, mu = 0.0, MULTIPLIER_WEIGHT / network.map_budget**2
+    fits = []
+    for _ in range(MULTIPLIER_ROUNDS):
+        network.multiplier = (nu, mu)
+        fits.append(descended())
+        with torch.no_grad():
+            excess = float(network.excess())
+        nu, former = max(0.0, nu + mu * excess), nu
+        if abs(nu - former) <= max(tol, 1e-3 * tol * mu):
+            break
+    network.multiplier = None
+    return dataclasses.replace(
+        fits[-1],
+        iterations=sum(fit.iterations for fit in fits),
+        evaluations=sum(fit.evaluations for fit in fits),
+        seconds=sum(fit.seconds for fit in fits),
+    )
 
 
 def _whole_counts(prior: Any) -> tuple[int, ...]:
