@@ -21,8 +21,12 @@ verify: $(STAMP)
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --disable-plugin-autoload -p xdist.plugin -p _hypothesis_pytestplugin
 PYTEST += -n $(WORKERS) --dist worksteal
 
-test: $(STAMP) lint compiled
-	$(PYTEST) $(PYTEST_ARGS)
+# Types are checked beside the tests: mypy has one process, and the tests leave none of the cores idle.
+test: $(STAMP) style compiled
+	@$(BIN)/mypy ufm proofs_check > $(VENV)/types.log 2>&1 & types=$$!; \
+	$(PYTEST) $(PYTEST_ARGS); tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/types.log; \
+	[ $$tests = 0 ] && [ $$types = 0 ]
 
 # The laws that `make test` tries on a sample of instances, on all of them.
 test-full: $(STAMP) compiled
@@ -32,9 +36,12 @@ test-full: $(STAMP) compiled
 compiled: $(STAMP)
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q -j $(WORKERS) ufm proofs_check
 
-lint: $(STAMP)
+.PHONY: style
+style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint: style
 	$(BIN)/mypy ufm proofs_check
 
 # Every step of every theorem checked by Coq, and the steps of the false variants refused; an interrupted run goes on.

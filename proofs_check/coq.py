@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,13 @@ class CoqOutcome:
 
 def coqc_available() -> bool:
     """Whether ``coqc`` is on the path and finds the Interval library."""
-    if shutil.which("coqc") is None:
-        return False
+    path = shutil.which("coqc")
+    return path is not None and _finds_interval(path)
+
+
+@lru_cache(maxsize=4)
+def _finds_interval(path: str) -> bool:
+    """Asked once of every ``coqc``: to load the library takes seconds."""
     return _coqc("From Interval Require Import Tactic.\n", 60.0)[0] == 0
 
 

@@ -53,3 +53,12 @@ def ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def with_coq() -> None:
+    """Skips where Coq is missing; asked by the worker that needs it, not by each that collects."""
+    from proofs_check import coq
+
+    if not coq.coqc_available():
+        pytest.skip("coqc or its Interval library is missing (Debian packages coq and libcoq-interval)")

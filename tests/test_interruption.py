@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def test_interrupted_sweep_keeps_its_points(tmp_path: Path, number: signal.Signa
     kept = tmp_path / "digits-sweep-quick-seed0.jsonl"
     deadline = time.monotonic() + 240
     while process.poll() is None and time.monotonic() < deadline:
-        if kept.exists() and len(kept.read_text(encoding="utf-8").splitlines()) >= 3:  # header and two trainings
+        if kept.exists() and len(kept.read_text(encoding="utf-8").splitlines()) >= 2:  # header and a training
             break
         time.sleep(0.05)
     process.send_signal(number)
@@ -48,7 +49,7 @@ def test_interrupted_sweep_keeps_its_points(tmp_path: Path, number: signal.Signa
 
     sweep = Sweep.load(kept)
     assert sweep.is_partial
-    assert len(sweep.points) >= 2
+    assert len(sweep.points) >= 1
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["partial"] is True
     statuses = {verdict["claim"]["id"]: verdict["status"] for verdict in report["verdicts"]}
@@ -57,7 +58,7 @@ def test_interrupted_sweep_keeps_its_points(tmp_path: Path, number: signal.Signa
     interrupted = next(v for v in report["verdicts"] if v["claim"]["id"] == "network-explicit-predicted")
     finished = interrupted["details"]["finished"]["digits sweep"]
     assert [p["minority_count"] for p in finished] == [p.minority_count for p in sweep.points]
-    assert "finished pieces of its work kept" in interrupted["summary"]
+    assert re.search("finished pieces? of its work kept", interrupted["summary"])
     assert "partial" in (tmp_path / "report.html").read_text(encoding="utf-8").lower()
 
 

@@ -16,10 +16,7 @@ from ufm.certificates import certify_square_code
 
 Json = dict[str, Any]
 
-MISSING = not coq.coqc_available()
-needs_coq = pytest.mark.skipif(
-    MISSING, reason="coqc or its Interval library is missing (Debian packages coq and libcoq-interval)"
-)
+needs_coq = pytest.mark.usefixtures("with_coq")
 
 
 def made(name: str) -> ufm.Certificate:
@@ -267,4 +264,4 @@ def test_the_module_as_a_command(tmp_path, capsys):
     assert coq.main([str(path)]) == 0
     shown = capsys.readouterr().out
     assert "ball arithmetic: accepted" in shown
-    assert ("coq: no verdict" if MISSING else "coq: accepted") in shown
+    assert ("coq: accepted" if coq.coqc_available() else "coq: no verdict") in shown

@@ -221,7 +221,7 @@ def test_which_of_them_coq_can_check(certificates):
             assert coq.check_with_coq(certificate).accepted is None
 
 
-@pytest.mark.skipif(not coq.coqc_available(), reason="coqc with its Interval library is not installed")
+@pytest.mark.usefixtures("with_coq")
 def test_coq_refuses_a_false_uncollapsed_optimum(certificates):
     assert coq.check_with_coq(edited(certificates["uncollapsed"], claim__architecture__E_H="3/2")).accepted is False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import doctest
 import hashlib
 import json
 import math
@@ -758,11 +757,3 @@ def test_trainings(store: Path, pool: Executor) -> None:
     assert trained.result == sweeps.train_point(**points[0])
     assert refused.failure is not None
     assert refused.failure.message.startswith("minority_count must be an integer between 1 and 6, got 7")
-
-
-def test_the_example_of_the_docstring() -> None:
-    runner = doctest.DocTestRunner()
-    for example in doctest.DocTestFinder(recurse=False).find(sweeps.run, "run", globs={}):
-        runner.run(example)
-    assert runner.tries >= 5
-    assert runner.failures == 0
