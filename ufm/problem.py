@@ -22,6 +22,7 @@ from ufm.architectures import (
 )
 from ufm.labels import ClassPrior, Labels
 from ufm.losses import Loss, check_loss, get_loss
+from ufm.losses.base import column_blocks
 from ufm.risk import Risk
 
 __all__ = ["Problem"]
@@ -314,14 +315,18 @@ class Problem:
 
 def _check_size(problem: Problem) -> None:
     """ValueError where the risk at logits 0, or its gradient, is so large that float64 cannot hold its square."""
-    zero = np.zeros(problem.targets.shape)
-    pi = problem.prior.probabilities
+    targets, m = problem.targets, problem.prior.num_columns
+    value, slope = 0.0, 0.0
     with np.errstate(all="ignore"):
-        value, slope = problem.loss.value(zero, pi, problem.targets), problem.loss.gradient(zero, pi, problem.targets)
-    if not (abs(value) <= LARGEST and np.abs(slope).max() <= LARGEST):
+        for b in column_blocks(targets.shape):
+            loss, t, pi = problem.loss.on_columns(b, m), targets[:, b], problem.prior.probabilities[b]
+            zero = np.zeros(t.shape)
+            value += loss.value(zero, pi, t)
+            slope = float(np.maximum(slope, np.abs(loss.gradient(zero, pi, t)).max()))  # NaN if one is
+    if not (abs(value) <= LARGEST and slope <= LARGEST):
         raise ValueError(
             f"loss and targets must give a risk and a gradient of at most {LARGEST:g} at logits 0, got {value:g} and "
-            f"{np.abs(slope).max():g}: with {problem.loss!r} scale the targets, weights or scales down"
+            f"{slope:g}: with {problem.loss!r} scale the targets, weights or scales down"
         )
 
 

@@ -101,8 +101,18 @@ class Risk:
         if key not in self._found:
             starts = [np.zeros(len(logits)), *self._found.values()]  # 0, and what was best beside the last logits
             self._found.clear()
-            self._found[key] = self._newton_bias(logits, starts)
+            found = self._newton_bias(logits, starts)
+            if len(starts) > 1 and not self._is_best(logits, found):
+                again = self._newton_bias(logits, starts[:1])
+                found = min((found, again), key=lambda b: self._biased(logits, b))
+            self._found[key] = found
         return self._found[key].copy()
+
+    def _is_best(self, logits: Array, b: Array) -> bool:
+        """Whether the gradient in the bias is small beside what it is made of."""
+        columns = self._gradient(logits + b[:, None])
+        left = columns.sum(axis=1) + (self.decay or 0.0) * b
+        return float(np.abs(left).max()) <= 1e-6 * float(np.abs(columns).sum())
 
     def _newton_bias(self, logits: Array, starts: list[Array]) -> Array:
         decay = self.decay or 0.0
@@ -122,7 +132,10 @@ class Risk:
             lowest, idle = min(value, lowest), 0 if progress else idle + 1
             if size <= rounding or idle >= 3:
                 break
-            step = -_pseudo_solve(self.bias_hessian(shifted), gradient)
+            step, left = _pseudo_solve_with_rest(self.bias_hessian(shifted), -gradient)
+            if float(np.abs(left).max()) > max(rounding, 1e-3 * size):
+                # where columns saturate there is a slope without a curvature: as far as the bias is large
+                step = step + left * (0.5 * max(1.0, float(np.abs(b).max())) / float(np.abs(left).max()))
             if float(step @ gradient) >= 0:
                 step = -gradient
             length = min(1.0, _LONGEST * (1 + float(np.abs(b).max())) / max(float(np.abs(step).max()), 1e-300))
@@ -190,6 +203,13 @@ class LocalModel:
 
 def _pseudo_solve(matrix: Array, right: Array) -> Array:
     """The shortest solution of a symmetric positive-semidefinite system."""
+    return _pseudo_solve_with_rest(matrix, right)[0]
+
+
+def _pseudo_solve_with_rest(matrix: Array, right: Array) -> tuple[Array, Array]:
+    """The shortest solution of a symmetric positive-semidefinite system, and the part of ``right`` that it leaves."""
     values, vectors = np.linalg.eigh(matrix)
     kept = values > _SINGULAR * max(float(values[-1]), 1e-300)
-    return np.asarray(vectors[:, kept] @ (vectors[:, kept].T @ right / values[kept]), dtype=float)
+    along = vectors.T @ right
+    found = vectors[:, kept] @ (along[kept] / values[kept])
+    return np.asarray(found, dtype=float), np.asarray(vectors[:, ~kept] @ along[~kept], dtype=float)

@@ -297,7 +297,22 @@ class Spectral(Architecture):
         Raises:
             ValueError: ``dim`` is smaller than the rank of the logits.
         """
-        omega, u, s, vt, q = self._aligned(logits, prior, dim)
+        omega = self.column_weights(prior)
+        return self.factorise_decomposed(np.linalg.svd(logits * omega, full_matrices=False), prior, dim)
+
+    def factorise_decomposed(
+        self, decomposed: tuple[Array, Array, Array], prior: ClassPrior | Labels, dim: int | None = None
+    ) -> Factors:
+        """:meth:`factorise` for two factors from the thin singular value decomposition U, s, V^T of ``Z diag(omega)``.
+
+        For logits that are too large to be written out.
+
+        >>> from ufm.architectures import LayerPeeled
+        >>> decomposed = np.eye(3)[:, :1], np.array([4.0]), np.eye(3)[:1]
+        >>> LayerPeeled(1.0, 1.0).factorise_decomposed(decomposed, ClassPrior([1, 1, 1]), 1).logits[0]
+        array([4., 0., 0.])
+        """
+        omega, u, s, vt, q = self._aligned(decomposed, prior, dim)
         a = self.equilibrium_spectrum(s)
         root = np.sqrt(self.inverse_gains(a) * s)
         w = math.sqrt(self.balance) * (u * root) @ q.T
@@ -320,17 +335,18 @@ class Spectral(Architecture):
 
         ``W_1 = U diag(s_1) Q^T``, ``W_j = Q diag(s_j) Q^T`` in between, ``W_M diag(omega) = Q diag(s_M) V^T``.
         """
-        omega, u, s, vt, q = self._aligned(logits, prior, dim)
+        decomposed = np.linalg.svd(logits * self.column_weights(prior), full_matrices=False)
+        omega, u, s, vt, q = self._aligned(decomposed, prior, dim)
         first, *middle, last = spectra(s)
         layers = (*((q * x) @ q.T for x in middle), (q * last) @ vt / omega)
         return Factors((u * first) @ q.T, (q * (s / first)) @ vt / omega, None, layers)
 
     def _aligned(
-        self, logits: Array, prior: ClassPrior | Labels, dim: int | None
+        self, decomposed: tuple[Array, Array, Array], prior: ClassPrior | Labels, dim: int | None
     ) -> tuple[Array, Array, Array, Array, Array]:
-        """``omega, U, s, V^T`` of the truncated decomposition of ``Z diag(omega)``, and the d x r basis Q."""
+        """``omega, U, s, V^T``, the decomposition of ``Z diag(omega)`` truncated to its rank, and the d x r basis Q."""
         omega = self.column_weights(prior)
-        u, s, vt = np.linalg.svd(logits * omega, full_matrices=False)
+        u, s, vt = decomposed
         k = prior.num_classes
         rank = numerical_rank(s)
         d = k if dim is None else dim

@@ -9,7 +9,7 @@ import numpy as np
 from ufm._overrides import set_on_object
 from ufm._validation import one_of
 from ufm.losses.attack import attack, attack_at
-from ufm.losses.base import ClosedForm, Loss
+from ufm.losses.base import ClosedForm, Loss, column_blocks
 from ufm.losses.binary_cross_entropy import BinaryCrossEntropy
 from ufm.losses.cross_entropy import CrossEntropy
 from ufm.losses.focal import FocalLoss
@@ -89,10 +89,12 @@ def check_loss(loss: str | Loss, targets: np.ndarray[Any, np.dtype[np.float64]],
     'bce'
     """
     found = get_loss(loss, argument)
-    if is_ours(found):
-        found.values(np.zeros(targets.shape), targets)  # refuses targets and parameters that do not fit
+    if is_ours(found):  # refuses targets and parameters that do not fit
+        for b in column_blocks(targets.shape):
+            found.on_columns(b, targets.shape[1]).values(np.zeros(targets[:, b].shape), targets[:, b])
         return found
-    attack(found, targets)
+    some = column_blocks(targets.shape)[0]  # of a large matrix a part will do
+    attack(found.on_columns(some, targets.shape[1]), targets[:, some])
     return found
 
 

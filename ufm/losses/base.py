@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ufm._validation import array
 
-__all__ = ["ClosedForm", "Loss", "as_columns"]
+__all__ = ["ClosedForm", "Loss", "as_columns", "column_blocks"]
 
 Array = NDArray[np.float64]
 
@@ -75,10 +75,21 @@ def as_columns(logits: Any, targets: Any) -> tuple[Array, Array]:
 
 
 def _matrix(name: str, given: Any) -> Array:
-    # descents call this for every point: what is right already is only looked at
-    if type(given) is np.ndarray and given.ndim == 2 and given.dtype == np.float64:
+    # descents call this for every point: what is right already is only looked at, and single precision is kept
+    if type(given) is np.ndarray and given.ndim == 2 and given.dtype in (np.float64, np.float32):
         return given
     return array(name, given, ndim=2, shape="(K, m)", finite=False)
+
+
+def column_blocks(shape: tuple[int, ...], entries: int = 2**22) -> list[slice]:
+    """Blocks of consecutive columns of a (K, m) matrix, of about ``entries`` entries each, at least a column.
+
+    >>> column_blocks((10, 5), entries=20)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    rows, m = shape
+    width = max(1, entries // max(rows, 1))
+    return [slice(start, min(start + width, m)) for start in range(0, m, width)]
 
 
 class ClosedForm(Enum):
@@ -154,8 +165,8 @@ class Loss(abc.ABC):
         """Both at once, (m,) and (K, m); a loss states it where the two share most of their work."""
         return self.values(logits, targets), self.gradients(logits, targets)
 
-    def on_columns(self, columns: slice) -> Loss:
-        """The loss of some of the columns: itself, unless it has a parameter for every column."""
+    def on_columns(self, columns: slice, num_columns: int) -> Loss:
+        """The loss of some of m = ``num_columns`` columns: itself, unless it has a parameter for every column."""
         return self
 
     def curvatures(self, logits: Array, targets: Array, directions: Array) -> Array:
@@ -214,7 +225,12 @@ class Loss(abc.ABC):
             pi: weights of the columns, shape (m,).
             targets: T, shape (K, m); None for one-hot targets of m = K classes.
         """
-        return float(pi @ self.values(logits, np.eye(len(pi)) if targets is None else targets))
+        targets = np.eye(len(pi)) if targets is None else targets
+        blocks = column_blocks(targets.shape)
+        if len(blocks) == 1:
+            return float(pi @ self.values(logits, targets))
+        m = len(pi)  # in parts, for the memory that all at once would take
+        return sum(float(pi[b] @ self.on_columns(b, m).values(logits[:, b], targets[:, b])) for b in blocks)
 
     def gradient(self, logits: Array, pi: Array, targets: Array | None = None) -> Array:
         """``grad f(Z)``, shape (K, m); arguments as in :meth:`value`."""

@@ -125,9 +125,12 @@ class CrossEntropy(Loss):
         p -= t
         return self._weighted(values), self._weighted(p * self._column_scales(len(x)))
 
-    def on_columns(self, columns: slice) -> CrossEntropy:
+    def on_columns(self, columns: slice, num_columns: int) -> CrossEntropy:
         """With the weights of these columns alone."""
-        return self if self.weights is None else replace(self, weights=self.weights[columns])
+        if self.weights is None:
+            return self
+        self._weighted(np.zeros(num_columns))  # refuses weights of another number
+        return replace(self, weights=self.weights[columns])
 
     def curvatures(self, logits: Array, targets: Array, directions: Array) -> Array:
         """``w S Delta (diag p - p p^T) Delta d``, in margins to keep a small p's relative accuracy."""

@@ -49,7 +49,8 @@ def solve(
             ``"sdp"`` (Fang et al.'s 2K x 2K relaxation with CVXPY), ``"direct"`` (the factors themselves from random
             starts), ``"search"`` (local minima from many starts, with a lower bound: the one for architectures whose
             gauge is not convex), ``"factored"`` (factors with a dual bound, for nonnegative features and bounded
-            norms), ``"closed_form"``, ``"atoms"`` (conditional gradients, for a gauge of one's own), or ``"auto"``: the
+            norms), ``"low_rank"`` (factors of few dimensions, for logits too large to be written out),
+            ``"closed_form"``, ``"atoms"`` (conditional gradients, for a gauge of one's own), or ``"auto"``: the
             one that does most for the problem at the least cost.
         dim: feature dimension d of the factors (default K). Below the rank of the optimum it is a constraint:
             ``"auto"`` then searches factors of that width, the methods for the convex problem refuse.

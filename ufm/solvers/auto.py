@@ -8,6 +8,7 @@ from typing import Any
 from ufm.losses import ClosedForm
 from ufm.problem import Problem
 from ufm.solution import Solution
+from ufm.solvers.low_rank import LARGE
 from ufm.solvers.methods import METHODS, Method, supported
 
 __all__ = ["first_closed", "ranked", "solve_convex"]
@@ -59,6 +60,9 @@ def ranked(problem: Problem) -> list[Method]:
     ['reduced', 'nuclear']
     """
     answers = supported(problem)
+    size = problem.prior.num_classes * problem.prior.num_columns
+    if size > LARGE and answers["low_rank"] and not (answers["closed_form"] or answers["reduced"]):
+        return [METHODS["low_rank"]]  # what all others write out does not fit
     exact = [
         name for name in ("closed_form", "reduced", "nuclear", "atoms", "factored") if answers[name].answer == "exact"
     ]

@@ -108,7 +108,7 @@ class Method:
 #: All methods, in the order in which they are listed.
 METHODS: dict[str, Method] = {
     name: Method(name, f"ufm.solvers.{name}", f"solve_{name}")
-    for name in ("closed_form", "reduced", "nuclear", "sdp", "direct", "search", "atoms", "factored")
+    for name in ("closed_form", "reduced", "nuclear", "sdp", "direct", "search", "atoms", "factored", "low_rank")
 }
 
 
