@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,6 +24,8 @@ ROOT = FOLDER.parents[1]
 sys.path[:0] = [str(ROOT), str(FOLDER.parent)]
 #: Files that this writes, as patterns.
 WRITES = ("table.md", "*.json")
+#: Relative differences below are none.
+AGREES = 1e-7
 
 
 @dataclass(frozen=True)
@@ -39,21 +45,111 @@ class Run:
     until: float
 
     @property
+    def device_name(self) -> str:
+        """For the table."""
+        import torch
+
+        if self.device == "cuda":
+            return str(torch.cuda.get_device_name(0))
+        return "a CPU, as a rehearsal: nothing here is of a GPU"
+
+    @property
     def left(self) -> float:
         """Seconds that are left."""
         return self.until - time.monotonic()
+
+
+class TimeIsUp(Exception):
+    """A training is cut off: what it had found is written."""
+
+
+def watched(run: Run) -> Callable[..., None]:
+    """A training's ``progress`` that raises :class:`TimeIsUp` while there is still time to write."""
+
+    def progress(*_: Any) -> None:
+        if run.left < 3:
+            raise TimeIsUp
+
+    return progress
 
 
 # Stages: each yields what it has so far, and stops when the time is up ------------------------------------------------
 
 
 def cuda_tests(run: Run) -> Iterator[dict[str, Any]]:
-    """The suite's tests of CUDA: here their number, or with a GPU how they end."""
+    """That the device gives what the CPU does: checks of our own, and with pytest the suite's tests of CUDA.
+
+    Rehearsed, the device is the CPU, and the suite's tests are counted.
+    """
+    checks: dict[str, float] = {}
+    for name, check in (("layer", _layer_off), ("batch", _batch_off), ("training", _training_off)):
+        checks[name] = check(run.device)
+        yield {"relative_differences": checks}
+    wrong = {name: off for name, off in checks.items() if not off < AGREES}
+    if wrong:
+        raise RuntimeError(f"the device gives something else than the CPU: {wrong}")
     files = ["tests/deq/test_use.py", "tests/trainings/test_training.py", "tests/two_groups/test_batch.py"]
+    if not all(importlib.util.find_spec(name) for name in ("pytest", "hypothesis")):
+        yield {"relative_differences": checks, "suite": "pytest or hypothesis is not installed"}
+        return
     command = [sys.executable, "-m", "pytest", "-q", "-k", "cuda or gpu", *(files[-1:] if run.rehearse else files)]
     command += ["--collect-only"] if run.rehearse else []
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=max(10.0, run.left))
-    yield {"status": done.returncode, "last_lines": done.stdout.strip().splitlines()[-3:]}
+    # What the checks above leave unsaid is worth no more than a quarter of the time.
+    limit = max(10.0, run.left / 4)
+    path = os.pathsep.join([str(ROOT), *sys.path])
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=limit, env=os.environ | {"PYTHONPATH": path}
+    )
+    last = done.stdout.strip().splitlines()[-3:]
+    yield {"relative_differences": checks, "suite": {"status": done.returncode, "last_lines": last}}
+    if done.returncode:
+        raise RuntimeError(f"pytest ended with status {done.returncode}")
+
+
+def _layer_off(device: str) -> float:
+    """Largest relative difference of fixed points and gradients between device and CPU, float64, all solvers."""
+    import torch
+
+    from ufm.deq import DEQ
+
+    generator = torch.Generator().manual_seed(0)
+    a, h = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((8, 8), (16, 8)))
+    a *= 0.9 / torch.linalg.matrix_norm(a, 2)
+    worst = 0.0
+    for solver in ("anderson", "broyden", "fixed_point"):
+        found = []
+        for place in ("cpu", device):
+            weight, x = a.to(place).requires_grad_(), h.to(place)
+            layer = DEQ(solver, tol=1e-12, max_steps=500, on_failure="raise")
+            z, _ = layer(lambda z, w=weight, x=x: torch.tanh(z @ w.T + x), torch.zeros_like(x))
+            z.square().sum().backward()
+            assert weight.grad is not None
+            found.append((z.detach().cpu(), weight.grad.cpu()))
+        for ours, wanted in zip(found[1], found[0], strict=True):
+            worst = max(worst, float((ours - wanted).norm() / wanted.norm()))
+    return worst
+
+
+def _batch_off(device: str) -> float:
+    """Largest relative difference of the values of :func:`ufm.solve_batch` between device and NumPy."""
+    import numpy as np
+    import torch
+
+    from ufm import solve_batch
+
+    ratio = np.geomspace(1, 1e4, 2000)
+    wanted = np.asarray(solve_batch(5, 5, ratio, E_W=1.0, E_H=5.0).value)
+    found = solve_batch(5, 5, torch.from_numpy(ratio).to(device), E_W=1.0, E_H=5.0).value.cpu().numpy()
+    return float(np.abs(found / wanted - 1).max())
+
+
+def _training_off(device: str) -> float:
+    """Relative difference of the objectives of a small training on the device from the prediction."""
+    from ufm import ClassPrior, UnconstrainedFeatures
+    from ufm.deq import train_problem
+
+    found = train_problem(UnconstrainedFeatures(0.05, 0.05), ClassPrior([6, 6, 3, 3]), "mse", device=device)
+    return abs(found.objective_error)
 
 
 def thresholds(run: Run) -> Iterator[dict[str, Any]]:
@@ -96,7 +192,7 @@ def _threshold_points(run: Run, majority: int, groups: int, seeds: int) -> Itera
                     gradient_tol=1e-5 if run.rehearse else 1e-6,
                     device=run.device,
                 )
-                found = train(config, root=run.data)
+                found = train(config, root=run.data, progress=watched(run))
                 yield {
                     "architecture": architecture,
                     "n_A": majority,
@@ -199,7 +295,7 @@ def grid(run: Run) -> Iterator[dict[str, Any]]:
                     dataset="fashion-mnist", model=model, ratio=ratio, seed=seed, device=run.device, **sizes
                 )
                 begin = time.perf_counter()
-                last = run_experiment(config, root=run.data).records[-1]
+                last = run_experiment(config, root=run.data, progress=watched(run)).records[-1]
                 kept = {f"test_{name}": value for name, value in last["test_accuracy"].items()}
                 kept |= {name: last["measures"][name] for name in ("nc1", "etf_error", "self_duality_error")}
                 seconds = round(time.perf_counter() - begin, 2)
@@ -300,12 +396,19 @@ def perform(run: Run, out: Path) -> dict[str, dict[str, Any]]:
                     result["result"] = part
                     _write(out / f"{name}.json", result | {"seconds": round(time.monotonic() - begin, 2)})
                 result["status"] = "done"
+            except TimeIsUp:
+                pass
+            except KeyboardInterrupt:
+                result["status"] = "stopped: interrupted"
+                _write(out / f"{name}.json", result | {"seconds": round(time.monotonic() - begin, 2)})
+                raise
             except Exception as error:
                 result["status"] = f"failed: {type(error).__name__}: {error}"
                 traceback.print_exc()
         result["seconds"] = round(time.monotonic() - begin, 2)
         _write(out / f"{name}.json", result)
         found[name] = result
+        _write(out / "table.md", table(found, run.device_name))
         print(f"{name}: {result['status']}, {result['seconds']:.1f} s, {max(0, run.left):.0f} s left", flush=True)
     return found
 
@@ -325,16 +428,30 @@ def _write(path: Path, value: Any) -> None:
     part.replace(path)
 
 
+def _import_from(data: Path) -> None:
+    """Make importable what comes along: ``packages/``, and what TorchDEQ's sdist holds."""
+    sys.path.append(str(data / "packages"))
+    for archive in sorted(data.glob("torchdeq-*.tar.gz")):
+        place = tempfile.mkdtemp(prefix="torchdeq-")
+        with tarfile.open(archive) as stream:
+            stream.extractall(place, filter="data")
+        sys.path.extend(str(folder) for folder in Path(place).iterdir())
+
+
 def main(arguments: list[str]) -> int:
     """Parse the command line and run; the exit status is 1 when a stage failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=8.0, help="when to end")
     parser.add_argument("--out", type=Path, default=FOLDER, help="where the results go")
-    parser.add_argument("--data", type=Path, help="folder of Fashion-MNIST's IDX files; its packages/ is importable")
+    parser.add_argument(
+        "--data", type=Path, help="folder of Fashion-MNIST's IDX files, and TorchDEQ's sdist or packages/"
+    )
     parser.add_argument("--rehearse", action="store_true", help="every stage small, on a CPU")
     given = parser.parse_args(arguments)
+    # A machine that is taken away sends SIGTERM: what there is by then is written like after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if given.data is not None:
-        sys.path.append(str(given.data / "packages"))
+        _import_from(given.data)
     os.environ.setdefault("OMP_NUM_THREADS", "4")
     import torch
 
@@ -342,9 +459,12 @@ def main(arguments: list[str]) -> int:
     if device == "cpu" and not given.rehearse:
         parser.error("torch finds no CUDA device; --rehearse runs every stage small on a CPU")
     given.out.mkdir(parents=True, exist_ok=True)
-    found = perform(Run(device, given.rehearse, given.data, time.monotonic() + 60 * given.minutes), given.out)
-    name = torch.cuda.get_device_name(0) if device == "cuda" else "a CPU, as a rehearsal: nothing here is of a GPU"
-    _write(given.out / "table.md", table(found, name))
+    run = Run(device, given.rehearse, given.data, time.monotonic() + 60 * given.minutes)
+    try:
+        found = perform(run, given.out)
+    except KeyboardInterrupt:
+        print("stopped; what was found is written", flush=True)
+        return 130
     if given.out.resolve() == FOLDER.resolve():
         from kept import finish
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import math
+import os
+import signal
 import sys
+import tarfile
 import time
 from pathlib import Path
 
 import pytest
 
+from ufm import ClassPrior, UnconstrainedFeatures
 from ufm.data import DatasetNotFoundError
-from ufm.deq import load_dataset
+from ufm.deq import load_dataset, train_problem
 
 SCRIPT = Path(__file__).parents[2] / "results" / "gpu" / "run.py"
 
@@ -70,6 +75,55 @@ def test_a_stage_that_fails_or_has_no_time_leaves_its_word(gpu, tmp_path, monkey
     assert found["fails"]["result"] == {"half": 1}
     assert found["late"]["status"] == "skipped: no time left"
     assert (tmp_path / "late.json").is_file()
+
+
+def test_what_was_found_is_written_when_the_machine_is_taken_away(gpu, tmp_path, monkeypatch):
+    def stage(run):
+        yield {"half": 1}
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        yield {"half": 2}
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(gpu, "STAGES", {"first": (lambda run: iter([{"all": 3}]), 0.0), "taken": (stage, 0.0)})
+    try:
+        assert gpu.main(["--rehearse", "--out", str(tmp_path)]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    taken = json.loads((tmp_path / "taken.json").read_text())
+    assert (taken["status"], taken["result"]) == ("stopped: interrupted", {"half": 1})
+    assert '| first | done | 0.0 | {"all": 3} |' in (tmp_path / "table.md").read_text()
+
+
+def test_a_training_is_cut_off_when_time_is_up(gpu, tmp_path, monkeypatch):
+    def stage(run):
+        yield {"half": 1}
+        train_problem(UnconstrainedFeatures(0.05, 0.05), ClassPrior([4, 2]), "mse", progress=gpu.watched(run))
+        yield {"half": 2}
+
+    monkeypatch.setattr(gpu, "STAGES", {"long": (stage, 0.0)})
+    found = gpu.perform(gpu.Run("cpu", False, None, time.monotonic() + 1.0), tmp_path)
+    assert (found["long"]["status"], found["long"]["result"]) == ("stopped: no time left", {"half": 1})
+
+
+def test_packages_of_the_folder_are_importable(gpu, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    module = tmp_path / "peer_of_the_layer.py"
+    module.write_text("VALUE = 3\n", encoding="utf-8")
+    with tarfile.open(tmp_path / "torchdeq-9.tar.gz", "w:gz") as archive:
+        archive.add(module, "torchdeq-9/peer_of_the_layer.py")
+    gpu._import_from(tmp_path)
+    assert importlib.import_module("peer_of_the_layer").VALUE == 3
+
+
+def test_a_device_that_gives_something_else_fails(gpu, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "_layer_off", lambda device: 1e-3)
+    monkeypatch.setattr(gpu, "_training_off", lambda device: 0.0)
+    monkeypatch.setattr(gpu, "STAGES", {"cuda-tests": gpu.STAGES["cuda-tests"]})
+    found = gpu.perform(gpu.Run("cpu", True, None, time.monotonic() + 60.0), tmp_path)
+    assert found["cuda-tests"]["status"].startswith(
+        "failed: RuntimeError: the device gives something else than the CPU"
+    )
 
 
 def test_without_a_gpu_it_says_so(gpu, tmp_path, monkeypatch, capsys):
