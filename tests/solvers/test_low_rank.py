@@ -57,6 +57,21 @@ def test_blocks_and_single_precision_give_the_same(contexts, monkeypatch):
     assert found.value == pytest.approx(other.value, rel=1e-6)
 
 
+def test_gaps_are_those_of_double_precision(contexts, monkeypatch):
+    seen = []
+
+    def noted(search, value):
+        exact = search._objective(search._packed(search.point, search.slack), search.point.p.shape[1], np.float64)[0]
+        seen.append(abs(value / exact - 1))
+        return estimate(search, value)
+
+    estimate = low_rank._Search._estimated_gap
+    monkeypatch.setattr(low_rank._Search, "_estimated_gap", noted)
+    found = ufm.solve(ufm.UnconstrainedFeatures(3e-3, 3e-3), contexts, method="low_rank", precision="mixed")
+    assert found.is_global is True
+    assert max(seen) < 1e-12
+
+
 def test_more_classes_than_columns(contexts):
     labels = ufm.Labels(contexts.targets[:, :7], contexts.counts[:7])
     found = ufm.solve(ufm.UnconstrainedFeatures(0.02, 0.02), labels, method="low_rank")

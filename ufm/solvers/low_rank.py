@@ -476,7 +476,7 @@ class _Search:
         self.point, scale, _ = self._within(raw, slack)
         self.slack = scale * slack
         self.iterations += max(1, int(found.nit))
-        return float(found.fun)
+        return float(found.fun) if dtype == np.float64 else self._objective(found.x * unit, d, np.float64)[0]
 
     def _curvatures(self, slack: float) -> Array:
         """About the diagonal of the objective's second derivative in all variables, as they are packed."""
