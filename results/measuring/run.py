@@ -1,4 +1,4 @@
-"""All measures of a network's features in one call, against the passes of the package neural-collapse, in CPU seconds."""
+"""All measures of features in one call, against the passes of the package neural-collapse, in CPU seconds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the benchmarks are not ins
 
 from importlib.util import find_spec
 
+from kept import FINISHED_ONLY, finish, write, write_json
+
 from benchmarks.__main__ import cells, environment, markdown
 from benchmarks.measuring import measuring
-from kept import FINISHED_ONLY, finish, write, write_json
 
 FOLDER = Path(__file__).parent
 #: Files that this writes, as patterns.
