@@ -4,7 +4,8 @@
 published measure, and :class:`FeatureStatistics`, which gathers in one pass over the batches what those functions need.
 The errors of NC2 and NC3 are distances between frames, and stand in :mod:`ufm.geometry` too.
 :func:`measure_model` takes a torch network and its loader, :func:`lightning_callback` does so over the epochs of a
-training; :func:`reference_values` gives what theory would have.
+training; :func:`reference_values` gives what theory would have. :func:`measure_regression` and
+:func:`measure_multi_label` are for labels that are no classes.
 
 Notation: features h_{k,i} in R^d, i = 1..n_k, of class k = 0..K-1, N = sum_k n_k; class means m_k, and M (d, K) with
 columns m_k less their unweighted mean ``(1/K) sum_k m_k``; classifier W (K, d) and bias b (K,);
@@ -32,6 +33,12 @@ from ufm.measures.nearest_mean import nearest_mean_agreement
 from ufm.measures.reference import etf_error_floor, reference_values
 from ufm.measures.scores import neco_scores
 from ufm.measures.summary import Measures
+from ufm.measures.targets import (
+    MultiLabelMeasures,
+    RegressionMeasures,
+    measure_multi_label,
+    measure_regression,
+)
 from ufm.measures.within_class import cdnv, nc1, trace_quotient
 
 __all__ = [
@@ -39,6 +46,8 @@ __all__ = [
     "FeatureStatistics",
     "History",
     "Measures",
+    "MultiLabelMeasures",
+    "RegressionMeasures",
     "cdnv",
     "class_margins",
     "coherence",
@@ -54,6 +63,8 @@ __all__ = [
     "mean_cosine_gap",
     "measure",
     "measure_model",
+    "measure_multi_label",
+    "measure_regression",
     "nc1",
     "nearest_mean_agreement",
     "neco_scores",

@@ -101,13 +101,22 @@ def _batches(features: Any, labels: Any, predictions: Any) -> Any:
     """(features, labels) batches: the one batch of arrays, checked, or the iterable that was given."""
     if labels is not None:
         x = checked_features(features)
-        return [(x, checked_labels("labels", labels, num_classes=None, length=len(x)))]
+        return [(x, _classes(labels, len(x)))]
     refuse_network(features)
     if isinstance(features, str | bytes) or not isinstance(features, Iterable) or hasattr(features, "shape"):
         raise TypeError("labels must be given, unless features is an iterable of (features, labels) batches")
     if predictions is not None:
         raise ValueError("predictions must be left out when features is an iterable of batches")
     return features
+
+
+def _classes(labels: Any, length: int) -> IntArray:
+    try:
+        return checked_labels("labels", labels, num_classes=None, length=length)
+    except (TypeError, ValueError) as error:
+        other = "; measure_multi_label takes rows of several labels a sample, measure_regression takes targets"
+        shape = getattr(labels, "shape", ())
+        raise type(error)(f"{error}{other if len(shape) > 1 or 'float' in str(error) else ''}") from None
 
 
 def _num_classes(num_classes: Any, prior: Any, classifier: Any, batches: Any) -> int:

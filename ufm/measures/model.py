@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ufm._extras import require
+from ufm._validation import one_of
 from ufm.measures.accumulators import FeatureStatistics
 from ufm.measures.front import measure
 from ufm.measures.passes import copies, pairs_of
 from ufm.measures.summary import Measures
+from ufm.measures.targets import MultiLabelMeasures, RegressionMeasures, measure_multi_label, measure_regression
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +27,9 @@ def measure_model(
     layers: Sequence[str] | None = None,
     num_classes: int | None = None,
     nc4: bool = True,
+    labels: str = "classes",
     **options: Any,
-) -> Measures | dict[str, Measures]:
+) -> Measures | dict[str, Measures] | RegressionMeasures | MultiLabelMeasures:
     """Measure the neural collapse of a network on a data set.
 
     What the network's last ``torch.nn.Linear`` takes is measured as features, with its weight and bias as classifier;
@@ -39,10 +42,13 @@ def measure_model(
         num_classes: K; default that of the last linear layer, and needed with ``layers`` where there is none.
         nc4: measure NC4 too; without it, or with an iterator, NC4 is None. The loader is gone through once where the
             features fit in 256 MB, else a second time for NC4.
+        labels: what the loader gives: ``"classes"``; or ``"multi-label"``, rows of 0 and 1 for
+            :func:`~ufm.measures.measure_multi_label`, or ``"regression"``, targets for
+            :func:`~ufm.measures.measure_regression`, for which all features are kept, and no other option plays a role.
         options: ``prior``, ``num_minority``, ``tolerance`` and ``centre`` of :func:`measure`.
 
     Returns:
-        :class:`Measures`, or with ``layers`` a dictionary of them by layer.
+        :class:`Measures`, or with ``layers`` a dictionary of them by layer; or what the other labels give.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -58,7 +64,14 @@ def measure_model(
     nn = require("torch", extra="deq").nn
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    one_of("labels", labels, ("classes", *_OTHERS))
     heads = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    if labels in _OTHERS:
+        idle = {"layers": layers, "num_classes": num_classes, **options}
+        given = [name for name, value in idle.items() if value is not None]
+        if given:
+            raise ValueError(f"{', '.join(given)} plays no role for labels={labels!r}")
+        return _other_labels(model, loader, heads, _OTHERS[labels])
     if num_classes is None:
         if not heads:
             raise ValueError("num_classes must be given for a model without a torch.nn.Linear")
@@ -75,6 +88,26 @@ def measure_model(
         num_classes=num_classes,
         **options,
     )
+
+
+_OTHERS: dict[str, Callable[..., Any]] = {"multi-label": measure_multi_label, "regression": measure_regression}
+
+
+def _other_labels(model: Any, loader: Any, heads: list[tuple[str, Any]], of: Callable[..., Any]) -> Any:
+    """Measures of all features at once, for labels that are no classes."""
+    import torch
+
+    if not heads:
+        raise ValueError("model must have a torch.nn.Linear, whose input is measured")
+    pairs = list(_Inputs(model, loader, *heads[-1]))
+    if not pairs:
+        raise ValueError("loader must give at least one batch, got none")
+    features, labels = (
+        torch.cat([torch.as_tensor(part).cpu() for part in parts]) for parts in zip(*pairs, strict=True)
+    )
+    head = heads[-1][1]
+    bias = None if head.bias is None else head.bias.detach()
+    return of(features, labels, classifier=head.weight.detach(), bias=bias)
 
 
 def _layers(model: Any, loader: Any, layers: Any, num_classes: int, options: dict[str, Any]) -> dict[str, Measures]:

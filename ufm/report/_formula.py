@@ -16,7 +16,7 @@ SUBSCRIPT = re.compile(
     r"(?:(?P<base>(?<![A-Za-z0-9_])[A-Za-z]{1,2}|[α-ωΑ-Ω])|(?<=[|)\]‖*]))"
     r"_(?:\{(?P<braced>[^{}\s]+)\}|(?P<bare>[A-Za-z0-9]{1,3}(?![A-Za-z0-9_])|\*))"
 )
-SUPERSCRIPT = re.compile(r"(?<=[\w|)\]>‖])\^(?:\{(?P<braced>[^{}]+)\}|(?P<bare>[A-Za-z0-9*]))")
+SUPERSCRIPT = re.compile(r"(?<=[\w|)\]>‖])\^(?:\{(?P<braced>[^{}]+)\}|(?P<bare>[A-Za-z0-9*α-ωΑ-Ω]))")
 #: Numbers such as ``1.2e-13``.
 SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d{1,3})\b")
 
