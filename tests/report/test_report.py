@@ -297,6 +297,11 @@ class TestFormulas:
         ("text", "html"),
         [
             ("(1-ρ)^2 e^{-s_A}", "(1-ρ)<sup>2</sup> e<sup>-s<sub>A</sub></sup>"),
+            ("∫_0^∞ t dt", "∫<sub>0</sub><sup>∞</sup> t dt"),
+            (
+                "R_total², Σ_{j ≠ k} z_j, min_k 1_S",
+                "R<sub>total</sub>², Σ<sub>j ≠ k</sub> z<sub>j</sub>, min<sub>k</sub> 1<sub>S</sub>",
+            ),
             ("1/(e^α + K − 1)", "1/(e<sup>α</sup> + K − 1)"),
             ("gap 1.2e-13, 3e5", "gap 1.2·10<sup>−13</sup>, 3·10<sup>5</sup>"),
             ("commit 1a2e13 and v1.2e3", "commit 1a2e13 and v1.2e3"),

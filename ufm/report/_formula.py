@@ -11,12 +11,12 @@ with optional("report"):
 
 __all__ = ["to_html", "to_mathtext"]
 
-#: Subscripts of one or two letters, a bar, a bracket or a star: ``n_B``, ``|Z|_*``, ``E_{min}``; not ``solve_reduced``.
+#: Subscripts of one or two letters, a bar, a bracket, an integral: ``n_B``, ``|Z|_*``; not ``solve_reduced``.
 SUBSCRIPT = re.compile(
-    r"(?:(?P<base>(?<![A-Za-z0-9_])[A-Za-z]{1,2}|[α-ωΑ-Ω])|(?<=[|)\]‖*]))"
-    r"_(?:\{(?P<braced>[^{}\s]+)\}|(?P<bare>[A-Za-z0-9]{1,3}(?![A-Za-z0-9_])|\*))"
+    r"(?:(?P<base>(?<![A-Za-z0-9_])(?:[A-Za-z]{1,2}|min|max|1)|[α-ωΑ-Ω])|(?<=[|)\]‖*∫∑∏]))"
+    r"_(?:\{(?P<braced>[^{}]+)\}|(?P<bare>(?:[A-Za-z0-9]{1,3}|total)(?![A-Za-z0-9_])|\*))"
 )
-SUPERSCRIPT = re.compile(r"(?<=[\w|)\]>‖])\^(?:\{(?P<braced>[^{}]+)\}|(?P<bare>[A-Za-z0-9*α-ωΑ-Ω]))")
+SUPERSCRIPT = re.compile(r"(?<=[\w|)\]>‖])\^(?:\{(?P<braced>[^{}]+)\}|(?P<bare>[A-Za-z0-9*∞α-ωΑ-Ω]))")
 #: Numbers such as ``1.2e-13``.
 SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d{1,3})\b")
 
