@@ -167,7 +167,7 @@ class State:
         >>> State.of_query("?loss=mse&R=20") == State(R=20.0, loss="mse")
         True
         """
-        known = {f.name for f in fields(cls)}
+        known = [f.name for f in fields(cls)]
         values: dict[str, Any] = {}
         for name, value in parse_qsl(text.removeprefix("?"), keep_blank_values=True):
             one_of("parameter", name, known)
