@@ -311,6 +311,8 @@ class Labels:
         """
         k = integer("num_classes", num_classes, minimum=2, maximum=MAX_CLASSES)
         given = [sequence(f"sets[{j}]", s, "class indices") for j, s in enumerate(sequence("sets", sets, "sets"))]
+        if not given:
+            raise ValueError("sets must hold at least one set, got none")
         members = [tuple(integer(f"sets[{j}]", i, minimum=0, maximum=k - 1) for i in s) for j, s in enumerate(given)]
         targets = np.zeros((k, len(members)))
         for j, s in enumerate(members):

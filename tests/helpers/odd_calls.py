@@ -7,12 +7,14 @@ reports what is wrong with them::
 
     python tests/helpers/odd_calls.py --family entries --start 0 --count 1000
 
-Counted once, ten seconds of processor time a call: ``wild``, seeds 0 to 9999, 2,929 answers, 242 warnings, 6,814
-refusals, 15 faults; ``entries``, seeds 0 to 3999 and 5000 to 8999, 3,993 answers, 59 warnings, 3,905 refusals, 43
-faults.
-None was a wrong answer. Most were mended since; not yet wild 5473 (bounds of geometry, 27 s) and 8810 (a search at
-scales of 1e67, without an end), entries 5223 and 5294 (searches of 15 and 20 s), 5926, 6919, 7305, 8594 and 8732
-(refusals that do not name what was given), and losses' ``values`` at targets of another shape than the logits.
+Counted in two rounds, ten seconds of processor time a call. First: ``wild``, seeds 0 to 9999, 2,929 answers, 242
+warnings, 6,814 refusals, 15 faults; ``entries``, seeds 0 to 3999 and 5000 to 8999, 3,993 answers, 59 warnings, 3,905
+refusals, 43 faults. Then, those mended: ``wild``, seeds 20000 to 24999, 1,451 answers, 119 warnings, 3,426 refusals, 4
+faults; ``entries``, seeds 20000 to 24999, 2,495 answers, 28 warnings, 2,472 refusals, 5 faults; ``kinds``, seeds 0 to
+4599 and 5000 to 11999, 2,861 answers, 18 warnings, 8,714 refusals, 7 faults: 21,600 calls.
+None was a wrong answer. Most were mended since; not yet searches and descents of more than ten seconds (wild 5473,
+8810, 22453, 23109; entries 5223, 5294, 23562), and the certificate of a ``rho`` that is 1 but for a last bit, refused
+without its name (wild 20044).
 """
 
 from __future__ import annotations

@@ -532,7 +532,9 @@ def own_loss(value: Any, convex: Any, infimum: Any) -> Any:
         "complex": lambda z, t: ((z - t) ** 2).sum() * 1j,
         "nan": lambda z, t: ((z - t) ** 2).sum() * torch.nan,
     }
-    loss = ufm.torch_loss(functions[value] if value in list(functions) else value, convex=convex, infimum=infimum)
+    loss = ufm.torch_loss(
+        functions[value] if isinstance(value, str) and value in functions else value, convex=convex, infimum=infimum
+    )
     return ufm.solve(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([2, 1]), loss)
 
 

@@ -40,6 +40,9 @@ __all__ = ["EtfOptimality", "bound_balanced_risk", "certify_etf_optimal"]
 
 Array = NDArray[np.float64]
 
+#: Radius from which on products of logits and probabilities leave float64.
+LARGEST_RADIUS = 1e100
+
 PRECISION = 96
 
 #: Boxes of (T, w): growth of their width in T, edges in w as shares of its range, halvings, and how many in all.
@@ -171,6 +174,8 @@ def _arguments(num_classes: int, tau: Any, E_A: Any) -> tuple[int, Fraction, Fra
     positive("tau", tau)
     real("E_A", E_A)
     radius, budget = rational("tau", tau), rational("E_A", E_A)
+    if radius > LARGEST_RADIUS:
+        raise ValueError(f"tau must be at most {LARGEST_RADIUS:g}, got {tau!r}")
     if not 0 <= budget < 1:
         raise ValueError(f"E_A must lie in [0, 1), got {E_A!r}")
     return k, radius, budget

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ufm._validation import integer, one_of
+from ufm._validation import integer, one_of, sequence
 from ufm.data._registry import DATASETS, SPLITS, Root, Source
 from ufm.data.dataset import Dataset
 from ufm.data.raw import DatasetFormatError, DatasetWarning, Raw
@@ -145,9 +145,7 @@ def digits(counts: Sequence[Any], *, seed: Any = 0) -> Dataset:
 
 
 def _sequence(name: str, values: Any) -> list[Any]:
-    if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray):
-        raise TypeError(f"{name} must be a sequence of integers, got {values!r}")
-    return list(values)
+    return list(sequence(name, values, "integers"))
 
 
 def class_order(name: str, classes: Any, wanted: int | None, total: int, seed: int) -> tuple[int, ...]:

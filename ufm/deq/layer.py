@@ -441,7 +441,7 @@ def run_solver(
 
 def _solver(name: str, value: Any) -> str | OwnSolver:
     """The name of one of our solvers, or a callable."""
-    if callable(value) and not isinstance(value, str):
+    if callable(value) and not isinstance(value, str | type):
         _takes(name, value, "f", "z0", "tol", "max_steps")
         return value  # type: ignore[no-any-return]
     return one_of(name, value, SOLVERS)

@@ -87,6 +87,10 @@ class Switch:
     is_stable: bool
 
 
+#: K up to which all direct sums are gone through: as many as K has partitions into parts from 2.
+MOST_CLASSES = 60
+
+
 @cache
 def _partitions(total: int, largest: int) -> tuple[tuple[int, ...], ...]:
     """Partitions of ``total`` into parts from 2 to ``largest``, in decreasing order."""
@@ -129,12 +133,13 @@ def cheapest_sum(network: Residual, num_classes: int, num_samples: int = 1, *, e
     """The cheapest direct sum of simplices; ``etf=False`` leaves the ETF out.
 
     Raises:
-        ValueError: fewer than 4 classes without the ETF: there is no other sum.
+        ValueError: fewer than 4 classes without the ETF: there is no other sum; more than 60, whose partitions are too
+            many to go through.
 
     >>> [cheapest_sum(Residual(0.05, 0.05, dear, depth=4), 6).blocks for dear in (0.001, 9.0)]
     [(2, 2, 2), (6,)]
     """
-    k = integer("num_classes", num_classes, minimum=2 if etf else 4)
+    k = integer("num_classes", num_classes, minimum=2 if etf else 4, maximum=MOST_CLASSES)
     n = integer("num_samples", num_samples, minimum=1)
     return _cheapest(k, etf, *_shares(network, k, n))
 
@@ -154,7 +159,7 @@ def residual_switch(num_classes: int, decay: float, depth: int | float) -> Switc
     >>> round(switch.strength, 4), switch.code.blocks, switch.is_stable
     (0.0638, (2, 2), True)
     """
-    k, rate = integer("num_classes", num_classes, minimum=4), positive("decay", decay)
+    k, rate = integer("num_classes", num_classes, minimum=4, maximum=MOST_CLASSES), positive("decay", decay)
     depth = math.inf if depth == math.inf else integer("depth", depth, minimum=1)
     if rate * k >= 1:
         raise ValueError(f"decay must be below 1/num_classes = {1 / k:.6g}, got {decay!r}")

@@ -45,6 +45,9 @@ SEEDS = st.integers(0, 2**32 - 1)
 SIZES = (0.05, 4.0)
 DECAYS = (0.1, 1.1)
 
+#: Most groups of a drawn prior: as many counts as fit a drawing.
+MOST_GROUPS = 1000
+
 
 def _is_convex(cls: type[Architecture]) -> bool:
     """Whether architectures of a class have a multiple of the nuclear norm as their gauge, defaults left alone."""
@@ -108,7 +111,7 @@ def priors(
     ClassPrior([1, 1, 1])
     """
     k = _class_range(min_classes, max_classes)
-    groups = integer("max_groups", max_groups, minimum=1)
+    groups = integer("max_groups", max_groups, minimum=1, maximum=MOST_GROUPS)
     half = math.sqrt(_ratio(max_ratio))
     levels = st.tuples(*[log_uniform(1 / half, half)] * groups)
     members = st.lists(st.integers(0, groups - 1), min_size=k[0], max_size=k[1])

@@ -13,13 +13,13 @@ squared hinge.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm._validation import array, integer
+from ufm._validation import array, integer, sequence
 from ufm.problem import Problem
 from ufm.solution import Solution
 
@@ -79,9 +79,8 @@ def checked_members(members: Sequence[int], num_classes: int) -> tuple[int, ...]
     >>> checked_members(range(1, 3), 3)
     (1, 2)
     """
-    if isinstance(members, str | bytes) or not isinstance(members, Iterable):
-        raise TypeError(f"members must be a sequence of classes, got {members!r}")
-    found = tuple(integer("members", k, minimum=0, maximum=num_classes - 1) for k in members)
+    given = sequence("members", members, "classes")
+    found = tuple(integer("members", k, minimum=0, maximum=num_classes - 1) for k in given)
     if len(found) < 2 or len(set(found)) < len(found):
         raise ValueError(f"members must be at least two different classes, got {members!r}")
     return found

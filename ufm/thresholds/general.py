@@ -192,7 +192,8 @@ def general_threshold(family: Family) -> Threshold:
             middle = math.sqrt(low * high)
             low, high = (low, middle) if margin(middle) <= 0 else (middle, high)
     ends = math.log(low), math.log(high)
-    ratio = math.exp(brentq(lambda x: margin(math.exp(x)), *ends, xtol=ROUGH / 10, rtol=ROUGH / 10))
+    known = dict(zip(ends, (low, high), strict=True))  # exp(log R) may lie on the other side of a close root
+    ratio = math.exp(brentq(lambda x: margin(known.get(x) or math.exp(x)), *ends, xtol=ROUGH / 10, rtol=ROUGH / 10))
     counts = _counts(family, ratio)
     return Threshold(ratio, ratio * (1 - ROUGH), ratio * (1 + ROUGH), *counts, is_monotone=monotone)
 

@@ -34,6 +34,8 @@ _MAX_ESCAPES = 6
 #: Evaluations after which points that are not stationary are left no more: where descents do not converge, as on
 #: separable data under budgets without end, each is a new "saddle", with 2^6 descents around it for one start.
 _ESCAPING = 20_000
+#: Evaluations after which no saddle is left any more, in landscapes of very many.
+_MOST = 60_000
 #: Further descents, with fresh curvature, from where one ended short of a stationary point.
 _RESTARTS = 4
 
@@ -133,7 +135,8 @@ class Catalogue:
     def _ways_out(self, index: int) -> list[Array]:
         """Where to descend from beside a saddle that has not been left yet."""
         point = self.points[index]
-        if point.stationarity > STATIONARY and self.landscape.evaluations >= _ESCAPING:
+        spent = self.landscape.evaluations
+        if spent >= _MOST or (point.stationarity > STATIONARY and spent >= _ESCAPING):
             return []
         beyond, point.beyond = point.beyond, []
         return beyond
