@@ -30,6 +30,13 @@ def test_every_claim_is_tested() -> None:
     assert set(all_claims()) == {*EXPECTED, *NETWORK, "soundness-suite"}
 
 
+def test_no_claim_overlooks_a_thousandth() -> None:
+    """Every resolution, which the false variants of that size measure, is 1e-3 or finer."""
+    stated = {name: claim.resolution for name, claim in all_claims().items() if claim.resolution is not None}
+    assert len(stated) > 50
+    assert {name: size for name, size in stated.items() if size > 1e-3} == {}
+
+
 @pytest.mark.parametrize("claim", EXPECTED)
 def test_claim(claim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ufm.verification.Context", partial(Context, cache=SHARED))

@@ -13,8 +13,7 @@ refusals, 43 faults. Then, those mended: ``wild``, seeds 20000 to 24999, 1,451 a
 faults; ``entries``, seeds 20000 to 24999, 2,495 answers, 28 warnings, 2,472 refusals, 5 faults; ``kinds``, seeds 0 to
 4599 and 5000 to 11999, 2,861 answers, 18 warnings, 8,714 refusals, 7 faults: 21,600 calls.
 None was a wrong answer. Most were mended since; not yet searches and descents of more than ten seconds (wild 5473,
-8810, 22453, 23109; entries 5223, 5294, 23562), and the certificate of a ``rho`` that is 1 but for a last bit, refused
-without its name (wild 20044).
+8810, 22453, 23109; entries 5223, 5294, 23562).
 """
 
 from __future__ import annotations

@@ -337,7 +337,9 @@ def _checked(factors: Any, prior: Any) -> tuple[Array, Array, Array]:
     try:
         h = np.asarray(factors.equilibrium_features, dtype=np.float64)
     except np.linalg.LinAlgError as error:
-        raise ValueError("factors.equilibrium must not have eigenvalue 1: there is no equilibrium") from error
+        raise ValueError(
+            "factors.equilibrium must not have eigenvalue 1: there is no equilibrium; a rho next to 1 rounds to it"
+        ) from error
     if not (np.isfinite(w).all() and np.isfinite(h).all()):
         raise ValueError("factors must be finite, got NaN or infinite entries")
     return w, h, w @ h
