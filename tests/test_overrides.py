@@ -148,3 +148,32 @@ def test_weights_that_treat_a_group_alike_have_ranges():
     z = solution.logits
     assert z[0, 0] - z[1, 0] in near.margins[0, 0]
     assert z[1, 1] - z[0, 1] in near.margins[0, 0]
+
+
+def unchecked(base, *fields):
+    return type("Unchecked", (base,), {"__post_init__": lambda self: None})(*fields)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "words"),
+    [
+        (unchecked(ufm.LayerPeeled, -2.0, -2.0), "E_W must be > 0 and finite, got -2.0"),
+        (unchecked(ufm.LayerPeeled, 1.0, float("nan")), "E_H must be"),
+        (unchecked(ufm.LayerPeeled, "1", 1.0), "E_W must be a real number, got '1'"),
+        (unchecked(ufm.LinearDEQ, 1.0, 1.0, -0.5), "rho must"),
+        (unchecked(ufm.LinearDEQ, 1.0, 1.0, 1.5), "rho must"),
+        (unchecked(ufm.UnconstrainedFeatures, 0.0, 0.1), "lambda_W must be > 0"),
+        (type("Empty", (ufm.LayerPeeled,), {"__init__": lambda self: None})(), "Empty must have E_W, E_H"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_a_subclass_without_its_bases_checks_is_checked(architecture, words):
+    counts = {"num_samples": 9} if isinstance(architecture, ufm.UnconstrainedFeatures) else {}
+    for ask in (
+        lambda: ufm.solve(architecture, PRIOR),
+        lambda: ufm.solve(architecture, PRIOR, "mse", method="search"),
+        lambda: ufm.collapse_threshold(architecture, 2, 2, **counts),
+        lambda: ufm.certify_phase(architecture, ufm.ClassPrior([5, 5, 1, 1])),
+    ):
+        with pytest.raises((ValueError, TypeError), match=words):
+            ask()

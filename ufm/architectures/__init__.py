@@ -14,7 +14,7 @@ from ufm.architectures.nonnegative import FEATURES, FeatureCone
 from ufm.architectures.norm_bounded import NormBounded
 from ufm.architectures.penalised_deep_linear import PenalisedDeepLinear
 from ufm.architectures.penalised_deq import PenalisedDEQ
-from ufm.architectures.registry import ARCHITECTURES, command_word, file_word, is_known
+from ufm.architectures.registry import ARCHITECTURES, check_fields, command_word, file_word, is_known
 from ufm.architectures.residual import Residual
 from ufm.architectures.unconstrained_features import UnconstrainedFeatures
 
@@ -47,7 +47,7 @@ __all__ = [
 
 
 def check_architecture(architecture: Any, argument: str = "architecture") -> Architecture:
-    """Return ``architecture`` if it is one, else raise ``TypeError``.
+    """Return ``architecture`` if it is one, else raise ``TypeError``; see :func:`check_fields`.
 
     >>> check_architecture(LayerPeeled(1.0, 1.0))
     LayerPeeled(E_W=1.0, E_H=1.0)
@@ -57,6 +57,7 @@ def check_architecture(architecture: Any, argument: str = "architecture") -> Arc
             f"{argument} must be one of {', '.join(ARCHITECTURES)}, or an object of a subclass of ufm.Architecture, "
             f"got {architecture!r}"
         )
+    check_fields(architecture)
     return architecture
 
 
