@@ -17,7 +17,15 @@ settings.load_profile("ufm")
 
 
 #: Files with single tests that take long: they come first, so that no worker is left with one when the others are done.
-LONG = ("test_notebooks.py", "test_interruption.py", "test_kill.py", "test_coq.py", "test_coq_steps.py")
+LONG = (
+    "test_notebooks.py",
+    "test_interruption.py",
+    "test_network.py",
+    "test_kill.py",
+    "test_coq.py",
+    "test_coq_steps.py",
+    "test_benchmarks.py",
+)
 
 
 @pytest.hookimpl(trylast=True)  # Hypothesis has marked its tests by then
