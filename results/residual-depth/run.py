@@ -63,6 +63,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
         "that takes over is pairs, with one triangle for odd K, unless it is named. At every c* the ETF passes the",
         "bound of `residual-etf-stability` (marked ! where it does not): it is left by a jump. K = 4 with L = 1 is",
         "different: where there is a c* the ETF wins again at smaller λ_A/L, as three plain factors would have it.",
+        "For K = 3 there is no other sum, and descents find nothing better than the ETF at these K λ √n (at 1.5, L = 2 a",
+        "pair with the third class at 0 is: `residual-three-classes`). Certified on both sides: `residual-depth-certified`.",
         "`gains.svg` sets DEQ, unrolled, residual networks and the neural ODE side by side at equal budgets of W and H",
         "and equal |A|₂ (ρ/L for each of L blocks): the gain alone decides, and the DEQ's is the largest.",
         "",
