@@ -137,11 +137,14 @@ def growth(rows: list[Row]) -> list[str]:
         for family, times in by_family.items():
             if len(times) > 1:
                 lines.append(f"{label}{family}: time ~ {key}^{exponent(list(times), list(times.values())):.2f}")
-    threads = {row.figures["threads"]: row.ratio[0] for row in rows if row.benchmark == "cores" and row.ratio}
-    if len(threads) > 1:
-        lines.append(
-            "batches: " + ", ".join(f"{n} threads {ratio:.2f} times as fast as one" for n, ratio in threads.items())
-        )
+    ways: dict[str, dict[int, tuple[float, float]]] = {}
+    for row in rows:
+        if row.benchmark == "cores" and row.ratio:
+            gains = (row.ratio[0], row.figures["exponentials"])
+            ways.setdefault(row.figures["family"], {})[row.figures["threads"]] = gains
+    for way, threads in ways.items():
+        gained = [f"{n} threads {ratio:.2f} times ({limit:.2f})" for n, (ratio, limit) in threads.items() if n > 1]
+        lines.append(f"batches, {way}, as fast as one thread (exponentials alone): {', '.join(gained)}")
     return lines
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -86,13 +87,49 @@ def _torch(size: int, samples: int) -> Iterator[Row]:
 
 
 def cores(size: int, counts: list[int], samples: int) -> Iterator[Row]:
-    """Growth with the number of threads, against one."""
+    """Growth with the number of threads, against one, beside what exponentials alone gain from as many threads.
+
+    The exponentials show what the machine gives at the time: other programs take its cores from both. *busy* are CPU
+    seconds over wall seconds, *work* the CPU seconds over those of one thread, which threads that wait do not raise.
+    """
     grid = _grid(size, "budgets")
-    alone, _ = timed(partial(ufm.solve_batch, **grid, workers=1), samples)
-    for count in counts:
-        ours, found = timed(partial(ufm.solve_batch, **grid, workers=count), samples)
-        case = f"{size:,} points, {count} thread{'s' if count > 1 else ''}"
-        yield Row("cores", case, ours, "one thread", alone, _worst(found), None, "", {"threads": count})
+    ways = [False, True] if importlib.util.find_spec("numba") is not None else [False]
+    for machine_code in ways:
+        solve = partial(ufm.solve_batch, **grid, compiled=machine_code)
+        found = solve(workers=1)
+        for count in counts:
+            rounds = [[_busy(partial(solve, workers=n)) for n in (1, count)] for _ in range(samples)]
+            alone, ours = (Timing(tuple(wall for wall, _ in column)) for column in zip(*rounds, strict=True))
+            work = statistics.median(many[1] / one[1] for one, many in rounds)
+            busy = statistics.median(cpu / wall for _, (wall, cpu) in rounds)
+            limit = statistics.median(_exponentials_in_threads(1) / _exponentials_in_threads(count) for _ in "12345")
+            way = "compiled" if machine_code else "arrays"
+            case = f"{size:,} points, {way}, {count} thread{'s' if count > 1 else ''}"
+            note = f"exponentials {limit:.3g} times as fast; {busy:.3g} cores busy, {work:.3g} times the work of one"
+            figures = {"threads": count, "family": way, "exponentials": limit, "busy": busy, "work": work}
+            yield Row("cores", case, ours, "one thread", alone, _worst(found), None, note, figures)
+
+
+def _busy(call: Callable[[], Any]) -> tuple[float, float]:
+    """Wall and CPU seconds of a call."""
+    start, cpu = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - start, time.process_time() - cpu
+
+
+def _exponentials_in_threads(count: int) -> float:
+    """Wall seconds of 1e7 exponentials in so many threads, each in memory of its own."""
+    parts = [np.linspace(-3, 3, 1 << 14) for _ in range(count)]
+
+    def work(values: Any) -> None:
+        out = np.empty_like(values)
+        for _ in range(600 // count):
+            np.exp(values, out=out)
+
+    with ThreadPoolExecutor(count) as pool:
+        start = time.perf_counter()
+        list(pool.map(work, parts))
+        return time.perf_counter() - start
 
 
 def compiled(size: int, samples: int) -> Iterator[Row]:
