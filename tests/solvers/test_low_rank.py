@@ -30,13 +30,14 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("bias", [None, "free", 0.1])
-@pytest.mark.parametrize(
-    "architecture",
-    [ufm.UnconstrainedFeatures(3e-3, 3e-3), ufm.LayerPeeled(0.2, 0.2), ufm.LinearDEQ(0.2, 0.2, 0.5)],
-    ids=repr,
-)
+DECAY, PEELED, DEQ = ufm.UnconstrainedFeatures(3e-3, 3e-3), ufm.LayerPeeled(0.2, 0.2), ufm.LinearDEQ(0.2, 0.2, 0.5)
+CASES = [
+    (DECAY, None, "ce"), (DECAY, "free", "weighted"), (DECAY, 0.1, "bce"), (DECAY, "free", "mse"), (DECAY, 0.1, "ce"),
+    (PEELED, None, "weighted"), (PEELED, "free", "ce"), (PEELED, 0.1, "mse"), (DEQ, None, "bce"), (DEQ, 0.1, "ce"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("architecture", "bias", "loss"), CASES, ids=repr)
 def test_it_agrees_with_the_method_for_logits(contexts, architecture, bias, loss):
     found = ufm.solve(architecture, contexts, LOSSES[loss], bias=bias, method="low_rank", tol=1e-7)
     other = ufm.solve(architecture, contexts, LOSSES[loss], bias=bias, method="nuclear")

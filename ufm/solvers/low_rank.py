@@ -343,6 +343,11 @@ class _Search:
         """About the leading singular vectors and values of ``-G diag(1/omega)``, by subspace iteration."""
         m = len(self.blocks.pi)
         q = self._rng.normal(size=(m, min(width + _SPARE, *self.problem.targets.shape)))
+        if point.q.any():  # next to an optimum the rows in use are among them
+            q = np.hstack(
+                [point.q.T / np.linalg.norm(point.q, axis=1).max(), q[:, : max(_SPARE, width - len(point.q))]]
+            )
+            q = np.linalg.qr(q)[0]
         for _ in range(3):
             left = np.linalg.qr(self.blocks.products(point, right=q))[0]
             rows = self.blocks.products(point, left=left)
@@ -499,7 +504,10 @@ class _Search:
             norm = self._norm(self.point)
         else:
             s = self._leading(self.point, self.point.p.shape[1])[1]
-            norm = float(s[0]) if len(s) else 0.0
+            g_p = self.blocks.evaluate(self.point)[1]
+            half = (float(np.vdot(self.point.p, self.point.p)) + float(np.vdot(self.point.q, self.point.q))) / 2
+            # no more than the norm is what the factors themselves say of it
+            norm = max(float(s[0]) if len(s) else 0.0, -float(np.vdot(g_p, self.point.p)) / max(half, 1e-300))
         lower = self._lower(self.point, norm)
         mu = self._multiplier() if problem.is_constrained else problem.strength
         return value - lower, norm > mu * (1 + 1e-9) and value - lower > 0
