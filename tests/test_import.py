@@ -154,3 +154,9 @@ def test_an_optimums_geometry_loads_scipy_alone():
 def test_certifying_a_value_loads_flint_alone():
     code = "import ufm; ufm.certify(ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(3, 7, 50.0)))"
     assert loaded_after(code) == {"flint"}
+
+
+def test_packages_are_attributes_after_importing_ufm_alone():
+    code = "import ufm; print(ufm.geometry.simplex_etf(3).shape, hasattr(ufm, 'no_such_module'))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert found.stdout.split() == ["(3,", "3)", "False"], found.stderr

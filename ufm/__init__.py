@@ -6,6 +6,7 @@ The names below are the public surface; they load lazily: ``import ufm`` pulls i
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from ufm import _moved
@@ -174,6 +175,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(_EXPORTS[name]), name)
         globals()[name] = value
         return value
+    if not name.startswith("_") and importlib.util.find_spec(f"ufm.{name}") is not None:
+        return importlib.import_module(f"ufm.{name}")  # ``ufm.geometry`` after ``import ufm`` alone
     raise AttributeError(f"module 'ufm' has no attribute {name!r}")
 
 
