@@ -79,6 +79,12 @@ class NearestMean:
         self._centred = self.means - self._offset
         self._squares = np.einsum("ij,ij->i", self._centred, self._centred)
         self._longest = math.sqrt(self._squares.max())
+        with np.errstate(over="ignore", under="ignore"):
+            self._single = (
+                np.ascontiguousarray(self._centred.T, dtype=np.float32),
+                (self._squares / 2).astype(np.float32),
+            )
+        self._unit = (len(means) + 8) * 2.0**-24  # of d products, their sum, the conversions and the square
         self._reach = _half_distances(Arrangement(self._centred.T) if deviations is None else deviations)
 
     def count_agreements(self, features: NDArray[Any], predictor: IntArray | LinearDecisions) -> int:
@@ -120,9 +126,27 @@ class NearestMean:
         return agreements
 
     def _by_all_distances(self, centred: Array, predicted: IntArray) -> NDArray[np.bool_]:
+        """In single precision where its error bound leaves no doubt, else in double."""
+        norms, rows = np.sqrt(np.einsum("ij,ij->i", centred, centred)), np.arange(len(centred))
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            nearness = centred.astype(np.float32) @ self._single[0]  # <h, m_k> - |m_k|^2 / 2
+            nearness -= self._single[1]
+            own = nearness[rows, predicted].astype(np.float64)
+            nearness[rows, predicted] = -np.inf
+            ahead = own - nearness.max(axis=1)
+            error = self._unit * self._longest * (norms + self._longest)
+            sure = np.abs(ahead) > 2 * error + VANISHING
+        sure &= np.maximum(norms, self._longest**2) <= LARGEST_SINGLE
+        found: NDArray[np.bool_] = ahead > 0
+        doubtful = np.flatnonzero(~sure)
+        if len(doubtful):
+            found[doubtful] = self._in_double(centred[doubtful], predicted[doubtful], norms[doubtful])
+        return found
+
+    def _in_double(self, centred: Array, predicted: IntArray, norms: Array) -> NDArray[np.bool_]:
         # |h - m_k|^2 less the common |h|^2, and what round-off can make of two equal ones.
         distances = self._squares - 2 * centred @ self._centred.T
-        slack = ROUND_OFF * self._longest * (self._longest + np.linalg.norm(centred, axis=1))
+        slack = ROUND_OFF * self._longest * (self._longest + norms)
         found: NDArray[np.bool_] = distances[np.arange(len(centred)), predicted] <= distances.min(axis=1) + slack
         return found
 
