@@ -79,11 +79,11 @@ class NearestMean:
         self._centred = self.means - self._offset
         self._squares = np.einsum("ij,ij->i", self._centred, self._centred)
         self._longest = math.sqrt(self._squares.max())
+        self._norms = np.linalg.norm(self.means, axis=1)
+        self._away = float(np.linalg.norm(self._offset))
         with np.errstate(over="ignore", under="ignore"):
-            self._single = (
-                np.ascontiguousarray(self._centred.T, dtype=np.float32),
-                (self._squares / 2).astype(np.float32),
-            )
+            level = self._squares / 2 + self._centred @ self._offset
+            self._single = np.ascontiguousarray(self._centred.T, dtype=np.float32), level.astype(np.float32)
         self._unit = (len(means) + 8) * 2.0**-24  # of d products, their sum, the conversions and the square
         self._reach = _half_distances(Arrangement(self._centred.T) if deviations is None else deviations)
 
@@ -122,31 +122,34 @@ class NearestMean:
         agreements: NDArray[np.bool_] = predicted == guesses
         undecided = np.flatnonzero(distances >= self._reach[guesses])
         if len(undecided):
-            agreements[undecided] = self._by_all_distances(rows[undecided] - self._offset, predicted[undecided])
+            left = rows if len(undecided) == len(rows) else rows[undecided]
+            norms = distances[undecided] + self._norms[guesses[undecided]]
+            agreements[undecided] = self._by_all_distances(left, predicted[undecided], norms)
         return agreements
 
-    def _by_all_distances(self, centred: Array, predicted: IntArray) -> NDArray[np.bool_]:
-        """In single precision where its error bound leaves no doubt, else in double."""
-        norms, rows = np.sqrt(np.einsum("ij,ij->i", centred, centred)), np.arange(len(centred))
+    def _by_all_distances(self, rows: NDArray[Any], predicted: IntArray, norms: Array) -> NDArray[np.bool_]:
+        """In single precision where its error bound leaves no doubt, else in double; norms are the rows', or larger."""
+        each = np.arange(len(rows))
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            nearness = centred.astype(np.float32) @ self._single[0]  # <h, m_k> - |m_k|^2 / 2
+            # <h, c_k> - <c_k, c_k>/2 - <o, c_k> for means c_k less their mean o: the largest is of the nearest.
+            nearness = rows.astype(np.float32, copy=False) @ self._single[0]
             nearness -= self._single[1]
-            own = nearness[rows, predicted].astype(np.float64)
-            nearness[rows, predicted] = -np.inf
+            own = nearness[each, predicted].astype(np.float64)
+            nearness[each, predicted] = -np.inf
             ahead = own - nearness.max(axis=1)
-            error = self._unit * self._longest * (norms + self._longest)
+            error = self._unit * self._longest * (norms + self._longest + self._away)
             sure = np.abs(ahead) > 2 * error + VANISHING
-        sure &= np.maximum(norms, self._longest**2) <= LARGEST_SINGLE
+        sure &= np.maximum(norms, self._longest * (self._longest + self._away)) <= LARGEST_SINGLE
         found: NDArray[np.bool_] = ahead > 0
         doubtful = np.flatnonzero(~sure)
         if len(doubtful):
-            found[doubtful] = self._in_double(centred[doubtful], predicted[doubtful], norms[doubtful])
+            found[doubtful] = self._in_double(rows[doubtful] - self._offset, predicted[doubtful])
         return found
 
-    def _in_double(self, centred: Array, predicted: IntArray, norms: Array) -> NDArray[np.bool_]:
+    def _in_double(self, centred: Array, predicted: IntArray) -> NDArray[np.bool_]:
         # |h - m_k|^2 less the common |h|^2, and what round-off can make of two equal ones.
         distances = self._squares - 2 * centred @ self._centred.T
-        slack = ROUND_OFF * self._longest * (self._longest + norms)
+        slack = ROUND_OFF * self._longest * (self._longest + np.linalg.norm(centred, axis=1))
         found: NDArray[np.bool_] = distances[np.arange(len(centred)), predicted] <= distances.min(axis=1) + slack
         return found
 
