@@ -197,6 +197,29 @@ class LocalModel:
         """About ``u_a^T H_j u_a`` for columns u_a of ``vectors`` (K, q), shape (q, m), of the loss alone."""
         return self._risk.loss.curvature_forms(self._z, self._risk.targets, vectors) * self._risk.pi
 
+    @property
+    def is_columnwise(self) -> bool:
+        """Whether columns come to their least risks one by one; a free bias is the best one wherever all are there."""
+        return not self._risk.decay
+
+    def blocks(self) -> Array:
+        """Second derivatives of the columns alone, shape (m, K, K)."""
+        k, m = self._z.shape
+        found = np.stack([self._curved(np.repeat(e[:, None], m, axis=1)) for e in np.eye(k)]).transpose(2, 1, 0)
+        return np.asarray((found + found.transpose(0, 2, 1)) / 2)
+
+    def matrix(self) -> Array:
+        """``F''`` as a matrix (K m, K m) of logits row by row: for few of them."""
+        k, m = self._z.shape
+        blocks = self.blocks()
+        out = np.zeros((k, m, k, m))
+        out[:, np.arange(m), :, np.arange(m)] = blocks
+        if self._bias is not None:
+            columns = blocks.transpose(1, 0, 2).reshape(k * m, k)
+            solved = np.stack([_pseudo_solve(self._bias, right) for right in columns])
+            out -= (columns @ solved.T).reshape(out.shape)
+        return out.reshape(k * m, k * m)
+
     def _curved(self, d: Array) -> Array:
         return self._risk.loss.curvatures(self._z, self._risk.targets, d) * self._risk.pi
 

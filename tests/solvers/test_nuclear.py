@@ -198,6 +198,36 @@ def test_second_derivative_on_the_manifold():
         assert np.vdot(d, system._model.hessian(d)) != pytest.approx(curvature, rel=1e-2)
 
 
+@pytest.mark.parametrize("architecture", [ufm.LayerPeeled(1, 1), ufm.UnconstrainedFeatures(0.02, 0.02)])
+@pytest.mark.parametrize("bias", [None, "free", 0.3])
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3)])
+def test_written_out_a_newton_system_is_the_same_map(architecture, bias, shape):
+    rng = np.random.default_rng(4)
+    labels = ufm.Labels(rng.dirichlet(np.ones(shape[0]), size=shape[1]).T, rng.uniform(1, 5, size=shape[1]))
+    p = Problem.of(architecture, labels, "ce", bias)
+    search = nuclear._Search(p, rng.normal(size=shape))
+    for r in (1, 2, 3):
+        system = nuclear._NewtonSystem(p, search._retract(rng.normal(size=shape) * p.weights, r))
+        matrix = system.matrix()
+        x = system._tangent(rng.normal(size=shape))
+        assert (matrix @ x.ravel()).reshape(shape) == pytest.approx(system.apply(x), rel=1e-10, abs=1e-13)
+        assert matrix == pytest.approx(matrix.T, abs=1e-13)
+
+
+@pytest.mark.parametrize("ratio", [2.0, 1e5])
+@pytest.mark.parametrize("k", [7, 12])  # few unknowns, and more than are written out
+@pytest.mark.parametrize("bias", [None, "free"])
+def test_idle_budgets_leave_the_least_risk_of_every_column(ratio, k, bias):
+    """Label smoothing has its optimum at finite logits, the simplex ETF of softmax's inverse, and no more than that."""
+    p = Problem.of(ufm.LayerPeeled(8, 8), ufm.ClassPrior.step(4, k - 4, ratio), ufm.CrossEntropy(smoothing=0.1), bias)
+    s = solve_nuclear(p)
+    assert s.is_global is True
+    assert s.gap <= 1e-9 * s.value
+    if bias is None:
+        scale = math.log1p(0.9 * k / 0.1)
+        assert s.logits == pytest.approx(scale * (np.eye(k) - 1 / k), abs=1e-4)
+
+
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 def test_diagonals_of_the_preconditioner(loss):
     rng = np.random.default_rng(2)

@@ -55,6 +55,12 @@ _ROUNDING = 1e-14
 _MAX_BURST = 10
 _MAX_CG = 1000
 _MAX_HALVINGS = 12
+#: Newton systems of at most so many unknowns are written out once conjugate gradients take more than so many steps.
+_FEW, _LONG = 100, 8
+#: Logits that a Newton step of the risk alone moves by at most, where they are no larger themselves.
+_STRIDE = 2.0
+#: Entries of the second derivatives of all columns that are taken one by one, and their eigenvalues that count as 0.
+_BLOCKS, _FLAT = 10**6, 1e-13
 _LARGEST_START = 1e100  # sums of squares stay finite
 #: Outer iterations without progress in value or gap after which float64 has given what it can.
 _PATIENCE = 4
@@ -176,6 +182,27 @@ class _SecondOrder:
         self._model = problem.risk_of.model(y / self._omega)
         self.gradient = self._model.gradient / self._omega
 
+    def matrix(self) -> Array:
+        """``f''`` as a matrix (K m, K m) of the entries of Y, row by row."""
+        over = np.tile(1 / self._omega, len(self.gradient))
+        return over[:, None] * self._model.matrix() * over
+
+    def newton_step(self) -> Array | None:
+        """The shortest D with ``f''[D] = -grad f``, column by column (a free bias held) or at once for few; or None."""
+        k, m = self.gradient.shape
+        if self._model.is_columnwise and k * k * m <= _BLOCKS:
+            values, vectors = np.linalg.eigh(self._model.blocks())
+            kept = values > _FLAT * values[:, -1:]
+            along = np.einsum("jki,kj->ji", vectors, -self.gradient * self._omega)
+            along = np.where(kept, along / np.where(kept, values, 1.0), 0.0)
+            return np.asarray(np.einsum("jki,ji->kj", vectors, along) * self._omega)
+        if k * m > _FEW:
+            return None
+        size = np.sqrt(np.maximum(self.entries.mean(axis=0), 1e-300))  # weights may set columns far apart
+        scale = np.tile(1 / size, k)
+        found = np.linalg.lstsq(scale[:, None] * self.matrix() * scale, -scale * self.gradient.ravel(), rcond=_FLAT)[0]
+        return np.asarray((scale * found).reshape(k, m))
+
     @property
     def bound(self) -> float:
         """About the largest local curvature, for the first step length."""
@@ -232,6 +259,7 @@ class _Search:
         # a loss that is all but linear has no curvature to go by: a step then moves Y by what it is
         flat = 1e-3 * float(np.linalg.norm(model.gradient)) / max(float(np.linalg.norm(self._y)), 1e-300)
         self._step = 1 / max(model.bound, flat, 1e-300)
+        self._tried = True
 
     @property
     def logits(self) -> Array:
@@ -332,7 +360,8 @@ class _Search:
         """Take accelerated proximal gradient steps, none of which raises the objective."""
         point = None
         momentum, towards = 1.0, self._y
-        self._step *= 2  # curvature falls with the risk; too long a step is halved below
+        if self._tried:
+            self._step *= 2  # curvature falls with the risk; too long a step is halved below
         for _ in range(steps):
             candidate = self._proximal(towards)
             if candidate.value > self._value and momentum > 1:
@@ -361,6 +390,8 @@ class _Search:
             new_risk = self.problem.risk(new.y / self.problem.weights)
             model = risk + np.vdot(gradient, d) + np.vdot(d, d) / (2 * self._step)
             if new_risk <= model + 10 * _ROUNDING * abs(risk):
+                # what rounding passes says nothing of the length, and too long a step undoes a Newton step
+                self._tried = float(np.vdot(d, d)) / (2 * self._step) > 100 * _ROUNDING * abs(risk)
                 penalty = 0.0 if self.problem.is_constrained else self.problem.strength * float(new.s.sum())
                 new.value = float(new_risk) + penalty
                 return new
@@ -388,11 +419,24 @@ class _Search:
     def _newton(self, point: _Point) -> bool:
         """Take a Newton step on the manifold of the point's rank; True if the full step lowered the objective."""
         problem = self.problem
-        if problem.is_constrained and point.s.sum() < problem.radius * (1 - 1e-9):
+        if not problem.is_constrained:
+            return self._newton_along(point, _NewtonSystem(problem, point))
+        if point.s.sum() < problem.radius * (1 - 1e-9):
             return self._newton_inside(point)
         system = _NewtonSystem(problem, point)
-        if system.mu <= 0:
+        if system.residual < 1:
+            return self._newton_along(point, system)
+        # no multiplier yet: a point of the sphere may lie there without being pressed, so both are tried
+        if self._newton_inside(point):
+            return True
+        inside = self._y, self._value
+        full_step = system.mu > 0 and self._newton_along(point, system)
+        if self._value > inside[1]:
+            self._y, self._value = inside
             return False
+        return full_step
+
+    def _newton_along(self, point: _Point, system: _NewtonSystem) -> bool:
         x, cg_steps = system.solve()
         self.counts["cg_steps"] += cg_steps
         slope, d = float(np.vdot(system.gradient, x)), system.step(x)
@@ -401,11 +445,21 @@ class _Search:
     def _newton_inside(self, point: _Point) -> bool:
         """Take a Newton step of the risk alone, where the ball is idle; as :meth:`_newton` otherwise."""
         model = _SecondOrder(self.problem, point.y)
-        divisors = _floored(model.entries)
-        x, cg_steps = conjugate_gradients(model.hessian, lambda r: r / divisors, -model.gradient, 1e-10)
-        self.counts["cg_steps"] += cg_steps
+        x = model.newton_step()
+        if x is None:
+            divisors = _floored(model.entries)
+            x, cg_steps = conjugate_gradients(model.hessian, lambda r: r / divisors, -model.gradient, 1e-10)
+            self.counts["cg_steps"] += cg_steps
+        # a column that saturates has a step beyond all bounds, which would shorten those of the others
+        longest = np.maximum(_STRIDE * self.problem.weights, np.abs(point.y).max(axis=0))
+        x = x * np.minimum(1.0, longest / np.maximum(np.abs(x).max(axis=0), 1e-300))
+        x = self._centred_step(x)  # the preconditioner mixes in what the loss does not see, and the ball has to hold
         slope = float(np.vdot(model.gradient, x))
         return self._shortened(point, slope, lambda length: self._within(point.y + length * x))
+
+    def _centred_step(self, x: Array) -> Array:
+        weights = self.problem.weights
+        return self._centred(x / weights) * weights
 
     def _shortened(self, point: _Point, slope: float, moved: Callable[[float], _Point]) -> bool:
         """Take the longest step that lowers the objective as ``slope`` promises (Armijo); True if it is in full."""
@@ -512,6 +566,52 @@ class _NewtonSystem:
         out[:r, r : r + p] -= (outside * below[:p] / s).T
         return self._tangent(out)
 
+    def matrix(self) -> Array:
+        """:meth:`apply` as a matrix of X, row by row; where V spans all rows."""
+        r, mu, s, p = self._r, self.mu, self._s, self._paired
+        k, q = len(self._u), self._v.shape[1]
+        basis = np.kron(self._u, self._v)
+        out = (basis.T @ self._model.matrix() @ basis).reshape(k, q, k, q)
+        i, j = np.indices((r, r))
+        out[i, j, i, j] += mu / self._sums
+        out[i, j, j, i] -= mu / self._sums
+        i, below = np.indices((r, k - r))
+        out[r + below, i, r + below, i] += mu / s[i]
+        i, right = np.indices((r, q - r))
+        out[i, r + right, i, r + right] += mu / s[i]
+        i, pair = np.indices((r, p))
+        coupled = self._outside[pair, 0] / s[i]
+        out[r + pair, i, i, r + pair] -= coupled
+        out[i, r + pair, r + pair, i] -= coupled
+        out[r:, r:] = 0.0
+        out[:, :, r:, r:] = 0.0
+        flat = out.reshape(k * q, k * q)
+        if self._constrained:  # P M P, P the projection that leaves the trace out
+            trace = np.eye(k, q)
+            trace[r:] = 0.0
+            n = trace.ravel() / math.sqrt(r)
+            left, right = n @ flat, flat @ n
+            flat = flat - np.outer(n, left) - np.outer(right, n) + (n @ right) * np.outer(n, n)
+        return flat
+
+    def _map(self) -> Map:
+        """:meth:`apply`, written out as a matrix where there are few unknowns and many steps."""
+        if self._spare or self._u.shape[0] * self._v.shape[1] > _FEW:
+            return self.apply
+        steps, matrix = 0, np.empty(0)
+
+        def apply(x: Array) -> Array:
+            nonlocal steps, matrix
+            steps += 1
+            if steps <= _LONG:
+                return self.apply(x)
+            if steps == _LONG + 1:
+                matrix = self.matrix()
+            out: Array = (matrix @ x.ravel()).reshape(x.shape)
+            return out
+
+        return apply
+
     def _prepare_preconditioner(self) -> None:
         r, mu, s, p = self._r, self.mu, self._s, self._paired
         forms = self._model.forms(self._u)
@@ -549,11 +649,16 @@ class _NewtonSystem:
             out[:r, r + p :] = rest - (rest @ self._v) @ self._v.T
         return self._tangent(out)
 
+    @property
+    def residual(self) -> float:
+        """Norm of the gradient beside that of ``mu E``; infinite without a multiplier."""
+        size = self.mu * math.sqrt(self._r)
+        return float(np.linalg.norm(self.gradient)) / size if size > 0 else math.inf
+
     def solve(self) -> tuple[Array, int]:
         """Conjugate gradients to a relative residual that falls with the gradient (Eisenstat and Walker 1996)."""
-        relative = np.linalg.norm(self.gradient) / (self.mu * math.sqrt(self._r))
-        target = min(0.1, max(float(relative), 1e-12))
-        return conjugate_gradients(self.apply, self._precondition, -self.gradient, target)
+        target = min(0.1, max(self.residual, 1e-12))
+        return conjugate_gradients(self._map(), self._precondition, -self.gradient, target)
 
 
 Map = Callable[[Array], Array]

@@ -222,7 +222,13 @@ def _counts(family: Family, ratio: float) -> tuple[float | None, float | None]:
 
 
 def _is_idle(family: Family) -> bool:
-    """Whether the majority reaches its least risk within the budgets where the minority counts for nothing."""
-    solution = family.solve(NO_MINORITY)
+    """Whether every column, or at least the majority where the minority counts for nothing, has its least risk.
+
+    What every column reaches within the budgets it reaches at all R, for the least risk is that of each column alone.
+    """
+    return any(_presses_nothing(family.solve(ratio)) for ratio in (1.0, NO_MINORITY))
+
+
+def _presses_nothing(solution: Solution) -> bool:
     slack = multiplier(solution) * solution.problem.radius
     return solution.value <= solution.problem.loss.floor or slack <= IDLE * solution.value
