@@ -217,11 +217,13 @@ class TestInterruptible:
         with interruptible():
             child = os.fork()
             if child == 0:  # pragma: no cover
-                with interruptible():
-                    pass
-                os.write(tell, b"1")
-                time.sleep(60)
-                os._exit(0)
+                try:
+                    with interruptible():
+                        pass
+                    os.write(tell, b"1")
+                    time.sleep(60)
+                finally:  # never on into the test runner, whose worker this is a copy of
+                    os._exit(0)
             os.read(ready, 1)
             os.kill(child, signal.SIGTERM)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM

@@ -226,7 +226,7 @@ def test_a_guides_notebook_runs_and_draws() -> None:
     (page,) = (page for page in PAGES if page.stem == "measuring")
     notebook = guides.notebook_of(page)
     guides.run(notebook)
-    assert [len(images(cell)) for cell in code_cells(notebook)] == [0, 0, 1]
+    assert [len(images(cell)) for cell in code_cells(notebook)] == [0, 0, 0, 1]
     notebook.cells[1].source += "\nprint(1)"
     notebook.cells = notebook.cells[:2]
     with pytest.raises(ValueError, match="must print what its guide states"):

@@ -449,7 +449,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rehearse", action="store_true", help="every stage small, on a CPU")
     given = parser.parse_args(arguments)
     # A machine that is taken away sends SIGTERM: what there is by then is written like after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run(parser, given)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     if given.data is not None:
         _import_from(given.data)
     os.environ.setdefault("OMP_NUM_THREADS", "4")

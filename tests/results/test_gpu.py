@@ -88,6 +88,7 @@ def test_what_was_found_is_written_when_the_machine_is_taken_away(gpu, tmp_path,
     monkeypatch.setattr(gpu, "STAGES", {"first": (lambda run: iter([{"all": 3}]), 0.0), "taken": (stage, 0.0)})
     try:
         assert gpu.main(["--rehearse", "--out", str(tmp_path)]) == 130
+        assert signal.getsignal(signal.SIGTERM) is before
     finally:
         signal.signal(signal.SIGTERM, before)
     taken = json.loads((tmp_path / "taken.json").read_text())

@@ -55,7 +55,12 @@ class RegressionMeasures:
     mean_squared_error: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields by name."""
+        """Return all fields by name.
+
+        >>> found = measure_regression(np.eye(3), np.array([1.0, 2.0, 4.0])).to_dict()
+        >>> found["num_samples"], found["dim"], found["nrc2"]
+        (3, 3, None)
+        """
         return dataclasses.asdict(self)
 
 
@@ -84,7 +89,13 @@ class MultiLabelMeasures:
     tag_scales: tuple[float, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields by name as JSON types."""
+        """Return all fields by name as JSON types.
+
+        >>> tags = np.array([[1, 0], [0, 1], [1, 1], [1, 1]])
+        >>> found = measure_multi_label(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 1.0]]), tags).to_dict()
+        >>> found["label_sets"], found["counts"]
+        ([[0], [1], [0, 1]], [1, 1, 2])
+        """
         listed = {"label_sets": [list(s) for s in self.label_sets], "counts": list(self.counts)}
         figures = {"trace_quotient": self.trace_quotient, "tag_cosine": self.tag_cosine}
         return listed | {"singles": self.singles.to_dict()} | figures | {"tag_scales": list(self.tag_scales)}
