@@ -43,9 +43,9 @@ SCOPE = (
         ("contrastive",),
         ("vectors",),
         groups=(2, 2),
+        majority=2,
         minority=2,
         dimension="K",
-        conditions=("K_A ≥ 2",),
     ),
 )
 

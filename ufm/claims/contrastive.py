@@ -146,7 +146,7 @@ def contrastive_groups_claim(
         "For all R from some on the vectors of the others coincide if K_A = 2 or β ≥ (K_A − 1) log(4 K_A), and for no R from some on if "
         "K_A ≥ 3 and β ≤ 5/2: the sign of (1 + Z)² − 4 Z e^{(K_A − 2)/(K_A − 1) β} with Z = (e^β + (K_A − 1) e^{−β/(K_A − 1)})/K_A decides.",
         source="Our own (theorem contrastive-groups); arXiv 2605.11291 finds collapse numerically",
-        scope=Scope(("contrastive",), ("vectors",), groups=(2, 2), minority=2, dimension="K", conditions=("K_A ≥ 2",)),
+        scope=Scope(("contrastive",), ("vectors",), groups=(2, 2), majority=2, minority=2, dimension="K"),
         check=check,
         group="Bounded norms, codes and spheres",
         papers=("contrastive2026",),
