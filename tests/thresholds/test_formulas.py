@@ -113,8 +113,8 @@ def test_budgets_idle_at_every_ratio_never_collapse_a_group(k_a, k_b):
     """With smoothing the least risk of every column lies at logits of its own, which fit or not whatever R is."""
     loss, k = ufm.CrossEntropy(smoothing=0.1), k_a + k_b
     needed = math.log1p(0.9 * k / 0.1) * (k - 1) / k
-    for excess in (1.01, 2.0):
-        large = ufm.LayerPeeled(excess * needed, excess * needed)
+    for excess, share in ((1.01, 1.0), (2.0, 1.0), (2.07, 3.06)):
+        large = ufm.LayerPeeled(excess * needed * share, excess * needed / share)
         assert ufm.collapse_threshold(large, k_a, k_b, loss=loss).ratio == math.inf
     small = ufm.LayerPeeled(0.3 * needed, 0.3 * needed)
     assert 1 < ufm.collapse_threshold(small, 2, 2, loss=loss).ratio < 1e4
