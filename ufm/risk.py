@@ -8,6 +8,7 @@ the best b, and its second derivative is a Schur complement. A free bias has lam
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,9 +85,7 @@ class Risk:
 
     def model(self, logits: Array) -> LocalModel:
         """Gradient and second derivative at ``logits``."""
-        if self.decay is not None:
-            logits = logits + self.best_bias(logits)[:, None]
-        return LocalModel(self, logits)
+        return LocalModel(self, logits, None if self.decay is None else self.best_bias(logits))
 
     def best_bias(self, logits: Array) -> Array:
         """The b (K,) that minimises ``f(Z + b 1^T) + (lambda_b/2) |b|^2``, by Newton's method; zeros without a bias.
@@ -159,13 +158,15 @@ class Risk:
 
     def bias_hessian(self, shifted: Array) -> Array:
         """``sum_j pi_j H_j + lambda_b I``, shape (K, K)."""
-        k = len(shifted)
-        out = np.empty((k, k))
-        for i in range(k):
+        out = np.stack([columns @ self.pi for columns in self.curved_units(shifted)], axis=1)
+        return (out + out.T) / 2 + (self.decay or 0.0) * np.eye(len(shifted))
+
+    def curved_units(self, shifted: Array) -> Iterator[Array]:
+        """``H_j e_i`` of all columns j, (K, m), for one unit vector e_i after the other."""
+        for i in range(len(shifted)):
             direction = np.zeros_like(shifted)
             direction[i] = 1.0
-            out[:, i] = self.loss.curvatures(shifted, self.targets, direction) @ self.pi
-        return (out + out.T) / 2 + (self.decay or 0.0) * np.eye(k)
+            yield self.loss.curvatures(shifted, self.targets, direction)
 
 
 def _or_infinite(value: float) -> float:
@@ -174,10 +175,11 @@ def _or_infinite(value: float) -> float:
 
 
 class LocalModel:
-    """Gradient and second derivative of a risk at logits that its bias, if there is one, is already added to."""
+    """Gradient and second derivative of a risk at logits, with their best bias if there is one."""
 
-    def __init__(self, risk: Risk, shifted: Array) -> None:
-        self._risk, self._z = risk, shifted
+    def __init__(self, risk: Risk, logits: Array, bias: Array | None) -> None:
+        shifted = logits if bias is None else logits + bias[:, None]
+        self._risk, self._z, self._b = risk, shifted, bias
         self.gradient = risk.loss.gradient(shifted, risk.pi, risk.targets)
         self._bias: Array | None = None if risk.decay is None else risk.bias_hessian(shifted)
 
@@ -197,16 +199,23 @@ class LocalModel:
         """About ``u_a^T H_j u_a`` for columns u_a of ``vectors`` (K, q), shape (q, m), of the loss alone."""
         return self._risk.loss.curvature_forms(self._z, self._risk.targets, vectors) * self._risk.pi
 
-    @property
-    def is_columnwise(self) -> bool:
-        """Whether columns come to their least risks one by one; a free bias is the best one wherever all are there."""
-        return not self._risk.decay
-
     def blocks(self) -> Array:
         """Second derivatives of the columns alone, shape (m, K, K)."""
-        k, m = self._z.shape
-        found = np.stack([self._curved(np.repeat(e[:, None], m, axis=1)) for e in np.eye(k)]).transpose(2, 1, 0)
+        found = np.stack([columns * self._risk.pi for columns in self._risk.curved_units(self._z)]).transpose(2, 1, 0)
         return np.asarray((found + found.transpose(0, 2, 1)) / 2)
+
+    def newton_step(self) -> Array:
+        """The D, shortest in every column but for the bias, with ``F''[D] = -F'``.
+
+        Newton's step in logits and bias at once is ``d_j = -H_j^+ g_j - e``, and then the bias's own equation,
+        ``sum_j H_j (d_j + e) + lambda_b e = -sum_j g_j - lambda_b b``, says ``e = -b``; of a free bias any e will do.
+        """
+        values, vectors = np.linalg.eigh(self.blocks())
+        kept = values > _SINGULAR * values[:, -1:]
+        along = np.einsum("jki,kj->ji", vectors, -self.gradient)
+        along = np.where(kept, along / np.where(kept, values, 1.0), 0.0)
+        step = np.einsum("jki,ji->kj", vectors, along)
+        return np.asarray(step + self._b[:, None] if self._b is not None and self._risk.decay else step)
 
     def matrix(self) -> Array:
         """``F''`` as a matrix (K m, K m) of logits row by row: for few of them."""

@@ -104,18 +104,18 @@ def test_the_first_to_collapse_comes_first():
 def test_idle_budgets_are_told_from_active_ones():
     """MSE alone can be fitted within budgets; cross-entropy uses whatever it gets."""
     large, small = ufm.LayerPeeled(9.0, 9.0), ufm.LayerPeeled(0.1, 0.1)
-    assert _is_idle(Family(large, 2, 2, ufm.MeanSquaredError(), None, None))
-    assert not _is_idle(Family(small, 2, 2, ufm.MeanSquaredError(), None, None))
+    assert _is_idle(Family(large, 2, 2, ufm.MeanSquaredError(), None, None).solve)
+    assert not _is_idle(Family(small, 2, 2, ufm.MeanSquaredError(), None, None).solve)
 
 
-@pytest.mark.parametrize(("k_a", "k_b"), [(4, 3), (3, 20)])
-def test_budgets_idle_at_every_ratio_never_collapse_a_group(k_a, k_b):
+@pytest.mark.parametrize(("k_a", "k_b", "bias"), [(4, 3, None), (3, 20, None), (6, 6, 0.3)])
+def test_budgets_idle_at_every_ratio_never_collapse_a_group(k_a, k_b, bias):
     """With smoothing the least risk of every column lies at logits of its own, which fit or not whatever R is."""
     loss, k = ufm.CrossEntropy(smoothing=0.1), k_a + k_b
     needed = math.log1p(0.9 * k / 0.1) * (k - 1) / k
     for excess, share in ((1.01, 1.0), (2.0, 1.0), (2.07, 3.06)):
         large = ufm.LayerPeeled(excess * needed * share, excess * needed / share)
-        assert ufm.collapse_threshold(large, k_a, k_b, loss=loss).ratio == math.inf
+        assert ufm.collapse_threshold(large, k_a, k_b, loss=loss, bias=bias).ratio == math.inf
     small = ufm.LayerPeeled(0.3 * needed, 0.3 * needed)
     assert 1 < ufm.collapse_threshold(small, 2, 2, loss=loss).ratio < 1e4
 

@@ -59,8 +59,8 @@ _MAX_HALVINGS = 12
 _FEW, _LONG = 100, 8
 #: Logits that a Newton step of the risk alone moves by at most, where they are no larger themselves.
 _STRIDE = 2.0
-#: Entries of the second derivatives of all columns that are taken one by one, and their eigenvalues that count as 0.
-_BLOCKS, _FLAT = 10**6, 1e-13
+#: Entries of the second derivatives of all columns up to which they are taken apart.
+_BLOCKS = 10**6
 _LARGEST_START = 1e100  # sums of squares stay finite
 #: Outer iterations without progress in value or gap after which float64 has given what it can.
 _PATIENCE = 4
@@ -188,20 +188,9 @@ class _SecondOrder:
         return over[:, None] * self._model.matrix() * over
 
     def newton_step(self) -> Array | None:
-        """The shortest D with ``f''[D] = -grad f``, column by column (a free bias held) or at once for few; or None."""
+        """D with ``f''[D] = -grad f``; None where all second derivatives are too much to take apart."""
         k, m = self.gradient.shape
-        if self._model.is_columnwise and k * k * m <= _BLOCKS:
-            values, vectors = np.linalg.eigh(self._model.blocks())
-            kept = values > _FLAT * values[:, -1:]
-            along = np.einsum("jki,kj->ji", vectors, -self.gradient * self._omega)
-            along = np.where(kept, along / np.where(kept, values, 1.0), 0.0)
-            return np.asarray(np.einsum("jki,ji->kj", vectors, along) * self._omega)
-        if k * m > _FEW:
-            return None
-        size = np.sqrt(np.maximum(self.entries.mean(axis=0), 1e-300))  # weights may set columns far apart
-        scale = np.tile(1 / size, k)
-        found = np.linalg.lstsq(scale[:, None] * self.matrix() * scale, -scale * self.gradient.ravel(), rcond=_FLAT)[0]
-        return np.asarray((scale * found).reshape(k, m))
+        return self._model.newton_step() * self._omega if k * k * m <= _BLOCKS else None
 
     @property
     def bound(self) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -164,7 +165,7 @@ def general_threshold(family: Family) -> Threshold:
         return group_margin(at(ratio), family.groups[1]).margin
 
     inside = [margin(ratio) <= 0 for ratio in LOOKED_AT[:-1]]
-    if not inside[-1] and family.rule is None and _is_idle(family):
+    if not inside[-1] and family.rule is None and _is_idle(at):
         return Threshold(math.inf, math.inf, math.inf, is_monotone=not any(inside))
     inside.append(inside[-1] or margin(LOOKED_AT[-1]) <= 0)
     if not inside[-1]:
@@ -221,12 +222,12 @@ def _counts(family: Family, ratio: float) -> tuple[float | None, float | None]:
     return family.rule.counts(ratio, family.num_majority, family.num_minority)
 
 
-def _is_idle(family: Family) -> bool:
+def _is_idle(at: Callable[[float], Solution]) -> bool:
     """Whether every column, or at least the majority where the minority counts for nothing, has its least risk.
 
     What every column reaches within the budgets it reaches at all R, for the least risk is that of each column alone.
     """
-    return any(_presses_nothing(family.solve(ratio)) for ratio in (1.0, NO_MINORITY))
+    return any(_presses_nothing(at(ratio)) for ratio in (1.0, NO_MINORITY))
 
 
 def _presses_nothing(solution: Solution) -> bool:
