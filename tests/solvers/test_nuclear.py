@@ -214,6 +214,17 @@ def test_written_out_a_newton_system_is_the_same_map(architecture, bias, shape):
         assert matrix == pytest.approx(matrix.T, abs=1e-13)
 
 
+@pytest.mark.parametrize("bias", [None, "free", 0.3])
+@pytest.mark.parametrize("loss", ["ce", "bce"])
+def test_newtons_step_of_the_risk_solves_its_system(bias, loss):
+    """Found column by column, of a risk whose columns a bias couples."""
+    rng = np.random.default_rng(5)
+    labels = ufm.Labels(rng.dirichlet(np.ones(4), size=5).T, rng.uniform(1, 5, size=5))
+    model = Problem.of(ufm.LayerPeeled(1, 1), labels, loss, bias).risk_of.model(rng.normal(size=(4, 5)))
+    assert np.abs(model.gradient).max() > 1e-3
+    assert model.hessian(model.newton_step()) == pytest.approx(-model.gradient, abs=1e-9)
+
+
 @pytest.mark.parametrize("ratio", [2.0, 1e5])
 @pytest.mark.parametrize("k", [7, 12])  # few unknowns, and more than are written out
 @pytest.mark.parametrize("bias", [None, "free", 0.3])

@@ -19,7 +19,7 @@ from ufm.thresholds.criterion import (
     group_margin,
     kappa,
 )
-from ufm.thresholds.general import Family, _is_idle
+from ufm.thresholds.general import NO_MINORITY, Family, _is_idle
 from ufm.thresholds.groups import CollapseThresholds, GroupThreshold, _Family, _fixed_point, _neighbour, _root
 from ufm.two_groups.thresholds import Threshold
 
@@ -106,6 +106,13 @@ def test_idle_budgets_are_told_from_active_ones():
     large, small = ufm.LayerPeeled(9.0, 9.0), ufm.LayerPeeled(0.1, 0.1)
     assert _is_idle(Family(large, 2, 2, ufm.MeanSquaredError(), None, None).solve)
     assert not _is_idle(Family(small, 2, 2, ufm.MeanSquaredError(), None, None).solve)
+
+
+@pytest.mark.parametrize("ratio", [1.0, NO_MINORITY])
+def test_idle_at_either_end_is_idle(ratio):
+    """Every column fits, or the majority does where the minority counts for nothing."""
+    idle, active = (ufm.solve(ufm.LayerPeeled(e, e), ufm.ClassPrior([1, 1, 1]), "mse") for e in (9.0, 0.1))
+    assert _is_idle(lambda at: idle if at == ratio else active)
 
 
 @pytest.mark.parametrize(("k_a", "k_b", "bias"), [(4, 3, None), (3, 20, None), (6, 6, 0.3)])
