@@ -69,18 +69,18 @@ def checked_labels(name: str, value: Any, *, num_classes: int | None, length: in
     return found.astype(np.int64, copy=False)
 
 
-def checked_classifier(classifier: Any, bias: Any, k: int, d: int) -> tuple[Array | None, Array]:
-    """W (K, d) or None, and b (K,), zero where there is none."""
+def checked_classifier(classifier: Any, bias: Any, k: int, d: int, rows: str = "K") -> tuple[Array | None, Array]:
+    """W (K, d) or None, and b (K,), zero where there is none; ``rows`` is what messages call the K."""
     if classifier is None:
         if bias is not None:
             raise ValueError("bias must come with a classifier, got none")
         return None, np.zeros(k)
     w = array("classifier", classifier, ndim=2, largest=LARGEST)
     if w.shape != (k, d):
-        raise ValueError(f"classifier must have shape (K, d) = {(k, d)}, got {w.shape}")
+        raise ValueError(f"classifier must have shape ({rows}, d) = {(k, d)}, got {w.shape}")
     b = np.zeros(k) if bias is None else array("bias", bias, ndim=1, largest=LARGEST)
     if b.shape != (k,):
-        raise ValueError(f"bias must have shape (K,) = {(k,)}, got {b.shape}")
+        raise ValueError(f"bias must have shape ({rows},) = {(k,)}, got {b.shape}")
     return w, b
 
 

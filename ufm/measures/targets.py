@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ufm._validation import array
-from ufm.measures._input import LARGEST, Array, IntArray, checked_features
+from ufm.measures._input import LARGEST, Array, IntArray, checked_classifier, checked_features
 from ufm.measures.front import measure
 from ufm.measures.summary import Measures
 
@@ -127,7 +127,7 @@ def measure_regression(features: Any, targets: Any, *, classifier: Any = None, b
     if len(x) < 2:
         raise ValueError(f"features must hold at least 2 samples, got {len(x)}")
     y = _rows("targets", targets, len(x))
-    w, b = _head(classifier, bias, y.shape[1], x.shape[1])
+    w, b = checked_classifier(classifier, bias, y.shape[1], x.shape[1], "m")
     deviations = x - x.mean(axis=0)
     _, s, basis = np.linalg.svd(deviations, full_matrices=False)
     nrc3, offset = (None, None) if w is None else _gram_error(w, np.cov(y.T, bias=True).reshape(y.shape[1], -1))
@@ -275,17 +275,3 @@ def _marks(labels: Any, length: int) -> IntArray:
         row = int(np.flatnonzero(~found.any(axis=1))[0])
         raise ValueError(f"labels must give every sample at least one label, got none for sample {row}")
     return found.astype(np.int64)
-
-
-def _head(classifier: Any, bias: Any, m: int, d: int) -> tuple[Array | None, Array]:
-    if classifier is None and bias is not None:
-        raise ValueError("bias must come with a classifier, got none")
-    if classifier is None:
-        return None, np.zeros(m)
-    w = array("classifier", classifier, ndim=2, largest=LARGEST)
-    if w.shape != (m, d):
-        raise ValueError(f"classifier must have shape (m, d) = {(m, d)}, got {w.shape}")
-    b = np.zeros(m) if bias is None else array("bias", bias, ndim=1, largest=LARGEST)
-    if b.shape != (m,):
-        raise ValueError(f"bias must have shape (m,) = {(m,)}, got {b.shape}")
-    return w, b

@@ -226,6 +226,10 @@ class _Blocks:
         values, g = loss.values_and_gradients(point.logits(self.omega, columns, dtype), t)
         return values, g * self.pi[columns].astype(dtype)
 
+    def _gradient(self, point: _Point, columns: slice) -> Array:
+        """A block of ``grad f(Z) diag(1/omega)``."""
+        return self.of(point, columns)[1] / self.omega[columns]
+
     def evaluate(self, point: _Point, dtype: DTypeLike = np.float64) -> tuple[float, Array, Array, Array]:
         """f(Z) and its gradients in P, Q and b."""
 
@@ -262,7 +266,7 @@ class _Blocks:
         """``G right`` (K, q), or ``left^T G`` (q, m), with ``G = grad f(Z) diag(1/omega)``."""
 
         def block(columns: slice) -> Array:
-            g = self.of(point, columns)[1] / self.omega[columns]
+            g = self._gradient(point, columns)
             return g @ right[columns] if left is None and right is not None else np.asarray(left).T @ g
 
         found = list(self.each(block))
@@ -271,17 +275,13 @@ class _Blocks:
     def gram(self, point: _Point) -> tuple[Array, int, float]:
         """``G G^T`` or ``G^T G``, whichever is smaller, the length of its sums, and ``|G|_F^2``."""
         k, m = self.targets.shape
-
-        def block(columns: slice) -> Array:
-            return self.of(point, columns)[1] / self.omega[columns]
-
         if m < k:
-            g = np.hstack(list(self.each(block)))
+            g = np.hstack(list(self.each(lambda columns: self._gradient(point, columns))))
             return g.T @ g, k, float(np.vdot(g, g))
         total, squares = np.zeros((k, k)), 0.0
         with blas_threads(available_cpus()):
             for columns in column_blocks((k, m), max(_BLOCK, 1024 * k)):  # one product of large matrices at a time
-                g = block(columns)
+                g = self._gradient(point, columns)
                 total += g @ g.T
                 squares += float(np.vdot(g, g))
         return total, m, squares
