@@ -71,6 +71,7 @@ def claim_page(claim: Any, verdict: Mapping[str, Any] | None) -> str:
     """Return the page of a claim: statement, verdict with its evidence, what it rests on, code that reproduces it."""
     status = verdict["status"] if verdict else "not run"
     lines = [f"# {escaped(claim.title)}", "", f"**{status}** · `{claim.id}` · {escaped(claim.group)}", ""]
+    lines += corrected(claim.id)
     lines += ["## Statement", "", escaped(claim.statement), ""]
     if claim.hypotheses:
         lines += ["Hypotheses:", "", *(f"- {escaped(h)}" for h in claim.hypotheses), ""]
@@ -88,6 +89,57 @@ def claim_page(claim: Any, verdict: Mapping[str, Any] | None) -> str:
     lines += [f'(verdict,) = ufm.verify(["{claim.id}"])', "print(verdict.status, verdict.evidence.summary)", "```", ""]
     lines += [f"or `ufm verify {claim.id}` in a shell.", ""]
     return "\n".join(lines)
+
+
+def corrected(ident: str) -> list[str]:
+    """Return what is claimed elsewhere and what is true, for a claim that puts a statement of the literature right."""
+    from ufm.claims import correction_of
+
+    found = correction_of(ident)
+    if found is None:
+        return []
+    others = ", ".join(f"[`{name}`]({name}.md)" for name in found.claims if name != ident)
+    lines = ["## What is claimed", "", escaped(found.claimed), "", "## What is true", "", escaped(found.true), ""]
+    lines += [f"With {others}. All of these: [What turned out false](false.md)." if others else ALL, ""]
+    return lines
+
+
+ALL = "All of these: [What turned out false](false.md)."
+
+
+def turned_out_false(claims: Iterable[Any], found: Mapping[str, Any]) -> str:
+    """Return the page of what the literature says and what is true, with what establishes it; then the other claims
+    that correct or refute their source."""
+    from ufm.claims import CORRECTIONS
+
+    known = {claim.id: claim for claim in claims}
+    lines = ["# What turned out false", ""]
+    lines += [
+        f"{len(CORRECTIONS)} statements of the literature, as we read them, and what is true instead; the page of "
+    ]
+    lines[-1] += "each claim has its hypotheses, evidence, theorem files and certificates."
+    for number, entry in enumerate(CORRECTIONS, 1):
+        lines += ["", f"## {number}. {escaped(entry.name)}", "", f"*Claimed:* {escaped(entry.claimed)}", ""]
+        lines += [f"*True:* {escaped(entry.true)}", "", "*By:*", ""]
+        lines += [f"- [{escaped(known[name].title)}]({name}.md), {backing(found.get(name))}" for name in entry.claims]
+    listed = {name for entry in CORRECTIONS for name in entry.claims}
+    others = [c for c in known.values() if c.standing in ("corrected", "refuted") and c.id not in listed]
+    lines += ["", "## Other statements put right", "", *rows(others, found), ""]
+    return "\n".join(lines)
+
+
+def backing(verdict: Mapping[str, Any] | None) -> str:
+    """Return what a claim's verdict is and what anybody can check again, with links."""
+    if verdict is None:
+        return "not run"
+    texts = [f"theorem {theorem_file(p['theorem'])} (Coq {p['coq']})" for p in verdict["details"].get("proofs", ())]
+    texts += list(certificates(verdict, "certificates"))[:1]
+    return ", ".join([verdict["status"], *texts])
+
+
+def theorem_file(name: str) -> str:
+    """Return a link to the file of a theorem."""
+    return f"{{download}}`{name} <../../proofs_check/theorems/{name.replace('-', '_')}.py>`"
 
 
 def example(ident: str) -> list[str]:
@@ -118,7 +170,7 @@ def rests(verdict: Mapping[str, Any]) -> list[str]:
     for proof in verdict["details"].get("proofs", ()):
         used = ", ".join(f"`{name}`" for name in proof["uses"])
         steps = f"{proof['steps']} exact steps, in Coq {proof['coq'].removesuffix(' steps')} with those that say 0 = 0"
-        lines.append(f"- theorem `{proof['theorem']}` ({steps}){f', by {used}' if used else ''}")
+        lines.append(f"- theorem {theorem_file(proof['theorem'])} ({steps}){f', by {used}' if used else ''}")
     lines += [f"- unchecked: {escaped(text)}" for text in verdict["assumptions"]]
     return lines or ["- nothing but the evidence above"]
 
@@ -127,13 +179,13 @@ def rests(verdict: Mapping[str, Any]) -> list[str]:
 MOST_LINKS = 12
 
 
-def certificates(verdict: Mapping[str, Any]) -> Iterator[str]:
+def certificates(verdict: Mapping[str, Any], lead: str = "Certificates, for `ufm certify FILE`") -> Iterator[str]:
     """Yield links to the certificates that a check left."""
     files = [name for name in verdict["details"].get("certificates", ()) if (VERIFICATION / name).is_file()]
     if files:
         links = (f"{{download}}`{Path(name).name} <../../out/{name}>`" for name in files[:MOST_LINKS])
         more = f", and {len(files) - MOST_LINKS} more" if len(files) > MOST_LINKS else ""
-        yield f"Certificates, for `ufm certify FILE`: {', '.join(links)}{more}."
+        yield f"{lead}: {', '.join(links)}{more}."
         yield ""
 
 
@@ -184,6 +236,7 @@ def library() -> None:
         for name in STATUSES
     }
     indexes[folder / "verdict.md"] = index("Claims by verdict", {k: v for k, v in status.items() if v}, found)
+    indexes[folder / "false.md"] = turned_out_false(claims, found)
     counts = ", ".join(f"{len(v)} {k}" for k, v in status.items() if v)
     ways = ", ".join(f"[{title}]({key}.md)" for title, key in (*keys.items(), ("by verdict", "verdict")))
     listing = "\n".join(path.stem for path in [*indexes, *pages])
@@ -191,7 +244,8 @@ def library() -> None:
         f"# Library of theorems\n\n{len(claims)} statements: {counts}. A page each: the precise statement, its "
         "hypotheses and source, the evidence with its figures, what it rests on, certificates to download, and code "
         "that checks it. *Proved*: symbolically, for all parameters. *Certified*: in rigorous arithmetic. *Supported*: "
-        f"numerics agree, to a stated resolution. *Refuted*, *inconclusive*: as the words say.\n\nListed {ways}.\n\n"
+        f"numerics agree, to a stated resolution. *Refuted*, *inconclusive*: as the words say.\n\nListed {ways}. Statements of the "
+        "literature that are false or need a hypothesis: [What turned out false](false.md).\n\n"
     )
     for topic, members in by_topic(claims).items():
         front += f"## {escaped(topic)}\n\n" + "\n".join(rows(members, found)) + "\n\n"

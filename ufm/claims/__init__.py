@@ -25,10 +25,12 @@ from ufm.claims._model import (
     judge_equal,
     judge_order,
 )
+from ufm.claims.corrections import CORRECTIONS, Correction, correction_of
 from ufm.claims.papers import PAPERS, TOPICS, Paper
 from ufm.claims.plugins import installed_claims
 
 __all__ = [
+    "CORRECTIONS",
     "EFFORTS",
     "MODULES",
     "PAPERS",
@@ -37,6 +39,7 @@ __all__ = [
     "Citation",
     "Claim",
     "Context",
+    "Correction",
     "Enclosure",
     "Evidence",
     "Figure",
@@ -47,6 +50,7 @@ __all__ = [
     "all_claims",
     "claim",
     "combine",
+    "correction_of",
     "judge_equal",
     "judge_order",
     "lookup",

@@ -132,7 +132,7 @@ SMOOTHING = stated(
     group=GROUP,
     papers=("guo2024",),
     topic="losses",
-    standing="sharpened",
+    standing="corrected",
 )
 
 

@@ -44,6 +44,13 @@ def false_theorems() -> list[tuple[str, str]]:
     return [(theorem, name) for theorem in theorems.all_theorems() for name in theorems.mutants(theorem)]
 
 
+def _tally(*, core: bool) -> dict[str, int]:
+    """How many false variants each claim has."""
+    from ufm.claims import all_claims
+
+    return {c.id: len(c.false_variants) for c in all_claims().values() if c.false_variants and (c.core or not core)}
+
+
 def _check(ctx: Context) -> Evidence:
     require("sympy", extra="proofs")
     from proofs_check import theorems
@@ -72,7 +79,11 @@ def _check(ctx: Context) -> Evidence:
         f"{counts['inconclusive']} inconclusive, {len(passed)} taken for true",
         numeric=outcome,
         established_by=(f"running all {total} variants through the checks",),
-        details={"by status": dict(counts), "taken for true": passed},
+        details={
+            "by status": dict(counts),
+            "taken for true": passed,
+            "false variants of a claim": _tally(core=not ctx.full),
+        },
     )
 
 

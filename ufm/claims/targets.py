@@ -518,7 +518,7 @@ FLOOR = stated(
     group="Geometry in few dimensions",
     papers=("wu2024", "papyan2020"),
     topic="measures",
-    standing="new",
+    standing="corrected",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -69,12 +69,20 @@ def claims(
     if verdict is not None:
         known = _with_verdict(known, verdict, report)
     if as_json:
-        print_json([{name: getattr(claim, name) for name in FIELDS} for claim in known])
+        print_json([_document(claim) for claim in known])
     elif verbose or ids:
         for claim in known:
             _print_in_full(claim)
     else:
         _print_lines(known)
+
+
+def _document(claim: Claim) -> dict[str, Any]:
+    from ufm.claims import correction_of
+
+    found = correction_of(claim.id)
+    corrects = None if found is None else {"claimed": found.claimed, "true": found.true}
+    return {name: getattr(claim, name) for name in FIELDS} | {"corrects": corrects}
 
 
 def _with_verdict(known: list[Claim], verdict: str, report: Path | None) -> list[Claim]:
@@ -113,11 +121,16 @@ def _print_in_full(claim: Claim) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from ufm.claims import correction_of
+
     out = console()
     out.print(Text.assemble((claim.id, "bold"), f"  {claim.title}"))
     lines = [claim.statement, f"source: {claim.source}", *(f"assumes: {text}" for text in claim.hypotheses)]
     if claim.region is not None:
         lines.append(f"region: {claim.region}")
+    corrected = correction_of(claim.id)
+    if corrected is not None:
+        lines += [f"claimed elsewhere: {corrected.claimed}", f"what is true: {corrected.true}"]
     found_by = [f"group: {claim.group}; effort: {claim.effort}", f"topic: {claim.topic}; standing: {claim.standing}"]
     found_by += [f"papers: {', '.join(claim.papers)}"] if claim.papers else []
     for line in [*lines, *found_by]:

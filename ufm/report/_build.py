@@ -14,7 +14,7 @@ from typing import Any
 import ufm
 from ufm._files import unsealed
 from ufm._json import strict
-from ufm.claims import Claim, Status, Verdict
+from ufm.claims import Claim, Status, Verdict, correction_of
 from ufm.report._run import Run
 
 __all__ = ["SCHEMA_VERSION", "build_report", "load_report", "schema"]
@@ -103,6 +103,7 @@ def load_report(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
+    found = correction_of(claim.id)
     return {
         "id": claim.id,
         "title": claim.title,
@@ -118,6 +119,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "architectures": list(claim.architectures),
         "standing": claim.standing,
         "core": claim.core,
+        "corrects": None if found is None else {"claimed": found.claimed, "true": found.true},
     }
 
 
