@@ -244,8 +244,8 @@ def library() -> None:
         f"# Library of theorems\n\n{len(claims)} statements: {counts}. A page each: the precise statement, its "
         "hypotheses and source, the evidence with its figures, what it rests on, certificates to download, and code "
         "that checks it. *Proved*: symbolically, for all parameters. *Certified*: in rigorous arithmetic. *Supported*: "
-        f"numerics agree, to a stated resolution. *Refuted*, *inconclusive*: as the words say.\n\nListed {ways}. Statements of the "
-        "literature that are false or need a hypothesis: [What turned out false](false.md).\n\n"
+        f"numerics agree, to a stated resolution. *Refuted*, *inconclusive*: as the words say.\n\nListed "
+        f"{ways}. What the literature says otherwise: [What turned out false](false.md).\n\n"
     )
     for topic, members in by_topic(claims).items():
         front += f"## {escaped(topic)}\n\n" + "\n".join(rows(members, found)) + "\n\n"
