@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import platform
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ufm._files import sealed, unsealed, write_atomically
 from ufm._json import strict
+from ufm._pieces import Pieces, run_key
 from ufm.claims import Claim, Context, Evidence, Figure, Status, all_claims
 
 __all__ = ["Outcome", "Store", "check_in_worker", "checked", "families", "is_of_library", "run_key", "unfinished"]
-
-#: Packages whose code, or version, a kept verdict belongs to.
-_SOURCES = ("ufm", "proofs_check")
-_VERSIONS = ("numpy", "scipy", "sympy", "python-flint", "torch", "cvxpy", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -109,32 +102,6 @@ def check_in_worker(names: Sequence[str], effort: str, seed: int, out: str | Non
     return found
 
 
-def run_key(effort: str, seed: int) -> str:
-    """What a kept verdict belongs to: the code of this package and of the proofs, versions, effort and seed.
-
-    >>> run_key("quick", 0) == run_key("quick", 0) != run_key("full", 0)
-    True
-    """
-    digest = hashlib.sha256()
-    for name in _SOURCES:
-        spec = find_spec(name)
-        for folder in [] if spec is None else list(spec.submodule_search_locations or ()):
-            for path in sorted(Path(folder).rglob("*")):
-                if path.suffix in (".py", ".json", ".v") and path.is_file():
-                    digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
-    versions = {name: _version(name) for name in _VERSIONS}
-    state = [effort, seed, platform.python_version(), platform.machine(), versions]
-    digest.update(json.dumps(state, sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 class Store:
     """Verdicts of a run in ``verdicts/`` of its directory, a file a claim, each with its checksum.
 
@@ -194,6 +161,7 @@ class Store:
             return None
 
     def clear(self, claims: Iterable[Claim]) -> None:
-        """Forget what is kept of claims."""
+        """Forget what is kept of claims, and of their finished pieces."""
         for claim in claims:
             self._path(claim).unlink(missing_ok=True)
+            Pieces.path(self.folder.parent, claim.id).unlink(missing_ok=True)

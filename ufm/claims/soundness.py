@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 
 from ufm._extras import require
+from ufm._pieces import Pieces
 from ufm.claims._model import Claim, Context, Evidence, Status
 from ufm.claims._tools import evidence
 
@@ -51,28 +54,34 @@ def _tally(*, core: bool) -> dict[str, int]:
     return {c.id: len(c.false_variants) for c in all_claims().values() if c.false_variants and (c.core or not core)}
 
 
-def _check(ctx: Context) -> Evidence:
-    require("sympy", extra="proofs")
+def _claim_status(claim: Claim, context: Context) -> str:
+    return claim.check(context).status.value
+
+
+def _theorem_status(theorem: str, mutant: str) -> str:
     from proofs_check import theorems
 
-    counts: Counter[str] = Counter()
-    passed: list[str] = []
+    return str(theorems.prove(theorem, **theorems.mutants(theorem)[mutant]).status)
+
+
+def _check(ctx: Context) -> Evidence:
+    require("sympy", extra="proofs")
     claims, proofs = false_claims(core=not ctx.full), false_theorems()
     total = len(claims) + len(proofs)
     inner = Context(effort="quick", seed=ctx.seed, cache=ctx.cache)
+    trials: dict[str, Callable[[], str]] = {name: partial(_claim_status, c, inner) for name, c in claims.items()}
+    trials |= {f"theorem {theorem}: {name}": partial(_theorem_status, theorem, name) for theorem, name in proofs}
+    kept = Pieces(ctx.out, "soundness-suite", ctx.effort, ctx.seed)
     which = "claims" if ctx.full else "claims of the core"
-    for i, (name, claim) in enumerate(claims.items()):
-        ctx.progress("false variants of claims", i, total)
-        status = claim.check(inner).status
-        counts[status.value] += 1
-        if status.as_claimed:
-            passed.append(name)
-    for i, (theorem, name) in enumerate(proofs, start=len(claims)):
-        ctx.progress("false variants of theorems", i, total)
-        status = Status(theorems.prove(theorem, **theorems.mutants(theorem)[name]).status)
-        counts[status.value] += 1
-        if status.as_claimed:
-            passed.append(f"{theorem}: {name}")
+    try:
+        for i, (name, trial) in enumerate(trials.items()):
+            ctx.progress("false variants", i, total)
+            if name not in kept.found:
+                kept.add(name, trial())
+    finally:
+        kept.write()
+    counts = Counter(kept.found[name] for name in trials)
+    passed = [name for name in trials if Status(kept.found[name]).as_claimed]
     outcome = Status.supported if total >= 60 and not passed else Status.inconclusive
     return evidence(
         f"{total} false variants ({len(claims)} of {which}, {len(proofs)} of theorems): {counts['refuted']} refuted, "
