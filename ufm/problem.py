@@ -35,6 +35,8 @@ ROUNDING = 1e-13
 
 #: Most that an absolute gap may be and count as closed, as a fraction of the risk at logits 0 above its infimum.
 FLOOR_SHARE = 1e-14
+#: What rounding leaves of a bias's own equation, beside the gradients that it sums.
+_SETTLED = 1e-13
 #: Largest risk, and entry of its gradient, at logits 0: squares of what is larger leave float64.
 LARGEST = 1e100
 
@@ -298,7 +300,8 @@ class Problem:
     def _dual_value(self, logits: Array, gradient: Array, scale: float) -> float | None:
         """``-F*(c G)``, F the risk with its bias taken out: ``-f*(c G) - |c G 1|^2 / (2 lambda_b)``.
 
-        A free bias has G 1 = 0 where it is best, and what rounding leaves of it is charged at the bias's own size.
+        A free bias has G 1 = 0 where it is best, and what rounding leaves of it is charged at the bias's own size; so
+        is what it leaves of ``G 1 = -lambda_b b`` of a bias that costs nearly nothing.
         """
         pi = self.prior.probabilities
         b = self.best_bias(logits)
@@ -308,9 +311,12 @@ class Problem:
         if found is None:
             return None
         left = scale * gradient.sum(axis=1)
-        if self.bias:
-            return found - float(left @ left) / (2 * self.bias)
-        return found - float(np.abs(left) @ np.maximum(np.abs(b), 1.0))
+        charged = float(np.abs(left) @ np.maximum(np.abs(b), 1.0))
+        if not self.bias:
+            return found - charged
+        exact = float(left @ left) / (2 * self.bias)
+        rounded = np.abs(left + scale * self.bias * b).max() <= _SETTLED * np.abs(gradient).sum()
+        return found - (min(exact, charged) if rounded else exact)
 
 
 def _check_size(problem: Problem) -> None:

@@ -20,7 +20,8 @@ __all__ = ["Risk"]
 
 Array = NDArray[np.float64]
 
-_MAX_NEWTON = 50
+#: Values of the bias tried at one point: those of losses with kinks, as of scales of 1e60, take no Newton steps.
+_MOST_TRIED = 120
 _EPSILON = 2.0**-53
 #: Most by which a step changes a bias, over 1 and its size: where the risk is all but flat Newton's goes anywhere.
 _LONGEST = 100.0
@@ -98,10 +99,13 @@ class Risk:
             return np.asarray((self.targets - logits) @ self.pi / (self.pi.sum() + self.decay), dtype=float)
         key = logits.tobytes()
         if key not in self._found:
-            starts = [np.zeros(len(logits)), *self._found.values()]  # 0, and what was best beside the last logits
+            # 0, what takes away all that the columns share (a bias that costs next to nothing lets it grow without
+            # bound), and what was best beside the last logits
+            shared = logits @ self.pi / max(float(self.pi.sum()), 1e-300)
+            starts = [np.zeros(len(logits)), -shared, *self._found.values()]
             self._found.clear()
             found = self._newton_bias(logits, starts)
-            if len(starts) > 1 and not self._is_best(logits, found):
+            if not self._is_best(logits, found):
                 again = self._newton_bias(logits, starts[:1])
                 found = min((found, again), key=lambda b: self._biased(logits, b))
             self._found[key] = found
@@ -116,9 +120,9 @@ class Risk:
     def _newton_bias(self, logits: Array, starts: list[Array]) -> Array:
         decay = self.decay or 0.0
         value, b = min(((self._biased(logits, start), start) for start in starts), key=lambda pair: pair[0])
-        idle = 0
+        idle = tried = 0
         best, least, lowest = b, np.inf, value
-        for _ in range(_MAX_NEWTON):
+        while tried < _MOST_TRIED:
             shifted = logits + b[:, None]
             columns = self._gradient(shifted)
             gradient = columns.sum(axis=1) + decay * b
@@ -138,11 +142,13 @@ class Risk:
             if float(step @ gradient) >= 0:
                 step = -gradient
             length = min(1.0, _LONGEST * (1 + float(np.abs(b).max())) / max(float(np.abs(step).max()), 1e-300))
+            slope = float(step @ gradient)
             for _ in range(40):
+                tried += 1
                 trial = self._biased(logits, b + length * step)
                 if trial <= value + 1e-14 * abs(value):
                     break
-                length /= 2
+                length *= _shorter(-slope * length, trial - value)
             else:  # rounding leaves nothing to gain
                 break
             b, value = b + length * step, trial
@@ -167,6 +173,11 @@ class Risk:
             direction = np.zeros_like(shifted)
             direction[i] = 1.0
             yield self.loss.curvatures(shifted, self.targets, direction)
+
+
+def _shorter(promised: float, risen: float) -> float:
+    """The factor, from a tenth to a half, to the minimum of the parabola of a step that promised a fall and rose."""
+    return min(0.5, max(0.1, promised / (2 * (promised + risen)))) if math.isfinite(risen) else 0.5
 
 
 def _or_infinite(value: float) -> float:

@@ -7,6 +7,7 @@ import pytest
 import ufm
 from ufm.bounds import Range, functional_bounds, geometry_bounds
 from ufm.problem import Problem
+from ufm.solvers import nuclear
 
 PRIOR = ufm.ClassPrior([4, 1, 1])
 SOFT = ufm.Labels([[1, 0, 0.5, 0], [0, 1, 0.5, 0], [0, 0, 0, 1]], [4, 3, 2, 1])
@@ -124,3 +125,24 @@ def test_refusals(call, message):
 def test_a_range_contains_its_ends():
     assert 1.0 in Range(1.0, 2.0, 1.0, 2.0)
     assert 2.1 not in Range(1.0, 2.0, 1.0, 2.0)
+
+
+def test_tilts_without_a_minimum_are_given_up_early(monkeypatch):
+    """Beyond the penalty's slope logits only grow: no sixty rounds are spent on each such tilt."""
+    rounds = []
+
+    class Counted(nuclear._Search):
+        def run(self, tol, max_iter, hopeless=None):
+            found = super().run(tol, max_iter, hopeless)
+            rounds.append(self.iterations)
+            return found
+
+    architecture, prior = ufm.UnconstrainedFeatures(0.0194, 0.007), ufm.ClassPrior([1, 100, 0.2, 1, 5])
+    s = ufm.solve(architecture, prior)
+    functional = np.zeros((5, 5))
+    functional[2, 2], functional[0, 2] = -1.0, 1.0
+    monkeypatch.setattr(nuclear, "_Search", Counted)
+    found = functional_bounds(s, functional, 0.7)
+    assert found.lower < found.attained_lower < found.attained_upper < found.upper
+    assert max(rounds) < 30
+    assert sum(rounds) < 200

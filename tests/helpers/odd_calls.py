@@ -12,9 +12,9 @@ warnings, 6,814 refusals, 15 faults; ``entries``, seeds 0 to 3999 and 5000 to 89
 refusals, 43 faults. Then, those mended: ``wild``, seeds 20000 to 24999, 1,451 answers, 119 warnings, 3,426 refusals, 4
 faults; ``entries``, seeds 20000 to 24999, 2,495 answers, 28 warnings, 2,472 refusals, 5 faults; ``kinds``, seeds 0 to
 4599 and 5000 to 11999, 2,861 answers, 18 warnings, 8,714 refusals, 7 faults: 21,600 calls.
-Most were mended since; one slow call hid a wrong answer, a threshold where budgets were idle at every R (wild 22453).
-Around ten seconds and more are left to wild 5473 and 8810 and to entries 5223, 5294 and 23562: ranges by many convex
-problems, logits scaled by 1e67, a bias that costs 5e-324, descents of eight starts to the last digit.
+All were mended since, the slow ones among them: one slow call hid a wrong answer, a threshold where budgets were idle
+at every R (wild 22453); others were tilts without a minimum, a bias that costs 5e-324, logits scaled by 1e67, eight
+descents to the last digit.
 """
 
 from __future__ import annotations

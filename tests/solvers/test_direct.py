@@ -206,3 +206,11 @@ def test_interruption_propagates(monkeypatch):
     monkeypatch.setattr(direct._Landscape, "__call__", interrupt)
     with pytest.raises(KeyboardInterrupt):
         solve_direct(Problem.of(ufm.LayerPeeled(1, 1), PRIOR))
+
+
+def test_a_default_number_of_starts_ends_when_they_have_cost_enough(monkeypatch):
+    problem = Problem.of(ufm.LayerPeeled(1, 1), PRIOR)
+    assert len(solve_direct(problem).info["values"]) == 8
+    monkeypatch.setattr(direct, "_MOST", 150)
+    assert len(solve_direct(problem).info["values"]) < 8
+    assert len(solve_direct(problem, starts=3).info["values"]) == 3

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 import warnings
 
+import numpy as np
 import pytest
 
 import ufm
+from ufm.problem import Problem
+from ufm.risk import Risk
 
 PRIOR = ufm.ClassPrior([5, 3, 1])
+DECAY = ufm.UnconstrainedFeatures(0.1, 0.1)
 
 
 @pytest.mark.parametrize("bias", [None, "free"])
@@ -76,3 +80,36 @@ def test_a_search_finds_nothing_where_nothing_is_asked():
     labels = ufm.Labels([[0.0], [0.0]], [2.0])
     found = ufm.solve(ufm.LayerPeeled(1.0, 1.0), labels, "ce", method="search", bias="free", starts=1)
     assert (found.value, found.is_global) == (0.0, True)
+
+
+@pytest.mark.parametrize("loss", ["ce", "bce", "mse"])
+@pytest.mark.parametrize("price", [5e-324, 1e-200, 1e-30, 1e-20])
+def test_a_bias_that_costs_next_to_nothing_is_as_good_as_free(loss, price):
+    """The bound charges what rounding leaves of its equation at the bias's size, and logits do not drift with it."""
+    labels = ufm.Labels([[0.2, 0.7, 0.1, 0.8], [0.5, 0.2, 0.2, 0.1], [0.3, 0.1, 0.7, 0.1]], [1, 1, 1, 30])
+    decay = ufm.UnconstrainedFeatures(2e-4, 2e-4)
+    found, free = (ufm.solve(decay, labels, loss, bias=bias, method="nuclear") for bias in (price, "free"))
+    assert found.value == pytest.approx(free.value, rel=1e-9)
+    assert found.is_global is True
+    assert found.lower <= found.value * (1 + 1e-14)
+
+
+class _Trials(Risk):
+    """A risk that counts the values of the bias it tries."""
+
+    count = 0
+
+    def _biased(self, logits, b):
+        type(self).count += 1
+        return super()._biased(logits, b)
+
+
+def test_the_best_bias_beside_logits_far_away_takes_few_trials():
+    """What all columns share is taken out at once; kinks of scales of 1e60 end the trials."""
+    far = -5e5 * np.ones((3, 4)) + np.arange(12.0).reshape(3, 4)
+    risk = Problem.of(DECAY, ufm.Labels(np.full((3, 4), 0.3), [1, 2, 3, 4]), "bce", "free").risk_of
+    assert np.abs(risk.gradient(far).sum(axis=1)).max() < 1e-9
+    kinked = ufm.CrossEntropy(scales=(1e67, 0.1, 3.0))
+    trials = _Trials(kinked, np.eye(3), PRIOR.probabilities, 30.0)
+    trials.best_bias(np.array([[3e-4, -2e-4, 1e-5], [1e-4, 1e-3, -1e-3], [-2e-3, -4e-2, 4e-2]]))
+    assert trials.count < 400

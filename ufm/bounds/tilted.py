@@ -126,6 +126,7 @@ def highest(problem: Problem, functional: Array, objective: float, best: Array) 
     scale = float(np.abs(functional).max())
     c = functional / scale
     spare = objective - problem.loss.infimum * float(problem.prior.probabilities.sum())
+    far = objective + FAR * (1 + spare)
     z = best
     bound, attained = math.inf, _value(problem, c, best)
 
@@ -142,12 +143,12 @@ def highest(problem: Problem, functional: Array, objective: float, best: Array) 
         )
         with np.errstate(all="ignore"):  # a tilt beyond the penalty's slope has no minimum: what diverges is left
             try:
-                there = minimise(tilted, tol=TOLERANCE, start=z)
+                there = minimise(tilted, tol=TOLERANCE, start=z, hopeless=lambda y: not problem.objective(y) < far)
                 value = _value(tilted, c, there)
                 reached = tilted.objective(there) + value / t  # F at the logits and the bias that are best for T
             except np.linalg.LinAlgError:
                 return FAR * (1 + spare)
-        if not (math.isfinite(reached) and reached - objective < FAR * (1 + spare)):
+        if not (math.isfinite(reached) and reached < far):
             return FAR * (1 + spare)
         z = there
         bound = min(bound, t * (objective - tilted.lower_bound(z)))

@@ -40,6 +40,9 @@ __all__ = ["solve_direct", "supports"]
 
 Array = NDArray[np.float64]
 
+#: Starts by default, and evaluations after which there are no more of them.
+_STARTS, _MOST = 8, 4_000
+
 
 def supports(problem: Problem) -> Support:
     """Bounded for every loss and every architecture of this package: descent in the factors, no gauge enters.
@@ -58,7 +61,7 @@ def solve_direct(
     *,
     dim: int | None = None,
     seed: int = 0,
-    starts: int = 8,
+    starts: int | None = None,
     tol: float = 1e-6,
     max_iter: int = 5000,
 ) -> Solution:
@@ -68,7 +71,7 @@ def solve_direct(
         problem: what to solve.
         dim: feature dimension d of the factors, default K. Below the rank of the convex optimum the gap stays open.
         seed: seed >= 0 of the starts.
-        starts: number of starts >= 1.
+        starts: number of starts >= 1. Default 8, or fewer once they have cost 4000 evaluations.
         tol: relative duality gap > 0 up to which the best point counts as the global optimum.
         max_iter: L-BFGS iterations per start >= 1.
 
@@ -91,7 +94,8 @@ def solve_direct(
     k = problem.prior.num_classes
     d = k if dim is None else integer("dim", dim, minimum=1)
     seed = integer("seed", seed, minimum=0)
-    starts = starts_of("starts", starts)
+    most = _MOST if starts is None else math.inf
+    starts = starts_of("starts", _STARTS if starts is None else starts)
     tol = tolerance("tol", tol)
     max_iter = integer("max_iter", max_iter, minimum=1)
     landscape: _Landscape | _BoundedRows
@@ -100,6 +104,7 @@ def solve_direct(
     best: Array | None = None
     values: list[float] = []
     iterations: list[int] = []
+    evaluations = 0
     # threads cost matrices of this size ten times what they bring
     with blas_threads(1):
         for _ in range(starts):
@@ -117,6 +122,9 @@ def solve_direct(
                 best = found.x
             values.append(value)
             iterations.append(int(found.nit))
+            evaluations += int(found.nfev)
+            if evaluations >= most:
+                break
     factors = landscape.factors(cast(Array, best))
     if problem.constant_direction is not None and not isinstance(problem.architecture, NormBounded):
         # a shift of a column of logits along it changes no loss, and centring shortens W

@@ -61,6 +61,8 @@ _FEW, _LONG = 100, 8
 _STRIDE = 2.0
 #: Entries of the second derivatives of all columns up to which they are taken apart.
 _BLOCKS = 10**6
+#: A bias of a price up to this moves no logits that float64 could show.
+_ALL_BUT_FREE = 1e-100
 _LARGEST_START = 1e100  # sums of squares stay finite
 #: Outer iterations without progress in value or gap after which float64 has given what it can.
 _PATIENCE = 4
@@ -135,8 +137,17 @@ def solve_nuclear(
     )
 
 
-def minimise(problem: Problem, *, tol: float, start: Array, max_iter: int = 60) -> Array:
+def minimise(
+    problem: Problem,
+    *,
+    tol: float,
+    start: Array,
+    max_iter: int = 60,
+    hopeless: Callable[[Array], bool] | None = None,
+) -> Array:
     """Logits (K, m) near the minimum of a convex problem, from ``start``, without a conclusion: for whoever bounds it.
+
+    It ends early at logits that are ``hopeless``: of a problem without a minimum they only grow.
 
     >>> import ufm
     >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([1, 1, 1]), "ce")
@@ -147,7 +158,7 @@ def minimise(problem: Problem, *, tol: float, start: Array, max_iter: int = 60) 
     if exact is not None:
         return exact
     search = _Search(problem, start)
-    search.run(tol, max_iter)
+    search.run(tol, max_iter, hopeless)
     return search.logits
 
 
@@ -283,11 +294,12 @@ class _Search:
     def _centred(self, logits: Array) -> Array:
         """``logits`` without what changes no risk and costs gauge; steps along gradients leave that out as well.
 
-        That is the loss's constant direction and, with a free bias, what all columns share: ``Y q`` for ``Y = Z diag
-        (omega)`` and q along omega, for at an optimum ``G 1 = 0`` puts q outside of the row space of Y.
+        That is the loss's constant direction and, with a bias that is free or all but free, what all columns share:
+        ``Y q`` for ``Y = Z diag(omega)`` and q along omega, for at an optimum ``G 1 = 0`` puts q outside of the row
+        space of Y.
         """
         logits = self.problem.centred(logits)
-        if self.problem.bias != 0:
+        if self.problem.bias is None or self.problem.bias > _ALL_BUT_FREE:
             return logits
         share = self.problem.weights**2
         return logits - (logits @ share / share.sum())[:, None]
@@ -303,7 +315,7 @@ class _Search:
         risk = self.problem.risk(y / self.problem.weights)
         return risk if self.problem.is_constrained else risk + self.problem.strength * gauge
 
-    def run(self, tol: float, max_iter: int) -> str:
+    def run(self, tol: float, max_iter: int, hopeless: Callable[[Array], bool] | None = None) -> str:
         """Iterate until the gap is closed; otherwise return why not."""
         burst = 5
         best_gap, best_value, idle = math.inf, math.inf, 0
@@ -322,6 +334,8 @@ class _Search:
             if idle >= _PATIENCE:
                 return "no further progress in float64"
             best_gap, best_value = min(gap, best_gap), min(self._value, best_value)
+            if hopeless is not None and hopeless(self.logits):
+                return "no minimum in sight"
             self.iterations += 1
             point = self._proximal_burst(burst)
             full_step = point.rank > 0 and self._newton(point)

@@ -34,6 +34,8 @@ _MAX_ESCAPES = 6
 #: Evaluations after which points that are not stationary are left no more: where descents do not converge, as on
 #: separable data under budgets without end, each is a new "saddle", with 2^6 descents around it for one start.
 _ESCAPING = 20_000
+#: And where every evaluation is of one point alone, which costs many times as much.
+_ESCAPING_ALONE = 2_500
 #: Evaluations after which no saddle is left any more, in landscapes of very many.
 _MOST = 60_000
 #: Further descents, with fresh curvature, from where one ended short of a stationary point.
@@ -136,7 +138,8 @@ class Catalogue:
         """Where to descend from beside a saddle that has not been left yet."""
         point = self.points[index]
         spent = self.landscape.evaluations
-        if spent >= _MOST or (point.stationarity > STATIONARY and spent >= _ESCAPING):
+        most = _ESCAPING if self.landscape.takes_many else _ESCAPING_ALONE
+        if spent >= _MOST or (point.stationarity > STATIONARY and spent >= most):
             return []
         beyond, point.beyond = point.beyond, []
         return beyond

@@ -210,6 +210,11 @@ class Landscape:
         values = np.maximum(penalty + risk - self._shift, 1e-300)
         return np.log(values), np.concatenate([gradient(g / self._omega), g_bias], axis=1) / values[:, None]
 
+    @property
+    def takes_many(self) -> bool:
+        """Whether the risks at many points are found at once, and not one by one."""
+        return self._ce or self.problem.loss.closed_form is not None
+
     def _risk(self, z: Array, bias: Array) -> tuple[Array, Array, Array]:
         """The risks at logits (B, K, m) with gradients in logits and bias, of which the latter is a variable here."""
         if self._ce:
