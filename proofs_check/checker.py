@@ -28,7 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flint import arb, arb_mat, ctx, fmpq, fmpz
+try:
+    from flint import arb, arb_mat, ctx, fmpq, fmpz
+except ModuleNotFoundError as missing:
+    if missing.name != "flint":
+        raise
+    raise ModuleNotFoundError("the checker needs python-flint: pip install 'ufm[certify]'", name="flint") from None
 
 from proofs_check.kinds import collapse, geometry, local_minimum, open_value, optimality, residual, uncollapsed
 from proofs_check.kinds.labels import OpenClaim, loss_words, read_bias, read_labels, read_loss

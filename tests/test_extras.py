@@ -100,6 +100,12 @@ def test_what_needs_a_missing_package_names_the_extra(code, package, extra):
     assert error == f"ufm._extras.MissingExtraError: this needs {name}: pip install 'ufm[{extra}]'"
 
 
+def test_the_checker_alone_names_what_it_needs():
+    done = run_without(("flint",), "import proofs_check.checker")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("the checker needs python-flint: pip install 'ufm[certify]'")
+
+
 def test_every_deq_name_that_needs_torch_says_so():
     code = (
         "import ufm.deq\n"

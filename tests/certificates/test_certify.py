@@ -8,7 +8,6 @@ import subprocess
 import sys
 import warnings
 from fractions import Fraction
-from pathlib import Path
 
 import certificate_oracle as oracle
 import jsonschema
@@ -19,12 +18,12 @@ from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import proofs_check
 import ufm
 from proofs_check import checker
 from ufm.certificates import CertificationError, certify_square_code
+from ufm.cli.schemas import file_schema
 
-SCHEMA = json.loads(Path(proofs_check.__file__).with_name("schema.json").read_text())
+SCHEMA = file_schema("certificate")
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 ARCHITECTURES = [

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import types
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 from claim_samples import claim, found
@@ -12,6 +16,8 @@ from claim_samples import claim, found
 import ufm
 from ufm import claims as package
 from ufm.claims import all_claims, plugins
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -57,3 +63,28 @@ def test_a_package_that_cannot_be_imported_is_left_out(installed, monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: points)
     with pytest.warns(RuntimeWarning, match="ModuleNotFoundError"):
         assert "lpm-balanced-etf" in all_claims()
+
+
+PACKAGE = """
+import ufm
+
+@ufm.claim(id="mine", title="Mine", statement="1 < 2.", source="here")
+def check(context):
+    return ufm.Evidence("supported", "1 < 2", established_by=("arithmetic",))
+"""
+
+
+def test_an_installed_package_brings_its_claims_to_the_command_line(tmp_path):
+    installed = tmp_path / "their_package-1.0.dist-info"  # what pip leaves of one
+    installed.mkdir()
+    (tmp_path / "their_package.py").write_text(PACKAGE, encoding="utf-8")
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n", encoding="utf-8")
+    (installed / "entry_points.txt").write_text("[ufm.claims]\nmine = their_package:check\n", encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "ufm", "verify", "mine", "--out", "out", "--json"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    (verdict,) = json.loads(done.stdout)["verdicts"]
+    assert (verdict["claim"]["id"], verdict["status"]) == ("mine", "supported")

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 import claim_samples
-import jsonschema
 import numpy as np
 import pytest
 from claim_samples import CRASHING, GOOD, INTERRUPTED, LAST, REFUTED
 from deq_samples import write_fashion
+from json_schemas import check_file, check_output
 from typer.testing import CliRunner
 
 import ufm
@@ -27,8 +27,7 @@ from ufm.certificates import CertificationError
 from ufm.claims import all_claims
 from ufm.cli import ARCHITECTURES, app
 from ufm.cli.architectures import ARCHITECTURE_OPTIONS
-from ufm.cli.schemas import output_schema
-from ufm.report import schema
+from ufm.measures import measure_regression
 
 LPM = ["--E-W", "1", "--E-H", "5"]
 TWO_GROUPS = ["--majority", "5", "--minority", "5"]
@@ -43,7 +42,7 @@ def name_of(arguments):
 def ufm_cli(*arguments):
     result = CliRunner().invoke(app, [str(a) for a in arguments])
     if "--json" in arguments and result.exit_code < 2:
-        jsonschema.validate(json.loads(result.stdout), output_schema(name_of(arguments)))
+        check_output(name_of(arguments), result.stdout)
     return result
 
 
@@ -63,7 +62,7 @@ class TestVerify:
         for word in ("proved", "certified", "supported", "good-proved", "3 of 3 claims came out as claimed"):
             assert word in result.stdout
         assert (tmp_path / "r" / "report.html").is_file()
-        jsonschema.validate(json.loads((tmp_path / "r" / "report.json").read_text()), schema())
+        check_file("report", tmp_path / "r" / "report.json")
 
     @pytest.mark.parametrize("bad", [REFUTED, CRASHING])
     def test_a_claim_that_came_out_otherwise(self, registry, tmp_path, bad):
@@ -410,6 +409,19 @@ class TestMeasure:
         assert found["etf_error"] == pytest.approx(0, abs=1e-12)
         assert found["nc1"] == pytest.approx(0, abs=1e-12)
         assert "nc1" in ufm_cli("measure", file).stdout
+
+    def test_targets_and_several_labels(self, tmp_path):
+        path = tmp_path / "targets.npz"
+        np.savez(path, features=np.eye(4), targets=np.array([1.0, 2.0, 4.0, 8.0]), classifier=np.ones((1, 4)))
+        found = json.loads(ufm_cli("measure", path, "--json").stdout)
+        assert found == measure_regression(np.eye(4), [1.0, 2.0, 4.0, 8.0], classifier=np.ones((1, 4))).to_dict()
+        tags = np.array([[1, 0], [0, 1], [1, 1]])
+        np.savez(path, features=np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]), labels=tags)
+        found = json.loads(ufm_cli("measure", path, "--json").stdout)
+        assert found["label_sets"] == [[0], [1], [0, 1]]
+        assert "singles: nc1" in ufm_cli("measure", path).stdout
+        np.savez(path, features=np.eye(2), labels=np.arange(2), targets=np.arange(2.0))
+        assert "holds both labels and targets" in ufm_cli("measure", path).output.replace("\n", " ")
 
     def test_wrong_files(self, tmp_path, file):
         text, single, lacking, pickled, unequal = (tmp_path / n for n in ("t.npz", "s.npz", "l.npz", "p.npz", "u.npz"))

@@ -6,18 +6,24 @@ That outputs are valid is checked wherever a test asks a command for JSON: ``ufm
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import typer.main
+from json_schemas import check_file, check_output
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import ufm
+from ufm._verdicts import Store, checked
+from ufm.claims import Context, all_claims
 from ufm.cli import app
-from ufm.cli.schemas import COMMANDS, output_schema, page
+from ufm.cli.schemas import COMMANDS, FILES, file_schema, output_schema, page
+from ufm.measures import History
 
 ROOT = Path(__file__).parents[2]
 BUDGETS = ("--E-W", "1", "--E-H", "5", "--majority", "5", "--minority", "5")
@@ -96,7 +102,68 @@ def folder(tmp_path, monkeypatch):
 def test_outputs_are_valid(folder, arguments):
     result = CliRunner().invoke(app, [*arguments, "--json"])
     assert result.exit_code in (0, 1), result.output
-    jsonschema.validate(json.loads(result.stdout), output_schema(arguments[0]))
+    check_output(arguments[0], result.stdout)
+
+
+TINY = ("--majority", "2", "--minority", "2", "--majority-count", "6", "--lambda-W", "0.07", "--lambda-H", "0.07")
+RUN = ("--run", ".", "--model", "explicit", "--majority", "2", "--minority", "2", "--majority-count", "6")
+
+
+def trained(*arguments: str) -> None:
+    result = CliRunner().invoke(app, ["deq", *arguments])
+    assert result.exit_code in (0, 1), result.output
+
+
+def kept_report() -> None:
+    assert CliRunner().invoke(app, ["verify", "rank-two-suffices", "--out", "."]).exit_code == 0
+
+
+def kept_verdict() -> None:
+    claim = all_claims()["three-phases"]
+    Store(Path(), "key").save(claim, checked(claim, Context()))
+
+
+def kept_history() -> None:
+    history = History()
+    history.record(3, ufm.measure([[1.5], [0.5], [-1.0], [-1.0]], [0, 0, 1, 1]))
+    history.save("history.json")
+
+
+#: What writes a file of every kind, and where.
+WRITERS: dict[str, tuple[Callable[[], Any], str]] = {
+    "report": (kept_report, "report.json"),
+    "certificate": (lambda: None, "certificate.json"),
+    "problem": (lambda: Path("p.json").write_text(json.dumps(tomllib.loads(PROBLEM)), encoding="utf-8"), "p.json"),
+    "verdict": (kept_verdict, "verdicts/three-phases.json"),
+    "sweep": (lambda: trained("sweep", *TINY, "--explicit", "2,3", "--zero", "2", "--out", "s.jsonl"), "s.jsonl"),
+    "hysteresis": (lambda: trained("hysteresis", *TINY, "--leg", "2,3", "--out", "loop.json"), "loop.json"),
+    "history": (kept_history, "history.json"),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_files_are_valid(folder, kind):
+    write, name = WRITERS[kind]
+    write()
+    assert check_file(kind, Path(name))
+
+
+def test_files_of_a_run_are_valid(folder, monkeypatch):
+    monkeypatch.setattr("ufm.trainings.plotting.plot_curves", lambda experiment: Figure())
+    trained("train", *RUN, "--ratio", "2", "--test-count", "5", "--width", "8", "--epochs", "2", "--device", "cpu")
+    names = {"config": "config.json", "metrics": "metrics.jsonl", "result": "result.json"}
+    for kind, name in names.items():
+        assert check_file(kind, Path(name))
+    assert {*WRITERS, *names} == set(FILES)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_schema_of_a_file_describes_every_field(kind):
+    schema = file_schema(kind)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for name, found in objects(schema) if kind not in ("report", "certificate") else ():  # which have tests of theirs
+        for field, inner in found["properties"].items():
+            assert "description" in inner or "$ref" in inner, f"{name}: {field}"
 
 
 def test_a_field_that_no_schema_has_is_noticed():
@@ -108,6 +175,8 @@ def test_a_field_that_no_schema_has_is_noticed():
         jsonschema.validate(found, output_schema("threshold"))
 
 
-def test_a_command_that_is_none_is_refused():
+def test_a_command_or_a_kind_that_is_none_is_refused():
     with pytest.raises(ValueError, match="command must be one of"):
         output_schema("train")
+    with pytest.raises(ValueError, match="kind must be one of"):
+        file_schema("train")

@@ -12,6 +12,7 @@ from typing import Any
 import certificate_oracle as oracle
 import pytest
 from flint import arb, arb_mat
+from json_schemas import accepted
 from tampering import Json, accepted_tamperings, check_rejected, edited
 
 import ufm
@@ -56,14 +57,8 @@ WORDS = {
 
 
 def test_they_are_accepted_with_the_claim_in_words_and_fit_the_schema(certificates):
-    schema = json.loads((Path(checker.__file__).parent / "schema.json").read_text())
-    validator = pytest.importorskip("jsonschema").Draft202012Validator(schema)
     for name, certificate in certificates.items():
-        outcome = checker.check(certificate)
-        assert outcome, (name, outcome.reason)
-        assert WORDS.get(name, "") in outcome.statement
-        assert set(outcome.lemmas) <= set(checker.LEMMAS)
-        validator.validate(certificate)
+        assert WORDS.get(name, "") in accepted(certificate, name).statement
 
 
 CONDITIONS: list[tuple[str, dict[str, Any], str]] = [

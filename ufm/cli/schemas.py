@@ -1,4 +1,4 @@
-"""Schemas of what commands print with ``--json``.
+"""Schemas of what commands print with ``--json``, and of the JSON files that they read and write.
 
     python -m ufm.cli.schemas [FILE]
 
@@ -17,7 +17,7 @@ from typing import Any
 from ufm._files import write_atomically
 from ufm._validation import one_of
 
-__all__ = ["COMMANDS", "output_schema", "page"]
+__all__ = ["COMMANDS", "FILES", "file_schema", "output_schema", "page"]
 
 
 @cache
@@ -28,6 +28,9 @@ def _document() -> dict[str, Any]:
 
 #: Commands whose output has a schema; a training by SGD prints another document than a fit.
 COMMANDS = tuple(_document()["commands"])
+
+#: Kinds of files that have a schema; "report" and "certificate" have theirs beside what writes and checks them.
+FILES = ("report", "certificate", *_document()["files"])
 
 
 def output_schema(command: str) -> dict[str, Any]:
@@ -48,7 +51,38 @@ def output_schema(command: str) -> dict[str, Any]:
         from ufm.report import schema
 
         return schema()
-    return {"$schema": document["$schema"], "$defs": document["$defs"], **document["commands"][name]}
+    return _whole(document["commands"][name])
+
+
+def file_schema(kind: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a file, or of a line of it where it is one of JSON lines.
+
+    Args:
+        kind: one of FILES: ``"problem"`` (of ``ufm solve FILE``), ``"report"``, ``"certificate"`` and ``"verdict"`` (of
+            ``ufm verify``), ``"sweep"`` and ``"hysteresis"`` (of ``ufm deq``), ``"config"``, ``"metrics"`` and
+            ``"result"`` (of ``ufm deq train --run``), ``"history"`` (of :class:`ufm.measures.History`).
+
+    Raises:
+        ValueError: a kind that is none.
+
+    >>> sorted(file_schema("history")["properties"])
+    ['epochs', 'format', 'rows']
+    """
+    name = one_of("kind", kind, FILES)
+    if name == "report":
+        return output_schema("verify")
+    if name == "certificate":
+        found: dict[str, Any] = json.loads(
+            resources.files("proofs_check").joinpath("schema.json").read_text(encoding="utf-8")
+        )
+        return found
+    return _whole(_document()["files"][name])
+
+
+def _whole(schema: dict[str, Any]) -> dict[str, Any]:
+    """A part of the document with the definitions that it refers to."""
+    document = _document()
+    return {"$schema": document["$schema"], "$defs": document["$defs"], **schema}
 
 
 def page() -> str:
@@ -67,6 +101,16 @@ def page() -> str:
     ]
     for name, schema in document["commands"].items():
         lines += ["", f"## ufm {name}", *_described(schema)]
+    lines += [
+        "",
+        "## Files",
+        "",
+        "`ufm.cli.schemas.file_schema(kind)` is the schema of a file that a command reads or writes; of JSON lines,",
+        "that of a line. Of kind `report` is report.json, of kind `certificate` what `ufm certify` checks (its schema",
+        "stands in proofs_check/schema.json); the others follow.",
+    ]
+    for name, schema in document["files"].items():
+        lines += ["", f"## File: {name}", *_described(schema)]
     for name, schema in document["$defs"].items():
         if schema.get("type") == "object":
             lines += ["", f"## {name}", *_described(schema)]
@@ -76,12 +120,19 @@ def page() -> str:
 def _described(schema: dict[str, Any]) -> list[str]:
     text = [_plain(schema["description"])] if "description" in schema else []
     if "$ref" in schema:
-        text.append(f"The document is [{_target(schema)}](#{_target(schema)}).")
+        text.append(f"The document is {_kind(schema)}.")
+    if "anyOf" in schema:
+        text.append(f"It is {_kind({'anyOf': [s for s in schema['anyOf'] if '$ref' in s]})}{_or_as_below(schema)}.")
+        schema = next((s for s in schema["anyOf"] if "$ref" not in s), schema)
     inner = schema.get("items", schema) if schema.get("type") == "array" else schema
     rows = _rows(inner, "")
     table = ["| field | is | |", "|---|---|---|", *rows] if rows else []
     blocks = [*text, *(["\n".join(table)] if table else [])]
     return [line for block in blocks for line in ("", block)]
+
+
+def _or_as_below(schema: dict[str, Any]) -> str:
+    return "" if all("$ref" in s for s in schema["anyOf"]) else ", or as follows"
 
 
 def _rows(schema: dict[str, Any], prefix: str) -> list[str]:
