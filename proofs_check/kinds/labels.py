@@ -8,13 +8,15 @@ iota:
     bce            sum_i log(1 + e^{z_i}) - t_i z_i
     mse            |z - t|^2/2
     squared_hinge  (1/2) sum of t_k max(0, margin + z_i - z_k)^2 over classes k in the target and i outside of it
+    formula        what its expression says, see ``formula``
 
-All of them are convex and >= 0. Minus the conjugate at G, column by column with g = G_j: pi l*(g/pi) is
+All of them are convex, and all but the last >= 0. Minus the conjugate at G, column by column with g = G_j, pi l*(g/pi):
 
     ce             for q = t + Delta^{-1} g/(pi w) >= 0 of sum S:  pi w [sum_i -q_i log(q_i/S) + <iota, q - t>]
     bce            for q = t + g/pi in [0, 1]:  pi sum_i -q_i log q_i - (1 - q_i) log(1 - q_i)
     mse            -<t, g> - |g|^2/(2 pi)
     squared_hinge  for g = pi sum a_ik (e_i - e_k), a >= 0, at least  pi sum [margin a_ik - a_ik^2/(2 t_k)]
+    formula        at least f(Z_0) - <G, Z_0> for a subgradient G at Z_0
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 
 from flint import arb, fmpq
 
+from proofs_check.kinds import formula
 from proofs_check.kinds.reading import Reject, brief, exact_sum, fields, fraction, integer, matrix, rational, vector
 
 MAX_SIZE = 64
@@ -32,6 +35,7 @@ LOSSES: dict[str, tuple[str, ...]] = {
     "bce": (),
     "mse": (),
     "squared_hinge": ("margin",),
+    "formula": ("expression",),
 }
 
 Matrix = list[list[fmpq]]
@@ -50,6 +54,7 @@ class OpenClaim:
         weights, scales, shifts, margin: its parameters; w_j, Delta_i, iota_i.
         smoothing: a.
         bias: lambda_b, 0 for a free one, None for none.
+        formula: the expression of a loss that states itself.
     """
 
     kind: str
@@ -67,6 +72,7 @@ class OpenClaim:
     margin: fmpq
     smoothing: fmpq
     bias: fmpq | None
+    formula: Any = None
 
     @property
     def pi(self) -> list[fmpq]:
@@ -109,6 +115,7 @@ def read_loss(data: Any, targets: Matrix) -> dict[str, Any]:
         "shifts": vector(data["shifts"], "shifts", k) if "shifts" in data else [fmpq(0)] * k,
         "margin": rational(data.get("margin", "1"), "margin", positive=True),
         "smoothing": a,
+        "formula": formula.read(data.get("expression"), k, m) if name == "formula" else None,
     }
 
 
@@ -121,12 +128,18 @@ def read_bias(data: Any) -> fmpq | None:
 
 def loss_words(claim: OpenClaim) -> str:
     """Loss and bias in words."""
+    if claim.loss == "formula":
+        return f"loss {formula.spell(claim.formula):.2000}{bias_words(claim)}"
     given = [("smoothing", claim.smoothing, 0), *((f"w_{j}", w, 1) for j, w in enumerate(claim.weights))]
     given += [(f"Delta_{i}", x, 1) for i, x in enumerate(claim.scales)]
     given += [(f"iota_{i}", x, 0) for i, x in enumerate(claim.shifts)] + [("margin", claim.margin, 1)]
     changed = [f"{name}={brief(str(value))}" for name, value, usual in given if value != usual]
-    bias = "" if claim.bias is None else f", bias lambda_b={brief(str(claim.bias))}" if claim.bias else ", free bias"
-    return f"{claim.loss}({', '.join(changed[:6])}{', ...' if len(changed) > 6 else ''}){bias}"
+    return f"{claim.loss}({', '.join(changed[:6])}{', ...' if len(changed) > 6 else ''}){bias_words(claim)}"
+
+
+def bias_words(claim: OpenClaim) -> str:
+    """The bias in words."""
+    return "" if claim.bias is None else f", bias lambda_b={brief(str(claim.bias))}" if claim.bias else ", free bias"
 
 
 def words(claim: OpenClaim) -> str:
@@ -137,6 +150,8 @@ def words(claim: OpenClaim) -> str:
 
 def risk(claim: OpenClaim, logits: list[list[arb]]) -> arb:
     """f at logits (K x m), the bias added to them already."""
+    if claim.loss == "formula":
+        return formula.risk(claim, logits)
     total = arb(0)
     for j, pi in enumerate(claim.pi):
         z, t = [row[j] for row in logits], claim.column(j)

@@ -22,6 +22,7 @@ from typing import Any
 
 from flint import arb, arb_mat, fmpq
 
+from proofs_check.kinds import formula
 from proofs_check.kinds.labels import MAX_SIZE, Matrix, OpenClaim, dual, risk, words
 from proofs_check.kinds.reading import (
     Answer,
@@ -48,7 +49,8 @@ def describe(claim: OpenClaim) -> str:
 
 def check(claim: OpenClaim, witness: Any) -> Answer:
     """The optimal value lies in [lower, upper]."""
-    return enclosed(claim.statement, *enclose(claim, witness))
+    nonnegative = claim.loss != "formula" or formula.nonnegative(claim)
+    return enclosed(claim.statement, *enclose(claim, witness), nonnegative=nonnegative)
 
 
 def enclose(claim: OpenClaim, witness: Any) -> tuple[arb, arb]:
@@ -58,12 +60,7 @@ def enclose(claim: OpenClaim, witness: Any) -> tuple[arb, arb]:
         witness, "witness", "left", "right", "bias", "dual", "bound", *(["copositive"] if nonnegative else [])
     )
     upper = objective(claim, left, right, bias, nonnegative)
-    g, value = dual(claim, dual_data)
-    if claim.bias is not None:
-        sums = [exact_sum(row, "dual") for row in g]
-        if claim.bias == 0 and any(sums):
-            raise Reject("dual: with a free bias the rows of G must sum to 0")
-        value -= sum((arb(x) ** 2 for x in sums), arb(0)) / arb(2 * claim.bias) if claim.bias else arb(0)
+    g, value = balanced(claim, dual_data)
     if claim.architecture == "norm_bounded":
         return value - bounded_cost(claim, g, bound), upper
     limit = rational(bound, "bound", positive=True)
@@ -73,6 +70,22 @@ def enclose(claim: OpenClaim, witness: Any) -> tuple[arb, arb]:
     if not arb(limit) ** 2 <= arb(claim.scale2):
         raise Reject("bound: the dual is not feasible, |G D^(-1/2)| exceeds the strength of the weight decay")
     return value, upper
+
+
+def balanced(claim: OpenClaim, data: Any) -> tuple[Any, arb]:
+    """G and a lower bound of -f*(G), less what a penalised bias takes off; with a free one the rows of G sum to 0."""
+    if claim.loss == "formula":
+        balls, value = formula.dual(claim, data)
+        if claim.bias:
+            value -= sum((sum(row, arb(0)) ** 2 for row in balls), arb(0)) / arb(2 * claim.bias)
+        return balls, value
+    g, value = dual(claim, data)
+    if claim.bias is not None:
+        sums = [exact_sum(row, "dual") for row in g]
+        if claim.bias == 0 and any(sums):
+            raise Reject("dual: with a free bias the rows of G must sum to 0")
+        value -= sum((arb(x) ** 2 for x in sums), arb(0)) / arb(2 * claim.bias) if claim.bias else arb(0)
+    return g, value
 
 
 def objective(claim: OpenClaim, left_data: Any, right_data: Any, bias_data: Any, nonnegative: bool) -> arb:

@@ -198,11 +198,11 @@ def interval(value: Any, name: str) -> tuple[arb, arb, arb]:
     return arb(low), arb(high), arb(low).union(arb(high))
 
 
-def enclosed(statement: Any, lower: arb, upper: arb) -> Answer:
-    """The optimal value lies where a statement says, for it does in ``[lower, upper]``; 0 bounds every objective."""
+def enclosed(statement: Any, lower: arb, upper: arb, *, nonnegative: bool = True) -> Answer:
+    """The optimal value lies where a statement says, for it does in ``[lower, upper]``, and maybe above 0."""
     low, high = (rational(x, "statement") for x in fields(statement, "statement", "lower", "upper"))
     if not upper <= arb(high):
         raise Reject("upper bound not proved: the objective at the witness is not below the claimed bound")
-    if low > 0 and not arb(low) <= lower:
+    if (low > 0 or not nonnegative) and not arb(low) <= lower:
         raise Reject("lower bound not proved: the dual value of the witness is not above the claimed bound")
     return "feasible factors from above, a dual bound from below", ("gauge", "duality")

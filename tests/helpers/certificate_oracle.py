@@ -6,6 +6,7 @@ The solution is verified by strong duality to 35 digits, so a wrong start or a w
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from fractions import Fraction
 from typing import Any
@@ -420,6 +421,11 @@ def _open_problem(claim: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
         architecture = _architecture({key: value for key, value in data.items() if key != "features"})
         if "features" in data:
             architecture = dataclasses.replace(architecture, features="nonnegative")
+    if loss["name"] == "formula":
+        targets = [[float(Fraction(x)) for x in row] for row in claim["labels"]["targets"]]
+        labels = ufm.Labels(targets, [float(Fraction(n)) for n in claim["labels"]["counts"]])
+        bias = claim["bias"] if claim["bias"] in (None, "free") else float(Fraction(claim["bias"]))
+        return architecture, labels, _stated_loss(loss["expression"], targets), bias
     given = {
         key: tuple(float(Fraction(x)) for x in value) if isinstance(value, list) else float(Fraction(value))
         for key, value in loss.items()
@@ -435,6 +441,75 @@ def _open_problem(claim: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
     labels = ufm.Labels(targets, [float(Fraction(n)) for n in claim["labels"]["counts"]])
     bias = claim["bias"] if claim["bias"] in (None, "free") else float(Fraction(claim["bias"]))
     return architecture, labels, kinds[loss["name"]](**given), bias
+
+
+#: Losses by the expression that writes them, as JSON, each with values and gradients of its own.
+WRITTEN: dict[str, ufm.Loss] = {}
+
+
+def _stated_loss(expression: Any, targets: Any) -> ufm.Loss:
+    return WRITTEN.get(json.dumps(expression)) or _Stated(expression, targets)
+
+
+class _Stated(ufm.Loss):
+    """The loss that an expression writes, in torch; bounded by 0 unless random points are below."""
+
+    is_convex = True
+
+    def __init__(self, expression: Any, targets: Any) -> None:
+        self.function = stated(expression)
+        t = np.array(targets)
+        rng = np.random.default_rng(0)
+        seen = [self.values(s * rng.normal(size=t.shape), t).min() for s in (0.1, 1.0, 10.0) for _ in range(5)]
+        self.infimum = 0.0 if min(seen) >= 0 else -math.inf
+
+    def values(self, logits: Any, targets: Any) -> Any:
+        import torch
+
+        return self.function(torch.tensor(logits), torch.tensor(targets)).broadcast_to(logits.shape[1:]).numpy()
+
+    def gradients(self, logits: Any, targets: Any) -> Any:
+        import torch
+
+        z = torch.tensor(logits, requires_grad=True)
+        return torch.autograd.grad(self.function(z, torch.tensor(targets)).sum(), z)[0].numpy()
+
+
+def stated(expression: Any) -> Any:
+    """The function of logits and targets, (K,) or (K, m), that an expression writes, in torch."""
+    import torch
+
+    several = {
+        "sum": lambda x: x.sum(0),
+        "max": lambda x: x.amax(0),
+        "logsumexp": lambda x: torch.logsumexp(x, 0),
+        "norm": lambda x: (x**2).sum(0).sqrt(),
+    }
+    one = {
+        "*": lambda x, y: x * y,
+        "/": lambda x, y: x / y,
+        "power": lambda x, p: x**p,
+        "exp": torch.exp,
+        "log": torch.log,
+        "abs": torch.abs,
+        "softplus": lambda x: torch.logaddexp(x, 0 * x),
+        "huber": lambda x, d: torch.where(x.abs() <= d, x**2 / 2, d * (x.abs() - d / 2)),
+    }
+
+    def value(node: Any, z: Any, t: Any) -> Any:
+        if isinstance(node, str):
+            return {"z": z, "t": t}[node] if node in "zt" else torch.tensor(float(Fraction(node)), dtype=z.dtype)
+        if node[0] == "at":
+            return value(node[1], z, t)[node[2]]
+        parts = [value(part, z, t) for part in node[1:]]
+        if node[0] in one:
+            return one[node[0]](*parts)
+        if node[0] in several and len(parts) == 1 and parts[0].ndim == z.ndim:
+            return several[node[0]](parts[0])
+        stack = torch.stack(torch.broadcast_tensors(*parts))
+        return stack if node[0] == "list" else several[node[0]](stack)
+
+    return lambda z, t: value(expression, z, t)
 
 
 def open_value(claim: dict[str, Any]) -> tuple[mp.mpf, mp.mpf]:

@@ -22,6 +22,7 @@ from ufm.architectures import (
 from ufm.certificates._certificate import CertificationError
 from ufm.labels import ClassPrior
 from ufm.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SquaredHinge
+from ufm.losses.formula import state
 from ufm.problem import Problem
 
 __all__ = [
@@ -107,7 +108,7 @@ def describe_open(problem: Problem) -> dict[str, Any]:
             "targets": [[text(x) for x in row] for row in problem.targets.tolist()],
             "counts": [text(n) for n in problem.prior.counts.tolist()],
         },
-        "loss": describe_loss(problem.loss),
+        "loss": describe_loss(problem.loss, problem.targets),
         "bias": None if bias is None else text(bias) if bias else "free",
     }
 
@@ -134,8 +135,12 @@ def is_open_architecture(architecture: Architecture) -> bool:
     return isinstance(architecture, NormBounded | Gain | PenalisedDeepLinear) or "features" in architecture.parameters
 
 
-def describe_loss(loss: Loss) -> dict[str, Any]:
-    """Name and exact parameters of a loss that the checker knows; a ValueError for others."""
+def describe_loss(loss: Loss, targets: np.ndarray[Any, np.dtype[np.float64]] | None = None) -> dict[str, Any]:
+    """Name and exact parameters of a loss that the checker knows, or with ``targets`` (K, m) the formula it states.
+
+    Raises:
+        ValueError: the checker does not know the loss, and it states no formula or one that its values contradict.
+    """
     if type(loss) is CrossEntropy:
         listed = {key: getattr(loss, key) for key in ("weights", "scales", "shifts")}
         found = {key: [text(x) for x in value] for key, value in listed.items() if value is not None}
@@ -145,7 +150,15 @@ def describe_loss(loss: Loss) -> dict[str, Any]:
     for cls, name in ((BinaryCrossEntropy, "bce"), (MeanSquaredError, "mse")):
         if type(loss) is cls:
             return {"name": name}
-    raise ValueError(f"loss must be one whose conjugate the checker knows to be certified, got {loss!r}")
+    if targets is None:
+        raise ValueError(f"loss must be one whose conjugate the checker knows here, got {loss!r}")
+    formula = state(loss, targets)
+    if formula is None:
+        raise ValueError(
+            "loss must be one whose conjugate the checker knows, or state its formula(logits, target), "
+            f"to be certified, got {loss!r}"
+        )
+    return {"name": "formula", "expression": formula.node}
 
 
 def describe_prior(prior: ClassPrior) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from proofs_check.kinds.labels import OpenClaim, pairs
 from ufm.architectures import NormBounded
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import describe_open, dyadic, lower_end, round_down, round_up, text, upper_end
+from ufm.certificates._formula import Tangents, is_nonnegative, shorter, tangents
 from ufm.gauges import gamma2_polar
 from ufm.gauges.copositive import split
 from ufm.problem import Problem
@@ -62,7 +63,8 @@ def certify_open(solution: Solution) -> Certificate:
             except checker.Reject as found:
                 reason = str(found)
                 continue
-            low, high = max(lower_end(lower), Fraction(0)), upper_end(upper)
+            low, high = lower_end(lower), upper_end(upper)
+            low = max(low, Fraction(0)) if parsed.loss != "formula" or is_nonnegative(parsed) else low
             statement = {"lower": text(round_down(low, DIGITS)), "upper": text(round_up(high, DIGITS))}
             return Certificate.proving({**claim, "statement": statement}, witness)
     raise CertificationError(f"no exact witness was found near the solution: {reason}")
@@ -71,11 +73,64 @@ def certify_open(solution: Solution) -> Certificate:
 def witnesses(claim: OpenClaim, dual_of: Solution, point_of: Solution) -> Iterator[dict[str, Any]]:
     """Witnesses from the dual of one solution and the point of another, each with wider margins than the one before."""
     problem = dual_of.problem
+    if claim.loss == "formula":
+        yield from _formula_witnesses(claim, dual_of, point_of)
+        return
     # where only a relaxation is bounded, its own dual is the better one
     dual, g = _dual(claim, problem, dual_of.info.get("dual_logits", dual_of.logits))
     for margin in MARGINS:
         share = Fraction(2) ** margin
         yield _texts(_point(point_of, 1 - share) | _bounded(claim, problem, dual, g, 1 + share))
+
+
+def _formula_witnesses(claim: OpenClaim, dual_of: Solution, point_of: Solution) -> Iterator[dict[str, Any]]:
+    """As :func:`witnesses`, by tangents of the risk."""
+    problem = dual_of.problem
+    logits = dual_of.info.get("dual_logits", dual_of.logits)
+    nonnegative = is_nonnegative(claim)
+    for margin in MARGINS:
+        excess = 1 + Fraction(2) ** margin
+        at = tangents(problem, logits, 2.0 ** (margin / 2))
+        _finite(at.logits, at.bias, at.moves, at.gradient)
+        yield _texts(_point(point_of, 2 - excess) | _mixed(claim, problem, at, excess, nonnegative))
+
+
+def _mixed(claim: OpenClaim, problem: Problem, at: Tangents, excess: Fraction, nonnegative: bool) -> dict[str, Any]:
+    """Dual and bound of tangents; under weight decay a share of a shorter one makes them fit into the polar's ball."""
+    if claim.architecture == "norm_bounded":
+        return {"dual": at.witness(None, Fraction(0)), "bound": _diagonals(claim, at.gradient, excess, least=1.0)}
+    first, other, share, g = _size(claim, problem, at.gradient), None, 0.0, at.gradient
+    if claim.penalised:
+        limit = float(np.sqrt(float(claim.scale2)))
+        room = limit * (1 - 2.0**-50) / float(excess)
+        if first > room:
+            outer, second = (None, 0.0)
+            if not nonnegative:
+                outer, second = shorter(problem, at.logits, lambda x: _size(claim, problem, x), limit)
+            other, share = outer, (first - room) / (first - second)
+            tail = 0.0 if outer is None else problem.loss.gradient(outer, problem.prior.probabilities, problem.targets)
+            g = (1 - share) * at.gradient + share * tail
+    norm, n = _polar(claim, problem, g)
+    found: dict[str, Any] = {"dual": at.witness(other, Fraction(share))}
+    found |= {"bound": max(Fraction(norm) * excess, Fraction(1, 10**60))}
+    if claim.penalised:
+        found["bound"] = min(found["bound"], Fraction(limit) * (1 - Fraction(1, 2**52)))
+    if n is not None:
+        found["copositive"] = [[dyadic(Fraction(float(y)), DUAL_BITS) for y in row] for row in n.tolist()]
+    return found
+
+
+def _size(claim: OpenClaim, problem: Problem, g: Array) -> float:
+    return _polar(claim, problem, g)[0]
+
+
+def _polar(claim: OpenClaim, problem: Problem, g: Array) -> tuple[float, Array | None]:
+    """The polar of G, columns weighted, and the nonnegative part of its copositive split where features are such."""
+    x = g / problem.weights
+    if "features" not in claim.parameters:
+        return float(np.linalg.norm(x, 2)), None
+    size, n = split(x.T @ x)
+    return float(np.sqrt(size * (1 + SPLIT_MARGIN))), np.maximum((n + n.T) / 2, 0.0)
 
 
 def _finite(*arrays: Array) -> None:
@@ -330,11 +385,11 @@ def _scaled(claim: OpenClaim, dual: Any, scale: Fraction) -> Any:
     return [[x * scale for x in row] for row in dual]
 
 
-def _diagonals(claim: OpenClaim, g: Array, excess: Fraction) -> list[list[Fraction]]:
-    """alpha and beta of the least ``(w^2 sum alpha + h^2 sum beta)/2``, a little enlarged."""
+def _diagonals(claim: OpenClaim, g: Array, excess: Fraction, least: float = 0.0) -> list[list[Fraction]]:
+    """alpha and beta of the least ``(w^2 sum alpha + h^2 sum beta)/2``, a little enlarged, by ``least`` at least."""
     w, h = (float(Fraction(claim.parameters[key])) for key in ("w", "h"))
     found = gamma2_polar(g)
     ratio = h / w
-    floor = 2.0**-60 * max(float(np.abs(g).max()), 1e-300)
+    floor = 2.0**-60 * max(float(np.abs(g).max()), 1e-300) + least * float(excess - 1)
     alpha, beta = found.alpha * ratio + floor, found.beta / ratio + floor
     return [[Fraction(float(x)) * excess for x in part] for part in (alpha, beta)]

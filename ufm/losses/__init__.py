@@ -13,6 +13,7 @@ from ufm.losses.base import ClosedForm, Loss, column_blocks
 from ufm.losses.binary_cross_entropy import BinaryCrossEntropy
 from ufm.losses.cross_entropy import CrossEntropy
 from ufm.losses.focal import FocalLoss
+from ufm.losses.formula import Formula
 from ufm.losses.mean_squared_error import MeanSquaredError
 from ufm.losses.squared_hinge import SquaredHinge
 from ufm.losses.torch_loss import torch_loss
@@ -24,6 +25,7 @@ __all__ = [
     "ClosedForm",
     "CrossEntropy",
     "FocalLoss",
+    "Formula",
     "Loss",
     "MeanSquaredError",
     "SquaredHinge",

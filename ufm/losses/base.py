@@ -47,6 +47,7 @@ _KNOWLEDGE = (
     "dual_values",
     "constant_direction",
     "expression",
+    "formula",
 )
 
 
@@ -213,6 +214,14 @@ class Loss(abc.ABC):
 
     def expression(self, logits: Any, targets: Array, weights: Array) -> Any:
         """The risk ``sum_j weights_j l(z_j; t_j)`` as a CVXPY expression of a variable (K, m), or None."""
+        return None
+
+    def formula(self, logits: Any, target: Any) -> Any:
+        """The loss of one column as a :class:`ufm.losses.Formula` of its logits and target, or None.
+
+        Certificates carry it, and their checker reads it instead of the class: what it cannot show to be convex by the
+        rules of composition is refused.
+        """
         return None
 
     # -- risks: what the loss gives by weighting its columns ----------------------------------------------------------

@@ -1,0 +1,136 @@
+"""Duals of losses that state themselves: tangents of the risk at the solution, for ``proofs_check.kinds.formula``.
+
+Rows of the tangents' mean sum to 0 where a bias is free: the tangents are those at biases around the best one, apart by
+so little that the mean is lower than the risk by the square of that alone. Under weight decay a gradient that is longer
+than it may be by rounding is mixed with a shorter one, further out, or with the bound 0 of a nonnegative loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proofs_check.checker import Reject
+from proofs_check.kinds import formula as rules
+from proofs_check.kinds.labels import OpenClaim
+from ufm.certificates._certificate import CertificationError
+from ufm.problem import Problem
+
+__all__ = ["Tangents", "is_nonnegative", "shorter", "tangents"]
+
+Array = NDArray[np.float64]
+
+#: Factors by which logits are moved outward until the gradient there is short enough to mix with.
+OUTWARD = (1.25, 1.5, 2.0, 3.0, 5.0, 8.0, 16.0, 32.0)
+#: How far an entry of a bias is moved off the edge of a range in which the risk does not depend on it.
+EDGE = 2.0**-16
+#: How much shorter it has to be.
+SHORTER = 1 - 2.0**-8
+
+
+@dataclass(frozen=True)
+class Tangents:
+    """Where the risk's tangents are taken, and the gradient of their mean before a second matrix is mixed in.
+
+    Attributes:
+        logits: Z_0 (K, m).
+        bias, moves: their sums are added to its columns, (K,) and (q, K); exact, for the moves are small.
+        direction: along which the loss does not change, or None.
+        gradient: about G (K, m).
+    """
+
+    logits: Array
+    bias: Array
+    moves: Array
+    direction: Array | None
+    gradient: Array
+
+    def witness(self, other: Array | None, share: Fraction) -> dict[str, Any]:
+        """The dual of a certificate, in fractions."""
+        matrices = [self.logits] if other is None else [self.logits, other]
+        return {
+            "logits": [[[Fraction(x) for x in row] for row in z.tolist()] for z in matrices],
+            "biases": [
+                [Fraction(b) + Fraction(x) for b, x in zip(self.bias.tolist(), row, strict=True)]
+                for row in self.moves.tolist()
+            ],
+            "share": share,
+            "direction": None if self.direction is None else [Fraction(x) for x in self.direction.tolist()],
+        }
+
+
+def tangents(problem: Problem, logits: Array, apart: float) -> Tangents:
+    """Tangents at the logits; with a free bias at biases around the best, whose row sums are ``apart``."""
+    bias, k = problem.best_bias(logits), len(logits)
+    if problem.bias != 0 or bias is None:
+        moves = np.zeros((1, k))
+        return Tangents(logits, moves[0] if bias is None else bias, moves, None, problem.gradient(logits))
+    direction = problem.loss.constant_direction(k)
+    if not problem.loss.gradient(
+        (1 + EDGE) * logits + bias[:, None], problem.prior.probabilities, problem.targets
+    ).any():
+        logits = (1 + EDGE) * logits  # nothing is left to gain
+    bias = _off_edges(problem, logits, bias)
+    shifted = logits + bias[:, None]
+    gradient, curved = _derivatives(problem, shifted)
+    sums = gradient.sum(axis=1)
+    idle = (sums == 0) & ~curved.any(axis=0)
+    spare = None if direction is None else int(np.flatnonzero(direction)[0])
+    rows = [i for i in range(k) if i != spare and not idle[i]]
+    small = curved[np.ix_(rows, rows)]
+    # vertices of a simplex around 0, which the row sums are moved to; smaller ones would be lost in rounding
+    rounding = 2.0**-48 * np.abs(small).max(initial=0.0) * max(1.0, float(np.abs(shifted).max()))
+    size = max(apart * float(np.abs(gradient).sum(axis=1).max()), rounding)
+    wanted = size * np.vstack([np.eye(len(rows)), -np.ones(len(rows))]) - sums[rows]
+    moves = np.zeros((len(rows) + 1, k))
+    moves[:, rows] = np.linalg.lstsq(small, wanted.T, rcond=1e-12)[0].T if rows else 0.0
+    if not np.isfinite(moves).all():
+        raise CertificationError("the solution's numbers are not finite")
+    return Tangents(logits, bias, moves, direction, _derivatives(problem, shifted + moves.mean(axis=0)[:, None])[0])
+
+
+def _off_edges(problem: Problem, logits: Array, bias: Array) -> Array:
+    """The bias, its entries moved a little to where the risk does not depend on them if they end at an edge of that."""
+    weight, targets, size = problem.prior.probabilities, problem.targets, max(1.0, float(np.abs(bias).max()))
+    for i in range(len(bias)):
+        for step in (EDGE * size, -EDGE * size):
+            moved = bias.copy()
+            moved[i] += step
+            if not problem.loss.gradient(logits + moved[:, None], weight, targets)[i].any():
+                bias = moved
+                break
+    return bias
+
+
+def _derivatives(problem: Problem, shifted: Array) -> tuple[Array, Array]:
+    """Gradient (K, m) of the risk, and its second derivatives (K, K) in the bias."""
+    weight, targets = problem.prior.probabilities, problem.targets
+    curved = np.zeros((len(shifted), len(shifted)))
+    for i in range(len(shifted)):
+        along = np.zeros_like(shifted)
+        along[i] = 1.0
+        curved[:, i] = problem.loss.curvatures(shifted, targets, along) @ weight
+    return problem.loss.gradient(shifted, weight, targets), curved
+
+
+def is_nonnegative(claim: OpenClaim) -> bool:
+    """Whether the checker's rules show the loss to be >= 0; the reason of a refusal is raised as a ValueError."""
+    try:
+        return rules.nonnegative(claim)
+    except Reject as reason:
+        raise ValueError(f"loss must state a formula that the checker can show to be convex: {reason}") from None
+
+
+def shorter(problem: Problem, logits: Array, norm: Any, limit: float) -> tuple[Array, float]:
+    """Logits further out, the bias included, with a gradient shorter than ``limit``, and its length."""
+    for factor in OUTWARD:
+        outer = factor * logits
+        found = float(norm(problem.gradient(outer)))
+        if found <= SHORTER * limit:
+            bias = problem.best_bias(outer)
+            return outer if bias is None else outer + bias[:, None], found
+    raise CertificationError("no logits with a shorter gradient were found: a formula shown to be >= 0 needs none")
