@@ -33,14 +33,38 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Order the tests; a full run is of those that are samples otherwise: the others would only say the same again."""
     items.sort(key=lambda item: item.path.name not in LONG)
     if effort.FULL:
-        sampled = [item for item in items if _takes_samples(item)]
-        config.hook.pytest_deselected(items=[item for item in items if not _takes_samples(item)])
-        items[:] = sampled
+        left = {item for item in items if not _takes_samples(item)}
+    elif any("::" in argument for argument in config.args):  # asked for by name
+        return
+    else:
+        left = _left_to_a_full_run(items)
+    config.hook.pytest_deselected(items=[item for item in items if item in left])
+    items[:] = [item for item in items if item not in left]
 
 
 def _takes_samples(item: pytest.Item) -> bool:
-    named = vars(item.module).values() if isinstance(item, pytest.Function) else ()
-    return item.get_closest_marker("hypothesis") is not None or any(value is effort.count for value in named)
+    if any(item.get_closest_marker(name) for name in ("hypothesis", "sample")):
+        return True
+    return isinstance(item, pytest.Function) and any(value is effort.count for value in vars(item.module).values())
+
+
+def _left_to_a_full_run(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Cases of tests with the mark ``sample(most)`` that are beyond the sample."""
+    laws: dict[tuple[str, int], list[pytest.Item]] = {}
+    for item in items:
+        if mark := item.get_closest_marker("sample"):
+            laws.setdefault((item.nodeid.split("[")[0], mark.args[0]), []).append(item)
+    left: set[pytest.Item] = set()
+    for (_, most), cases in laws.items():
+        taken = effort.covering(most, [_values(case) for case in cases])
+        left.update(case for i, case in enumerate(cases) if i not in taken)
+    return left
+
+
+def _values(item: pytest.Item) -> tuple[int, ...]:
+    """What stands for the values of its parameters: cases that share a value hold the same object."""
+    callspec = getattr(item, "callspec", None)
+    return tuple(id(value) for value in callspec.params.values()) if callspec else ()
 
 
 def pytest_collection_finish() -> None:

@@ -105,6 +105,7 @@ def problem(request):
 
 class TestEquilibria:
     @pytest.mark.parametrize("solver", SOLVERS)
+    @pytest.mark.sample(3)
     def test_tolerances_are_the_loosest_that_reach_the_goals(self, problem, solver):
         goal = problem.step(DEQ(solver, tol=1e-4))
         goals = problem.residual(goal[0]), problem.error(goal[1])
@@ -121,6 +122,7 @@ class TestEquilibria:
         assert backward == 1e-2 or not met(forward, backward / 0.8)
         assert forward == 1e-2 or not met(forward / 0.8, 1e-5)
 
+    @pytest.mark.sample(1)
     def test_goals_out_of_reach(self, problem):
         floor = minimal_tolerance(problem.x.dtype)
         assert equilibria.as_accurate(problem, "anderson", 1e-3, 0.0, 0.0) == (floor, floor)

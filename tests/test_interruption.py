@@ -25,6 +25,7 @@ def _heard() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.sample(1)
 def test_interrupted_sweep_keeps_its_points(tmp_path: Path, number: signal.Signals) -> None:
     command = [
         sys.executable,
@@ -67,9 +68,13 @@ def test_signals_at_random_moments_end_it_with_its_report(tmp_path: Path) -> Non
     """Inside finalisers, callbacks of C code, imports, subprocesses and pools too."""
     rng = random.Random(20261128)
     last = interruption_trial.duration()
-    ends = set()
-    for i in range(count(7, 12)):
+    ends, runs = set(), count(4, 12)
+    for i in range(runs):
         number, times = interruption_trial.SIGNALS[i % 3], rng.choice((1, 1, 2))
         workers = 2 if i % 4 == 3 else 1
-        ends.add(interruption_trial.interrupted(number, rng.uniform(0, last), tmp_path / str(i), times, workers))
-    assert len(ends) > 2
+        ends.add(
+            interruption_trial.interrupted(
+                number, rng.uniform(i, i + 1) / runs * last, tmp_path / str(i), times, workers
+            )
+        )
+    assert len(ends) > count(1, 2)

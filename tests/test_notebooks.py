@@ -158,6 +158,7 @@ def test_first_look_runs_and_reproduces(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sample(0)
 def test_deq_against_explicit_runs_and_reproduces(tmp_path: Path) -> None:
     before = committed(SECOND)
     after = copy.deepcopy(before)
@@ -180,6 +181,7 @@ def test_deq_against_explicit_runs_and_reproduces(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sample(0)
 def test_where_collapse_fails_runs_and_reproduces(tmp_path: Path) -> None:
     before = committed(THIRD)
     after = copy.deepcopy(before)

@@ -90,6 +90,7 @@ def test_a_missing_point_of_the_grid_is_missed() -> None:
     ],
     ids=lambda claim: claim.id,
 )
+@pytest.mark.sample(12)
 def test_off_by_a_thousandth_is_noticed(claim: ufm.Claim) -> None:
     assert not status(claim).as_claimed
 

@@ -179,6 +179,7 @@ def test_iteration_diverges(activation):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 class TestLayer:
     @pytest.mark.parametrize("solver", SOLVERS)
+    @pytest.mark.sample(6)
     def test_converges_where_iteration_diverges(self, splitting_name, activation, solver):
         layer = layer_of(2.5, tol=1e-9, solver=solver, m=0.5, activation=activation, splitting=splitting_name)
         x = draw(1, 4, 3)
@@ -215,6 +216,7 @@ class TestLayer:
         wrong = exact(lambda z: 0.5 * torch.ones_like(z))
         assert any(float((f - w).norm()) > 1e-2 * float(w.norm()) for f, w in zip(found, wrong, strict=True))
 
+    @pytest.mark.sample(2)
     def test_gradcheck(self, splitting_name, activation):
         layer = layer_of(1.0, tol=1e-13, dim=2, m=0.6, activation=activation, splitting=splitting_name)
         names = [name for name, _ in layer.named_parameters()]

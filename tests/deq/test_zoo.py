@@ -27,6 +27,7 @@ def rows(z: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(("cell", "solver"), CASES)
 @pytest.mark.parametrize("recorded", [False, True], ids=["quiet", "recorded"])
+@pytest.mark.sample(50)
 def test_the_residual_is_that_of_what_is_returned(cell, solver, recorded):
     with torch.set_grad_enabled(recorded):
         z, info = solve(cell, solver, cell.p.clone().requires_grad_(recorded))
@@ -46,6 +47,7 @@ def test_the_residual_is_that_of_what_is_returned(cell, solver, recorded):
 
 
 @pytest.mark.parametrize(("cell", "solver"), [case for case in CASES if case.values[0].exact is not None])
+@pytest.mark.sample(22)
 def test_values_and_gradients(cell, solver):
     p = cell.p.clone().requires_grad_()
     backward = {"backward_solver": "anderson", "backward_max_steps": 5000, "backward_tol": cell.settings.get("tol")}
@@ -74,6 +76,7 @@ def test_values_and_gradients(cell, solver):
 
 
 @pytest.mark.parametrize("name", ZOO)
+@pytest.mark.sample(10)
 def test_never_worse_than_plain_steps(name):
     """Where the plain iteration converges, the solvers do within three times its steps and a handful."""
     cell = ZOO[name]

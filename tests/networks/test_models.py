@@ -276,6 +276,7 @@ class TestExplicitCounterparts:
         ("conv-untied", {"width": 2, "cell": "contractive", "depth": 2}),
     ],
 )
+@pytest.mark.sample(3)
 def test_gradcheck(name, options):
     model = build_model(
         name, (1, 4), 2, dtype=torch.float64, **options, **({**EXACT, "tol": 1e-13} if name.endswith("deq") else {})
@@ -536,6 +537,7 @@ class TestParameterCounts:
         ("resnet18", 25, {"width": 2}),
     ],
 )
+@pytest.mark.sample(2)
 def test_learns(name, steps, options):
     data = load_dataset("digits", counts=[20] * 3, dtype=np.float32).standardised()
     model = small(name, data.shape, dtype=torch.float32, tol=1e-3, max_steps=20, **options)

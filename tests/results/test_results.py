@@ -125,6 +125,7 @@ def rewritten(name: str, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "name", ["budgets", "balanced-fashion-mnist", pytest.param("thresholds", marks=pytest.mark.slow)]
 )
+@pytest.mark.sample(1)
 def test_tables_are_rebuilt_from_what_is_kept(name, tmp_path):
     folder = rewritten(name, tmp_path)
     assert (folder / "table.md").read_bytes() == (RESULTS / name / "table.md").read_bytes()

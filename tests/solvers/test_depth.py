@@ -86,6 +86,7 @@ def descended(architecture, labels, loss, starts=4):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("loss", ["ce", "mse"])
+@pytest.mark.sample(5)
 def test_agrees_with_all_factors(name, loss):
     s = ufm.solve(ARCHITECTURES[name], SKEWED, loss, **({"starts": 10} if loss == "ce" else {}))
     assert s.value == pytest.approx(
@@ -99,6 +100,7 @@ def test_agrees_with_all_factors(name, loss):
 @pytest.mark.parametrize("name", ["three factors", "five blocks"])
 @pytest.mark.parametrize("labels", LABELS)
 @pytest.mark.parametrize("loss", ["ce", "bce"])
+@pytest.mark.sample(3)
 def test_agrees_with_all_factors_for_any_labels(name, labels, loss):
     problem = Problem.of(ARCHITECTURES[name], LABELS[labels], loss)
     s = ufm.solve(problem.architecture, problem.prior, loss, starts=8)
@@ -122,6 +124,7 @@ def test_agrees_with_all_factors_for_any_labels(name, labels, loss):
         (ufm.CrossEntropy(smoothing=0.1), "one-hot"),
     ],
 )
+@pytest.mark.sample(5)
 def test_two_methods_agree_beside_a_bias(labels, loss, bias):
     problem = Problem.of(ARCHITECTURES["three factors"], LABELS.get(labels, SKEWED), loss, bias)
     s = solve_search(problem, starts=50)
@@ -203,6 +206,7 @@ def test_the_published_scalar_form_is_the_same_value(factors):
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "penalty on A"])
 @pytest.mark.parametrize("bias", [None, "free"])
+@pytest.mark.sample(6)
 def test_the_closed_form_is_what_a_search_finds(name, bias):
     architecture = ARCHITECTURES.get(name, ufm.PenalisedDEQ(0.03, 0.05, 0.6, 0.3))
     for labels in (SKEWED, LABELS["soft"]):

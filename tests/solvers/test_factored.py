@@ -103,6 +103,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("architecture", "prior", "loss", "bias"), CASES)
+@pytest.mark.sample(8)
 def test_agrees_with_the_conic_programme(architecture, prior, loss, bias):
     """Four columns: completely positive is doubly nonnegative, so the programme is exact."""
     s = ufm.solve(architecture, prior, loss, bias=bias)
@@ -114,6 +115,7 @@ def test_agrees_with_the_conic_programme(architecture, prior, loss, bias):
 
 @pytest.mark.parametrize("architecture", [PEELED, DECAYED, BOUNDED])
 @pytest.mark.parametrize(("prior", "loss"), [(STEP, "ce"), (SOFT, "mse"), (MULTI, "bce")])
+@pytest.mark.sample(3)
 def test_direct_descent_in_the_factors_ends_at_the_same_value(architecture, prior, loss):
     s = ufm.solve(architecture, prior, loss)
     direct = ufm.solve(architecture, prior, loss, method="direct", dim=8, starts=1)

@@ -107,6 +107,7 @@ RADII = [1e-6, 1e-3, 0.1, 1.0, math.sqrt(5), 10.0, 100.0, 600.0]
 
 
 @pytest.mark.parametrize(("k_a", "k_b"), SIZES)
+@pytest.mark.sample(4)
 def test_two_groups_with_budgets(k_a, k_b):
     for ratio in RATIOS:
         prior = ufm.ClassPrior.step(k_a, k_b, ratio)
@@ -121,6 +122,7 @@ def test_two_groups_with_budgets(k_a, k_b):
 
 
 @pytest.mark.parametrize(("k_a", "k_b"), SIZES)
+@pytest.mark.sample(4)
 def test_two_groups_with_weight_decay(k_a, k_b):
     """Strengths around both thresholds, down to 1e-12 of the minority's and up beyond the majority's."""
     for ratio in (1 + 1e-12, 1.001, 10.0, 1e4, 1e12):
@@ -161,6 +163,7 @@ OFFSETS = [-1e-6, -1e-9, -1e-10, -1e-13, -2e-16, 0.0, 2e-16, 1e-13, 1e-10, 1e-9,
 
 @pytest.mark.parametrize(("k_a", "k_b"), [(3, 7), (7, 3), (1, 2), (2, 2), (9, 2), (500, 500)])
 @pytest.mark.parametrize("tau_per_class", [1e-4, 0.1, 0.5, math.sqrt(5), 4.0])
+@pytest.mark.sample(10)
 def test_values_at_and_next_to_both_thresholds(k_a, k_b, tau_per_class):
     """Regression: next to total collapse the search for mu once stopped on a step across the kink of the gauge."""
     architecture = layer_peeled(tau_per_class)
@@ -258,6 +261,7 @@ def test_many_groups_with_budgets(prior):
 
 
 @pytest.mark.parametrize("prior", MANY, ids=repr)
+@pytest.mark.sample(3)
 def test_many_groups_with_weight_decay(prior):
     for count in (prior.groups[-1].count, prior.groups[1].count):
         threshold = math.sqrt(count) / prior.num_samples

@@ -41,6 +41,7 @@ def test_an_interior_point_method_agrees(seed):
 
 @pytest.mark.parametrize("loss", [ufm.CrossEntropy(smoothing=0.3), ufm.CrossEntropy(smoothing=0.1, scales=(1, 2, 0.5))])
 @pytest.mark.parametrize("bias", [None, "free", 0.1])
+@pytest.mark.sample(2)
 def test_a_budget_that_is_idle_leaves_the_entropy_of_the_targets(loss, bias):
     """Smoothed labels have their optimum at finite logits, inside a large ball."""
     k, a = 3, loss.smoothing

@@ -16,6 +16,19 @@ ROWS = table()
 CHEAP = {"direct": {"starts": 1, "max_iter": 100}, "search": {"starts": 1, "max_iter": 100}}
 
 
+#: The architecture whose cells take long: `make test` calls a third of them, every loss, kind of labels and bias among
+#: them, and `make test-full` the others too.
+LONG = "NormBounded"
+
+
+def _is_in_the_sample(row):
+    places = (list(names).index(name) for names, name in ((LOSSES, row.loss), (LABELS, row.labels), (BIASES, row.bias)))
+    return row.architecture != LONG or sum(places) % 3 == 0
+
+
+CELLS = [row if _is_in_the_sample(row) else pytest.param(row, marks=pytest.mark.sample(0)) for row in ROWS]
+
+
 def _solve(row, method):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -27,7 +40,7 @@ def _asked(row, **options):
     return ufm.solve(architecture, labels, loss, bias=BIASES[row.bias], **options)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.loss}, {row.labels}, {row.bias}, {row.architecture}")
+@pytest.mark.parametrize("row", CELLS, ids=lambda row: f"{row.loss}, {row.labels}, {row.bias}, {row.architecture}")
 def test_every_cell_does_what_it_says(row):
     found = {}
     for method, answer in row.answers.items():

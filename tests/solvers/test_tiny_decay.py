@@ -30,6 +30,7 @@ def test_mean_squared_error_keeps_its_digits_at_any_decay(bias):
 @pytest.mark.parametrize("loss", ["ce", "bce", "mse", ufm.SquaredHinge()])
 @pytest.mark.parametrize("bias", ["free", 1e-20, 1e20])
 @pytest.mark.parametrize("decay", [1e-20, 1e-100])
+@pytest.mark.sample(8)
 def test_a_bias_beside_tiny_decay_takes_seconds_and_claims_no_open_gap(loss, bias, decay):
     start = time.process_time()
     with warnings.catch_warnings():

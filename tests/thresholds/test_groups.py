@@ -25,6 +25,7 @@ def rank_and_scales(architecture, prior, loss, bias):
 
 @pytest.mark.parametrize(("loss", "bias"), [("ce", None), ("bce", "free"), (ufm.CrossEntropy(smoothing=0.1), None)])
 @pytest.mark.parametrize("architecture", [BUDGET, DECAY], ids=["budgets", "decay"])
+@pytest.mark.sample(2)
 def test_every_critical_scale_is_one(architecture, loss, bias):
     found = collapse_thresholds(architecture, THREE, loss, bias)
     for at, group in enumerate(found.groups):

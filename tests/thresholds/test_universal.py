@@ -68,6 +68,7 @@ def test_the_eleven_losses_of_the_criterion(name, bias):
 
 
 @pytest.mark.parametrize(("name", "bias"), [*BIASED, ("smoothing", 0.3)])
+@pytest.mark.sample(2)
 def test_weight_decay_against_the_solver_on_both_sides(name, bias):
     loss, slope = LOSSES[name]
     t = collapse_threshold(DECAY, K_A, K_B, loss=loss, bias=bias, minority_count=4.0)
@@ -88,6 +89,7 @@ def test_weight_decay_against_the_solver_on_both_sides(name, bias):
         ("all", None),
     ],
 )
+@pytest.mark.sample(3)
 def test_budgets_against_the_solver_on_both_sides(name, bias):
     loss, _ = LOSSES[name]
     t = collapse_threshold(BUDGET, K_A, K_B, loss=loss, bias=bias)
@@ -190,6 +192,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("architecture", "options"), CASES, ids=lambda x: str(x)[:60])
+@pytest.mark.sample(4)
 def test_derivatives_against_differences(architecture, options):
     slopes = collapse_threshold(architecture, 3, 2, **options).derivative
     outside = {k: v for k, v in options.items() if isinstance(v, float)}

@@ -145,6 +145,7 @@ class TestFile:
         assert not loop.is_partial
 
     @pytest.mark.parametrize("done", [1, 2])
+    @pytest.mark.sample(1)
     def test_interrupted_it_goes_on_to_the_same_bits(self, loop, tmp_path, trained, done):
         path = tmp_path / "loop.json"
         with pytest.raises(LoopInterrupted, match=rf"after {done} of 3 points") as caught:

@@ -50,6 +50,7 @@ AGREEING = {
 
 
 @pytest.mark.parametrize("name", AGREEING)
+@pytest.mark.sample(8)
 def test_trained_beside_predicted(name: str) -> None:
     architecture, prior, loss, bias = AGREEING[name]
     found = train_problem(architecture, prior, loss, bias=bias, device="cpu")
@@ -63,6 +64,7 @@ def test_trained_beside_predicted(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.sample(1)
 def test_codes_of_residual_depth_are_among_the_predicted_minima(seed: int) -> None:
     prior = ufm.ClassPrior([20, 20, 20, 6, 6, 6])
     architecture = ufm.Residual(0.02, 0.02, 0.05, 4)

@@ -418,6 +418,7 @@ class TestTrained:
         assert found["from_objective"]["scale"]["relative_error"] is None
 
     @pytest.mark.parametrize(("rho", "seed"), [(0.9, 0), (0.9, 1), (0.95, 0)])
+    @pytest.mark.sample(1)
     def test_a_bound_near_1_is_reached_at_full_rank(self, rho, seed):
         """In the free parameter of A itself the optimiser ended at rank 5, 5% above the optimum."""
         r = train(tight(rho, seed=seed))

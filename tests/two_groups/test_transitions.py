@@ -165,6 +165,7 @@ def test_a_small_penalty_makes_it_first_order_whatever_the_cap() -> None:
 
 
 @pytest.mark.parametrize("points", [12, 16, 25])
+@pytest.mark.sample(1)
 def test_a_positive_curvature_does_not_exclude_a_jump(points: int) -> None:
     h = ufm.hysteresis(penalised(6, 0.8), 5, 5, num_samples=SAMPLES, points=points)
     # whatever the points: two uncollapsed minima coexist down to balanced classes
@@ -200,6 +201,7 @@ def test_without_a_budget_of_its_own_the_threshold_is_the_convex_one() -> None:
 
 
 @pytest.mark.parametrize(("k_a", "k_b", "e_h"), [(2, 2, 5.0), (1, 2, 1.0), (3, 2, 0.3)])
+@pytest.mark.sample(1)
 def test_with_a_budget_for_every_direction_the_threshold_is_the_convex_one(k_a: int, k_b: int, e_h: float) -> None:
     """Also where what is left to gain is far below the rounding of the risk: R* up to 10^22."""
     architecture = ufm.LinearDEQ(1.0, e_h, 0.9, E_A=0.9**2 * (k_a + k_b - 1))
@@ -223,6 +225,7 @@ def _best_size(family: Family, ratio: float, sizes: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("k", "e_h", "budget"), [(3, 0.3, 0.5), (3, 0.3, 1.0), (5, 1.0, 0.5), (5, 1.0, 2.0)])
+@pytest.mark.sample(2)
 def test_two_kinds_of_collapse_exchange_the_optimum(k: int, e_h: float, budget: float) -> None:
     """As R falls the minority leaves total collapse, and then jumps back to s_B = 0, into partial collapse."""
     architecture = ufm.LinearDEQ(1.0, e_h, 0.9, E_A=budget)
@@ -261,6 +264,7 @@ def test_a_saddle_of_the_family_is_no_second_minimum() -> None:
 
 
 @pytest.mark.parametrize("fixed", [{"majority_count": 100.0}, {"minority_count": 20.0}])
+@pytest.mark.sample(1)
 def test_what_is_held_fixed_does_not_move_the_end_of_the_branch(fixed: dict[str, float]) -> None:
     h = ufm.hysteresis(penalised(2, 0.5), 5, 5, points=16, **fixed)
     assert h.collapsed_end == pytest.approx(5.0, rel=1e-9)
