@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ufm._extras import optional
 
@@ -30,6 +30,7 @@ __all__ = [
     "check_image",
     "check_map",
     "describe",
+    "least_norm",
     "norms",
     "power_of_two",
 ]
@@ -55,10 +56,6 @@ RUNAWAY = 100.0
 #: unless its residual, and the rounding of f(z), are below this part of what the residual was along the way from the
 #: start; where f(z) = z to the last bit, below this part.
 FALLEN, FALLEN_EXACTLY = 0.01, 0.25
-
-#: The residual of an accelerated step raises what the next are relative to by this factor at most: a wild step says
-#: little of the problem.
-SURGE = 10.0
 
 #: A held sample's residual may exceed the tolerance by this many epsilons of f, as sums in another order do.
 SLACK = 8.0
@@ -92,6 +89,8 @@ class Options:
             has a method ``of_rows``).
         trace: whether the residuals of all steps are kept.
         states: evaluations after which iterates are kept, increasing.
+        compiled: whether steps on a CPU are taken by compiled loops, see :mod:`ufm.deq.compiled`. None: where Numba is
+            installed.
     """
 
     memory: int | None = None
@@ -102,6 +101,7 @@ class Options:
     compact: bool | None = None
     trace: bool = False
     states: tuple[int, ...] = ()
+    compiled: bool | None = None
 
 
 @dataclass
@@ -145,7 +145,7 @@ def norms(x: Tensor, careful: bool = True) -> Tensor:
     # By row: what one sample needs changes no bit of another's.
     scale = power_of_two(torch.linalg.vector_norm(x, ord=torch.inf, dim=1))
     scaled = torch.linalg.vector_norm(x / scale[:, None], dim=1) * scale
-    return torch.where((norm > _floor(norm.dtype)) & (norm < torch.inf), norm, scaled)
+    return torch.where((norm > least_norm(norm.dtype)) & (norm < torch.inf), norm, scaled)
 
 
 def power_of_two(x: Tensor) -> Tensor:
@@ -163,10 +163,26 @@ def power_of_two(x: Tensor) -> Tensor:
     return torch.where((x > 0) & x.isfinite(), torch.exp2(exponent.clamp_min(least)), 1.0)
 
 
-def _floor(dtype: torch.dtype) -> float:
-    """Norms above lose nothing when entries below their epsilon underflow in squares."""
+def least_norm(dtype: torch.dtype) -> float:
+    """Return the norm above which nothing is lost when squares of entries below its epsilon underflow.
+
+    Examples:
+        >>> import torch
+        >>> f"{least_norm(torch.float32):.1e}"
+        '9.1e-13'
+    """
     info = torch.finfo(dtype)
     return float(info.tiny**0.5 / info.eps)
+
+
+class Kernels(Protocol):
+    """What a state asks of compiled loops, see :mod:`ufm.deq.compiled`."""
+
+    def judge(self) -> bool:
+        """Take in an evaluation, or return False and change nothing."""
+
+    def release(self) -> None:
+        """Give the state its best iterates."""
 
 
 class Iteration:
@@ -174,9 +190,10 @@ class Iteration:
 
     Where there is no fixed point iterates run away, as of ``f(z) = z + b``, and a residual that stays what it was
     becomes small beside them. So let m be the largest of ``|z_0|``, ``|f(z_0)|`` and the residuals ``|f(z_k) - z_k|``
-    above ``|f(z_k)|/100``. Farther than 100 m a residual is believed if it has fallen: if it, and the rounding of f(z),
-    are below a hundredth of ``d^T (f(z_0) - z_0)``, d the direction from z_0 to z, along which the residual of a map
-    without a fixed point stays. Otherwise it counts relative to 100 m, and as no smaller than the rounding of f(z).
+    of plain steps above ``|f(z_k)|/100``. Farther than 100 m a residual is believed if it has fallen: if it, and the
+    rounding of f(z), are below a hundredth of ``d^T (f(z_0) - z_0)``, d the direction from z_0 to z, along which the
+    residual of a map without a fixed point stays. Otherwise it counts relative to 100 m, and as no smaller than the
+    rounding of f(z).
 
     Args:
         f: the map.
@@ -206,12 +223,14 @@ class Iteration:
         self.f, self.shape, self.dtype, self.relative, self.options = f, z0.shape, z0.dtype, relative, options
         self.max_steps, self.batch = max_steps, len(z0)
         rows = z0.reshape(self.batch, z0.shape[1:].numel())
-        self.z = rows.to(torch.promote_types(z0.dtype, torch.float32), copy=True)
+        wide = torch.promote_types(z0.dtype, torch.float32)
+        self.z = rows.to(wide, copy=True, memory_format=torch.contiguous_format)
         self.image: Tensor | None = None
         self.seen = z0.dtype
         #: As the comparison with residuals rounds it: that of their least must not differ.
         self.tol = torch.tensor(tol, dtype=self.z.dtype).item()
         self.count, self.extreme, self.interacting = 0, False, False
+        self.whole_score: float = math.inf
         self.finite = self.calm = False  # whether residuals and images are of moderate size, and above the tolerance
         self.largest_of_all, self.least_largest = math.inf, 0.0
         #: Rows of the residuals: the samples, or the whole state.
@@ -237,7 +256,11 @@ class Iteration:
         self.compact = _Compaction(f, options.compact) if self._may_compact() else None
         self.trace: list[Tensor] = []
         self.states: list[Tensor] = []
+        self._residual: Tensor | None = None
         self._forget_best()
+        #: Kernels that do what follows an evaluation where nothing happens, and whether they did at the last one.
+        self.compiled: Kernels | None = None
+        self.swift = False
 
     # Evaluations ----------------------------------------------------------------------------------------------------
 
@@ -245,7 +268,8 @@ class Iteration:
         """Evaluate f at the iterates; update residuals, hold what has met the tolerance."""
         self._look()
         self.count += 1
-        if not self.batch or self._is_uneventful():
+        self.swift = self.compiled is not None and self.compiled.judge()
+        if self.swift or not self.batch or self._is_uneventful():
             return
         numbers = self._measure()
         if not self.extreme and self._is_extreme(numbers):
@@ -265,7 +289,19 @@ class Iteration:
         else:
             image = self._call(self.f, rows)
         self.image = image.view(self.z.shape)
-        self.residual = self.image - self.z
+        self._residual = None
+
+    @property
+    def residual(self) -> Tensor:
+        """``f(z) - z``, rows (units, m)."""
+        if self._residual is None:
+            assert self.image is not None
+            self._residual = self.image - self.z
+        return self._residual
+
+    @residual.setter
+    def residual(self, rows: Tensor) -> None:
+        self._residual = rows
 
     def _watch(self, least: float) -> None:
         """See which samples have shrunk below the epsilon of where they started, given the least norm of f(z).
@@ -298,7 +334,7 @@ class Iteration:
             raise RuntimeError("f must not write into its argument at some calls only: give it a copy, or none")
         self.writes = bool(self.writes) or written
         self.seen = image.dtype
-        return image.reshape(rows.shape).to(rows.dtype, copy=True)
+        return image.reshape(rows.shape).to(rows.dtype, copy=True, memory_format=torch.contiguous_format)
 
     def _is_uneventful(self) -> bool:
         """Whether no sample is near its end; then residuals, and what goes astray, are all that there is to update.
@@ -337,15 +373,14 @@ class Iteration:
 
     def _is_calm(self, numbers: list[float]) -> bool:
         """Whether no sample has met the tolerance or a size that its square may not have; NaN is none of these."""
-        least = max(_floor(self.z.dtype), self.quantum)
+        least = max(least_norm(self.z.dtype), self.quantum)
         return numbers[0] > self.tol and min(numbers[2], numbers[4]) > least and max(numbers[:6]) < math.inf
 
     def _raise(self) -> Tensor:
         """What residuals are relative to of samples that have run away, with the present residuals."""
-        # A small part of a far f(z) says nothing of the problem: it may be rounding.
-        most = torch.where((self.largest > 0) & ~self._is_plain(), SURGE * self.largest, torch.inf)
-        raised = torch.minimum(self.norm, most).maximum(self.largest)
-        return torch.where(self.norm > self.size / RUNAWAY, raised, self.largest)
+        # A small part of a far f(z) says nothing of the problem: it may be rounding. Nor does a wild step.
+        telling = (self.norm > self.size / RUNAWAY) & (self._is_plain() | (self.largest == 0))
+        return torch.where(telling, self.norm.maximum(self.largest), self.largest)
 
     def _measure(self) -> Tensor:
         """Residuals, what they mean, and in one tensor of twelve numbers all that is decided on the host."""
@@ -397,7 +432,7 @@ class Iteration:
         """Whether squares of residuals or images may have left the range of the dtype."""
         self._numbers = numbers.tolist()
         low, high = self._numbers[2], max(self._numbers[3], self._numbers[5])
-        return not (min(low, self._numbers[4]) > _floor(self.z.dtype) and high < torch.inf)
+        return not (min(low, self._numbers[4]) > least_norm(self.z.dtype) and high < torch.inf)
 
     def _conclude(self, measured: Tensor) -> None:
         """Act on what was measured."""
@@ -427,14 +462,25 @@ class Iteration:
         if len(self.z) != self.judged:
             number = number if number == self.judged else 0
         if number != self.num_held:
-            self.held, self.num_held = self._met if number else None, number
-            if self.compact is not None and 0 < number < self.batch:
-                self._restrict()
+            self.hold(self._met, number)
+
+    def take_in(self, most: float, least_size: float) -> None:
+        """Keep what was asked for of an evaluation that is judged, given the largest residual and the least |f(z)|."""
+        self._record()
+        if most <= self.whole_score:
+            self.whole, self.whole_score = self.z, most
+        self._watch(least_size)
+
+    def hold(self, met: Tensor, number: int) -> None:
+        """Hold the samples that have met the tolerance, so many."""
+        self.held, self.num_held = met if number else None, number
+        if self.compact is not None and 0 < number < self.batch:
+            self._restrict()
 
     def _record(self) -> None:
         """Keep what the caller asked for of this evaluation."""
         if self.options.trace:
-            self.trace.append(self.residuals)
+            self.trace.append(self.residuals.clone())
         if self.count in self.options.states:
             self.states.append(self.z.to(self.dtype).reshape(self.shape))
 
@@ -494,9 +540,10 @@ class Iteration:
         # The same with a pass over the rows less.
         return out.copy_(rows / torch.where(usable, 1.0 if by is None else by, torch.inf))
 
-    def move(self, z: Tensor) -> None:
-        """Set the iterates of the samples that are not held to the rows z (units, m)."""
-        self.z = z if self.held is None or len(z) != self.judged else torch.where(self.held[:, None], self.z, z)
+    def move(self, z: Tensor, held_stay: bool = False) -> None:
+        """Set the iterates of the samples that are not held to the rows z (units, m), in which the others may stay."""
+        held = None if held_stay or len(z) != self.judged else self.held
+        self.z = z if held is None else torch.where(held[:, None], self.z, z)
         if self.vanishing is not None:
             self.z = self._by_sample(self.z).masked_fill(self.vanishing[:, None], 0.0).view_as(self.z)
             self.vanishing = None
@@ -554,7 +601,8 @@ class Iteration:
     def _forget_best(self) -> None:
         self.best_score = torch.full((len(self.z),), torch.inf, dtype=self.z.dtype, device=self.z.device)
         self.best: tuple[Tensor, ...] = (self.z, self.z)  # z, image
-        self.best_is_last, self.whole, self.whole_score = True, self.z, torch.inf
+        self.best_is_last, self.whole = True, self.z
+        self.whole_score = math.inf
 
     def _keep_best(self, all_better: bool, most: float) -> None:
         """Keep the iterates with the least residuals, by unit, and the one that is best as a whole."""
@@ -576,6 +624,9 @@ class Iteration:
         Where samples did not meet the tolerance they return to their best iterates, and f is evaluated there: if their
         residuals are not what they were, the samples depend on each other, and the best state as a whole is returned.
         """
+        if self.compiled is not None:
+            self.compiled.release()
+            self.compiled = None
         if self.image is None and self.batch:
             self._check()
         elif self.batch and not self.done and not self.best_is_last:

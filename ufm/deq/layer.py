@@ -25,6 +25,7 @@ from typing import Any
 
 from ufm._extras import optional
 from ufm._validation import integer, one_of, positive
+from ufm.deq.compiled import can_compile
 from ufm.deq.iteration import SAMPLES, STOP_MODES, FixedPoint, Iteration, Options, Relative, check_map, power_of_two
 from ufm.deq.scope import solve_scope
 from ufm.deq.solvers import SOLVERS, get_solver, minimal_tolerance
@@ -122,6 +123,9 @@ class DEQ(nn.Module):
         indexing: evaluations, increasing, after which ``info.states`` keeps the state.
         n_states: states that ``info.states`` keeps, at equal distances up to ``max_steps``; instead of ``indexing``.
         eval_tol, eval_max_steps: tolerance and steps after ``eval()``; default: as in training.
+        compiled: whether what a step does beside ``f`` is done on a CPU by loops compiled with Numba, to rounding the
+            same as the tensor operations. Default: where Numba is installed (``pip install 'ufm[fast]'``); it takes
+            half a second to import, and once in an installation some seconds to compile.
 
     Each of these may be given for one call alone: ``deq(f, z0, tol=1e-3)``.
 
@@ -172,6 +176,7 @@ class DEQ(nn.Module):
         n_states: int | None = None,
         eval_tol: float | None = None,
         eval_max_steps: int | None = None,
+        compiled: bool | None = None,
     ) -> None:
         super().__init__()
         self.solver = _solver("solver", solver)
@@ -203,6 +208,8 @@ class DEQ(nn.Module):
             raise ValueError(f"n_states must not be given with indexing = {self.indexing}, got {n_states!r}")
         self.eval_tol = None if eval_tol is None else positive("eval_tol", eval_tol)
         self.eval_max_steps = None if eval_max_steps is None else integer("eval_max_steps", eval_max_steps, minimum=1)
+        self.compiled = None if compiled is None else _boolean("compiled", compiled)
+        can_compile(self.compiled)
 
     def forward(self, f: Callable[[State], State], z0: State, **settings: Any) -> tuple[State, Info]:
         """Solve ``z = f(z)`` from ``z0``.
@@ -270,7 +277,15 @@ class DEQ(nn.Module):
         if self.n_states is not None:
             states = tuple(max(1, steps * i // self.n_states) for i in range(1, self.n_states))
         return Options(
-            self.memory, self.patience, self.growth, self.stop_mode, self.samples, self.compact, self.trace, states
+            self.memory,
+            self.patience,
+            self.growth,
+            self.stop_mode,
+            self.samples,
+            self.compact,
+            self.trace,
+            states,
+            self.compiled,
         )
 
     def _tolerance(self) -> float:

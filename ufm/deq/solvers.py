@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ufm._extras import optional
 from ufm._validation import one_of
+from ufm.deq.compiled import CompiledSteps
 from ufm.deq.iteration import (
     FixedPoint,
     Guard,
@@ -122,8 +123,23 @@ class _Acceleration:
         """Next iterates (units, m)."""
         raise NotImplementedError
 
-    def learn(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
-        """Take in the step from the former ``z``, ``f(z)`` and ``f(z) - z`` to the state's."""
+    def learn(self, z: Tensor, image: Tensor, residual: Tensor) -> Tensor | None:
+        """Take in the step from the former ``z``, ``f(z)`` and ``f(z) - z`` to the state's.
+
+        Where a compiled loop does it, it returns what :meth:`propose` would, held rows apart.
+        """
+        compiled = self.state.compiled
+        if isinstance(compiled, CompiledSteps) and compiled.apply:
+            return self.learn_compiled(compiled, z, image, residual)
+        self.learn_tensors(z, image, residual)
+        return None
+
+    def learn_tensors(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
+        """:meth:`learn` by tensor operations."""
+        raise NotImplementedError
+
+    def learn_compiled(self, steps: CompiledSteps, z: Tensor, image: Tensor, residual: Tensor) -> Tensor:
+        """:meth:`learn` by a compiled loop."""
         raise NotImplementedError
 
     def forget(self, lost: Tensor) -> None:
@@ -133,6 +149,7 @@ class _Acceleration:
 
 def _solve(kind: type[_Acceleration], memory: int, state: Iteration) -> FixedPoint:
     """Iterate until all samples have met the tolerance: again as one unit where they are found to interact."""
+    CompiledSteps.attach(state)
     while True:
         _iterate(kind, memory, state)
         if not state.interacting:
@@ -151,20 +168,27 @@ def _iterate(kind: type[_Acceleration], memory: int, state: Iteration) -> None:
     else:
         guard.look(state.score, state.score <= state.tol)
         guard.commit()
+    proposal: Tensor | None = None
     while state.goes_on:
         assert state.image is not None
-        proposal = method.propose()
+        # What a kernel proposes leaves held rows where they are.
+        held_stay = proposal is not None
+        if proposal is None:
+            proposal = method.propose()
         if guard.any_plain:
             proposal = torch.where(guard.plain[:, None] > 0, state.image, proposal)
         former = (state.z, state.image, state.residual)
         state.accelerated = method.steps > 0
-        state.move(proposal)
+        state.move(proposal, held_stay and not guard.any_plain)
         state.evaluate()
         if not state.goes_on:
             break
-        method.learn(*former)
+        proposal = method.learn(*former)
         if state.event:
-            method.forget(guard.recover())
+            lost = guard.recover()
+            method.forget(lost)
+            if proposal is not None:
+                proposal = torch.where(lost[:, None], method.propose(), proposal)
             state.probe()
 
 
@@ -188,6 +212,7 @@ def fixed_point(
     Source: Banach 1922.
     """
     state = Iteration(f, z0, tol, max_steps, relative, options)
+    CompiledSteps.attach(state)
     state.evaluate()
     while not state.done and state.count < max_steps:
         if state.image is not None:
@@ -205,16 +230,21 @@ class _Anderson(_Acceleration):
         units, m = state.z.shape
         memory = min(memory, max(m, 1))  # more differences depend linearly
         super().__init__(state, memory)
-        self.all_residuals = state.z.new_zeros(units, memory, m)
-        self.all_images = state.z.new_zeros(units, memory, m)
-        self.residuals, self.images = self.all_residuals[:, :0], self.all_images[:, :0]
-        self.coefficients = state.z.new_zeros(units, 0)  # of the residual in the basis
+        self.all_residuals = state.z.new_empty(units, memory, m)
+        self.all_images = state.z.new_empty(units, memory, m)
+        self.all_coefficients = state.z.new_zeros(units, memory)  # of the residual in the basis
+        self._use(0)
+
+    def _use(self, number: int) -> None:
+        """Let so many of the slots count."""
+        self.residuals, self.images = self.all_residuals[:, :number], self.all_images[:, :number]
+        self.coefficients = self.all_coefficients[:, :number]
 
     def propose(self) -> Tensor:
         assert self.state.image is not None
         return _minus(self.state.image, self.coefficients, self.images)
 
-    def learn(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
+    def learn_tensors(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
         state, slot, new = self.state, self.steps % self.memory, self.steps < self.memory
         assert state.image is not None
         if not new:
@@ -235,20 +265,25 @@ class _Anderson(_Acceleration):
         usable = (kept > DEPENDENT * length) & state.resolves(length)
         q = state.quotient(q, kept, usable, self.all_residuals[:, slot])
         state.quotient(p, kept, usable, self.all_images[:, slot])
-        along = torch.linalg.vecdot(q, state.residual)
-        if new:
-            self.coefficients = torch.cat([now, along[:, None]], dim=1)
-            self.residuals = self.all_residuals[:, : self.steps + 1]
-            self.images = self.all_images[:, : self.steps + 1]
-        else:
-            self.coefficients = now
-            self.coefficients[:, slot] = along
+        self.coefficients.copy_(now)
+        self.all_coefficients[:, slot] = torch.linalg.vecdot(q, state.residual)
         self.steps += 1
+        if new:
+            self._use(self.steps)
+
+    def learn_compiled(self, steps: CompiledSteps, z: Tensor, image: Tensor, residual: Tensor) -> Tensor:
+        slot, used = self.steps % self.memory, min(self.steps, self.memory)
+        memory = (t.numpy() for t in (self.all_residuals, self.all_images, self.all_coefficients))
+        proposal = steps.accelerate("anderson", DEPENDENT, (image, residual), *memory, used, slot)
+        self.steps += 1
+        if used < self.memory:
+            self._use(self.steps)
+        return proposal
 
     def forget(self, lost: Tensor) -> None:
         self.all_residuals.masked_fill_(lost[:, None, None], 0)
         self.all_images.masked_fill_(lost[:, None, None], 0)
-        self.coefficients = self.coefficients.masked_fill(lost[:, None], 0)
+        self.all_coefficients.masked_fill_(lost[:, None], 0)
 
 
 def anderson(
@@ -314,15 +349,13 @@ class _Broyden(_Acceleration):
         step = self.gamma * residual if self.scaled else residual
         return _minus(self.state.z + step, _rows_times(self.vs, residual), self.us)
 
-    def learn(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
+    def learn_tensors(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
         state, slot = self.state, self.steps % self.memory
         step, change = state.z - z, state.residual - residual
+        self._make_room(slot)
         if self.steps >= self.memory:
             self.us[:, slot] = 0
             self.vs[:, slot] = 0
-        elif slot == self.us.shape[1]:
-            more = self.us.new_zeros(len(z), min(CHUNK, self.memory - slot), z.shape[1])
-            self.us, self.vs = torch.cat([self.us, more], dim=1), torch.cat([self.vs, more], dim=1)
         v = _minus(-self.gamma * step if self.scaled else -step, -_rows_times(self.us, step), self.vs)
         # A factor moves from v to u: products of small steps would underflow.
         v = v / state.lengths(v)
@@ -336,6 +369,22 @@ class _Broyden(_Acceleration):
         state.quotient(v, None, usable, self.vs[:, slot])
         self.last = step, change
         self.steps += 1
+
+    def learn_compiled(self, steps: CompiledSteps, z: Tensor, image: Tensor, residual: Tensor) -> Tensor:
+        slot, used = self.steps % self.memory, min(self.steps, self.memory)
+        self._make_room(slot)
+        memory = (t.numpy() for t in (self.us, self.vs, self.gamma))
+        proposal = steps.accelerate("broyden", DEPENDENT, (z, residual), *memory, used, slot)
+        if self.state.event:  # it will be asked for
+            self.last = self.state.z - z, self.state.residual - residual
+        self.steps += 1
+        return proposal
+
+    def _make_room(self, slot: int) -> None:
+        """Let the memory have the slot."""
+        if slot == self.us.shape[1]:
+            more = self.us.new_zeros(len(self.us), min(CHUNK, self.memory - slot), self.us.shape[2])
+            self.us, self.vs = torch.cat([self.us, more], dim=1), torch.cat([self.vs, more], dim=1)
 
     def forget(self, lost: Tensor) -> None:
         self.us.masked_fill_(lost[:, None, None], 0)

@@ -1,0 +1,129 @@
+"""Compiled steps: what the tensor operations find, whatever happens on the way, and no bit from another sample."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from deq_zoo import ZOO
+
+from ufm.deq import DEQ, ConvergenceWarning, compiled
+from ufm.deq.compiled import CompiledSteps
+from ufm.deq.iteration import Iteration, Options
+from ufm.deq.solvers import SOLVERS, get_solver
+
+pytest.importorskip("numba")
+
+
+def draw(seed, *shape, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def tanh(n, norm, batch, dtype=torch.float64):
+    a = draw(n, n, n)
+    a = (a * norm / torch.linalg.matrix_norm(a, 2)).to(dtype)
+    h = draw(1, batch, n, dtype=dtype)
+    return lambda z: torch.tanh(z @ a.T + h)
+
+
+def both(f, z0, solver, tol, steps, **options):
+    return (get_solver(solver)(f, z0, tol, steps, None, Options(compiled=c, **options)) for c in (True, False))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=["double", "single"])
+@pytest.mark.parametrize("memory", [None, 2])
+def test_the_same_iterates(solver, dtype, tol, memory):
+    """More steps than slots, sums of four and of what is left, samples that stop at different times."""
+    f, z0 = tanh(21, 0.95, 7, dtype), torch.zeros(7, 21, dtype=dtype)
+    z0[0] = f(z0)[0]
+    ours, theirs = both(f, z0, solver, tol, 300, memory=memory, trace=True)
+    assert ours.converged.all()
+    assert len(set(ours.steps.tolist())) > 1
+    assert (ours.steps - theirs.steps).abs().max() <= 1
+    # Rounding is amplified a little from step to step.
+    torch.testing.assert_close(ours.trace[:6], theirs.trace[:6], rtol=1e5 * torch.finfo(dtype).eps, atol=0)
+    torch.testing.assert_close(ours.z, theirs.z, rtol=0, atol=40 * tol)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_scales_whose_squares_leave_the_numbers(solver, scale):
+    h = scale * draw(2, 3, 5)
+    ours, theirs = both(lambda z: 0.5 * z.flip(1) + h, torch.zeros_like(h), solver, 1e-12, 100)
+    assert ours.converged.all()
+    torch.testing.assert_close(ours.z / scale, theirs.z / scale, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_no_bit_of_a_sample_depends_on_the_others(solver):
+    """One sample that is NaN, one that runs away, one that is there at once: steps that are judged by tensors."""
+    h, a = draw(3, 4, 6), torch.tensor([[0.9], [0.9], [3.0], [0.0]], dtype=torch.float64)
+    h[0] = torch.nan
+
+    def f(a, h):
+        return lambda z: a * torch.cos(z) + h if len(z) == len(h) else z
+
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        all_of_them = get_solver(solver)(f(a, h), torch.zeros_like(h), 1e-10, 80, None, Options(compiled=True))
+        for i in (1, 3):
+            rows = slice(i, i + 1)
+            alone = get_solver(solver)(f(a[rows], h[rows]), h[rows] * 0, 1e-10, 80, None, Options(compiled=True))
+            assert torch.equal(alone.z[0], all_of_them.z[i])
+            assert alone.steps[0] == all_of_them.steps[i]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_capped_solve_returns_each_samples_best(solver):
+    """z -> r z (1 - z) rises and falls: the best iterate is copied where the next is worse."""
+    r = torch.tensor([[3.4], [3.2], [2.5]], dtype=torch.float64)
+    z0 = torch.tensor([[0.9], [0.05], [0.3]], dtype=torch.float64)
+    for steps in (3, 4, 5, 6):
+        ours, theirs = both(lambda z: r * z * (1 - z), z0, solver, 1e-14, steps)
+        torch.testing.assert_close(ours.residuals, theirs.residuals, rtol=1e-8, atol=0)
+        torch.testing.assert_close(ours.z, theirs.z, rtol=1e-8, atol=0)
+
+
+@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("solver", ["anderson", "fixed_point"])
+def test_hard_cells_without_kernels(name, solver):
+    """The rest of the suite solves them with kernels, where Numba is installed."""
+    cell = ZOO[name]
+    with torch.no_grad(), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        _, info = DEQ(solver, compiled=False, **cell.settings)(lambda z: cell.f(z, cell.p), cell.z0)
+    assert cell.exists or not info.converged.any()
+    assert info.all_converged or solver not in cell.solved_by
+
+
+def test_strided_starts_and_images():
+    h = draw(4, 6, 5)
+    ours = DEQ(tol=1e-12, compiled=True)(lambda z: (0.5 * z.mT.contiguous()).mT + h, torch.zeros(5, 6).double().mT)[0]
+    torch.testing.assert_close(ours, 2 * h, rtol=1e-10, atol=0)
+
+
+def test_steps_of_a_kernel_need_no_tensor_operation():
+    state = Iteration(tanh(5, 0.5, 3), torch.zeros(3, 5, dtype=torch.float64), 1e-3, 9, None, Options(compiled=True))
+    CompiledSteps.attach(state)
+    state.evaluate()
+    assert not state.swift  # the first
+    state.move(state.image)
+    state.evaluate()
+    assert state.swift
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError, ImportError])
+def test_without_numba(error, monkeypatch):
+    """It is not needed, not even one that works; asked for it is named."""
+
+    def missing():
+        raise error("numba")
+
+    monkeypatch.setattr(compiled, "_load", missing)
+    compiled._numba_works.cache_clear()
+    try:
+        assert DEQ()(lambda z: 0.5 * z + 1, torch.zeros(2, 1))[1].all_converged
+        with pytest.raises(error, match="numba"):
+            DEQ(compiled=True)
+    finally:
+        compiled._numba_works.cache_clear()

@@ -1,0 +1,384 @@
+"""Loops over the rows of a fixed-point solve as machine code: what a step does beside evaluating f, in one pass a row.
+
+The same as the tensor operations of :mod:`ufm.deq.iteration` and :mod:`ufm.deq.solvers`, in another order of summation.
+A row and its memory stay in the processor's cache while a kernel is at it; sums may be reordered, NaN and infinities
+are respected.
+"""
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, sqrt
+from typing import Any
+
+import numpy as np
+
+from ufm._extras import optional
+
+with optional("fast"):
+    from numba import njit
+
+__all__ = ["anderson", "broyden", "judge"]
+
+_MATH = {"contract", "reassoc", "nsz"}
+
+#: A difference is made orthogonal a second time where the first has left less than this part of it.
+AGAIN = 0.1
+
+
+def _compiled(function: Callable[..., Any]) -> Any:
+    """The function as machine code, kept between processes."""
+    return njit(nogil=True, cache=True, error_model="numpy", fastmath=_MATH)(function)
+
+
+@_compiled
+def _length(x, floor):
+    """Euclidean norm of x; squares below floor^2, or too large, are taken of x over its largest entry."""
+    total = x[0] * 0
+    for k in range(len(x)):
+        total += x[k] * x[k]
+    length = sqrt(float(total))
+    if floor < length < inf:
+        return length
+    largest = x[0] * 0
+    for k in range(len(x)):
+        if not abs(x[k]) <= largest:  # NaN comes through
+            largest = abs(x[k])
+    if not 0 < largest < inf:
+        return float(largest)
+    total = x[0] * 0
+    for k in range(len(x)):
+        part = x[k] / largest
+        total += part * part
+    return sqrt(float(total)) * float(largest)
+
+
+@_compiled
+def _products(rows, slots, count, x, out):
+    """Inner products of x with ``rows[slots]`` into out; four at a time, for x is read once then."""
+    zero = x[0] * 0
+    j = 0
+    while j + 4 <= count:
+        a, b, c, d = rows[slots[j]], rows[slots[j + 1]], rows[slots[j + 2]], rows[slots[j + 3]]
+        s, t, u, v = zero, zero, zero, zero
+        for k in range(len(x)):
+            s += a[k] * x[k]
+            t += b[k] * x[k]
+            u += c[k] * x[k]
+            v += d[k] * x[k]
+        out[j], out[j + 1], out[j + 2], out[j + 3] = s, t, u, v
+        j += 4
+    while j < count:
+        a, s = rows[slots[j]], zero
+        for k in range(len(x)):
+            s += a[k] * x[k]
+        out[j] = s
+        j += 1
+
+
+@_compiled
+def _subtract(x, rows, slots, count, by):
+    """``x - sum_j by_j rows[slots[j]]`` into x."""
+    j = 0
+    while j + 4 <= count:
+        a, b, c, d = rows[slots[j]], rows[slots[j + 1]], rows[slots[j + 2]], rows[slots[j + 3]]
+        s, t, u, v = by[j], by[j + 1], by[j + 2], by[j + 3]
+        for k in range(len(x)):
+            x[k] -= s * a[k] + t * b[k] + u * c[k] + v * d[k]
+        j += 4
+    while j < count:
+        a, s = rows[slots[j]], by[j]
+        for k in range(len(x)):
+            x[k] -= s * a[k]
+        j += 1
+
+
+@_compiled
+def _subtract_both(x, y, rows, slots, count, by, other):
+    """``x - sum_j by_j rows[slots[j]]`` into x, and with other into y: the rows are read once."""
+    j = 0
+    while j + 4 <= count:
+        a, b, c, d = rows[slots[j]], rows[slots[j + 1]], rows[slots[j + 2]], rows[slots[j + 3]]
+        s, t, u, v = by[j], by[j + 1], by[j + 2], by[j + 3]
+        o, p, q, r = other[j], other[j + 1], other[j + 2], other[j + 3]
+        for k in range(len(x)):
+            x[k] -= s * a[k] + t * b[k] + u * c[k] + v * d[k]
+            y[k] -= o * a[k] + p * b[k] + q * c[k] + r * d[k]
+        j += 4
+    while j < count:
+        a, s, o = rows[slots[j]], by[j], other[j]
+        for k in range(len(x)):
+            x[k] -= s * a[k]
+            y[k] -= o * a[k]
+        j += 1
+
+
+@_compiled
+def _divide(x, by, floor):
+    """``x/by`` into x."""
+    scale = np.empty(1, x.dtype)  # a number of the same type: sums with others are not
+    if abs(by) > floor:
+        scale[0] = 1 / by
+        s = scale[0]
+        for k in range(len(x)):
+            x[k] *= s
+    else:
+        scale[0] = by
+        s = scale[0]
+        for k in range(len(x)):
+            x[k] /= s
+
+
+@_compiled
+def _product(x, y):
+    total = x[0] * 0
+    for k in range(len(x)):
+        total += x[k] * y[k]
+    return total
+
+
+@_compiled
+def _copy(source, target):
+    for k in range(len(source)):
+        target[k] = source[k]
+
+
+@_compiled
+def judge(
+    z,
+    image,
+    numbers,
+    absolute,
+    plain,
+    held,
+    met,
+    norm,
+    size,
+    fresh,
+    residuals,
+    largest,
+    idle,
+    best_score,
+    is_last,
+    best_z,
+    best_image,
+    last_z,
+    last_image,
+    least,
+    stale,
+    limit,
+    guarded,
+    calm,
+    ends,
+):
+    """Residuals of the rows and what follows; False, and nothing but norm, size and fresh changed, where more happens.
+
+    More is: a row that is not finite, that has run away, that met the tolerance and no longer does, whose acceleration
+    is lost. ``best_z`` and ``best_image`` hold the best iterates of the rows without ``is_last``, of the others
+    ``last_z`` and ``last_image`` are. ``numbers``: tol, slack, quantum, floor, 100, .99, growth. Without
+    ``calm`` norm and size are all that is found. Into ``ends`` go the largest residual, the least size, how many rows
+    have met the tolerance, and whether all are better than before.
+    """
+    tol, slack, quantum, floor, runaway, record, growth = numbers
+    rows = len(z)
+    for i in range(rows):
+        total, whole = z[i, 0] * 0, z[i, 0] * 0
+        for k in range(z.shape[1]):
+            difference = image[i, k] - z[i, k]
+            total += difference * difference
+            whole += image[i, k] * image[i, k]
+        norm[i], size[i] = sqrt(total), sqrt(whole)
+        if not floor < size[i] < inf:
+            size[i] = _length(image[i], floor)
+        if not floor < norm[i] < inf:
+            norm[i] = _length(image[i] - z[i], floor)
+    if not calm:
+        return False
+    for i in range(rows):
+        if not (norm[i] < inf and size[i] < inf):
+            return False
+        if absolute:
+            fresh[i] = norm[i]
+        else:
+            fresh[i] = 0 if norm[i] <= quantum else norm[i] / size[i]
+        residual = residuals[i] if held[i] else fresh[i]
+        if held[i]:
+            if not fresh[i] <= tol + slack * (size[i] if absolute else 1.0):
+                return False
+        elif residual <= tol:
+            telling = norm[i] > size[i] / runaway and (plain or largest[i] == 0)
+            if size[i] > runaway * (max(norm[i], largest[i]) if telling else largest[i]):
+                return False
+        if guarded and not residual <= tol:
+            better = residual < record * least[i]
+            bound = residual if better else least[i]
+            if not residual <= growth * bound or (0 if better else stale[i] + 1) >= limit[i]:
+                return False
+    most_residual, least_size, number, all_better = 0.0, inf, 0, True
+    for i in range(rows):
+        if not held[i]:
+            residuals[i] = fresh[i]
+            if norm[i] > size[i] / runaway and (plain or largest[i] == 0):
+                largest[i] = max(norm[i], largest[i])
+        else:
+            idle[i] += 1
+        residual = residuals[i]
+        met[i] = residual <= tol
+        number += met[i]
+        if residual < best_score[i] or met[i]:
+            best_score[i], is_last[i] = residual, True
+        else:
+            all_better = False
+            if is_last[i]:
+                _copy(last_z[i], best_z[i])
+                _copy(last_image[i], best_image[i])
+                is_last[i] = False
+        if guarded:
+            if residual < record * least[i]:
+                least[i], stale[i] = residual, 0
+            else:
+                stale[i] += 1
+        most_residual, least_size = max(most_residual, residual), min(least_size, size[i])
+    ends[0], ends[1], ends[2], ends[3] = most_residual, least_size, number, all_better
+    return True
+
+
+@_compiled
+def anderson(
+    z,
+    image,
+    residual,
+    proposal,
+    former_image,
+    former_residual,
+    held,
+    norm,
+    size,
+    residuals,
+    images,
+    coefficients,
+    used,
+    slot,
+    numbers,
+):
+    """Take the step to z into the memory, and write residual and proposal, rows that are held apart: they stay at z.
+
+    ``numbers``: rounding, dependent, floor. See :class:`ufm.deq.solvers._Anderson` for the memory.
+    """
+    rounding, dependent, floor = numbers
+    memory, width = residuals.shape[1], z.shape[1]
+    now, first, second = np.empty(memory, z.dtype), np.empty(memory, z.dtype), np.empty(memory, z.dtype)
+    slots, count = np.empty(memory, np.int64), 0
+    for j in range(used):
+        if j != slot:
+            slots[count] = j
+            count += 1
+    for i in range(len(z)):
+        r, o = residual[i], proposal[i]
+        if held[i]:
+            for k in range(width):
+                r[k] = image[i, k] - z[i, k]
+                o[k] = z[i, k]
+            continue
+        q, p = residuals[i, slot], images[i, slot]
+        for k in range(width):
+            r[k] = image[i, k] - z[i, k]
+            q[k] = r[k] - former_residual[i, k]
+        length = _length(q, floor)
+        _products(residuals[i], slots, count, r, now)
+        for j in range(count):
+            first[j] = now[j] - coefficients[i, slots[j]]
+        _subtract(q, residuals[i], slots, count, first)
+        kept = _length(q, floor)
+        # Differences of the former products are as exact as these are large.
+        if count and not kept >= AGAIN * max(length, norm[i]):
+            _products(residuals[i], slots, count, q, second)
+            _subtract(q, residuals[i], slots, count, second)
+            kept = _length(q, floor)
+            for j in range(count):
+                first[j] += second[j]
+        along = r[0] * 0
+        if kept > dependent * length and length > rounding * size[i]:
+            _divide(q, kept, floor)
+            along = _product(q, r)
+            for k in range(width):
+                p[k] = image[i, k] - former_image[i, k]
+                o[k] = image[i, k]
+            _subtract_both(p, o, images[i], slots, count, first, now)
+            _divide(p, kept, floor)
+            for k in range(width):
+                o[k] -= along * p[k]
+        else:
+            for k in range(width):
+                q[k] = 0
+                p[k] = 0
+                o[k] = image[i, k]
+            _subtract(o, images[i], slots, count, now)
+        for j in range(count):
+            coefficients[i, slots[j]] = now[j]
+        coefficients[i, slot] = along
+
+
+@_compiled
+def broyden(
+    z,
+    image,
+    residual,
+    proposal,
+    former_z,
+    former_residual,
+    held,
+    norm,
+    size,
+    us,
+    vs,
+    gamma,
+    used,
+    slot,
+    numbers,
+):
+    """The same for Broyden's method: see :class:`ufm.deq.solvers._Broyden`."""
+    rounding, dependent, floor = numbers
+    width = z.shape[1]
+    of_us, of_vs = np.empty(used + 1, z.dtype), np.empty(used + 1, z.dtype)
+    slots, count = np.empty(used + 1, np.int64), 0
+    for j in range(used):
+        if j != slot:
+            slots[count] = j
+            count += 1
+    step, change = np.empty(width, z.dtype), np.empty(width, z.dtype)
+    for i in range(len(z)):
+        r, o = residual[i], proposal[i]
+        if held[i]:
+            for k in range(width):
+                r[k] = image[i, k] - z[i, k]
+                o[k] = z[i, k]
+            continue
+        u, v, g = us[i, slot], vs[i, slot], gamma[i, 0]
+        for k in range(width):
+            r[k] = image[i, k] - z[i, k]
+            step[k] = z[i, k] - former_z[i, k]
+            change[k] = r[k] - former_residual[i, k]
+            v[k] = g * step[k]
+        # v = -gamma step + sum_j <u_j, step> v_j, its sign apart
+        _products(us[i], slots, count, step, of_us)
+        _subtract(v, vs[i], slots, count, of_us)
+        _divide(v, -_length(v, floor), floor)
+        along = _product(v, change)
+        changed = _length(change, floor)
+        _products(vs[i], slots, count, change, of_vs)
+        for k in range(width):
+            u[k] = step[k] + g * change[k]
+            o[k] = z[i, k] + g * r[k]
+        _products(vs[i], slots, count, r, of_us)
+        _subtract_both(u, o, us[i], slots, count, of_vs, of_us)
+        if abs(along) > dependent * changed and changed > rounding * size[i]:
+            _divide(u, along, floor)
+            last = _product(v, r)
+            for k in range(width):
+                o[k] -= last * u[k]
+        else:
+            for k in range(width):
+                u[k] = 0
+                v[k] = 0

@@ -1,0 +1,194 @@
+"""Steps of a fixed-point solve by the kernels of :mod:`ufm.deq._kernels`, as long as nothing happens in them.
+
+What is rare (a row that runs away, an acceleration that is lost, values that are not finite) stays with the tensor
+operations: :meth:`CompiledSteps.judge` then changes nothing, and the state is as if there were no kernels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ufm._extras import optional
+from ufm.deq.iteration import RECORD, ROUNDING, RUNAWAY, SLACK, Iteration, least_norm
+
+with optional("deq"):
+    import torch
+    from torch import Tensor
+
+__all__ = ["CompiledSteps", "can_compile"]
+
+
+def can_compile(wanted: bool | None) -> bool:
+    """Return whether kernels are to be used where they can be: if not told, where Numba is there and works.
+
+    Raises:
+        ImportError: they are asked for, and Numba is not installed or not for this version of NumPy.
+
+    Examples:
+        >>> can_compile(False)
+        False
+    """
+    return _numba_works() if wanted is None else wanted and bool(_load())
+
+
+@functools.cache
+def _numba_works() -> bool:
+    try:
+        _load()
+    except ImportError:
+        return False
+    return True
+
+
+def _load() -> ModuleType:
+    return importlib.import_module("ufm.deq._kernels")
+
+
+class CompiledSteps:
+    """Kernels bound to the state of a solve on a CPU, in which each unit is judged by itself.
+
+    Arrays of numbers by unit are shared with the state's tensors and written in place. The best iterates are kept by
+    unit: those of a step that is the best so far are that step's, and copied when the next is worse.
+
+    Args:
+        state: of the solve.
+
+    Examples:
+        >>> import torch
+        >>> from ufm.deq.iteration import Options
+        >>> state = Iteration(lambda z: 0.5 * z + 1, torch.zeros(3, 1), 1e-6, 100, None, Options(compiled=False))
+        >>> CompiledSteps.attach(state), state.compiled is None
+        (None, True)
+    """
+
+    def __init__(self, state: Iteration) -> None:
+        self.state, self.kernels = state, _load()
+        self.bound, self.floor = False, least_norm(state.z.dtype)
+        self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
+        #: Norms of residuals and images as the kernels find them, whoever judges.
+        self.norm, self.length = state.z.new_empty(state.judged), state.z.new_empty(state.judged)
+        self.sizes = [self.norm.numpy(), self.length.numpy()]
+        self.nowhere, self.met = np.zeros(state.judged, bool), np.empty(state.judged, bool)
+        self.ends = np.empty(4)
+
+    @staticmethod
+    def attach(state: Iteration) -> None:
+        """Let the state use kernels from its second evaluation on, where there are any for it."""
+        rows = state.z
+        usual = state.relative is None and rows.device.type == "cpu" and len(rows) == state.judged and rows.numel() > 0
+        if usual and type(rows) is Tensor and can_compile(state.options.compiled):
+            # A tensor may have no numbers of its own: under a transform of torch.func.
+            with contextlib.suppress(RuntimeError):
+                state.compiled = CompiledSteps(state)
+
+    # Judging --------------------------------------------------------------------------------------------------------
+
+    @property
+    def apply(self) -> bool:
+        """Whether each unit is still judged by itself."""
+        return len(self.state.z) == self.state.judged
+
+    def judge(self) -> bool:
+        """Take in an evaluation in which nothing happens; else return False, and leave the state to itself."""
+        state, guard = self.state, self.state.guard
+        assert state.image is not None
+        if not self.apply:
+            self.release()
+            return False
+        try:
+            z, image = array(state.z), array(state.image)
+        except RuntimeError:  # and so may what f returns
+            self.release()
+            state.compiled = None
+            return False
+        calm = state.count > 1 and (guard is None or not (guard.any_plain or guard.orbit is None))
+        if not self.bound:
+            self._bind()
+        held = self.nowhere if state.held is None else state.held.numpy()
+        absolute = state.options.stop_mode == "abs"
+        slack = SLACK * torch.finfo(state.seen).eps
+        growth = 1.0 if guard is None else guard.growth
+        numbers = (state.tol, slack, state.quantum, self.floor, RUNAWAY, RECORD, growth)
+        judged = self.kernels.judge(
+            z, image, numbers, absolute, not state.accelerated, held, self.met, *self.sizes, *self.units, *self.best,
+            *(array(t) for t in self.last), *self.guarded, guard is not None, calm, self.ends,
+        )  # fmt: skip
+        if not judged:
+            self.release()
+            return False
+        self._commit()
+        return True
+
+    def _bind(self) -> None:
+        """Share the numbers by unit with the state; the tensors that others may have kept stay as they are."""
+        state, guard = self.state, self.state.guard
+        self.bound = True
+        state.norm, state.size = self.norm, self.length
+        state.fresh, state.residuals = torch.empty_like(self.norm), state.residuals.clone()
+        state.largest = state.largest.clone()
+        state.idle, state.best_score = state.idle.clone(), state.best_score.clone()
+        state.score = state.residuals
+        self.is_last = torch.full_like(state.idle, state.best_is_last, dtype=torch.bool)
+        self.last = state.best[0], state.best[1]
+        self.kept = tuple(torch.empty_like(t) if state.best_is_last else t.clone() for t in self.last)
+        shared = (state.fresh, state.residuals, state.largest, state.idle)
+        self.units = [t.numpy() for t in shared]
+        self.best = [t.numpy() for t in (state.best_score, self.is_last, *self.kept)]
+        if guard is None:
+            self.guarded = [self.units[0], self.units[3], self.units[3]]
+        else:
+            guard.least, guard.stale, guard.limit = guard.least.clone(), guard.stale.clone(), guard.limit.clone()
+            self.guarded = [t.numpy() for t in (guard.least, guard.stale, guard.limit)]
+
+    def _commit(self) -> None:
+        """What the state is told of the step by the way."""
+        state = self.state
+        assert state.image is not None
+        most, least_size, number, all_better = self.ends.tolist()
+        state.event = False
+        self.last, state.best_is_last = (state.z, state.image), bool(all_better)
+        state.take_in(most, least_size)
+        if number != state.num_held:
+            state.hold(torch.from_numpy(self.met.copy()), int(number))
+
+    def release(self) -> None:
+        """Give the state its best iterates; it may then go on without kernels, and with them again."""
+        if not self.bound:
+            return
+        self.bound = False
+        state, is_last = self.state, self.is_last[:, None]
+        state.best_is_last = bool(self.is_last.all())
+        best = zip(self.last, self.kept, strict=True)
+        state.best = self.last if state.best_is_last else tuple(torch.where(is_last, a, b) for a, b in best)
+
+    # Accelerations --------------------------------------------------------------------------------------------------
+
+    def accelerate(self, kernel: str, dependent: float, former: tuple[Tensor, Tensor], *memory: Any) -> Tensor:
+        """Take the step that was judged into a memory, and return what the method proposes; held rows stay.
+
+        Args:
+            kernel: ``"anderson"`` or ``"broyden"``.
+            dependent: part of a difference's length below which it is left out.
+            former: f(z) or z, and the residual, of the step before.
+            memory: arrays and numbers of the method.
+        """
+        state = self.state
+        assert state.image is not None
+        proposal, residual = torch.empty_like(state.z), torch.empty_like(state.z)
+        held = self.nowhere if state.held is None else state.held.numpy()
+        numbers = (ROUNDING * torch.finfo(state.seen).eps, dependent, self.floor)
+        arrays = [array(t) for t in (state.z, state.image, residual, proposal, *former)]
+        getattr(self.kernels, kernel)(*arrays, held, *self.sizes, *memory, numbers)
+        state.residual = residual
+        return proposal
+
+
+def array(t: Tensor) -> Any:
+    """A tensor's numbers as a NumPy array in C's order: the same memory where it is in that order."""
+    return t.detach().contiguous().numpy()
