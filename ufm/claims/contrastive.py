@@ -13,7 +13,7 @@ import numpy as np
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status
 from ufm.claims._tools import evidence, symbolic
 
-__all__ = ["CLAIMS", "contrastive_groups_claim", "contrastive_ratio"]
+__all__ = ["CLAIMS", "contrastive_groups_claim", "contrastive_monotone_claim", "contrastive_ratio"]
 
 #: K_A, K_B and beta of the thresholds whose two sides are tried.
 SIDES = ((2, 2, 1.0), (2, 3, 2.0), (3, 4, 5.0))
@@ -176,6 +176,107 @@ def _figure() -> Figure:
     )
 
 
+#: K_A, K_B and beta whose collapse is followed over R, and the number of powers of ten of R from 10^-2 on.
+FOLLOWED = ((2, 2, 1.0), (2, 5, 3.0), (3, 4, 5.0), (3, 3, 4.0), (4, 2, 9.0))
+DECADES = 10
+
+#: K_A and relative distances from the critical beta at which R = 10^9 is tried; none is critical for K_A = 2.
+CRITICAL = ((3, (1e-2, 1e-3, 1e-4)), (4, (1e-2, 1e-3, 1e-4)), (5, (1e-2, 1e-3)))
+
+
+def _critical(majority: int) -> float:
+    """The beta at which (1 + Z)^2 = 4 Z e^{beta (K_A - 2)/(K_A - 1)}."""
+    from scipy.optimize import brentq
+
+    return float(brentq(partial(_excess, majority, 4.0), 2.5, 40, xtol=1e-14))
+
+
+def _excess(majority: int, share: float, beta: float) -> float:
+    """log of (1 + Z)^2 over share Z e^{beta (K_A - 2)/(K_A - 1)}."""
+    whole = (math.exp(beta) + (majority - 1) * math.exp(-beta / (majority - 1))) / majority
+    return 2 * math.log(1 + whole) - math.log(share * whole) - beta * (majority - 2) / (majority - 1)
+
+
+def _followed(majority: int, minority: int, beta: float) -> list[tuple[float, float]]:
+    """R and log of :func:`contrastive_ratio` there; without the R at which the frequent classes coincide."""
+    found = []
+    for ratio in np.geomspace(1e-2, 10.0 ** (DECADES - 2), 4 * DECADES + 1):
+        try:
+            found.append((float(ratio), math.log(contrastive_ratio(majority, minority, beta, float(ratio)))))
+        except ValueError:  # no stationary y: below the first R with one
+            continue
+    return found
+
+
+def contrastive_monotone_claim(
+    share: float = 4.0, pattern: Callable[[list[bool]], bool] | None = None, **variant: Any
+) -> Claim:
+    """``share`` of Z in what decides whether there is collapse at some R; ``pattern`` of collapse over rising R."""
+
+    def rises(collapsed: list[bool]) -> bool:
+        return collapsed == sorted(collapsed)
+
+    def check(ctx: Context) -> Evidence:
+        wrong: list[str] = []
+        for at in FOLLOWED:
+            line = ctx.once(f"contrastive over R {at}", partial(_followed, *at))
+            collapsed = [log_ratio >= 0 for _, log_ratio in line]
+            ever = _excess(at[0], share, at[2]) > 0
+            if not (pattern or rises)(collapsed) or any(collapsed) is not ever:
+                wrong.append(f"K_A = {at[0]}, K_B = {at[1]}, β = {at[2]} over R")
+        for m, near in CRITICAL:
+            middle = ctx.once(f"contrastive critical {m}", partial(_critical, m))
+            for beta in (middle * (1 + sign * x) for x in near for sign in (1, -1)):
+                slope = ctx.once(f"contrastive far {m} {beta}", _Groups(m, 3, beta, 1e9).slope)
+                if (slope <= 0) is not (_excess(m, share, beta) > 0):
+                    wrong.append(f"K_A = {m}, β = {beta:.6g}, R = 10⁹")
+        return evidence(
+            "over R from 10⁻² to 10⁸ collapse begins once and does not end; at R = 10⁹ it is there for β above the critical one and not "
+            "below, at relative distances 10⁻² to 10⁻⁴, by the loss's slope"
+            if not wrong
+            else f"not at {wrong[0]}",
+            proofs=[symbolic("contrastive-monotone", **variant)] if (share == 4 and pattern is None) or variant else [],
+            numeric=Status.inconclusive if wrong else Status.supported,
+            established_by=("the criterion over R", "derivatives in 40 digits on the edge of the Gram matrices"),
+            figures=[] if wrong else [_phases(ctx)],
+        )
+
+    return Claim(
+        id="contrastive-monotone",
+        title="Contrastive learning: rare classes that are one stay one as imbalance grows, and the temperature decides whether they ever are",
+        statement="Let F = Σ_c π_c log Σ_c' π_c' e^{β (⟨x_c, x_c'⟩ − 1)} with K_A ≥ 2 classes R times as probable as each of K_B ≥ 2 others, "
+        "β > 0. If the vectors of the others coincide at the minimum of F for one R > 0, they coincide for every larger one. They "
+        "coincide for some R if and only if (1 + Z)² > 4 Z e^{(K_A − 2)/(K_A − 1) β}, Z = (e^β + (K_A − 1) e^{−β/(K_A − 1)})/K_A; so they do "
+        "for some R if K_A = 2 or β ≥ (K_A − 1) log(4 K_A), and for no R if K_A ≥ 3 and β ≤ 5/2.",
+        source="Our own (theorem contrastive-monotone); arXiv 2605.11291 finds collapse numerically",
+        scope=Scope(("contrastive",), ("vectors",), groups=(2, 2), majority=2, minority=2, dimension="K"),
+        check=check,
+        group="Bounded norms, codes and spheres",
+        papers=("contrastive2026",),
+        topic="minority-collapse",
+        core=False,
+    )
+
+
+def _phases(ctx: Context) -> Figure:
+    """The criterion over R, at temperatures on both sides of the critical one."""
+    lines = [(at, ctx.once(f"contrastive over R {at}", partial(_followed, *at))) for at in FOLLOWED]
+    curves = [
+        {
+            "label": f"K_A = {m}, K_B = {n}, β = {beta:g}",
+            "x": [math.log10(ratio) for ratio, _ in line],
+            "y": [log_ratio for _, log_ratio in line],
+        }
+        for (m, n, beta), line in lines
+    ]
+    return Figure(
+        "thresholds",
+        "Contrastive learning: the criterion of collapse over imbalance",
+        "The minority is one where a curve is above 0. A curve passes 0 once, or stays below at every imbalance (K_A = 3 at β = 4).",
+        {"x_label": "log10 R", "y_label": "log of the criterion", "curves": curves, "marks": []},
+    )
+
+
 CLAIMS = (
     replace(
         contrastive_groups_claim(),
@@ -188,6 +289,18 @@ CLAIMS = (
             ),
         },
         off_by=lambda x: contrastive_groups_claim(1 + x),
+        resolution=1e-3,
+    ),
+    replace(
+        contrastive_monotone_claim(),
+        variants={
+            "contrastive over R: collapse up to some R": contrastive_monotone_claim(
+                pattern=lambda collapsed: collapsed == sorted(collapsed, reverse=True)
+            ),
+            "contrastive over R: collapse at every R": contrastive_monotone_claim(pattern=all),
+            "contrastive over R: 2 Z for 4 Z": contrastive_monotone_claim(2.0),
+        },
+        off_by=lambda x: contrastive_monotone_claim(4 * (1 + x)),
         resolution=1e-3,
     ),
 )
