@@ -75,6 +75,7 @@ __all__ = [
 
 FORMAT = "ufm-certificate/1"
 PRECISION = 512  # bits; nothing in a file can change it
+QUICK = 224  # bits at which large matrices are tried first: what balls prove at fewer bits is proved
 MAX_CLASSES = 1_000_000
 MAX_GROUPS = 128
 MAX_FACTOR_SIZE = 16  # rows and columns of the exact matrices of a counterexample
@@ -373,23 +374,23 @@ def evaluate(claim: Claim, data: Any) -> Point:
     standard: list[arb] = []
     block = [[arb(0)] * g for _ in range(g)]
     risk, trace = arb(0), arb(0)
-    columns: list[tuple[arb, arb, list[tuple[arb, int]]]] = []
+    columns: list[tuple[arb, arb, list[tuple[arb, arb]]]] = []  # mass, miss, shares with the logs of one class's
     for b, k in enumerate(sizes):
         if claim.loss == "ce":
             # odds of the K_a classes of every group (own class apart) against the own class, in a column of group b
             own = b_means[b][b] + within[b] * arb(fmpq(k - 1, k))
             others = [k - 1 if a == b else sizes[a] for a in range(g)]
-            odds = [
-                others[a] * ((-within[b]) if a == b else b_means[a][b] - own).exp() if others[a] else arb(0)
-                for a in range(g)
-            ]
+            logs = [-within[b] if a == b else b_means[a][b] - own for a in range(g)]
+            odds = [m * x.exp() if m else arb(0) for m, x in zip(others, logs, strict=True)]
             odd = sum(odds, arb(0))
-            risk += k * pi[b] * odd.log1p()
-            shares, miss = [x / (1 + odd) for x in odds], odd / (1 + odd)
+            loss, certainty = odd.log1p(), 1 / (1 + odd)
+            risk += k * pi[b] * loss
+            shares, miss = [x * certainty for x in odds], odd * certainty
             standard.append(-pi[b] * (miss + (shares[b] / (k - 1) if k > 1 else 0)))
             for a in range(g):
                 block[a][b] = pi[b] * ((shares[b] - miss) / k if a == b else shares[a] / sizes[a])
-            columns.append((k * pi[b], miss, [(x, m) for x, m in zip(shares, others, strict=True) if m]))
+            each = [(p, x - loss) for p, x, m in zip(shares, logs, others, strict=True) if m]
+            columns.append((k * pi[b], miss, each))
         else:
             residual = [b_means[a][b] - (arb(fmpq(1, k)) if a == b else 0) for a in range(g)]
             standard.append(pi[b] * (within[b] - 1))
@@ -402,10 +403,10 @@ def evaluate(claim: Claim, data: Any) -> Point:
     def dual(c: arb) -> arb:
         if claim.loss == "mse":  # -f*(G) = -tr G - sum_k |G_k|^2/(2 pi_k)
             return -c * trace - c * c * risk
-        value = arb(0)  # -f*(c grad f) = sum_k pi_k H(e_k + c (p_k - e_k)), H the entropy
+        value, log_c = arb(0), c.log()  # -f*(c grad f) = sum_k pi_k H(e_k + c (p_k - e_k)), H the entropy
         for mass, miss, shares in columns:
             value -= mass * (1 - c * miss) * (-c * miss).log1p()
-            value -= mass * sum((c * x * (c * x / m).log() for x, m in shares), arb(0))
+            value -= mass * c * sum((p * (log + log_c) for p, log in shares), arb(0))
         return value
 
     return Point(within, left, right, risk, standard, block, dual)
@@ -426,8 +427,13 @@ def spectral_norm_at_most(claim: Claim, point: Point, bound: arb, weights: Seque
     if not all(abs(point.standard[a]) / roots[a] <= bound for a in range(g) if claim.sizes[a] > 1):
         return False
     size = [arb(k).sqrt() for k in claim.sizes]
-    x = arb_mat([[size[a] * point.block[a][b] * size[b] / roots[b] for b in range(g)] for a in range(g)])
-    return positive_definite(identity(g) * bound**2 - x.transpose() * x)
+    scale = [k / root for k, root in zip(size, roots, strict=True)]
+    for bits in (QUICK, PRECISION):
+        with ctx.workprec(bits):
+            x = arb_mat([[size[a] * point.block[a][b] * scale[b] for b in range(g)] for a in range(g)])
+            if positive_definite(identity(g) * bound**2 - x.transpose() * x):
+                return True
+    return False
 
 
 def enclose(claim: Claim, witness: Any) -> tuple[arb, arb]:
@@ -440,6 +446,11 @@ def enclose(claim: Claim, witness: Any) -> tuple[arb, arb]:
     weights = claim.counts if claim.penalised else [fmpq(1)] * len(claim.sizes)
     if not spectral_norm_at_most(claim, point, norm, weights):
         raise Reject("dual_norm is not an upper bound of the gradient's spectral norm")
+    return bounds(claim, point, norm, weights)
+
+
+def bounds(claim: Claim, point: Point, norm: arb, weights: Sequence[Any]) -> tuple[arb, arb]:
+    """The balls of :func:`enclose` from a point whose gradient has at most the dual norm ``norm``."""
     scale, left, right = factor_norms(claim, point, weights)
     if not claim.penalised:
         if not (scale + left) * (scale + right) <= arb(claim.radius2):

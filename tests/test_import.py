@@ -59,6 +59,17 @@ def test_solving_thresholds_and_phases_load_numpy_alone():
     assert loaded_after(code) == set()  # scipy.optimize takes longer to import than all of this together
 
 
+def test_one_solve_loads_nothing_that_it_does_not_use():
+    script = (
+        "import sys, numpy; before = set(sys.modules)\n"
+        "import ufm; ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(3, 7, 50.0))\n"
+        "unused = ('numpy.random', 'concurrent.futures', 'html', 'ufm.gauges', 'ufm.solvers.search')\n"
+        "print([name for name in unused if name in set(sys.modules) - before])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_check_sees_a_heavy_import():
     assert "scipy" in loaded_after("import ufm, scipy")
 

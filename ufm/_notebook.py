@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 
 __all__ = ["table"]
@@ -14,6 +13,8 @@ def table(caption: str, rows: Mapping[str, object]) -> str:
     >>> table("Sum <of two>", {"value": 4, "nothing": None})
     '<table><caption>Sum &lt;of two&gt;</caption><tbody><tr><th>value</th><td>4</td></tr></tbody></table>'
     """
+    import html  # with a table of all entities, which no solve needs
+
     body = "".join(
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
         for name, value in rows.items()

@@ -52,7 +52,10 @@ class ReducedLogits:
         scales = group_scales(logits, tuple(group.classes for group in prior.groups))
         index = [np.array(group.classes) for group in prior.groups]
         root = np.sqrt([len(classes) for classes in index])
-        means = np.array([[logits[np.ix_(rows, columns)].mean() for columns in index] for rows in index])
+        if len(index) == len(logits):  # no classes share a count
+            means = logits[np.ix_(np.concatenate(index), np.concatenate(index))]
+        else:
+            means = np.array([[logits[np.ix_(rows, columns)].mean() for columns in index] for rows in index])
         return cls(np.array([s or 0.0 for s in scales]), means * np.outer(root, root))
 
     def expand(self, prior: ClassPrior) -> Array:

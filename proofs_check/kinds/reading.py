@@ -177,17 +177,19 @@ def identity(n: int) -> arb_mat:
 
 
 def positive_definite(m: arb_mat) -> bool:
-    """Whether every symmetric matrix in a ball matrix is positive definite, by Cholesky factorisation."""
-    rows: list[list[arb]] = []
-    for i, given in enumerate(m.tolist()):
-        row: list[arb] = []
-        for j, other in enumerate([*rows, row]):
-            entry = given[j] - sum((row[p] * other[p] for p in range(j)), arb(0))
-            if i == j and not entry > 0:
-                return False
-            row.append(entry.sqrt() if i == j else entry / other[j])
-        rows.append(row)
-    return True
+    """Whether every symmetric matrix in a ball matrix is positive definite.
+
+    Halved: ``[[A, B], [B', C]] > 0`` iff ``A > 0`` and its Schur complement ``C - B' A^{-1} B > 0``.
+    """
+    n, rows = m.nrows(), m.tolist()
+    if n <= 1:
+        return n == 0 or bool(m[0, 0] > 0)
+    first, last = slice(n // 2), slice(n // 2, n)
+    a, b, c = (arb_mat([row[q] for row in rows[p]]) for p, q in ((first, first), (first, last), (last, last)))
+    try:
+        return positive_definite(a) and positive_definite(c - b.transpose() * a.solve(b))
+    except ZeroDivisionError:  # the balls of A hold a singular matrix
+        return False
 
 
 def interval(value: Any, name: str) -> tuple[arb, arb, arb]:

@@ -248,6 +248,19 @@ def test_positive_definiteness(rows, verdict):
     assert checker.positive_definite(arb_mat(rows)) is verdict
 
 
+def test_definiteness_of_large_matrices_is_decided_next_to_the_edge():
+    n = 33  # 4/3 I + ones/n has the least eigenvalue 4/3; its own direction is at 7/3
+    matrix = [[fmpq(4, 3) * (i == j) + fmpq(1, n) for j in range(n)] for i in range(n)]
+
+    def less(bound):
+        return arb_mat([[arb(matrix[i][j] - bound * (i == j)) for j in range(n)] for i in range(n)])
+
+    with ctx.workprec(checker.PRECISION):
+        assert checker.positive_definite(less(fmpq(4, 3) - fmpq(1, 2**60)))
+        assert not checker.positive_definite(less(fmpq(4, 3) + fmpq(1, 2**60)))
+        assert not checker.positive_definite(less(fmpq(4, 3)))
+
+
 @pytest.mark.parametrize(
     ("a", "rho", "reason"),
     [

@@ -72,7 +72,8 @@ def exact(value: Any) -> Fraction:
 
 def text(value: Any) -> str:
     """``"p/q"`` or ``"p"``."""
-    return str(Fraction(value))
+    p, q = (value if isinstance(value, float) else Fraction(value)).as_integer_ratio()
+    return f"{p}/{q}" if q != 1 else str(p)
 
 
 def describe_architecture(architecture: Architecture) -> dict[str, Any]:

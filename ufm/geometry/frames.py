@@ -11,7 +11,7 @@ import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-Seed = int | np.random.Generator | None
+if TYPE_CHECKING:  # numpy.random takes a tenth of numpy's time to import
+    Seed = int | np.random.Generator | None
 
 
 def simplex_etf(num_classes: int, *, dim: int | None = None, seed: Seed = None) -> Array:

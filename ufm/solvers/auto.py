@@ -8,8 +8,7 @@ from typing import Any
 from ufm.losses import ClosedForm
 from ufm.problem import Problem
 from ufm.solution import Solution
-from ufm.solvers.low_rank import LARGE
-from ufm.solvers.methods import METHODS, Method, supported
+from ufm.solvers.methods import LARGE, METHODS, Method, supported
 
 __all__ = ["first_closed", "ranked", "solve_convex"]
 
@@ -59,15 +58,17 @@ def ranked(problem: Problem) -> list[Method]:
     >>> [m.name for m in ranked(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([3, 1])))]
     ['reduced', 'nuclear']
     """
-    answers = supported(problem)
     size = problem.prior.num_classes * problem.prior.num_columns
-    if size > LARGE and answers["low_rank"] and not (answers["closed_form"] or answers["reduced"]):
+    small = size <= LARGE or any(METHODS[name].supports(problem) for name in ("closed_form", "reduced"))
+    if not small and METHODS["low_rank"].supports(problem):
         return [METHODS["low_rank"]]  # what all others write out does not fit
-    exact = [
-        name for name in ("closed_form", "reduced", "nuclear", "atoms", "factored") if answers[name].answer == "exact"
-    ]
+    # asking a method imports it: the methods for other atoms than singular vectors only where there are some
+    others = () if problem.is_spectral else ("atoms", "factored")
+    names = ("closed_form", "reduced", "nuclear", *others)
+    exact = [name for name in names if METHODS[name].supports(problem).answer == "exact"]
     if exact:
         return [METHODS[name] for name in sorted(exact, key=lambda name: _cost(name, problem))]
+    answers = supported(problem)
     for name in ("search", "factored", *answers):
         if answers[name]:
             return [METHODS[name]]

@@ -26,7 +26,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -41,14 +40,12 @@ from ufm.losses.base import column_blocks
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.conclude import checked, is_closed
-from ufm.solvers.methods import Support
+from ufm.solvers.methods import LARGE, Support
 
 __all__ = ["LARGE", "solve_low_rank", "spectral_norm_bound", "supports"]
 
 Array = NDArray[np.float64]
 
-#: Entries K m of the logits from which on nothing of that size is made, and single precision begins.
-LARGE = 2**22
 #: Entries of a block of logits: some fit the cache.
 _BLOCK = 2**18
 #: Dimensions that a search begins with where none are given, and those beyond them that an estimate of a norm looks at.
@@ -206,6 +203,8 @@ class _Blocks:
         self._threads = min(available_cpus(), len(self.slices))
 
     def __enter__(self) -> _Blocks:
+        from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom needed
+
         self._open.enter_context(blas_threads(1))
         self._pool = self._open.enter_context(ThreadPoolExecutor(self._threads))
         return self

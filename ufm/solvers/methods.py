@@ -17,9 +17,12 @@ import numpy as np
 from ufm.problem import Problem
 from ufm.solution import Solution
 
-__all__ = ["METHODS", "Method", "Support", "method_of", "supported"]
+__all__ = ["LARGE", "METHODS", "Method", "Support", "method_of", "supported"]
 
 Answer = Literal["exact", "bounded", "refused"]
+
+#: Entries K m of the logits from which on nothing of that size is made, and single precision begins.
+LARGE = 2**22
 
 
 @dataclass(frozen=True)
