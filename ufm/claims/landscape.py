@@ -472,11 +472,12 @@ def monotone_claim(
     phases: tuple[int, ...] = (0, 1, 2),
     floor: float = 0.0,
     power: float = 0.0,
+    gain: float = 0.0,
 ) -> Claim:
     """An error does not rise with tau, by more than rounding of its own size.
 
     Self-duality in every phase, for K_A = 1, or below 1e-3 is a false variant, and so is any error times
-    ``tau^power`` with a positive power.
+    ``tau^power`` with a positive power; and that it falls by a factor of 1 + ``gain`` at least.
     """
 
     def check(ctx: Context) -> Evidence:
@@ -488,7 +489,11 @@ def monotone_claim(
         before, after = _squared_errors(k_a, k_b, ratio, unit), _squared_errors(k_a, k_b, ratio, unit * step)
         which = 0 if measure == "etf" else 1
         inside = np.isin(before[2], phases) & np.isin(after[2], phases) & (before[which] > floor**2)
-        rise = np.where(inside, after[which] * step ** (2 * power) / np.maximum(before[which], 1e-300) - 1, -np.inf)
+        rise = np.where(
+            inside,
+            after[which] * (1 + gain) ** 2 * step ** (2 * power) / np.maximum(before[which], 1e-300) - 1,
+            -np.inf,
+        )
         # float64 keeps the squared ETF error, of order 1, to 1e-15, the squared self-duality error above 1e-9 to 1e-8
         tolerance = 1e-12 if measure == "etf" else 1e-7
         worst, rises = int(rise.argmax()), int((rise > tolerance).sum())
@@ -617,6 +622,8 @@ CLAIMS = (
                 "duality", smallest_majority=2, phases=(0,), floor=1e-5
             ),
         },
+        off_by=lambda x: monotone_claim("duality", smallest_majority=2, phases=(0,), floor=1e-3, gain=abs(x)),
+        resolution=1e-5,
     ),
     Claim(
         id="self-duality-not-monotone",

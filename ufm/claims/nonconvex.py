@@ -369,10 +369,14 @@ def penalised_claim(factor: float = 1.0) -> Claim:
     )
 
 
-def boundary_claim(share: float = 1.0, reverse: bool = False) -> Claim:
+#: Relative distances from E_A* at which codes are looked for.
+EDGE = 5e-4
+
+
+def boundary_claim(share: float = 1.0, reverse: bool = False, factor: float = 1.0) -> Claim:
     """E_A* grows with tau and is at most ``share`` of the local bound.
 
-    For false variants another ``share``, and ``reverse`` to claim that E_A* falls.
+    For false variants another ``share``, ``reverse`` to claim that E_A* falls, and E_A* times ``factor``.
     """
     return Claim(
         id="etf-boundary",
@@ -382,13 +386,13 @@ def boundary_claim(share: float = 1.0, reverse: bool = False) -> Claim:
         source="Searched here; no proof of the growth; the second half is theorem etf-local-stability for K ≥ 4",
         region="E_A* ≤ ρ²: beyond, the bound on |A|₂ takes part, and E_A*(3, τ) need not grow; K ≤ 10, 0.4 ≤ τ/K ≤ 4.5",
         scope=replace(FROBENIUS, classes=(3, 10), conditions=("|A|₂ ≤ 0.99",)),
-        check=partial(_boundary, share, reverse),
+        check=partial(_boundary, share, reverse, factor),
         group=GROUP,
         topic="deq",
     )
 
 
-def _boundary(share: float, reverse: bool, ctx: Context) -> Evidence:
+def _boundary(share: float, reverse: bool, factor: float, ctx: Context) -> Evidence:
     scales, ks = (SCALES, range(3, 11)) if ctx.full else ((0.6, 1.0), (4, 5))
     curves, ordered = [], []
     rows: list[dict[str, object]] = []
@@ -400,6 +404,7 @@ def _boundary(share: float, reverse: bool, ctx: Context) -> Evidence:
                 f"etf boundary {k} {scale}", partial(etf_boundary, k, k * scale, float(RHO), certify=False)
             )
             found.append(boundary)
+            ordered.append(_is_edge(k, scale, factor * boundary.estimate, boundary.local, ctx))
             rows.append(
                 {
                     "K": k,
@@ -432,10 +437,23 @@ def _boundary(share: float, reverse: bool, ctx: Context) -> Evidence:
     return evidence(
         f"E_A*(K = 4, τ = 4) ≈ {first['E_A*']:.4}; E_A* grows with τ and never exceeds the bound of local stability, on {len(rows)} points",
         numeric=Status.supported if all(ordered) else Status.inconclusive,
-        established_by=("descent from every direct sum of simplices, bisection in E_A",),
+        established_by=(
+            "descent from every direct sum of simplices, bisection in E_A, and again at 1.0005 and 0.9995 of it",
+        ),
         details={"boundary": rows},
         figures=[figure],
     )
+
+
+def _is_edge(k: int, scale: float, budget: float, local: float, ctx: Context) -> bool:
+    """Whether a code beats the ETF just above a budget and none does just below, where the ETF is a local minimum."""
+    sides = [budget * (1 + sign * EDGE) for sign in (1, -1)]
+    beaten = [
+        ctx.once(f"beaten {k} {scale} {side}", partial(logits_beating_etf, k, k * scale, side, float(RHO))) is not None
+        for side in sides
+        if side < local
+    ]
+    return beaten == [True, False][-len(beaten) :] if beaten else True
 
 
 def _finite(x: float) -> float | None:
@@ -488,6 +506,9 @@ CLAIMS = (
         variants={
             "ETF boundary: falls with τ": boundary_claim(reverse=True),
             "ETF boundary: at most 0.9 of the local bound": boundary_claim(0.9),
+            "ETF boundary: 1 % higher": boundary_claim(factor=1.01),
         },
+        off_by=lambda x: boundary_claim(factor=1 + x),
+        resolution=1e-3,
     ),
 )
