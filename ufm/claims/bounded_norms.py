@@ -13,6 +13,7 @@ from ufm.architectures import NormBounded
 from ufm.claims._model import Context, Enclosure, Figure
 from ufm.claims._stated import stated
 from ufm.claims._tools import Comparison, compare
+from ufm.claims.spheres import APART, certified_sides
 from ufm.labels import ClassPrior
 from ufm.solvers import solve
 from ufm.thresholds.bounded_norms import norm_bounded_threshold
@@ -34,7 +35,9 @@ def _margins(majority: int, minority: int, size: float, ratio: float) -> tuple[f
 
 
 def _sides(ctx: Context, rule: Rule) -> list[Comparison]:
-    rows = []
+    k_a, k_b, size = CASES[-1]
+    ratios = [norm_bounded_threshold(size, k_a, k_b) * (1 + sign * APART) for sign in (1, -1)]
+    rows = certified_sides(ctx, k_a, k_b, size, [(r, r >= rule(k_a, k_b, size)) for r in ratios])
     for k_a, k_b, size in CASES:
         for distance in (NEAR, -NEAR):
             ratio = norm_bounded_threshold(size, k_a, k_b) * (1 + distance)
@@ -95,7 +98,8 @@ THRESHOLDS = stated(
         "bounded norms, groups: a hundredth below": _off(0.99),
         "bounded norms, groups: e^{−a b} for e^{−2 a b}": lambda k_a, k_b, t: norm_bounded_threshold(t / 2, k_a, k_b),
     },
-    summary="the phases of both groups at 6 optima, at relative distances 10⁻³ on both sides of R*; R* is 22.544857 for "
+    summary="the phases of both groups at 6 optima, at relative distances 10⁻³ on both sides of R*; the least "
+    "risk of K_A = 2, K_B = 6 certified on both sides; R* is 22.544857 for "
     "K_A = 2, 15.170561 for K_A = 3 at K_B = 2, a b = 1",
     figure=_figure,
     id="norm-bounded-groups",

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from proofs_check.scope import Scope
 from ufm.architectures import NormBounded
-from ufm.claims._model import Context, Enclosure, Figure
+from ufm.claims._model import Context, Enclosure, Figure, judge_order
 from ufm.claims._stated import enclosed, stated
 from ufm.claims._tools import Comparison, compare
 from ufm.geometry import simplex_etf
 from ufm.labels import ClassPrior
 from ufm.solvers import solve
 
-__all__ = ["CLAIMS"]
+__all__ = ["APART", "CLAIMS", "certified_sides", "two_cluster_value"]
 
 GROUP = "Bounded norms, codes and spheres"
 
@@ -118,7 +118,52 @@ def _sides(
     return rows
 
 
+def two_cluster_value(majority: int, minority: int, size: float, ratio: float) -> float:
+    """Risk where all classes of either group are one and the groups are opposite, at ``a b = size``.
+
+    >>> round(two_cluster_value(1, 2, 0.5, 15.0), 6)
+    0.58798
+    """
+    q = math.exp(-2 * size)
+    risk = majority * ratio * math.log(majority + minority * q) + minority * math.log(minority + majority * q)
+    return risk / (majority * ratio + minority)
+
+
+def certified_sides(
+    ctx: Context, majority: int, minority: int, size: float, ratios: Sequence[tuple[float, bool]]
+) -> list[Comparison]:
+    """The least risk in certified enclosures: that of two clusters where they are claimed, strictly below it elsewhere."""
+    rows = []
+    for ratio, clusters in ratios:
+        name = f"K_A={majority}, K_B={minority}, a b={size:g}, R={ratio:.6g}"
+        key = f"norm-bounded-{majority}-{minority}-{size:g}-{ratio:.6g}"
+        found = enclosed(ctx, key, NormBounded(1.0, size), ClassPrior([ratio] * majority + [1.0] * minority))
+        value = two_cluster_value(majority, minority, size, ratio)
+        if clusters:
+            rows.append(compare(f"{name}: two clusters", value, found, "certificate"))
+        else:
+            status = judge_order(found, Enclosure.around(value, 1e-13), strict=True)
+            rows.append(Comparison(f"{name}: below two clusters", value, found, status, "certificate"))
+    return rows
+
+
+#: (K_B, a b) whose least risk is certified on both sides of R*, and the relative distance.
+ENCLOSED, APART = ((2, 0.5), (3, 1.0)), 0.05
+
+
 def _bounded_sides(ctx: Context, rule: Callable[[int, float], float]) -> list[Comparison]:
+    return [*_certified_thresholds(ctx, rule), *_solved_thresholds(ctx, rule)]
+
+
+def _certified_thresholds(ctx: Context, rule: Callable[[int, float], float]) -> list[Comparison]:
+    rows = []
+    for n, size in ENCLOSED:
+        ratios = [bounded_threshold(n, size) * (1 + sign * APART) for sign in (1, -1)]
+        rows += certified_sides(ctx, 1, n, size, [(ratio, ratio >= rule(n, size)) for ratio in ratios])
+    return rows
+
+
+def _solved_thresholds(ctx: Context, rule: Callable[[int, float], float]) -> list[Comparison]:
     cases = []
     for n, a, b, size in BOUNDED:
         for distance in (size, -size):
@@ -161,7 +206,8 @@ COLLAPSE = stated(
         "bounded norms: e^{−a b} for e^{−2 a b}": _wrong_threshold(1, 1.0, 0.5),
         "bounded norms: √R*": _wrong_threshold(0.5),
     },
-    summary="the phase at 8 optima, at relative distances 10⁻² to 10⁻⁴ on both sides of R*",
+    summary="the least risk certified on both sides of R*, that of two clusters above it and less below, at 4 optima; the phase at 8 "
+    "optima, at relative distances 10⁻² to 10⁻⁴",
     figure=_threshold_figure,
     id="norm-bounded-collapse",
     title="Bounded norms do not prevent minority collapse: the threshold for one majority class",
