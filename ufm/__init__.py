@@ -38,6 +38,7 @@ _EXPORTS: dict[str, str] = {
     "Threshold": "ufm.two_groups.thresholds",
     "collapse_threshold": "ufm.thresholds",
     "collapse_thresholds": "ufm.thresholds",
+    "threshold_array": "ufm.thresholds",
     "Hysteresis": "ufm.two_groups.transitions",
     "hysteresis": "ufm.two_groups.transitions",
     "trapped_threshold": "ufm.two_groups.transitions",
@@ -104,7 +105,7 @@ if TYPE_CHECKING:
     from ufm.measures import measure
     from ufm.solution import Solution
     from ufm.solvers import solve
-    from ufm.thresholds import collapse_threshold, collapse_thresholds
+    from ufm.thresholds import collapse_threshold, collapse_thresholds, threshold_array
     from ufm.two_groups.batch import BatchSolution, solve_batch
     from ufm.two_groups.phase_diagram import phase_boundaries, phase_diagram, plot_phase_diagram, save_phase_diagram
     from ufm.two_groups.thresholds import Threshold
@@ -159,6 +160,7 @@ __all__ = [
     "save_phase_diagram",
     "solve",
     "solve_batch",
+    "threshold_array",
     "torch_loss",
     "trapped_threshold",
     "verify",

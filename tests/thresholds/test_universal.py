@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ufm
+from ufm.losses import get_loss
 from ufm.thresholds import collapse_threshold, group_margin, kappa
 from ufm.two_groups.thresholds import collapse_threshold as closed_form
 
@@ -196,8 +197,13 @@ CASES = [
 def test_derivatives_against_differences(architecture, options):
     slopes = collapse_threshold(architecture, 3, 2, **options).derivative
     outside = {k: v for k, v in options.items() if isinstance(v, float)}
-    assert set(slopes) == set(architecture.parameters) | set(outside)
-    for name, slope in slopes.items():
+    loss = get_loss(options.get("loss", "ce"))
+    known = collapse_threshold(architecture, 3, 2, **options).question
+    of_loss = {f.name for f in dataclasses.fields(loss)} & set(slopes)
+    assert of_loss == {name for name in vars(loss) if getattr(loss, name) is not None} or not hasattr(known, "branch")
+    assert set(slopes) == set(architecture.parameters) | set(outside) | of_loss
+    for name in set(slopes) - of_loss:
+        slope = slopes[name]
         value = outside.get(name, architecture.parameters.get(name))
         if isinstance(value, tuple):
             value, slope = value[0], slope[0]
@@ -214,6 +220,60 @@ def test_derivatives_against_differences(architecture, options):
         else:
             difference = (at(value + h) - at(value - h)) / (2 * h)
         assert slope == pytest.approx(difference, rel=2e-6, abs=1e-9), name
+
+
+def test_derivatives_by_the_parameters_of_the_loss():
+    """``R* = (kappa/(lam sqrt(n_B)) - K_B)/K_A`` with kappa = (1 - a) w Delta; not the majority's numbers."""
+    loss = ufm.CrossEntropy(0.1, (1.0, 1.0, 1.5, 1.5), (1.0, 1.0, 0.8, 0.8), (0.5, 0.5, 0.0, 0.0))
+    architecture = ufm.UnconstrainedFeatures(5e-3, 5e-3)
+    slopes = collapse_threshold(architecture, 2, 2, loss=loss, minority_count=4.0).derivative
+    whole = 0.9 * 1.5 * 0.8 / 5e-3 / 2 / 2
+    assert slopes["smoothing"] == pytest.approx(-whole / 0.9, rel=1e-7)
+    assert slopes["weights"] == pytest.approx((0.0, whole / 1.5), rel=1e-7, abs=1e-6)
+    assert slopes["scales"] == pytest.approx((0.0, whole / 0.8), rel=1e-7, abs=1e-6)
+    assert slopes["shifts"] == pytest.approx((0.0, 0.0), abs=1e-6)
+    # at the end of its range, to one side
+    plain = collapse_threshold(architecture, 2, 2, bias="free", minority_count=4.0).derivative
+    assert plain["smoothing"] == pytest.approx(-1 / 5e-3 / 2 / 2, rel=1e-7)
+
+
+def test_derivatives_by_the_parameters_of_the_loss_with_budgets():
+    """Where the multiplier moves as well: against differences."""
+
+    def at(x):
+        return collapse_threshold(BUDGET, 2, 2, loss=ufm.CrossEntropy(x))
+
+    difference = (at(0.1001).ratio - at(0.0999).ratio) / 2e-4
+    assert at(0.1).derivative["smoothing"] == pytest.approx(difference, rel=1e-6)
+
+
+def test_arrays_are_their_elements():
+    over = {"E_H": np.array([[0.5], [0.6]]), "smoothing": np.array([0.0, 0.1, 0.2])}
+    found = ufm.threshold_array(ufm.LayerPeeled(0.6, 0.6), 2, 2, over=over)
+    assert found.shape == (2, 3)
+    one = collapse_threshold(ufm.LayerPeeled(0.6, 0.5), 2, 2, loss=ufm.CrossEntropy(smoothing=0.2))
+    assert found.ratio[0, 2] == one.ratio
+    assert found.derivative["smoothing"][0, 2] == one.derivative["smoothing"]
+    numbers = ufm.threshold_array(ufm.LayerPeeled(1, 1), 2, 2, over={"num_majority": [2, 3, 2]}, loss="mse")
+    assert numbers.ratio.tolist() == [math.inf, math.inf, math.inf]
+    assert numbers.derivative == {}
+    decay = ufm.threshold_array(DECAY, 2, 2, over={"num_samples": [40.0, 80.0]}, loss="bce")
+    assert decay.derivative["num_samples"].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({}, "^over must map names"),
+        ({"rho": [0.1]}, "^over has the name 'rho', which must be one of E_W, E_H, smoothing, num_majority"),
+        ({"E_W": ["a"]}, r"^over\['E_W'\] must be an array of numbers"),
+        ({"E_W": [1.0, 2.0], "E_H": [1.0, 2.0, 3.0]}, "^over must have arrays that broadcast"),
+        ({"E_W": [1.0, -2.0]}, "^E_W must"),
+    ],
+)
+def test_arrays_are_refused_by_name(over, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        ufm.threshold_array(ufm.LayerPeeled(1.0, 1.0), 2, 2, over=over)
 
 
 @pytest.mark.parametrize(

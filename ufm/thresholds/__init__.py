@@ -3,6 +3,7 @@
 Two groups under plain cross-entropy or mean squared error have closed forms, in :mod:`ufm.two_groups.thresholds`.
 """
 
+from ufm.thresholds.arrays import ThresholdArray, threshold_array
 from ufm.thresholds.criterion import GroupMargin, collapsed_logits, group_margin, kappa
 from ufm.thresholds.front import collapse_threshold
 from ufm.thresholds.groups import CollapseThresholds, GroupThreshold, collapse_thresholds
@@ -13,11 +14,13 @@ __all__ = [
     "GroupMargin",
     "GroupThreshold",
     "Threshold",
+    "ThresholdArray",
     "collapse_threshold",
     "collapse_thresholds",
     "collapsed_logits",
     "group_margin",
     "kappa",
+    "threshold_array",
     "threshold_curve",
     "total_collapse_threshold",
 ]

@@ -17,7 +17,9 @@ the derivative of R* by anything that the equations depend on (implicit differen
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 
 from ufm.losses import Loss
 from ufm.risk import Risk
+from ufm.two_groups.thresholds import slope
 
 __all__ = ["Branch", "Root"]
 
@@ -36,6 +39,8 @@ MAX_STEPS = 30
 STEP = 6e-6
 #: s_A and singular values of Y below this fraction of the largest are 0 on the branch.
 NOTHING = 1e-7
+#: How far a parameter of a loss may be left to one side.
+ROOM = 1.0
 #: Excess of the dual norm over mu, relative, that rounding may leave.
 DUAL_ROOM = 1e-8
 
@@ -218,6 +223,27 @@ class Branch:
     def slope(self, root: Root, ahead: Setting, behind: Setting) -> float:
         """``R*' = dR*/dp`` times the distance of the two settings, which differ in p around that of the root."""
         change = self.equations(root.unknowns, ahead) - self.equations(root.unknowns, behind)
+        return root.ratio * float(np.linalg.lstsq(root.jacobian, -change, rcond=1e-14)[0][-1])
+
+    def slope_by_loss(self, root: Root, setting: Setting, loss: Callable[[float], Loss], at: float) -> float:
+        """``dR*/dp`` for a parameter p of the loss, which is ``loss(p)``, at its value ``at``.
+
+        >>> import ufm
+        >>> t = ufm.collapse_threshold(ufm.LayerPeeled(0.6, 0.6), 2, 2, loss=ufm.CrossEntropy(smoothing=0.1))
+        >>> root, setting = t.question.root, t.question.family.setting
+        >>> round(t.question.branch.slope_by_loss(root, setting, ufm.CrossEntropy, 0.1), 6)  # by the smoothing
+        1.965867
+        """
+
+        def equations(value: float) -> Array:
+            other = copy.copy(self)
+            other._loss = loss(value)
+            return other.equations(root.unknowns, setting)
+
+        try:
+            change = slope(equations, at, room=abs(at) or 1.0)
+        except ValueError:  # at an end of what the parameter may be
+            change = slope(lambda x: equations(at + x), 0.0, room=ROOM)
         return root.ratio * float(np.linalg.lstsq(root.jacobian, -change, rcond=1e-14)[0][-1])
 
     def _differences(self, x: Array, setting: Setting) -> Array:

@@ -9,6 +9,7 @@ loss; between two R it is bisected, and from there the root is found on the coll
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -132,12 +133,44 @@ class BranchQuestion:
             found[family.rule.held] = self._by("held", setting.held)
         if setting.decay:
             found["bias"] = self._by("decay", setting.decay)
+        return found | self._by_loss()
+
+    def _by_loss(self) -> dict[str, Any]:
+        """Slopes by the numbers that the loss is built with; for a number a class those of majority and minority."""
+        loss: Any = self.family.loss
+        given = {f.name: getattr(loss, f.name) for f in dataclasses.fields(loss) if f.init} if _is_data(loss) else {}
+        found: dict[str, Any] = {}
+        for name, value in given.items():
+            if isinstance(value, float):
+                found[name] = self._slope(functools.partial(_with, loss, name), value)
+            elif isinstance(value, tuple) and len(value) == self.family.num_majority + self.family.num_minority:
+                found[name] = tuple(self._slope(*_group_of(loss, name, value, group)) for group in self.family.groups)
         return found
+
+    def _slope(self, loss: Callable[[float], Loss], at: float) -> float:
+        return self.branch.slope_by_loss(self.root, self.family.setting, loss, at)
 
     def _by(self, name: str, value: float) -> float:
         h = 6e-6 * value
         ahead, behind = (dataclasses.replace(self.family.setting, **{name: value + x}) for x in (h, -h))
         return self.branch.slope(self.root, ahead, behind) / (2 * h)
+
+
+def _with(loss: Any, name: str, value: float) -> Any:
+    return dataclasses.replace(loss, **{name: value})
+
+
+def _is_data(loss: Loss) -> bool:
+    return dataclasses.is_dataclass(loss)
+
+
+def _group_of(loss: Any, name: str, value: tuple[float, ...], group: range) -> tuple[Callable[[float], Loss], float]:
+    """The loss as a function of a number that all classes of a group have, and the number."""
+
+    def at(x: float) -> Loss:
+        return dataclasses.replace(loss, **{name: tuple(x if i in group else v for i, v in enumerate(value))})
+
+    return at, value[group[0]]
 
 
 def general_threshold(family: Family) -> Threshold:

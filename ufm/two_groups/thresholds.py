@@ -163,19 +163,19 @@ class Explicit:
         return found
 
 
-def slope(function: Callable[[float], float], at: float, *, room: float | None = None) -> float:
+def slope(function: Callable[[float], Any], at: float, *, room: float | None = None) -> Any:
     """Derivative of a smooth function by five points, to some 1e-11 of its size; one-sided at 0.
 
     Args:
-        function: of a number, exact to rounding.
-        at: where, >= 0.
+        function: of a number, exact to rounding; its values numbers or arrays.
+        at: where.
         room: how far it may be left, default ``at``.
 
     >>> round(slope(math.exp, 1.0) / math.e, 9), round(slope(math.exp, 0.0, room=1.0), 9)
     (1.0, 1.0)
     """
     h = 1e-3 * (at if room is None else room)
-    if at > 0:
+    if at != 0:
         return (8 * (function(at + h) - function(at - h)) - (function(at + 2 * h) - function(at - 2 * h))) / (12 * h)
     values = [function(at + i * h) for i in range(5)]
     return (-25 * values[0] + 48 * values[1] - 36 * values[2] + 16 * values[3] - 3 * values[4]) / (12 * h)
@@ -217,6 +217,9 @@ class Threshold:
     @property
     def derivative(self) -> dict[str, Any]:
         """``dR*/dp`` for every parameter p of the architecture, and for the count that is held fixed, by name.
+
+        Parameters of the loss are among them where R* is that of a loss with such: of a number for every class the
+        slopes are a pair, as those of the majority change together, and those of the minority.
 
         R* depends on the architecture through its radius or strength alone; the derivative by that is implicit, along
         the threshold curve (7) of :mod:`ufm.two_groups` for cross-entropy with budgets. For a parameter of several
@@ -269,7 +272,7 @@ def collapse_threshold(
     * ``num_samples``: N. Then ``n_B* = N^2 lam^2`` and ``R* = (N/n_B* - K_B)/K_A``.
     * ``majority_count``: n_A. Then n_B* is the smaller root of ``n_B = lam^2 (K_A n_A + K_B n_B)^2``. (Above its
       larger root N is so large that the minority is collapsed again.)
-    * ``minority_count``: n_B. Then ``R* = (sqrt(n_B)/lam - K_B)/K_A``.
+    * ``minority_count``: n_B. Then ``R* = (1/(lam sqrt(n_B)) - K_B)/K_A``.
 
     Args:
         architecture: where the gauge comes from.
