@@ -35,7 +35,7 @@ class ThresholdArray:
     >>> import ufm
     >>> found = ufm.threshold_array(ufm.LayerPeeled(1.0, 1.0), 5, 5, over={"E_H": [1.0, 5.0]})
     >>> found.shape, found.ratio.round(6).tolist(), found.derivative["E_H"].round(4).tolist()
-    ((2,), [1.941438, 12.192447], [0.6882, 9.0338])
+    ((2,), [1.735416, 12.192447], [0.8764, 5.3375])
     """
 
     thresholds: NDArray[Any]
@@ -89,7 +89,7 @@ def threshold_array(
     >>> smoothing = {"smoothing": [0.0, 0.1, 0.2], "minority_count": [[4.0], [16.0]]}
     >>> found = threshold_array(ufm.UnconstrainedFeatures(5e-3, 5e-3), 5, 5, over=smoothing)
     >>> found.ratio.round(9).tolist()  # n_B (1 - a)^2 = N^2 lam^2
-    [[19.0, 17.0, 15.0], [39.0, 35.0, 31.0]]
+    [[19.0, 17.0, 15.0], [9.0, 8.0, 7.0]]
     """
     if not isinstance(over, Mapping) or not over:
         raise TypeError(f"over must map names of parameters to arrays, got {over!r}")
