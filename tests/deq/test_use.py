@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import getpass
 import shutil
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -502,6 +505,13 @@ BACKENDS = [
 
 
 class TestCompile:
+    @pytest.fixture(autouse=True)
+    def _code_of_this_processor(self, monkeypatch):
+        """What inductor keeps between processes it finds by the graph alone, and code for more instructions than
+        ATEN_CPU_CAPABILITY now allows does not compile any more."""
+        kept = f"inductor-{getpass.getuser()}-{torch.backends.cpu.get_cpu_capability()}"
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / kept))
+
     # inductor compiles a dozen files of C++ here, of the map alone one
     @pytest.mark.parametrize("backend", count(BACKENDS[:-1], BACKENDS))
     def test_inside_a_compiled_model(self, backend):

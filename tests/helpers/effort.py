@@ -19,8 +19,8 @@ def count(sample: T, full: T) -> T:
 
 
 def examples(full: int) -> int:
-    """Number of examples of a property's test: a third of ``full``, and no fewer than 10, unless the run is full."""
-    return count(max(full // 3, 10), full)
+    """Number of examples of a property's test: a quarter of ``full``, and no fewer than 10, unless the run is full."""
+    return count(max(full // 4, 10), full)
 
 
 def covering(most: int, cases: Sequence[Sequence[int]]) -> list[int]:

@@ -24,7 +24,7 @@ from effort import count
 from ufm import sweeps
 from ufm._interrupts import interrupt_answered, interruptible
 
-KILLS = count(10, 30)
+KILLS = count(6, 30)
 POINTS = 600
 
 RUNNER = """

@@ -28,7 +28,7 @@ from ufm.two_groups.thresholds import collapse_threshold as closed_threshold
 from ufm.two_groups.thresholds import threshold_curve, total_collapse_threshold
 from ufm.two_groups.transitions import BranchError, collapsed_state, hysteresis, mixing_threshold, trapped_threshold
 
-CASES = int(os.environ.get("UFM_ODD_CASES", count(100, 300)))
+CASES = int(os.environ.get("UFM_ODD_CASES", count(60, 300)))
 SECONDS = 10.0  # of processor time, for one call
 DIGITS = 60
 
