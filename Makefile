@@ -59,10 +59,11 @@ bench: $(STAMP)
 claims: $(STAMP)
 	$(BIN)/python -m ufm.report.readme $(OUT)/report.json docs/claims.md
 
-# The site, in out/docs: generated pages, strict links, no network when it is read.
+# The site, in out/docs: generated pages, strict links, no network when it is read; looked at in a browser, if there is one.
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs $(OUT)/docs
+	$(BIN)/python docs/browse.py $(OUT)/docs
 
 # Run the notebooks and keep their outputs; make those of the guides.
 notebooks: $(STAMP)

@@ -51,6 +51,7 @@ html_theme = "furo"
 html_title = f"ufm {version}"
 html_static_path = ["_static"]
 html_css_files = ["ufm.css"]
+html_js_files = ["search_from_files.js"]
 html_show_sphinx = False
 html_copy_source = False
 suppress_warnings = ["ref.python"]  # attributes of the same name in two classes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
 import math
 import warnings
@@ -523,3 +525,26 @@ def test_the_tail_of_a_long_tailed_prior_has_a_word():
     assert np.linalg.norm(z[:, : tail[0] - 1] - z[:, [99]], axis=0).min() > 1e-1 * longest
     assert geometry.rank == 24
     assert ufm.solve(LayerPeeled(30.0, 30.0), ufm.ClassPrior.long_tailed(10, 3.0)).geometry.phase == "none"
+
+
+#: Rooms whose functions take numbers of classes and how they are imbalanced.
+TAKING_COUNTS = ("", ".thresholds", ".landscape", ".certificates", ".data", ".deq", ".trainings")
+
+
+def test_what_formulas_call_by_symbols_has_one_name_as_an_argument():
+    """The names stand in one place, ``SYMBOLS``; a phase diagram, whose axes bear the symbols, takes these as well."""
+    from ufm.two_groups.phase_diagram import SYMBOLS
+
+    rooms = [importlib.import_module(f"ufm{room}") for room in TAKING_COUNTS]
+    public = {f"{room.__name__}.{name}": getattr(room, name) for room in rooms for name in room.__all__}
+    others = {"majority", "minority", "n_A", "n_majority", "n_minority", "imbalance_ratio", *SYMBOLS.values()} - {"K"}
+    found, seen = {}, set()
+    for name, one in public.items():
+        with contextlib.suppress(TypeError, ValueError):
+            parameters = set(inspect.signature(one).parameters)
+            seen |= parameters & set(SYMBOLS)
+            found[name] = parameters & others
+    assert {"num_majority", "num_minority", "ratio", "num_classes", "minority_count"} <= seen
+    assert {name: bad for name, bad in found.items() if bad} == {
+        "ufm.Scope": {"majority", "minority"}
+    }  # sizes of groups

@@ -96,3 +96,15 @@ def test_paths_that_developing_names_exist():
     paths = re.findall(r"`((?:ufm|tests|proofs_check)/[\w/.]+)`", text)
     assert len(paths) >= 8
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_messages_that_the_errors_page_quotes_are_those_of_the_code():
+    code = "".join(
+        path.read_text(encoding="utf-8") for room in ("ufm", "proofs_check") for path in (ROOT / room).rglob("*.py")
+    )
+    joined = re.sub(r'"\s*\n\s*f?"', "", code)  # messages that go on in the next line
+    rows = re.findall(r"^\| ([^|]*`[^|]*) \|", (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), re.M)
+    pieces = [part.strip() for row in rows for quoted in re.findall(r"`([^`]+)`", row) for part in quoted.split("...")]
+    long = [part for part in pieces if len(part) >= 6]
+    assert len(long) >= 45
+    assert [part for part in long if part not in joined] == []

@@ -44,12 +44,30 @@ def remove_others(folder: Path, kept: Iterable[Path]) -> None:
 
 
 def verdicts() -> dict[str, dict[str, Any]]:
-    """Return the verdicts of the last run by the claims' ids; none where there was no run."""
+    """Return the verdicts of the last run by the claims' ids; of claims it left out, those of the committed table."""
+    found = kept_verdicts((DOCS / "claims.md").read_text(encoding="utf-8"))
     file = VERIFICATION / "report.json"
-    if not file.exists():
-        return {}
-    report = json.loads(file.read_text(encoding="utf-8"))
-    return {verdict["claim"]["id"]: verdict for verdict in report["verdicts"]}
+    if file.exists():
+        report = json.loads(file.read_text(encoding="utf-8"))
+        found |= {verdict["claim"]["id"]: verdict for verdict in report["verdicts"]}
+    return found
+
+
+#: What the page of a verdict says that is of the committed table.
+KEPT = (
+    "As kept in [the table of claims](../claims.md). A run of `ufm verify` before the site is built adds figures, what "
+    "the verdict rests on, and certificates to download."
+)
+
+
+def kept_verdicts(table: str) -> dict[str, dict[str, Any]]:
+    """Return status and evidence of the claims in the table of ``docs/claims.md``, by their ids.
+
+    >>> kept_verdicts("| **proved** | A title (`some-claim`) | two ways agree |")["some-claim"]["shown"]
+    'two ways agree'
+    """
+    rows = re.findall(r"^\| \*\*(\w+)\*\* \| .*\(`([\w-]+)`\) \| (.*) \|$", table, re.M)
+    return {ident: {"status": status, "shown": shown, "details": {}} for status, ident, shown in rows}
 
 
 def metadata(claim: Any) -> Mapping[str, tuple[str, ...]]:
@@ -78,7 +96,9 @@ def claim_page(claim: Any, verdict: Mapping[str, Any] | None) -> str:
     if claim.region:
         lines += [f"Where: {escaped(claim.region)}", ""]
     lines += [f"Source: {escaped(claim.source)}", ""]
-    if verdict:
+    if verdict and "shown" in verdict:
+        lines += ["## Evidence", "", verdict["shown"], "", KEPT, ""]
+    elif verdict:
         lines += ["## Evidence", "", escaped(verdict["summary"]), ""]
         lines += [*(f"- {escaped(text)}" for text in verdict["established_by"]), ""]
         lines += figures(verdict)
@@ -278,6 +298,16 @@ def result_page(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def shown(folder: Path) -> str:
+    """Return the entry of a kept result in the gallery: its name, what it shows and its first figure, if any."""
+    what = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["what"]
+    lines = [f"## [{folder.name}]({folder.name}.md)", "", escaped(what), ""]
+    for figure in sorted([*folder.glob("*.svg"), *folder.glob("*.png")])[:1]:
+        lines += [f"```{{image}} ../../results/{folder.name}/{figure.name}", f":alt: {figure.stem}"]
+        lines += [":width: 420px", f":target: {folder.name}.html", "```", ""]
+    return "\n".join(lines)
+
+
 def results() -> None:
     """Write a page for every kept result, and their index."""
     folders = sorted(path.parent for path in (ROOT / "results").glob("*/provenance.json"))
@@ -286,7 +316,8 @@ def results() -> None:
     pages[DOCS / "results" / "index.md"] = (
         "# Kept results\n\nEach is written by a script of its own, `results/NAME/run.py`, and states the commit, "
         "machine, versions and seeds.\n\n"
-        f"```{{toctree}}\n:maxdepth: 1\n\n{listing}\n```\n"
+        + "\n".join(map(shown, folders))
+        + f"\n```{{toctree}}\n:hidden:\n:maxdepth: 1\n\n{listing}\n```\n"
     )
     for path, text in pages.items():
         write(path, text)

@@ -41,6 +41,11 @@ def _name(depth: float) -> str:
     return "inf" if math.isinf(depth) else f"{depth:g}"
 
 
+def _sign(depth: float) -> str:
+    """A depth as a reader sees it."""
+    return "∞" if math.isinf(depth) else f"{depth:g}"
+
+
 def _row(k: int, depth: float, decay: float) -> dict[str, Any]:
     found = residual_switch(k, decay / k, depth)
     row: dict[str, Any] = {"K": k, "L": _name(depth), "decay": decay, "strength": found.strength, "block": found.block}
@@ -75,7 +80,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     for k in CLASSES:
         for depth in DEPTHS:
             cells = [r for r in rows if r["K"] == k and r["L"] == _name(depth)]
-            lines.append(f"| {k} | {_name(depth)} | " + " | ".join(map(_cell, cells)) + " |")
+            lines.append(f"| {k} | {_sign(depth)} | " + " | ".join(map(_cell, cells)) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -98,7 +103,7 @@ def _map(rows: list[dict[str, Any]]) -> Any:
                 (r["decay"], r["strength"]) for r in rows if r["K"] == k and r["L"] == _name(depth) and r["strength"]
             ]
             if line:
-                axes.loglog(*zip(*line, strict=True), marker=".", label=f"L = {_name(depth)}")
+                axes.loglog(*zip(*line, strict=True), marker=".", label=f"L = {_sign(depth)}")
         axes.set(title=f"K = {k}", xlabel="K λ √n")
         axes.legend(fontsize=7)
     figure.axes[0].set_ylabel("c* = λ_A/L: ETF above, codes below")
@@ -114,7 +119,7 @@ def _equal() -> Any:
     axes = figure.subplots()
     for depth in (1, 4, math.inf):
         networks = [Residual(rate, rate, c if math.isinf(depth) else c * depth, depth) for c in strengths]
-        (line,) = axes.semilogx(strengths, [cheapest_sum(x, k).value for x in networks], label=f"L = {_name(depth)}")
+        (line,) = axes.semilogx(strengths, [cheapest_sum(x, k).value for x in networks], label=f"L = {_sign(depth)}")
         axes.semilogx(strengths, [simplex_sum(x, k, (k,)).value for x in networks], "--", color=line.get_color())
     axes.set(xlabel="c = λ_A/L", ylabel="risk + weight decay", title="K = 6, K λ √n = 0.2; dashed: ETF")
     axes.legend()

@@ -20,7 +20,17 @@ __all__ = ["StoredNetworks", "packed", "stored_networks"]
 Array = NDArray[np.float64]
 
 #: What is kept of a trained network.
-FIELDS = ("branch", "minority_count", "seed", "scale", "predicted_scale", "status")
+FIELDS = (
+    "branch",
+    "minority_count",
+    "seed",
+    "scale",
+    "predicted_scale",
+    "status",
+    "phase",
+    "objective",
+    "objective_error",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +41,8 @@ class StoredNetworks:
         state: the problem of its explicit networks, at some R of the sweep.
         majority_count: n_A, fixed.
         points: what was trained: branch (``"explicit"``, or where A of a DEQ started: ``"identity"``, ``"zero"``),
-            minority_count n_B, seed, scale s_B, predicted_scale and status.
+            minority_count n_B, seed, scale s_B, predicted_scale, status, phase, objective, and objective_error, how far
+            above the optimum it is, relative.
     """
 
     state: State

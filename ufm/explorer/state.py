@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from ufm._validation import integer, one_of, real
 from ufm.architectures import LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures, command_word
+from ufm.two_groups.phase_diagram import SYMBOLS
 
 if TYPE_CHECKING:
     from ufm.architectures import Architecture
@@ -143,7 +144,7 @@ class State:
         >>> State().batch(R=[1.0, 2.0])["ratio"]
         [1.0, 2.0]
         """
-        names = {"K_A": "num_majority", "K_B": "num_minority", "R": "ratio", "n_B": "minority_count"}
+        names = {symbol: name for name, symbol in SYMBOLS.items()}
         values = {name: getattr(self, name) for name in self.roles} | over
         return {"loss": self.loss} | {names.get(name, name): value for name, value in values.items()}
 
