@@ -40,6 +40,8 @@ _ESCAPING_ALONE = 2_500
 _MOST = 60_000
 #: Further descents, with fresh curvature, from where one ended short of a stationary point.
 _RESTARTS = 4
+#: Points that no restart made stationary, after which there are no more: rounding has them all, beside huge counts.
+_IN_VAIN = 6
 
 
 @dataclass
@@ -79,6 +81,7 @@ class Catalogue:
         self.landscape = landscape
         self.points: list[Point] = []
         self.saddles = 0
+        self._in_vain = 0  # points that restarts did not make stationary
         self.iterations = 0
         self._limits = Limits(max_iter, together=landscape.together)
         self._options = {
@@ -157,9 +160,10 @@ class Catalogue:
             return index
         polished = self._polished(x)
         for _ in range(_RESTARTS):  # a line search that failed at an edge, or stale curvature
-            if polished[1] <= STATIONARY:
+            if polished[1] <= STATIONARY or self._in_vain >= _IN_VAIN:
                 break
             polished = self._polished(self._minimised(polished[0]))
+        self._in_vain += polished[1] > STATIONARY
         return self._add(polished)
 
     def _known_rows(self, x: Array, values: Array) -> NDArray[np.bool_]:
