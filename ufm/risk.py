@@ -129,8 +129,9 @@ class Risk:
             rounding = _EPSILON * float(np.abs(columns).sum() + decay * np.abs(b).sum())
             size = float(np.linalg.norm(gradient))
             # far out, where columns saturate, the value falls long before the gradient's norm does
-            progress = size < least or value < lowest - 1e-9 * abs(lowest)
-            if progress:
+            # and where kinks are zigzagged along, both fall by next to nothing
+            progress = size < 0.9 * least or value < lowest - 1e-9 * abs(lowest)
+            if progress or size < least:
                 best, least = b, size
             lowest, idle = min(value, lowest), 0 if progress else idle + 1
             if size <= rounding or idle >= 3:

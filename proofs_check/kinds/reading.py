@@ -62,13 +62,15 @@ def fields(value: Any, name: str, *keys: str) -> list[Any]:
 
 
 def rational(value: Any, name: str, *, positive: bool = False) -> fmpq:
-    """Exact rational from a string 'p' or 'p/q'."""
+    """Exact rational from a string 'p' or 'p/q' in lowest terms, as no other string spells it."""
     if not isinstance(value, str) or not RATIONAL.fullmatch(value):
         raise Reject(f"{name} must be a rational 'p/q' of at most {MAX_DIGITS} digits, got {str(value)[:60]!r}")
     p, _, q = value.partition("/")
     if int(q or 1) == 0:
         raise Reject(f"{name} has denominator 0")
     number = fmpq(int(p), int(q or 1))
+    if str(number) != value:
+        raise Reject(f"{name} must be in lowest terms without leading zeros, got {value[:60]!r}")
     if positive and number <= 0:
         raise Reject(f"{name} must be > 0, got {value[:60]}")
     return number

@@ -104,7 +104,7 @@ def test_no_tampered_certificate_passes_unless_its_claim_is_still_true(pool):
             if outcome:
                 assert still_true(original, text), (outcome.statement, text[:2000])
     assert counts.total() == ROUNDS * len(TAMPERINGS) >= 1000
-    # both happen: most tamperings are caught, and some (a wider interval, a longer way to write 1/2) leave a true claim
+    # both happen: most tamperings are caught, and some (a wider interval) leave a true claim
     assert counts["rejected"] >= 0.8 * counts.total()
     assert counts["accepted"] >= 50
 

@@ -89,7 +89,7 @@ CONDITIONS: list[tuple[str, dict[str, Any], str]] = [
     ("optimality", {"claim__architecture__E_A": "31/100"}, "not in the claimed"),
     ("optimality", {"claim__architecture__rho": "1/100"}, "sqrt(E_A) <= rho"),
     ("optimality", {"claim__architecture__E_A": "1"}, "E_A < 1"),
-    ("optimality", {"claim__statement__upper": "48/100"}, "not in the claimed interval"),
+    ("optimality", {"claim__statement__upper": "12/25"}, "not in the claimed interval"),
     ("optimality", {"claim__statement__lower": "1"}, "not in the claimed interval"),
     ("optimality", {"claim__prior__0__classes": 2}, "3 to 64 classes"),
     ("optimality", {"witness__near__0": "9/2"}, "near: the bound of a column"),

@@ -66,6 +66,8 @@ _ALL_BUT_FREE = 1e-100
 _LARGEST_START = 1e100  # sums of squares stay finite
 #: Outer iterations without progress in value or gap after which float64 has given what it can.
 _PATIENCE = 4
+#: And iterations that have to lessen the gap by a tenth, or the value by a millionth.
+_CREEPING = 30
 #: A gap that is closed is closed by as much again, while that makes progress: it is first order in the logits' error.
 _SHARPER = 1e-2
 
@@ -319,6 +321,7 @@ class _Search:
         """Iterate until the gap is closed; otherwise return why not."""
         burst = 5
         best_gap, best_value, idle = math.inf, math.inf, 0
+        far: list[tuple[float, float]] = []  # gaps and values
         while True:
             self.lower = max(self.lower, self.problem.lower_bound(self._y / self.problem.weights))
             gap = self._value - self.lower
@@ -331,15 +334,24 @@ class _Search:
             idle = 0 if progress else idle + 1
             if closed and idle:
                 return ""
-            if idle >= _PATIENCE:
-                return "no further progress in float64"
             best_gap, best_value = min(gap, best_gap), min(self._value, best_value)
+            far.append((best_gap, best_value))
+            if idle >= _PATIENCE or self._creeps(far):
+                return "no further progress in float64"
             if hopeless is not None and hopeless(self.logits):
                 return "no minimum in sight"
             self.iterations += 1
             point = self._proximal_burst(burst)
             full_step = point.rank > 0 and self._newton(point)
             burst = max(1, burst // 2) if full_step else min(_MAX_BURST, 2 * burst)
+
+    @staticmethod
+    def _creeps(far: list[tuple[float, float]]) -> bool:
+        """Whether many iterations have brought next to nothing: kinks of a loss whose risk is 1e-10 of its slope."""
+        if len(far) <= _CREEPING:
+            return False
+        (gap, value), (last_gap, last_value) = far[-1 - _CREEPING], far[-1]
+        return last_gap > 0.9 * gap and last_value > value - 1e-6 * abs(value)
 
     def _is_closed(self, tol: float) -> bool:
         return is_closed(self.problem, self._value, self.lower, tol) and self._is_stationary(tol)
