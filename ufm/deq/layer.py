@@ -106,7 +106,7 @@ class DEQ(nn.Module):
             ``"raise"`` (:class:`ConvergenceError`). A value that is not finite counts as not converged.
         gradient: ``"implicit"`` (memory constant in the number of steps) or ``"phantom"`` (memory grows with
             ``phantom_steps``, not with the steps of the solver).
-        phantom_steps: k >= 1, recorded steps.
+        phantom_steps: k from 1 to 10,000, recorded steps.
         phantom_damping: lambda in (0, 1]. The error ``(1 - lambda (1 - rho))^k`` of a contraction is least at 1; below
             1 the steps also contract where J has eigenvalues to the left of -1.
         stop_mode: ``"rel"`` or ``"abs"``: whether ``tol`` bounds ``|f(z) - z| / |f(z)|`` or ``|f(z) - z|``.
@@ -191,7 +191,9 @@ class DEQ(nn.Module):
         )
         self.on_failure = one_of("on_failure", on_failure, ON_FAILURE)
         self.gradient = one_of("gradient", gradient, GRADIENTS)
-        self.phantom_steps = integer("phantom_steps", phantom_steps, minimum=1)
+        self.phantom_steps = integer(
+            "phantom_steps", phantom_steps, minimum=1, maximum=10_000, reason="each is taken and recorded"
+        )
         self.phantom_damping = positive("phantom_damping", phantom_damping)
         if self.phantom_damping > 1:
             raise ValueError(f"phantom_damping must lie in (0, 1], got {phantom_damping!r}")
