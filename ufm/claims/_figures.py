@@ -9,7 +9,43 @@ import numpy as np
 
 from ufm.claims._model import Figure
 
-__all__ = ["gram_figure", "order_parameter_figure"]
+__all__ = ["curves_figure", "gram_figure", "order_parameter_figure"]
+
+
+def curves_figure(
+    title: str,
+    caption: str,
+    labels: tuple[str, str],
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    marks: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    scale: str = "linear",
+) -> Figure:
+    """Curves of one number over another.
+
+    Args:
+        title: short title.
+        caption: what to see.
+        labels: of the axes.
+        curves: abscissae and ordinates by label.
+        marks: points by label.
+        scale: of the ordinates, ``"linear"`` or ``"log"``.
+    """
+    return Figure(
+        "thresholds",
+        title,
+        caption,
+        {
+            "x_label": labels[0],
+            "y_label": labels[1],
+            "scale": scale,
+            "curves": [
+                {"label": label, "x": [float(v) for v in x], "y": [float(v) for v in y]}
+                for label, (x, y) in curves.items()
+            ],
+            "marks": [{"label": label, "x": x, "y": y} for label, (x, y) in (marks or {}).items()],
+        },
+    )
 
 
 def gram_figure(title: str, predicted: Any, measured: Any, group_sizes: Sequence[int]) -> Figure:

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 from proofs_check.scope import Scope
 from ufm.architectures import UnconstrainedFeatures
 from ufm.certificates import certify_collapse
+from ufm.claims._figures import curves_figure
 from ufm.claims._model import Context, Enclosure, Figure
 from ufm.claims._stated import enclosed, stated
 from ufm.claims._tools import Comparison, compare, keep
@@ -108,6 +109,19 @@ def _zero(ctx: Context, k: int, c: float, delta: float) -> Enclosure:
     return Enclosure(value, value, rigorous=True)
 
 
+def _smoothing_figure() -> Figure:
+    curves = {}
+    for delta in (0.0, 0.1, 0.3):
+        decays = np.linspace(0.02, 1, 50).tolist()
+        curves[f"δ = {delta:g}"] = (decays, [etf_size(4, c, delta) for c in decays])
+    return curves_figure(
+        "Size of the simplex ETF under weight decay and label smoothing, K = 4",
+        "Smoothing δ moves the curve by δ to the left, and does nothing else.",
+        ("c = K √(n λ_W λ_H)", "size a of the logits"),
+        curves,
+    )
+
+
 SMOOTHING = stated(
     etf_size,
     _sizes,
@@ -122,6 +136,7 @@ SMOOTHING = stated(
     },
     summary="the logits at 6 optima with and without a bias; zero certified on the right side of s = 1 at relative "
     "distances to 10⁻⁶",
+    figure=_smoothing_figure,
     id="label-smoothing-equals-decay",
     title="Label smoothing δ acts on the optimum as more weight decay does: through c + δ alone",
     statement="With label smoothing 0 ≤ δ < 1, n samples in every class and s = K √(n λ_W λ_H) + δ the optimal "
@@ -466,6 +481,17 @@ def _bce_sides(ctx: Context, formula: Callable[[int, float, float], bool]) -> li
     return rows
 
 
+def _bce_figure() -> Figure:
+    decays = np.linspace(0.02, 0.95, 30).tolist()
+    return curves_figure(
+        "Binary cross-entropy: the weight decay of the bias up to which the optimum is a simplex ETF",
+        "Below its curve the optimum is an ETF, above it is none.",
+        ("c = K √(n λ_W λ_H)", "λ_b"),
+        {f"K = {k}": (decays, [bce_switch(k, c) for c in decays]) for k in (4, 6, 10)},
+        scale="log",
+    )
+
+
 BCE_BIAS = stated(
     bce_is_etf,
     _bce_sides,
@@ -479,6 +505,7 @@ BCE_BIAS = stated(
         "BCE: |β| against √(n λ_W λ_H)": lambda k, c, b: abs(bce_point(k, c, b)[1]) <= c / k,
     },
     summary="ETF or not at 18 optima, on both sides of the switch at relative distances to 10⁻³, K = 3, 4 and 10",
+    figure=_bce_figure,
     id="bce-etf-condition",
     title="Binary cross-entropy with a penalised bias: an ETF only where the bias is cheap",
     statement="With n samples in every class and c = K √(n λ_W λ_H) < 1 and a bias with weight decay λ_b > 0 there "

@@ -165,14 +165,14 @@ def _figure() -> Figure:
     """log10 R* over beta for some sizes of the majority, three minority classes."""
     curves = []
     for majority in (2, 3, 4):
-        betas = [float(b) for b in np.linspace(0.5, 6, 12) if _decides(majority, float(b))]
-        found = [math.log10(_threshold(majority, 3, b)) for b in betas]
+        betas = [float(b) for b in np.linspace(0.3, 11, 54) if _decides(majority, float(b))]
+        found = [_threshold(majority, 3, b) for b in betas]
         curves.append({"label": f"K_A = {majority}", "x": betas, "y": found})
     return Figure(
         "thresholds",
         "Contrastive learning: the imbalance from which on the minority is one",
         "K_B = 3. Left of the start of its curve K_A ≥ 3 frequent classes leave the rare ones apart at every large imbalance.",
-        {"x_label": "inverse temperature β", "y_label": "log10 R*", "curves": curves, "marks": []},
+        {"x_label": "inverse temperature β", "y_label": "R*", "curves": curves, "marks": []},
     )
 
 
@@ -264,8 +264,8 @@ def _phases(ctx: Context) -> Figure:
     curves = [
         {
             "label": f"K_A = {m}, K_B = {n}, β = {beta:g}",
-            "x": [math.log10(ratio) for ratio, _ in line],
-            "y": [log_ratio for _, log_ratio in line],
+            "x": [math.log10(ratio) for ratio, log_ratio in line if log_ratio > -2],
+            "y": [log_ratio for _, log_ratio in line if log_ratio > -2],
         }
         for (m, n, beta), line in lines
     ]
@@ -273,7 +273,7 @@ def _phases(ctx: Context) -> Figure:
         "thresholds",
         "Contrastive learning: the criterion of collapse over imbalance",
         "The minority is one where a curve is above 0. A curve passes 0 once, or stays below at every imbalance (K_A = 3 at β = 4).",
-        {"x_label": "log10 R", "y_label": "log of the criterion", "curves": curves, "marks": []},
+        {"x_label": "log10 R", "y_label": "log of the criterion", "scale": "linear", "curves": curves, "marks": []},
     )
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ufm.architectures import PenalisedDeepLinear
 from ufm.certificates import CertificationError, certify_counterexample
-from ufm.claims._model import Claim, Context, Evidence, Scope, Status, combine
+from ufm.claims._figures import curves_figure
+from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status, combine
 from ufm.claims._tools import evidence, keep, symbolic
 from ufm.labels import ClassPrior
 from ufm.solvers import solve
@@ -91,6 +92,23 @@ def _decays(layers: int, total: int, share: float, count: int) -> tuple[float, .
     return ((share * count / layers) ** (layers / factors) / total,) * factors
 
 
+def _kept(layers: int, share: float) -> float:
+    """The best size z_k of a class at ``share = b/n_k``, of a grid."""
+    sizes = np.linspace(1e-6, 1, 2001)
+    values = excess(layers, share, sizes)
+    return float(sizes[values.argmin()]) if values.min() < 0 else 0.0
+
+
+def _jump_figure() -> Figure:
+    shares = np.linspace(0.005, 0.7, 140).tolist()
+    return curves_figure(
+        "Deep linear networks, squared error: the size of a class over its decay",
+        "A class shrinks to (m − 1)/m and is then given up at once.",
+        ("b/n_k", "z_k"),
+        {f"{m} layers": (shares, [_kept(m, share) for share in shares]) for m in (2, 3, 5)},
+    )
+
+
 def threshold_claim(
     largest: Callable[[int], float] = largest_share,
     jump: Callable[[int], float] = lambda m: (m - 1) / m,
@@ -127,6 +145,7 @@ def threshold_claim(
             proofs=[symbolic("deep-mse-threshold", "threshold", "jump", **variant)] if true or variant else [],
             numeric=Status.inconclusive if wrong else Status.supported,
             established_by=("scalar minimisation", "closed-form solver"),
+            figures=[_jump_figure()] if true else [],
         )
 
     return Claim(
@@ -288,6 +307,24 @@ def _beats(z: Array, factors: int, scales: Sequence[float] = (0.01, 1.0, 10.0)) 
 CASES = ((4, 4), (5, 4), (6, 3), (7, 3), (12, 3), (13, 5))
 
 
+def _prices_figure() -> Figure:
+    """Prices of codes with the ETF's margins over the ETF's, over M."""
+    factors = [2 + 0.1 * i for i in range(61)]
+    made = {"pairs": code, "circle": cyclic_code}
+    curves = {}
+    for name, make in made.items():
+        norms = np.linalg.svd(make(12), compute_uv=False)
+        kept = norms[norms > 1e-9 * norms[0]]
+        curves[f"{name}, K = 12"] = (factors, [float((kept ** (2 / m)).sum()) / 11 for m in factors])
+    return curves_figure(
+        "What codes with no margin below the ETF's cost, over the ETF, K = 12",
+        "Below 1 a code is cheaper than the ETF and has a smaller loss. With two factors none is.",
+        ("factors M", "cost over that of the ETF"),
+        curves | {"ETF": (factors, [1.0] * len(factors))},
+        scale="log",
+    )
+
+
 def codes_claim(make: Callable[[int], Array] = code, cases: Sequence[tuple[int, int]] = CASES) -> Claim:
     """Pairs and a triangle beat the ETF; ``make`` and ``cases`` replace the code and (K, M)."""
 
@@ -298,6 +335,7 @@ def codes_claim(make: Callable[[int], Array] = code, cases: Sequence[tuple[int, 
             proofs=[symbolic("deep-codes", "codes")] if make is code and cases == CASES else [],
             numeric=Status.inconclusive if lost or not cases else Status.supported,
             established_by=("singular values and risks in float64",),
+            figures=[] if lost else [_prices_figure()],
         )
 
     return Claim(

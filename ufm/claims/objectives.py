@@ -12,7 +12,8 @@ from scipy.optimize import brentq, minimize
 
 from proofs_check.scope import Scope
 from ufm.architectures import UnconstrainedFeatures
-from ufm.claims._model import Context
+from ufm.claims._figures import curves_figure
+from ufm.claims._model import Context, Figure
 from ufm.claims._stated import stated
 from ufm.claims._tools import Comparison
 from ufm.claims.balanced_losses import balanced_decay, etf_size, logit_parts, seen_row
@@ -60,6 +61,24 @@ def _focal(ctx: Context, formula: Callable[[int, float], float]) -> list[Compari
     return rows
 
 
+def _focal_figure() -> Figure:
+    sizes = np.linspace(0, 4.2, 85)
+    slope, critical = focal_slope(100, 2.0), _focal_critical(100, 2.0)
+    prices = {"at zero's last decay": slope, "where both cost the same": critical, "above": 2 * critical - slope}
+    return curves_figure(
+        "Focal loss along the simplex ETF, K = 100, γ = 2",
+        "Objective less that at zero, for three weight decays. In the middle one the ETF and zero cost the same: the ETF is left by a jump.",
+        ("size a of the logits", "objective less that at zero"),
+        {name: (sizes.tolist(), _focal_objective(100, 2.0, at, sizes).tolist()) for name, at in prices.items()},
+    )
+
+
+def _focal_critical(k: int, gamma: float) -> float:
+    """The price at which the least objective at ``a P``, a > 0, is that at zero."""
+    sizes = np.linspace(0.5, 9, 400)
+    return float((-_focal_objective(k, gamma, 0.0, sizes) / ((k - 1) * sizes)).max())
+
+
 FOCAL = stated(
     focal_margin,
     _focal,
@@ -73,6 +92,7 @@ FOCAL = stated(
         "focal loss: K log K": lambda k, g: g * k * math.log(k) - (2 * g + 1) * (k - 1),
     },
     summary="one or two minimisers at 16 (K, γ), 17 and 18 classes at γ = 2 among them",
+    figure=_focal_figure,
     id="focal-first-order",
     title="Focal loss with γ = 2: from 18 classes on the simplex ETF vanishes by a jump",
     statement="Along the simplex ETF the objective of the focal loss with exponent γ > 0 has one minimiser a ≥ 0 "

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ufm.architectures import Residual
+from ufm.claims._figures import curves_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status
 from ufm.claims._tools import evidence, symbolic
 from ufm.labels import ClassPrior
@@ -35,6 +36,20 @@ BALANCED = Scope(models=("residual-decay",), classes=(4, None), groups=(1, 1), d
 
 #: Relative distances from a bound at which both sides are tried.
 NEAR = (1e-2, 1e-4, 1e-6)
+
+
+def _price_figure() -> Figure:
+    sizes = np.linspace(0, 8, 81)
+    curves = {"two factors": (sizes.tolist(), sizes.tolist())}
+    for depth in (1, 4, 32):
+        network = Residual(1.0, 1.0, 0.5 * depth, depth)
+        curves[f"L = {depth}"] = (sizes.tolist(), [network.gauge(np.array([s])) for s in sizes])
+    return curves_figure(
+        "The price g(s) of a singular value behind residual depth, λ = 1, λ_A/L = 1/2",
+        "All have the slope λ at 0, and are concave: large singular values cost less, the more so the deeper.",
+        ("singular value s", "price g(s)"),
+        curves,
+    )
 
 
 def price_claim(start: float = 1.0, blocks: Callable[[int], float] = lambda depth: depth / 2, **variant: Any) -> Claim:
@@ -65,6 +80,7 @@ def price_claim(start: float = 1.0, blocks: Callable[[int], float] = lambda dept
             proofs=[symbolic("residual-price", **variant)] if good or variant else [],
             numeric=Status.supported if good else Status.inconclusive,
             established_by=("drawn factors", "minimisation over a"),
+            figures=[_price_figure()] if good else [],
         )
 
     return Claim(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from proofs_check.scope import Scope
 from ufm.architectures import NormBounded
+from ufm.claims._figures import curves_figure
 from ufm.claims._model import Context, Enclosure, Figure, judge_order
 from ufm.claims._stated import enclosed, stated
 from ufm.claims._tools import Comparison, compare
@@ -529,6 +530,17 @@ def _contrastive_sides(ctx: Context, rule: Callable[[int, float], float]) -> lis
     return rows
 
 
+def _temperatures() -> Figure:
+    betas = np.linspace(0.02, 3, 60).tolist()
+    return curves_figure(
+        "Contrastive learning: collapse threshold R*, one majority class",
+        "Above its curve the minority classes are one. R* tends to K_B as β → 0 and grows like 2 K_B e^{2 β}.",
+        ("inverse temperature β", "R*"),
+        {f"K_B = {n}": (betas, [contrastive_threshold(n, b) for b in betas]) for n in (2, 4, 9)},
+        scale="log",
+    )
+
+
 IMBALANCED = stated(
     contrastive_threshold,
     _contrastive_sides,
@@ -542,6 +554,7 @@ IMBALANCED = stated(
         "contrastive collapse: a hundred-thousandth below": lambda n, b: contrastive_threshold(n, b) * (1 - 1e-5),
     },
     summary="the phase on both sides of R* at relative distances 10⁻² to 10⁻⁶, and after descents without symmetry",
+    figure=_temperatures,
     id="contrastive-minority-collapse",
     title="Contrastive learning has minority collapse: the threshold for one majority class",
     statement="Let F = Σ_c π_c log Σ_c' π_c' e^{β (⟨x_c, x_c'⟩ − 1)} with one class R times as probable as each of "
@@ -926,6 +939,21 @@ def _ratio(n: int) -> float:
     return (n * n + 2 * n - 1) / (2 * n)
 
 
+def _both_thresholds() -> Figure:
+    sizes = np.linspace(0.02, 2.5, 60).tolist()
+    curves = {}
+    for n in (2, 9):
+        curves[f"contrastive, K_B = {n}"] = (sizes, [contrastive_threshold(n, t) for t in sizes])
+        curves[f"cross-entropy, K_B = {n}"] = (sizes, [bounded_threshold(n, t) for t in sizes])
+    return curves_figure(
+        "Collapse thresholds of contrastive loss and of cross-entropy with bounded norms",
+        "One majority class. Between the two curves of a K_B the contrastive minority is one and that of cross-entropy is not.",
+        ("β = a b", "R*"),
+        curves,
+        scale="log",
+    )
+
+
 ORDER = stated(
     lambda n, t: (1.0, 2.0, _ratio(n)),
     _order,
@@ -938,6 +966,7 @@ ORDER = stated(
     },
     summary="between the two thresholds the contrastive minority is collapsed and that of cross-entropy is not, at "
     "2 settings",
+    figure=_both_thresholds,
     id="contrastive-collapses-earlier",
     title="At the same temperature contrastive learning collapses its minority before cross-entropy does",
     statement="With one majority class the minority of the contrastive loss Σ_c π_c log Σ_c' π_c' e^{β (⟨x_c, x_c'⟩ "

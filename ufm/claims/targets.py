@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from proofs_check.scope import Scope
 from ufm.architectures import UnconstrainedFeatures
-from ufm.claims._model import Context, Enclosure
+from ufm.claims._figures import curves_figure
+from ufm.claims._model import Context, Enclosure, Figure
 from ufm.claims._stated import enclosed, stated
 from ufm.claims._tools import Comparison, compare
 from ufm.geometry import etf_error
@@ -265,6 +266,21 @@ def _gains(ctx: Context, formula: Gain) -> list[Comparison]:
     return rows
 
 
+def _gain_figure() -> Figure:
+    decays = np.linspace(0, 2.2, 111).tolist()
+    curves = {}
+    for r in (0.3, 0.8):
+        together = [min(1 + r, c) + min(1 - r, c) for c in decays]
+        curves[f"one network, r = {r}"] = (decays, together)
+    curves["a network for each target"] = (decays, [2 * min(1.0, c) for c in decays])
+    return curves_figure(
+        "Two targets of variance 1 and correlation r: training error over weight decay",
+        "One network is better between c = 1 − r and c = 1 + r, the eigenvalues of Σ, alone.",
+        ("c = N λ_W λ_H", "training error"),
+        curves,
+    )
+
+
 GAIN = stated(
     task_gain,
     _gains,
@@ -277,6 +293,7 @@ GAIN = stated(
         "tasks: gain as if c were √c": lambda m, c: task_gain(m, math.sqrt(c)),
     },
     summary="training errors of joint and separate networks on 6 instances; equal at those with c ≤ λ_min(Σ)",
+    figure=_gain_figure,
     id="multi-task-gain",
     title="Joint training is never worse, and strictly better only for intermediate decay",
     statement="With Σ = (1/N) Σ_n y_n y_nᵀ and the same λ_W, λ_H, c = N λ_W λ_H, one network a target has the "
@@ -494,6 +511,18 @@ def _floors(ctx: Context, formula: Callable[[int, int], float]) -> list[Comparis
     return rows
 
 
+def _floor_figure() -> Figure:
+    shares = np.linspace(0, 1, 101).tolist()
+    floors = [math.sqrt(2 - 2 * math.sqrt(share)) for share in shares]
+    return curves_figure(
+        "The ETF error in d dimensions",
+        "All of its range: at least the floor, at most √2, at which all vectors coincide. Marks: K = 29233, d = 64 and 1024.",
+        ("d/(K − 1)", "ETF error"),
+        {"floor": (shares, floors), "all vectors coincide": (shares, [math.sqrt(2)] * len(shares))},
+        {f"d = {d}": (d / 29232, math.sqrt(error_floor(29233, d))) for d in (64, 1024)},
+    )
+
+
 FLOOR = stated(
     error_floor,
     _floors,
@@ -506,6 +535,7 @@ FLOOR = stated(
         "ETF floor: 1 − √(d/(K − 1))": lambda k, d: 1 - math.sqrt(d / (k - 1)),
     },
     summary="attained by projections on 5 instances, and nothing near them is below",
+    figure=_floor_figure,
     id="etf-error-floor",
     title="In d < K − 1 dimensions the ETF error has a floor set by d/(K − 1)",
     statement="Let K vectors of ℝ^d, not all 0, have the Gram matrix G and the ETF error e = |G/|G|_F − P/√(K − "

@@ -5,7 +5,8 @@ labels are plain text, in which subscripts such as ``n_B`` are typeset, or hold 
 
 ``"thresholds"``
     ``{"x_label", "y_label", "curves": [{"label", "x", "y"}], "marks": [{"label", "x", "y"}]}``: collapse thresholds
-    R*(tau) as curves on a logarithmic axis, single settings as labelled marks.
+    R*(tau) as curves on a logarithmic axis, single settings as labelled marks; other curves, with ``"scale": "linear"``
+    on a linear one.
 ``"matrices"``
     ``{"panels": [{"label", "matrix"}], "class_groups": [sizes]}``: matrices of one shape beside each other on one
     colour scale, with lines between the groups of classes.
@@ -98,7 +99,7 @@ def draw(figure: dict[str, Any], number: int) -> str:
 def _thresholds(canvas: MplFigure, data: dict[str, Any]) -> None:
     canvas.set_size_inches(WIDTH, 3.5)
     axes = canvas.add_subplot()
-    axes.set_yscale("log")
+    axes.set_yscale(data.get("scale", "log"))
     for i, curve in enumerate(data["curves"]):
         axes.plot(
             _numbers(curve["x"]),
