@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.losses import ClosedForm, Loss
+from ufm.losses import ClosedForm, Loss, is_ours
 
 __all__ = ["Risk"]
 
@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 #: Values of the bias tried at one point: those of losses with kinks, as of scales of 1e60, take no Newton steps.
 _MOST_TRIED = 120
 _EPSILON = 2.0**-53
+#: Most entries of the columns repeated for every unit vector: beyond, calls cost nothing beside the work.
+_MOST_TILED = 2**16
 #: Most by which a step changes a bias, over 1 and its size: where the risk is all but flat Newton's goes anywhere.
 _LONGEST = 100.0
 #: Of the bias's Hessian: eigenvalues below this fraction of the largest are directions in which it does not matter.
@@ -51,6 +53,8 @@ class Risk:
     decay: float | None = None
     #: The last logits, as bytes, and their best bias: value, gradient and curvature ask for the same one.
     _found: dict[bytes, Array] = field(default_factory=dict, repr=False, compare=False)
+    #: Whether the loss gives of repeated columns what it gives of each.
+    _known: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
 
     def value(self, logits: Array) -> float:
         """The risk at logits (K, m)."""
@@ -170,10 +174,34 @@ class Risk:
 
     def curved_units(self, shifted: Array) -> Iterator[Array]:
         """``H_j e_i`` of all columns j, (K, m), for one unit vector e_i after the other."""
+        if self._is_tiled(shifted):
+            yield from self._tiled(shifted)
+            return
         for i in range(len(shifted)):
-            direction = np.zeros_like(shifted)
-            direction[i] = 1.0
-            yield self.loss.curvatures(shifted, self.targets, direction)
+            yield self._curved_unit(shifted, i)
+
+    def _curved_unit(self, shifted: Array, i: int) -> Array:
+        direction = np.zeros_like(shifted)
+        direction[i] = 1.0
+        return self.loss.curvatures(shifted, self.targets, direction)
+
+    def _is_tiled(self, shifted: Array) -> bool:
+        """Whether the columns may be repeated, once for every unit vector, in one call: few, that stand alone."""
+        k, m = shifted.shape
+        if k * k * m > _MOST_TILED or self.loss.on_columns(slice(0, 1), m) is not self.loss:
+            return False
+        if "tiled" not in self._known:  # a loss of one's own may know of its columns what it does not say
+            try:
+                same = np.array_equal(next(iter(self._tiled(shifted))), self._curved_unit(shifted, 0))
+            except (ValueError, IndexError, TypeError):
+                same = False
+            self._known["tiled"] = is_ours(self.loss) or same
+        return self._known["tiled"]
+
+    def _tiled(self, shifted: Array) -> Iterator[Array]:
+        k, m = shifted.shape
+        found = self.loss.curvatures(np.tile(shifted, k), np.tile(self.targets, k), np.repeat(np.eye(k), m, axis=1))
+        return (found[:, i * m : (i + 1) * m] for i in range(k))
 
 
 def _shorter(promised: float, risen: float) -> float:
