@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm.gauges.copositive import cone_ascents, cone_maximum
-from ufm.gauges.smooth import Smooth, damped_newton, damped_step
+from ufm.gauges.smooth import Quadratic, Smooth, damped_newton, damped_step
 
 __all__ = ["ConePoint", "minimise_over_cone"]
 
@@ -378,8 +378,11 @@ class _State:
         for j in range(m):
             jacobian[:, j, cut + j :: m] = self.w
         flat = jacobian.reshape(k * m, -1)[:, free]
-        curved = np.column_stack([second(e.reshape(k, m)).ravel() for e in np.eye(k * m)])
-        out = flat.T @ curved @ flat
+        if isinstance(self._phi, Quadratic):
+            out = self._phi.rho * (flat.T @ flat)
+        else:
+            curved = np.column_stack([second(e.reshape(k, m)).ravel() for e in np.eye(k * m)])
+            out = flat.T @ curved @ flat
         cross = np.zeros((len(self.x), len(self.x)))
         for a in range(d):
             cross[a:cut:d, cut + a * m : cut + (a + 1) * m] = self._g

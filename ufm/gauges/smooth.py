@@ -37,6 +37,9 @@ class Quadratic:
     >>> f = Quadratic(np.eye(2), 2.0)
     >>> f.value(np.zeros((2, 2))), f.gradient(np.zeros((2, 2))).tolist()
     (2.0, [[-2.0, 0.0], [0.0, -2.0]])
+
+    Attributes:
+        rho: its curvature, the same in all directions.
     """
 
     def __init__(self, centre: Array, rho: float) -> None:

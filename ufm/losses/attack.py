@@ -15,7 +15,7 @@ import numpy as np
 
 from ufm.losses.base import Array, Loss
 
-__all__ = ["attack", "attack_at", "contradiction"]
+__all__ = ["attack", "attack_at", "bend", "contradiction", "wrong_derivatives"]
 
 #: Sizes of the random logits that are tried.
 SIZES = (0.1, 1.0, 10.0)
@@ -77,6 +77,62 @@ def attack_at(loss: Loss, targets: Array, logits: Array) -> None:
             d = rng.normal(size=logits.shape)
             if found := _tried(loss, targets, logits, other, d):
                 raise ValueError(f"loss {type(loss).__name__} contradicts itself at the logits found: {found}")
+
+
+def wrong_derivatives(loss: Loss, targets: Array, rounds: int = ROUNDS) -> str:
+    """What differences contradict in gradients and curvatures, in words; empty where nothing was found.
+
+    Random logits of every size in :data:`SIZES`, ``rounds`` of each.
+
+    >>> from ufm.losses import CrossEntropy
+    >>> wrong_derivatives(CrossEntropy(), np.eye(3))
+    ''
+    """
+    rng = np.random.default_rng(20241205)
+    for size in SIZES:
+        for _ in range(rounds):
+            z, d = size * rng.normal(size=targets.shape), rng.normal(size=targets.shape)
+            with np.errstate(all="ignore"):
+                if found := _shapes(loss, targets, z, z, d) or _derivatives(loss, targets, z, z, d):
+                    return found
+    return ""
+
+
+def bend(loss: Loss, targets: Array, rounds: int = 64, climbs: int = 40) -> str:
+    """Two logits of one column between which the loss is above its chord, in words; empty where none were found.
+
+    Random segments of all lengths; from the most bent of them the search climbs on, towards more.
+
+    >>> from ufm.losses import CrossEntropy, FocalLoss
+    >>> bend(CrossEntropy(), np.eye(3)), bend(FocalLoss(2.0), np.eye(3))[:37]
+    ('', 'half way between two points the value')
+    """
+    rng = np.random.default_rng(20241205)
+    best: tuple[float, Array, Array] | None = None
+    for size in (0.1, 1.0, 4.0, 20.0):
+        for _ in range(rounds):
+            z = size * rng.normal(size=targets.shape)
+            y = z + size * 10.0 ** rng.uniform(-2, 0.5) * rng.normal(size=targets.shape)
+            found = _bend(loss, targets, z, y)
+            if best is None or found > best[0]:
+                best = found, z, y
+    assert best is not None
+    for _ in range(climbs):
+        step = 10.0 ** rng.uniform(-2, 0) * float(np.abs(best[1]).max())
+        z, y = (x + step * rng.normal(size=x.shape) for x in best[1:])
+        found = _bend(loss, targets, z, y)
+        best = (found, z, y) if found > best[0] else best
+    return _above_chord(loss, targets, *best[1:]) if best[0] > 0 else ""
+
+
+def _bend(loss: Loss, t: Array, z: Array, y: Array) -> float:
+    """The largest excess of a column's value half way over the mean of the ends, relative, less what rounding may."""
+    with np.errstate(all="ignore"):
+        ends = loss.values(z, t), loss.values(y, t)
+        middle = loss.values((z + y) / 2, t)
+        size = np.abs(ends[0]) + np.abs(ends[1]) + np.abs(middle) + 1e-3
+        excess = (middle - (ends[0] + ends[1]) / 2) / size - CONVEXITY_TOLERANCE
+    return float(np.max(np.where(np.isfinite(excess), excess, -1.0)))
 
 
 def _tried(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
@@ -181,12 +237,17 @@ def _convexity(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
         middle, chord = loss.values((z + y) / 2, t), (ends[0] + ends[1]) / 2
         size = np.abs(ends[0]) + np.abs(ends[1]) + np.abs(middle)
         if (middle > chord + CONVEXITY_TOLERANCE * size + 1e-12).any():
-            j = int(np.argmax(middle - chord))
-            return (
-                f"is_convex is True, but half way between two points the value is {middle[j]:.10g}, above the mean "
-                f"{chord[j]:.10g} of their values"
-            )
+            return f"is_convex is True, but {_above_chord(loss, t, z, y)}"
     return ""
+
+
+def _above_chord(loss: Loss, t: Array, z: Array, y: Array) -> str:
+    middle, chord = loss.values((z + y) / 2, t), (loss.values(z, t) + loss.values(y, t)) / 2
+    j = int(np.argmax(middle - chord))
+    return (
+        f"half way between two points the value is {middle[j]:.10g}, above the mean {chord[j]:.10g} of their values, "
+        f"{np.array2string(z[:, j], precision=6)} and {np.array2string(y[:, j], precision=6)}"
+    )
 
 
 def _duality(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:

@@ -22,6 +22,7 @@ with optional("testing"):
 
 from ufm.testing._first_use import warm
 from ufm.testing.assert_geometry import assert_collapsed, assert_etf, assert_self_dual
+from ufm.testing.assert_losses import assert_convex, assert_gradients, assert_loss
 from ufm.testing.assert_maps import assert_fixed_point, assert_well_posed
 from ufm.testing.assert_solutions import assert_feasible, assert_optimal, assert_same_optimum
 from ufm.testing.features import LabelledFeatures, far_from_collapse, near_collapse
@@ -36,9 +37,12 @@ __all__ = [
     "LabelledFeatures",
     "architectures",
     "assert_collapsed",
+    "assert_convex",
     "assert_etf",
     "assert_feasible",
     "assert_fixed_point",
+    "assert_gradients",
+    "assert_loss",
     "assert_optimal",
     "assert_same_optimum",
     "assert_self_dual",
