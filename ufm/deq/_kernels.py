@@ -170,15 +170,16 @@ def judge(
     limit,
     guarded,
     calm,
+    first,
     ends,
 ):
     """Residuals of the rows and what follows; False, and nothing but norm, size and fresh changed, where more happens.
 
     More is: a row that is not finite, that has run away, that met the tolerance and no longer does, whose acceleration
     is lost. ``best_z`` and ``best_image`` hold the best iterates of the rows without ``is_last``, of the others
-    ``last_z`` and ``last_image`` are. ``numbers``: tol, slack, quantum, floor, 100, .99, growth. Without
-    ``calm`` norm and size are all that is found. Into ``ends`` go the largest residual, the least size, how many rows
-    have met the tolerance, and whether all are better than before.
+    ``last_z`` and ``last_image`` are. ``numbers``: tol, slack, quantum, floor, 100, .99, growth. Without ``calm`` norm
+    and size are all that is found; at the ``first`` evaluation largest is filled. Into ``ends`` go the largest
+    residual, the least size, how many rows have met the tolerance, and whether all are better than before.
     """
     tol, slack, quantum, floor, runaway, record, growth = numbers
     rows = len(z)
@@ -193,6 +194,8 @@ def judge(
             size[i] = _length(image[i], floor)
         if not floor < norm[i] < inf:
             norm[i] = _length(image[i] - z[i], floor)
+        if first:
+            largest[i] = max(_length(z[i], floor), size[i])
     if not calm:
         return False
     for i in range(rows):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -71,15 +72,20 @@ class CompiledSteps:
         self.state, self.kernels = state, _load()
         self.bound, self.floor = False, least_norm(state.z.dtype)
         self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
+        #: z and f(z), now and at the last step that was judged here.
+        self.now = tuple(t.numpy() for t in self.last)
+        self.last_arrays: Sequence[Any] = self.now
         #: Norms of residuals and images as the kernels find them, whoever judges.
         self.norm, self.length = state.z.new_empty(state.judged), state.z.new_empty(state.judged)
         self.sizes = [self.norm.numpy(), self.length.numpy()]
         self.nowhere, self.met = np.zeros(state.judged, bool), np.empty(state.judged, bool)
         self.ends = np.empty(4)
+        self.absolute = state.options.stop_mode == "abs"
+        self.seen, self.eps = state.seen, torch.finfo(state.seen).eps
 
     @staticmethod
     def attach(state: Iteration) -> None:
-        """Let the state use kernels from its second evaluation on, where there are any for it."""
+        """Let the state use kernels where there are any for it."""
         rows = state.z
         usual = state.relative is None and rows.device.type == "cpu" and len(rows) == state.judged and rows.numel() > 0
         if usual and type(rows) is Tensor and can_compile(state.options.compiled):
@@ -92,7 +98,7 @@ class CompiledSteps:
     @property
     def apply(self) -> bool:
         """Whether each unit is still judged by itself."""
-        return len(self.state.z) == self.state.judged
+        return self.state.z.shape[0] == self.state.judged
 
     def judge(self) -> bool:
         """Take in an evaluation in which nothing happens; else return False, and leave the state to itself."""
@@ -102,28 +108,37 @@ class CompiledSteps:
             self.release()
             return False
         try:
-            z, image = array(state.z), array(state.image)
+            self.now = (state.z.numpy(), state.image.numpy())
         except RuntimeError:  # and so may what f returns
             self.release()
             state.compiled = None
             return False
-        calm = state.count > 1 and (guard is None or not (guard.any_plain or guard.orbit is None))
+        calm = guard is None or not (guard.any_plain or (guard.orbit is None and state.count > 1))
         if not self.bound:
             self._bind()
-        held = self.nowhere if state.held is None else state.held.numpy()
-        absolute = state.options.stop_mode == "abs"
-        slack = SLACK * torch.finfo(state.seen).eps
-        growth = 1.0 if guard is None else guard.growth
-        numbers = (state.tol, slack, state.quantum, self.floor, RUNAWAY, RECORD, growth)
+        numbers = (
+            *(state.tol, SLACK * self._epsilon(), state.quantum, self.floor, RUNAWAY, RECORD),
+            1.0 if guard is None else guard.growth,
+        )
         judged = self.kernels.judge(
-            z, image, numbers, absolute, not state.accelerated, held, self.met, *self.sizes, *self.units, *self.best,
-            *(array(t) for t in self.last), *self.guarded, guard is not None, calm, self.ends,
+            *self.now, numbers, self.absolute, not state.accelerated, self._held(), self.met, *self.sizes, *self.units,
+            *self.best, *self.last_arrays, *self.guarded, guard is not None, calm, state.count == 1, self.ends,
         )  # fmt: skip
         if not judged:
             self.release()
             return False
         self._commit()
         return True
+
+    def _held(self) -> Any:
+        held = self.state.held
+        return self.nowhere if held is None else held.numpy()
+
+    def _epsilon(self) -> float:
+        """That of what f returns."""
+        if self.seen != self.state.seen:
+            self.seen, self.eps = self.state.seen, torch.finfo(self.state.seen).eps
+        return self.eps
 
     def _bind(self) -> None:
         """Share the numbers by unit with the state; the tensors that others may have kept stay as they are."""
@@ -136,6 +151,7 @@ class CompiledSteps:
         state.score = state.residuals
         self.is_last = torch.full_like(state.idle, state.best_is_last, dtype=torch.bool)
         self.last = state.best[0], state.best[1]
+        self.last_arrays = [t.numpy() for t in self.last]
         self.kept = tuple(torch.empty_like(t) if state.best_is_last else t.clone() for t in self.last)
         shared = (state.fresh, state.residuals, state.largest, state.idle)
         self.units = [t.numpy() for t in shared]
@@ -152,7 +168,10 @@ class CompiledSteps:
         assert state.image is not None
         most, least_size, number, all_better = self.ends.tolist()
         state.event = False
-        self.last, state.best_is_last = (state.z, state.image), bool(all_better)
+        self.last, self.last_arrays, state.best_is_last = (state.z, state.image), self.now, bool(all_better)
+        if state.count == 1:
+            largest = self.units[2]
+            state.begin(largest.max().item(), largest.min().item())
         state.take_in(most, least_size)
         if number != state.num_held:
             state.hold(torch.from_numpy(self.met.copy()), int(number))
@@ -181,14 +200,8 @@ class CompiledSteps:
         state = self.state
         assert state.image is not None
         proposal, residual = torch.empty_like(state.z), torch.empty_like(state.z)
-        held = self.nowhere if state.held is None else state.held.numpy()
-        numbers = (ROUNDING * torch.finfo(state.seen).eps, dependent, self.floor)
-        arrays = [array(t) for t in (state.z, state.image, residual, proposal, *former)]
-        getattr(self.kernels, kernel)(*arrays, held, *self.sizes, *memory, numbers)
+        numbers = (ROUNDING * self._epsilon(), dependent, self.floor)
+        arrays = [t.numpy() for t in (residual, proposal, *former)]
+        getattr(self.kernels, kernel)(*self.now, *arrays, self._held(), *self.sizes, *memory, numbers)
         state.residual = residual
         return proposal
-
-
-def array(t: Tensor) -> Any:
-    """A tensor's numbers as a NumPy array in C's order: the same memory where it is in that order."""
-    return t.detach().contiguous().numpy()

@@ -281,14 +281,14 @@ class Iteration:
         """``f(z)`` and ``f(z) - z`` at the current iterates."""
         if self.dtype != self.z.dtype:
             self.z = self.z.to(self.dtype).to(self.z.dtype)
-        rows = self.z.view(self.batch, -1) if self.batch else self.z
+        rows = self.z if self.z.shape[0] == self.batch else self.z.view(self.batch, -1)
         if self.compact is not None and self.held is not None and self.compact.rows is not None:
             part = self._call(self.compact.map, rows[self.compact.rows])
             assert self.image is not None
             image = self.image.view_as(rows).index_copy(0, self.compact.rows, part)
         else:
             image = self._call(self.f, rows)
-        self.image = image.view(self.z.shape)
+        self.image = image if image.shape == self.z.shape else image.view(self.z.shape)
         self._residual = None
 
     @property
@@ -322,19 +322,21 @@ class Iteration:
 
         Captured graphs return the same buffer each time, and some maps write into their argument: both are copied.
         """
-        point = rows.to(self.dtype)
-        shape = torch.Size((len(rows), *self.shape[1:]))
+        point = rows if rows.dtype == self.dtype else rows.to(self.dtype)
+        shape = self.shape if rows.shape[0] == self.batch else torch.Size((rows.shape[0], *self.shape[1:]))
         if point is rows and self.writes is not False:
             point = rows.clone()
         version = None if point.is_inference() else point._version
-        image = f(point.view(shape))
+        image = f(point if point.shape == shape else point.view(shape))
         check_image(image, shape)
         written = version is None or point._version != version
         if self.writes is False and written and point is rows:
             raise RuntimeError("f must not write into its argument at some calls only: give it a copy, or none")
         self.writes = bool(self.writes) or written
         self.seen = image.dtype
-        return image.reshape(rows.shape).to(rows.dtype, copy=True, memory_format=torch.contiguous_format)
+        if image.shape != rows.shape:
+            image = image.reshape(rows.shape)
+        return image.to(rows.dtype, copy=True, memory_format=torch.contiguous_format)
 
     def _is_uneventful(self) -> bool:
         """Whether no sample is near its end; then residuals, and what goes astray, are all that there is to update.
@@ -464,6 +466,13 @@ class Iteration:
         if number != self.num_held:
             self.hold(self._met, number)
 
+    def begin(self, largest: float, least: float) -> None:
+        """What is remembered of the first evaluation, given the ends of the numbers in ``largest``."""
+        self.first = self.residual
+        self.largest_of_all, self.least_largest = largest, least
+        if self.guard is not None:
+            self.guard.begin()
+
     def take_in(self, most: float, least_size: float) -> None:
         """Keep what was asked for of an evaluation that is judged, given the largest residual and the least |f(z)|."""
         self._record()
@@ -542,7 +551,7 @@ class Iteration:
 
     def move(self, z: Tensor, held_stay: bool = False) -> None:
         """Set the iterates of the samples that are not held to the rows z (units, m), in which the others may stay."""
-        held = None if held_stay or len(z) != self.judged else self.held
+        held = None if held_stay or z.shape[0] != self.judged else self.held
         self.z = z if held is None else torch.where(held[:, None], self.z, z)
         if self.vanishing is not None:
             self.z = self._by_sample(self.z).masked_fill(self.vanishing[:, None], 0.0).view_as(self.z)
@@ -781,7 +790,11 @@ class Guard:
         """Count the step that was looked at."""
         self.least, self.stale, self.plain = self._next
         if self.orbit is None:
-            self.orbit, self.mark = self._now(), self.least
+            self.begin()
+
+    def begin(self) -> None:
+        """Remember where the plain iteration is: at the start."""
+        self.orbit, self.mark = self._now(), self.least.clone()
 
     def _now(self) -> tuple[Tensor, ...]:
         assert self.state.image is not None

@@ -63,8 +63,8 @@ GROWTH, BROYDEN_GROWTH = 10.0, 100.0
 #: An acceleration without a new least residual for this many steps is lost, or twice the memory where that is less.
 PATIENCE = 16
 
-#: Rows by which the memory of Broyden's method grows.
-CHUNK = 8
+#: Rows that the memory of Broyden's method has room for at first.
+ROOM = 8
 
 #: Below this many entries of a sample's memory a product and a sum on the CPU are quicker than a batched product.
 FEW = 400
@@ -340,7 +340,8 @@ class _Broyden(_Acceleration):
     def __init__(self, state: Iteration, memory: int) -> None:
         super().__init__(state, memory)
         units, m = state.z.shape
-        self.us = self.vs = state.z.new_zeros(units, 0, m)
+        self.all_us, self.all_vs = (state.z.new_empty(units, min(ROOM, memory), m) for _ in range(2))
+        self.us, self.vs = self.all_us[:, :0], self.all_vs[:, :0]
         self.gamma = state.z.new_ones(units, 1)
         self.scaled = False
 
@@ -353,9 +354,8 @@ class _Broyden(_Acceleration):
         state, slot = self.state, self.steps % self.memory
         step, change = state.z - z, state.residual - residual
         self._make_room(slot)
-        if self.steps >= self.memory:
-            self.us[:, slot] = 0
-            self.vs[:, slot] = 0
+        self.us[:, slot] = 0
+        self.vs[:, slot] = 0
         v = _minus(-self.gamma * step if self.scaled else -step, -_rows_times(self.us, step), self.vs)
         # A factor moves from v to u: products of small steps would underflow.
         v = v / state.lengths(v)
@@ -373,7 +373,7 @@ class _Broyden(_Acceleration):
     def learn_compiled(self, steps: CompiledSteps, z: Tensor, image: Tensor, residual: Tensor) -> Tensor:
         slot, used = self.steps % self.memory, min(self.steps, self.memory)
         self._make_room(slot)
-        memory = (t.numpy() for t in (self.us, self.vs, self.gamma))
+        memory = (t.numpy() for t in (self.all_us, self.all_vs, self.gamma))
         proposal = steps.accelerate("broyden", DEPENDENT, (z, residual), *memory, used, slot)
         if self.state.event:  # it will be asked for
             self.last = self.state.z - z, self.state.residual - residual
@@ -381,10 +381,15 @@ class _Broyden(_Acceleration):
         return proposal
 
     def _make_room(self, slot: int) -> None:
-        """Let the memory have the slot."""
-        if slot == self.us.shape[1]:
-            more = self.us.new_zeros(len(self.us), min(CHUNK, self.memory - slot), self.us.shape[2])
-            self.us, self.vs = torch.cat([self.us, more], dim=1), torch.cat([self.vs, more], dim=1)
+        """Let the memory have the slot: it doubles where it is full."""
+        if slot == self.all_us.shape[1]:
+            units, _, m = self.all_us.shape
+            for name in ("all_us", "all_vs"):
+                more = self.all_us.new_empty(units, min(2 * slot, self.memory), m)
+                more[:, :slot] = getattr(self, name)
+                setattr(self, name, more)
+        used = min(self.steps + 1, self.memory)
+        self.us, self.vs = self.all_us[:, :used], self.all_vs[:, :used]
 
     def forget(self, lost: Tensor) -> None:
         self.us.masked_fill_(lost[:, None, None], 0)
