@@ -27,9 +27,10 @@ ENTRIES_ONCE_WRONG = (50, 61, 88, 271, 287, 551, 680, 706, 749, 751, 853, 1266, 
 ENTRIES_ONCE_WRONG += (5926, 6919, 7305, 8594, 8732, 21121, 22258, 22862, 23706)
 #: And a bias that costs 5e-324, recorded steps without end.
 ENTRIES_ONCE_WRONG += (5223, 60577)
-#: In another dress: structured arrays, durations, longdoubles beyond float64, tensors without dimensions.
+#: In another dress: structured arrays, arrays for an infinite depth, durations, longdoubles beyond float64, tensors
+#: without dimensions.
 KINDS_ONCE_WRONG = (26, 116, 133, 265, 279, 413, 475, 481, 554, 799, 1126, 1337, 1664, 1755, 2223, 2600, 4535, 4547)
-KINDS_ONCE_WRONG += (5281, 6993, 8231, 8233, 8621, 8842)
+KINDS_ONCE_WRONG += (60687, 60949, 5281, 6993, 8231, 8233, 8621, 8842)
 
 
 def complaints(seeds: Iterable[int], family: str) -> list[tuple[int, str]]:

@@ -313,17 +313,19 @@ TAMPERINGS: list[Callable[[random.Random, Json, list[Json]], Any]] = [
 
 
 def tampered_texts(
-    rng: random.Random, pool: list[Json], tamper: Callable[..., Any], rounds: int
+    rng: random.Random, pool: list[Json], tamper: Callable[..., Any], rounds: int, others: list[Json] | None = None
 ) -> list[tuple[Json, str]]:
-    """Tamperings that changed something."""
+    """Tamperings that changed something, fewer than ``rounds`` where few do; parts are swapped with ``others``."""
     found = []
-    while len(found) < rounds:
+    for _ in range(20 * rounds):
         original = rng.choice(pool)
         certificate = copy.deepcopy(original)
-        result = tamper(rng, certificate, pool)
+        result = tamper(rng, certificate, others or pool)
         text = result if isinstance(result, str) else json.dumps(certificate)
         if text != json.dumps(original):
             found.append((original, text))
+        if len(found) == rounds:
+            break
     return found
 
 
@@ -331,13 +333,29 @@ def accepted_tamperings(
     rng: random.Random, pool: list[Json], rounds: int, still_true: Callable[[Json, str], bool]
 ) -> int:
     """How many of ``rounds`` of every tampering the checker accepts; an AssertionError where one is no longer true."""
-    accepted = 0
+    return _tampered(rng, pool, rounds, still_true, pool)[1]
+
+
+def tampered_by_kind(
+    rng: random.Random, pool: list[Json], rounds: int, still_true: Callable[[Json, str], bool]
+) -> dict[str, tuple[int, int]]:
+    """Of every kind of certificate, how many were tampered with and accepted; an AssertionError as above."""
+    kinds: dict[str, list[Json]] = {}
+    for certificate in pool:
+        kinds.setdefault(certificate["claim"]["kind"], []).append(certificate)
+    return {kind: _tampered(rng, members, rounds, still_true, pool) for kind, members in kinds.items()}
+
+
+def _tampered(
+    rng: random.Random, pool: list[Json], rounds: int, still_true: Callable[[Json, str], bool], others: list[Json]
+) -> tuple[int, int]:
+    tried = accepted = 0
     for tamper in TAMPERINGS:
-        for original, text in tampered_texts(rng, pool, tamper, rounds):
+        for original, text in tampered_texts(rng, pool, tamper, rounds, others):
             outcome = checker.check(text)
-            accepted += bool(outcome)
+            tried, accepted = tried + 1, accepted + bool(outcome)
             assert not outcome or still_true(original, text), (outcome.statement, text[:2000])
-    return accepted
+    return tried, accepted
 
 
 def check_rejected(certificate: Json, changes: Json, reason: str) -> None:

@@ -160,7 +160,8 @@ def residual_switch(num_classes: int, decay: float, depth: int | float) -> Switc
     (0.0638, (2, 2), True)
     """
     k, rate = integer("num_classes", num_classes, minimum=4, maximum=MOST_CLASSES), positive("decay", decay)
-    depth = math.inf if depth == math.inf else integer("depth", depth, minimum=1)
+    if not (isinstance(depth, float) and depth == math.inf):
+        depth = integer("depth", depth, minimum=1)
     if rate * k >= 1:
         raise ValueError(f"decay must be below 1/num_classes = {1 / k:.6g}, got {decay!r}")
 
