@@ -236,3 +236,15 @@ def test_unknown_benchmarks(capsys):
     with pytest.raises(SystemExit):
         main(["--effort", "smoke", "speed"])
     assert "BENCHMARK must be among single, threshold" in capsys.readouterr().err
+
+
+def test_next_tokens_are_kept_run_by_run(tmp_path, capsys):
+    from benchmarks import next_token
+
+    out = tmp_path / "kept.json"
+    small = ["--tokens", "30", "--contexts", "60", "--rank", "4", "--tol", "1e-2", "1e-6", "--out", str(out)]
+    assert next_token.main(small) == 0
+    loose, close = json.loads(out.read_text())
+    assert close["relative_gap"] <= 1e-6
+    assert close["lower"] <= loose["value"]
+    assert capsys.readouterr().out.count("CPU s") == 2

@@ -1,0 +1,68 @@
+"""The bias's curvature: columns repeated for every unit vector in one call, where they stand alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ufm
+from ufm.risk import Risk
+
+TARGETS = np.array([[0.7, 0.1, 0.5, 1.0], [0.2, 0.9, 0.25, 0.0], [0.1, 0.0, 0.25, 0.0]])
+PI = np.array([0.4, 0.3, 0.2, 0.1])
+
+
+class Quartic(ufm.Loss):
+    is_convex = True
+    calls = 0
+
+    def values(self, logits, targets):
+        return ((logits - targets) ** 4).sum(axis=0)
+
+    def gradients(self, logits, targets):
+        type(self).calls += 1
+        return 4 * (logits - targets) ** 3
+
+
+class Weighing(Quartic):
+    """Weights of its columns that it does not tell of: repeated columns are not what it knows."""
+
+    def __init__(self, weights):
+        self.weights = np.array(weights)
+
+    def values(self, logits, targets):
+        return super().values(logits, targets) * self.weights
+
+    def gradients(self, logits, targets):
+        return super().gradients(logits, targets) * self.weights
+
+
+LOSSES = [
+    ufm.CrossEntropy(smoothing=0.1, scales=(1, 2, 0.5)),
+    ufm.CrossEntropy(weights=(1, 2, 3, 4)),
+    ufm.BinaryCrossEntropy(),
+    Quartic(),
+    Weighing([1.0, 2.0, 3.0, 4.0]),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda x: type(x).__name__)
+def test_curvature_is_that_of_each_unit_vector(loss):
+    z = np.random.default_rng(0).normal(size=TARGETS.shape)
+    each = []
+    for i in range(3):
+        d = np.zeros_like(z)
+        d[i] = 1.0
+        each.append(loss.curvatures(z, TARGETS, d))
+    risk = Risk(loss, TARGETS, PI, 0.5)
+    for _ in range(2):
+        assert np.array_equal(np.stack(list(risk.curved_units(z))), np.stack(each))
+
+
+def test_repeated_columns_are_one_call():
+    risk = Risk(Quartic(), TARGETS, PI, 0.0)
+    z = np.zeros(TARGETS.shape)
+    list(risk.curved_units(z))  # looks whether it may
+    Quartic.calls = 0
+    list(risk.curved_units(z))
+    assert Quartic.calls == 2  # a difference of gradients
