@@ -150,7 +150,15 @@ class ReducedRisk:
 
     def gradient(self, logits: ReducedLogits, log_unit: float = 0.0) -> tuple[Array, Array]:
         """``(df/ds, df/dM)``, shapes (g,) and (g, g), in units of ``e^log_unit``."""
-        w, _ = self.softmax(logits, log_unit)
+        return self.gradient_from(self.softmax(logits, log_unit)[0])
+
+    def gradient_from(self, w: Array) -> tuple[Array, Array]:
+        """``(df/ds, df/dM)`` from the probabilities w (g, g) that :meth:`softmax` gives, in their units.
+
+        >>> risk, zero = ReducedRisk(ClassPrior([5, 5, 1])), ReducedLogits(np.zeros(2), np.zeros((2, 2)))
+        >>> bool((risk.gradient_from(risk.softmax(zero)[0])[0] == risk.gradient(zero)[0]).all())
+        True
+        """
         siblings = np.diagonal(w)
         others = w.sum(axis=0) - siblings
         d_s = -self.mass * (siblings + (1 - 1 / self.size) * others)

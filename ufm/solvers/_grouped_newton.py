@@ -43,9 +43,11 @@ _MAX_CG = 400
 _ZERO = 1e-13
 _ROUNDING = 1e-14
 #: Relative size of the gradient on the manifold at which a level ends: on the way down, and on the last one.
-_COARSE, _FINE = 1e-3, 1e-12
+_COARSE, _FINE = 1e-2, 1e-12
 #: Outer iterations without progress after which float64 has given what it can.
 _PATIENCE = 3
+#: Logarithm of units within which probabilities neither underflow nor overflow.
+_SAME_SCALE = 100.0
 #: Error below which Newton's method converges, unless rounding hinders it.
 _SETTLED = 1e-8
 #: Ranks of which so many make a block are decomposed within the spans of a step.
@@ -151,25 +153,27 @@ class _Local:
         several = risk.size > 1
         self._per_eta = np.where(several, 1 / (omega * np.sqrt(np.where(several, risk.size - 1, 1.0))), 0.0)
         self._own = 1 - 1 / risk.size
-        self._p = risk.softmax(logits)[0]
-        self._w = risk.softmax(logits, log_unit)[0] * risk.mass
-        d_s, d_m = risk.gradient(logits, log_unit)
+        w = risk.softmax(logits, log_unit)[0]
+        self._p = w * math.exp(log_unit) if abs(log_unit) < _SAME_SCALE else risk.softmax(logits)[0]
+        self._w = w * risk.mass
+        self._margin = 1 / (omega * risk.root)  # of Y_ab in delta_ab, and of delta_ab in Y_ab
+        self._margin_own = 1 / (omega * risk.size)
+        d_s, d_m = risk.gradient_from(w)
         self.eta, self.block = d_s * self._per_eta, d_m / omega
 
     def hessian(self, eta: Array, block: Array) -> tuple[Array, Array]:
         """The second derivative applied to a direction."""
-        risk, root = self._risk, np.sqrt(self._risk.size)
         d_s = eta * self._per_eta
-        scaled = block / self._omega / root[:, None]
-        delta = (np.diagonal(scaled) - scaled) / root
-        delta += d_s * self._own
-        np.fill_diagonal(delta, d_s)
-        q = self._w * (delta - np.einsum("ab,ab->b", self._p, delta))
-        siblings = np.diagonal(q).copy()
-        others = q.sum(axis=0) - siblings
-        out = -q / risk.root
-        np.fill_diagonal(out, others / risk.size)
-        return (siblings + self._own * others) * self._per_eta, out / self._omega
+        delta = -self._margin * block
+        delta += self._own * d_s - _diagonal(delta)
+        _diagonal(delta)[:] = d_s
+        delta -= np.einsum("ab,ab->b", self._p, delta)
+        delta *= self._w
+        siblings = _diagonal(delta).copy()
+        others = delta.sum(axis=0) - siblings
+        out = -self._margin * delta
+        _diagonal(out)[:] = others * self._margin_own
+        return (siblings + self._own * others) * self._per_eta, out
 
     @property
     def eta_diagonal(self) -> Array:
@@ -196,6 +200,11 @@ class _Local:
         second = ours**2 @ self._w - 2 * ours * mean + ours**2 * share
         first = (mean - ours * share) * (part - ours * self._p.sum(axis=0))
         return np.maximum(second - first, 0.0) / self._risk.size / self._omega**2 @ v**2
+
+
+def _diagonal(square: Array) -> Array:
+    """The diagonal of a contiguous square matrix, to be written to."""
+    return square.reshape(-1)[:: len(square) + 1]
 
 
 class _Search:
@@ -272,7 +281,7 @@ class _Search:
                 least, log_mu = point, self.log_multiplier(system)
             idle = 0 if system.error < 0.5 * best else idle + 1
             best = min(best, system.error)
-            if best <= self.accuracy * self._share(point) or idle >= (_PATIENCE if best < _SETTLED else _MAX_OUTER):
+            if best <= self._enough(point) or idle >= (_PATIENCE if best < _SETTLED else _MAX_OUTER):
                 break
             full = False
             if system.mu > 0 and system.excess <= 1e-9:
@@ -284,10 +293,12 @@ class _Search:
                     point, _ = self._newton(point, grown)
         return GroupedOptimum(self.logits(least.y, least.block), log_mu, self.steps)
 
-    def _share(self, point: _Point) -> float:
-        """Of the accuracy: the gap is the error's first order times the gauge, and relative to the value."""
+    def _enough(self, point: _Point) -> float:
+        """The error to end with; on the last level the gap counts, error times gauge, relative to the value."""
         gauge = float(self.n @ point.y + point.sigma.sum())
-        return min(1.0, max(abs(point.value) / gauge, 1e-3)) if gauge > 0 else 1.0
+        if self.accuracy == _COARSE or gauge == 0:
+            return self.accuracy
+        return self.accuracy * min(1.0, max(abs(point.value) / gauge, 1e-3))
 
     def log_multiplier(self, system: _System) -> float:
         """log mu."""
@@ -304,7 +315,7 @@ class _Search:
 
     def _newton(self, point: _Point, system: _System) -> tuple[_Point, bool]:
         """The point after the longest step that lowers the objective as its slope promises; whether it is in full."""
-        x = system.solve(self.accuracy * self._share(point))
+        x = system.solve(self._enough(point))
         self.cg_steps += system.cg_steps
         slope = float(system.gradient @ x)
         d_y, d_block, rank, longest = system.step(x)
@@ -355,6 +366,7 @@ class _System:
         self._constrained = search.radius is not None
         self._diag = np.arange(r)
         self._sums = point.sigma[:, None] + point.sigma
+        self._many = 2 * r > g  # whether one product of full bases costs less than two of parts
         block = point.u.T @ self._local.block @ point.vt.T
         many = r + float(search.n[self._active].sum())
         trace = float(np.trace(block[:r, :r]) + (self._per * self._local.eta)[self._active].sum())
@@ -370,6 +382,7 @@ class _System:
         self.excess = most / self.mu - 1 if self.mu > 0 else math.inf
         # where g > mu the rank is too small; clipping keeps the system positive definite there
         self._outside = np.minimum(outside, (1 - 1e-9) * self.mu)[:, None]
+        self._turn, self._pull, self._swap = self.mu / self._sums, self.mu / point.sigma, self._outside / point.sigma
         block[self._diag, self._diag] += self.mu
         block[r:, r:] = 0.0
         eta = np.where(self._active, self._local.eta + self.mu * self._per, 0.0)
@@ -409,25 +422,32 @@ class _System:
     def _ambient(self, block: Array) -> Array:
         """``U X V^T`` of a tangent X."""
         r = self._r
+        if self._many:
+            return self._u @ (block @ self._vt)  # beside its rows and columns of the rank a tangent is 0
         return self._u[:, :r] @ (block[:r] @ self._vt) + (self._u[:, r:] @ block[r:, :r]) @ self._vt[:r]
 
     def _coordinates(self, block: Array) -> Array:
         """The tangent part of ``U^T D V``."""
-        r, out = self._r, np.zeros_like(block)
+        r = self._r
+        if self._many:
+            out = self._u.T @ block @ self._vt.T
+            out[r:, r:] = 0.0
+            return out
+        out = np.zeros_like(block)
         out[:r] = (self._u[:, :r].T @ block) @ self._vt.T
         out[r:, :r] = self._u[:, r:].T @ (block @ self._vt[:r].T)
         return out
 
     def apply(self, x: Array) -> Array:
         """The second derivative at a tangent, projected onto the tangent space."""
-        r, mu, s, outside = self._r, self.mu, self._point.sigma, self._outside
+        r = self._r
         eta, block = self._split(x)
         d_eta, d_block = self._local.hessian(eta, self._ambient(block))
         out = self._coordinates(d_block)
         a, below, right = block[:r, :r], block[r:, :r], block[:r, r:].T
-        out[:r, :r] += mu * (a - a.T) / self._sums
-        out[r:, :r] += mu * below / s - outside * right / s
-        out[:r, r:] += (mu * right / s - outside * below / s).T
+        out[:r, :r] += self._turn * (a - a.T)
+        out[r:, :r] += self._pull * below - self._swap * right
+        out[:r, r:] += (self._pull * right - self._swap * below).T
         return np.concatenate([np.where(self._active, d_eta, 0.0), out.ravel()])
 
     def _prepare(self) -> None:
@@ -435,13 +455,13 @@ class _System:
         curvature = self._local.diagonal(self._u, self._vt.T)
         curvature = np.maximum(curvature, 1e-3 * curvature.mean() + 1e-300)
         block = curvature[:r, :r]
-        self._skew = (block + block.T) / 2 + 2 * mu / self._sums
+        self._skew = block + block.T + 4 * mu / self._sums
         paired = (curvature[r:, :r] + curvature[:r, r:].T) / 2
-        self._below_skew = paired + (mu + self._outside) / s
-        self._below_symmetric = paired + (mu - self._outside) / s
+        self._below_skew = 2 * (paired + (mu + self._outside) / s)
+        self._below_symmetric = 2 * (paired + (mu - self._outside) / s)
         rotation = self._u @ self._vt
         entries = rotation.T**2 @ self._local.entries
-        self._entries = _floored((entries + entries.T) / 2)
+        self._entries = 2 * _floored((entries + entries.T) / 2)
         self._eta = _floored(self._local.eta_diagonal)
         self._conjugate = self._divided(self._normal)
         self._length = float(self._normal @ self._conjugate)
@@ -452,9 +472,10 @@ class _System:
         out = np.zeros_like(block)
         a, below, right = block[:r, :r], block[r:, :r], block[:r, r:].T
         v = self._vt[:r]
-        out[:r, :r] = v @ ((v.T @ ((a + a.T) / 2) @ v) / self._entries) @ v.T + (a - a.T) / (2 * self._skew)
-        symmetric = (below + right) / (2 * self._below_symmetric)
-        skew = (below - right) / (2 * self._below_skew)
+        turned = a.T
+        out[:r, :r] = v @ ((v.T @ (a + turned) @ v) / self._entries) @ v.T + (a - turned) / self._skew
+        symmetric = (below + right) / self._below_symmetric
+        skew = (below - right) / self._below_skew
         out[r:, :r] = symmetric + skew
         out[:r, r:] = (symmetric - skew).T
         return np.concatenate([np.where(self._active, eta / self._eta, 0.0), out.ravel()])
