@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from claim_samples import NETWORK
+from deq_samples import SMALL
 from effort import count
 
 import ufm
@@ -15,8 +16,11 @@ from ufm.deq import SweepConfig
 
 @pytest.mark.slow
 def test_claims_of_the_trained_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a minority on either side of every threshold; a full run trains all that a quick verification does."""
-    sweep = count(SweepConfig((8, 26), (2, 10), (6,)), SweepConfig.quick())
+    """On a minority on either side of every threshold; a full run trains all that a quick verification does.
+
+    The small network's thresholds are at n_B = 8 (explicit), 1.4 (DEQ) and 5.6 (started at A = 0).
+    """
+    sweep = count(SweepConfig((4, 12), (1, 3), (3,), training=SMALL), SweepConfig.quick())
     monkeypatch.setattr(SweepConfig, "quick", lambda **_: sweep)
     verdicts = list(ufm.verify(NETWORK))
     assert [v.status for v in verdicts] == [Status.supported] * len(NETWORK), [str(v.evidence) for v in verdicts]
