@@ -2,7 +2,7 @@
 
 After each flip the file is loaded and the sweep is run again. None may give a result that is not the true one: the
 record is as it was, or an error says that the file is damaged. ``tests/sweeps/test_damage.py`` makes a few hundred.
-Of 10,000 with seed 0, 5,936 left the record as it was, 4,054 ended in SweepDamaged and 10 in a ValueError; none was wrong.
+Of 10,000 with seed 0, 5,936 left the record as it was, 4,054 ended in SweepDamaged, 10 in a ValueError; none was wrong.
 """
 
 from __future__ import annotations
