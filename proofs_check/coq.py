@@ -13,6 +13,7 @@ Coq's own axioms in use are those of its classical real numbers and of its machi
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -45,6 +46,7 @@ PRECISION = 192  # bits of the interval tactic; nothing in a certificate can cha
 MAX_GROUPS = 2  # groups of a value certificate; beyond, the norm bound is no longer a short scalar statement
 MAX_CLASSES = 8  # of a counterexample
 MAX_FACTORS = 4
+MAX_RESIDUAL = 12  # classes of a counterexample behind residual depth
 MAX_BITS = 128
 MAX_COQ_BYTES = 400_000
 
@@ -196,6 +198,8 @@ def export(certificate: str | bytes | dict[str, Any]) -> str:
 
 INTERVAL = f"intros; interval with (i_prec {PRECISION})."
 EXACT = "lra."
+#: Along t, by Taylor models on parts that are cut where they do not decide.
+BISECTED = f"intros; interval with (i_prec {PRECISION}, i_bisect t, i_taylor t, i_depth 60)."
 
 
 def num(value: Any) -> str:
@@ -605,6 +609,9 @@ def counterexample_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
         raise checker.Reject("counterexamples refute 'etf-optimal' for balanced classes under cross-entropy")
     margin, k = rational(margin_data, "margin"), claim.sizes[0]
     yield fact("0", "<", num(margin), EXACT)
+    if claim.architecture == "residual":
+        yield from residual_facts(claim, witness, margin)
+        return
     if k > MAX_CLASSES:
         raise NotExportable(f"counterexamples of more than {MAX_CLASSES} classes are not exported")
 
@@ -614,8 +621,6 @@ def counterexample_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
             raise NotExportable(f"factors wider than {MAX_CLASSES} or of more than {MAX_BITS} bits are not exported")
         return m
 
-    if claim.architecture == "residual":
-        raise NotExportable("counterexamples for residual depth are not exported: the ETF's size has no closed form")
     if claim.architecture == "linear_deq":
         e_w, e_h, rho, e_a = (rational(claim.parameters[key], key) for key in ("E_W", "E_H", "rho", "E_A"))
         w_data, a_data, h_data = checker.fields(witness, "witness", "W", "A", "H")
@@ -655,6 +660,53 @@ def counterexample_facts(claim: checker.Claim, witness: Any) -> Iterator[Fact]:
     ]
     etf = call("ln", add("1", mul(num(k - 1), call("exp", f"(- {sigma})"))))
     yield fact(add(div(add(*risk), num(k)), num(margin)), "<=", etf)
+
+
+def residual_facts(claim: checker.Claim, witness: Any, margin: Fraction) -> Iterator[Fact]:
+    """What the factors pay, with the margin, is below a rational, and that below every simplex ETF's objective.
+
+    An ETF whose blocks have size t >= 0 has the singular value ``(lambda_A/l) t (1+t)^{L+1}`` K - 1 times, each at the
+    price ``lambda_A (t + (L+2) t^2/2)``, with ``l = sqrt(n_1 lambda_W lambda_H)``; e^t for (1+t)^L at infinite depth.
+    """
+    k = claim.sizes[0]
+    if k > MAX_RESIDUAL:
+        raise NotExportable(f"counterexamples of more than {MAX_RESIDUAL} classes are not exported")
+    by_w, by_h, dear = (rational(claim.parameters[key], key) for key in ("lambda_W", "lambda_H", "lambda_A"))
+    by_h *= Fraction(str(claim.counts[0]))
+    depth = None if claim.parameters["depth"] == "inf" else int(claim.parameters["depth"])
+    w_data, block_data, h_data = checker.fields(witness, "witness", "W", "blocks", "H")
+    w = [fractions(row) for row in checker.matrix(w_data, "W", k, None, MAX_RESIDUAL)]
+    h = [fractions(row) for row in checker.matrix(h_data, "H", len(w[0]), k, MAX_RESIDUAL)]
+    blocks = fractions(checker.vector(block_data, "blocks", len(h)))
+    for block in blocks:
+        yield fact(num(Fraction(-1)), "<", num(block), EXACT)
+
+    def stretched(a: str) -> str:
+        return call("exp", a) if depth is None else f"((1 + {a}) ^ {depth})"
+
+    def margin_of(i: int, j: int) -> tuple[str, float]:
+        """z_ij - z_jj, in Coq and about."""
+        parts = [((w[i][r] - w[j][r]) * h[r][j], a) for r, a in enumerate(blocks)]
+        about = sum(float(x) * (math.exp(a) if depth is None else (1 + float(a)) ** depth) for x, a in parts)
+        return add(*(mul(num(x), stretched(num(a))) for x, a in parts if x)), about
+
+    columns = [[margin_of(i, j) for i in range(k) if i != j] for j in range(k)]
+    risk = [call("ln", add("1", *(call("exp", text) for text, _ in column))) for column in columns]
+    paid = by_w / 2 * sum(x * x for row in w for x in row) + by_h / 2 * sum(x * x for row in h for x in row)
+    paid += dear * (1 if depth is None else depth) / 2 * sum(a * a for a in blocks) + margin
+    about = math.fsum(math.log1p(math.fsum(math.exp(x) for _, x in column)) for column in columns) / k + float(paid)
+    between = Fraction(about) + Fraction(1, 10**13)
+    yield fact(add(div(add(*risk), num(k)), num(paid)), "<=", num(between))
+    growth = mul("t", stretched("t"), "1" if depth is None else "(1 + t)")
+    size = mul(div(num(dear), root(by_w * by_h)), growth)
+    bend = Fraction(1, 2) if depth is None else Fraction(depth + 2, 2)
+    price = mul(num((k - 1) * dear), add("t", mul(num(bend), square("t"))))
+    etf = add(call("ln", add("1", mul(num(k - 1), call("exp", f"(- {size})")))), price)
+    top = Fraction(1, 1024)
+    while (k - 1) * dear * (top + bend * top * top) <= between:
+        top *= 2
+    yield f"forall t : R, 0 <= t <= {num(top)} -> {num(between)} <= {etf}", BISECTED
+    yield f"forall t : R, {num(top)} <= t -> {num(between)} < {price}", INTERVAL  # the risk is positive besides
 
 
 def frobenius(m: Matrix, budget: Fraction) -> Fact:

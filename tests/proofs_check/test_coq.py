@@ -8,16 +8,24 @@ import re
 from typing import Any
 
 import mpmath as mp
+import numpy as np
 import pytest
 from effort import count
 
 import ufm
 from proofs_check import checker, coq
-from ufm.certificates import certify_square_code
+from ufm.certificates import certify_residual_code, certify_square_code
 
 Json = dict[str, Any]
 
 needs_coq = pytest.mark.usefixtures("with_coq")
+
+
+#: Residual depth 8 with cheap blocks, and two pairs of opposite classes.
+PAIRS = (
+    ufm.Residual(3 / 16, 3 / 16, 7 / 2, 8),
+    1.314 * np.kron(np.eye(2), [[1.0, -1.0], [-1.0, 1.0]]),
+)
 
 
 def made(name: str) -> ufm.Certificate:
@@ -35,6 +43,7 @@ def made(name: str) -> ufm.Certificate:
         "deep": lambda: ufm.certify_counterexample(
             {"name": "deep_linear", "budgets": [4, 2, 4]}, 4, [square, [[1, 0], [0, 1]], across]
         ),
+        "residual": lambda: certify_residual_code(*PAIRS),
         "balanced": lambda: ufm.certify(ufm.solve(lpm, ufm.ClassPrior.balanced(10))),
         "balanced-penalised": lambda: ufm.certify(ufm.solve(strong, ufm.ClassPrior.balanced(4, 30))),
         "value": lambda: ufm.certify(ufm.solve(lpm, step(3, 7, 10))),
@@ -109,6 +118,8 @@ FALSE = [
     ("partial-penalised", "claim statement phase", "total"),
     ("total-penalised", "claim statement phase", "partial"),
     ("total-mse", "claim statement phase", "none"),
+    ("residual", "claim statement margin", "1/1000"),
+    ("residual", "claim architecture lambda_A", "15/4"),
 ]
 
 
@@ -126,6 +137,10 @@ def statements(source: str) -> list[str]:
     return re.findall(r"^Theorem fact_\d+ :\n  (.*)\.$", source, re.MULTILINE)
 
 
+#: Points on either half of a bracket at which a statement is evaluated.
+HALF = 16
+
+
 def holds(statement: str) -> bool:
     """Evaluate a Coq statement in mpmath; a bracket of t is sampled, a statement for all vectors too."""
     names = {"exp": mp.exp, "ln": mp.log, "sqrt": mp.sqrt, "Rabs": abs}
@@ -134,8 +149,11 @@ def holds(statement: str) -> bool:
     quantified = re.fullmatch(r"forall t : R, (\S+|\(.*?\)) <= t <= (\S+|\(.*?\)) -> (.*)", statement)
     if quantified:
         low, high = (_number(quantified[i]) for i in (1, 2))
-        points = [low, (low + high) / 2, high]
+        points = [low + (high - low) * i / (2 * HALF) for i in range(2 * HALF + 1)]
         return all(_evaluate(quantified[3], names | {"t": t}) for t in points)
+    beyond = re.fullmatch(r"forall t : R, (\S+|\(.*?\)) <= t -> (.*)", statement)
+    if beyond:
+        return all(_evaluate(beyond[2], names | {"t": _number(beyond[1]) * i}) for i in (1, 2, 10))
     variables, body = re.fullmatch(r"forall ((?:x\d+ )+): R, (.*)", statement).groups()
     vectors = [[1] * 9, [1, -1] * 5, [3, 1, 4, 1, 5, 9, 2, 6, 5], [0, 1] + [0] * 8, [1] + [0] * 9]
     vectors = [[mp.mpf(x) for x in v] for v in vectors]
@@ -182,7 +200,7 @@ def test_a_false_claim_exports_a_false_statement_or_nothing(name, path, value):
 #: Certificates that coqc proves, together: to start it takes longer than most of their statements.
 PROVED = count(
     ("rotated-square-code", "balanced", "total-penalised"),
-    ("square-code", "rotated-square-code", "balanced", "value", "threshold", "total-penalised"),
+    ("square-code", "rotated-square-code", "residual", "balanced", "value", "threshold", "total-penalised"),
 )
 
 
