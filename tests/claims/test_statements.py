@@ -13,7 +13,18 @@ import ufm.claims.imbalanced_geometry as geometry
 from proofs_check import theorems
 from proofs_check.scope import beyond
 from ufm.certificates import enclose_geometry
-from ufm.claims import Context, Evidence, Status, all_claims, collapse, landscape, nonconvex, relaxation
+from ufm.claims import (
+    Context,
+    Evidence,
+    Status,
+    all_claims,
+    collapse,
+    imbalanced_losses,
+    landscape,
+    nonconvex,
+    relaxation,
+    residual_bounds,
+)
 from ufm.claims._tools import evidence, symbolic
 from ufm.geometry import group_scales
 from ufm.problem import Problem
@@ -67,6 +78,30 @@ def test_a_missing_point_of_the_grid_is_missed() -> None:
         )
         context = Context(cache={"imbalanced-geometry-grid": (*points[:at], *points[at + 1 :])})
         assert all_claims()[name].check(context).status is Status.inconclusive
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "value", "made"),
+    [
+        (collapse, "FANG_AT", (9, 1.0, 5.0), collapse.fang_claim),
+        (collapse, "FANG", {3: 245.5}, collapse.fang_claim),
+        (imbalanced_losses, "REWEIGHTED_AT", ((90, 100, 10, 10), Fraction(1, 64)), imbalanced_losses.reweighting_claim),
+        (
+            imbalanced_losses,
+            "REWEIGHTED_AT",
+            ((100, 100, 10, 10), Fraction(1, 65)),
+            imbalanced_losses.reweighting_claim,
+        ),
+        (imbalanced_losses, "LIMITS_AT", (9, 5, 1), imbalanced_losses.limit_claim),
+        (residual_bounds, "IMBALANCED", (2, 3, 5, 84.0, 8.0), residual_bounds.imbalance_claim),
+        (residual_bounds, "SCALES", (2.1, 0.27), residual_bounds.imbalance_claim),
+        (landscape, "SAMPLES", 700.0, landscape.converse_claim),
+    ],
+)
+def test_a_statement_is_rendered_from_the_data_of_its_check(monkeypatch, module, name, value, made) -> None:
+    before = made().statement
+    monkeypatch.setattr(module, name, value)
+    assert made().statement != before
 
 
 # off by a little ----------------------------------------------------------------------------------------------------

@@ -147,17 +147,22 @@ def _seen_collapsed(
 # thresholds ---------------------------------------------------------------------------------------------------------
 
 
+#: K, E_W and E_H of that figure.
+FANG_AT = (10, 1.0, 5.0)
+
+
 def fang_claim(values: dict[int, float] | None = None) -> Claim:
     """Thresholds in the setting of Fang et al.'s Fig. 3; ``values`` replaces them by K_A (for false variants)."""
     claimed = FANG if values is None else values
+    k, e_w, e_h = FANG_AT
 
     def check(ctx: Context) -> Evidence:
-        architecture = LayerPeeled(1.0, 5.0)
+        architecture = LayerPeeled(e_w, e_h)
         rows = [
             compare(
                 f"K_A={k_a}",
                 value,
-                threshold_enclosure(architecture, k_a, 10 - k_a, ctx, f"threshold-fang-KA{k_a}"),
+                threshold_enclosure(architecture, k_a, k - k_a, ctx, f"threshold-fang-KA{k_a}"),
                 "interval certificate with uniqueness",
                 relative=1e-9,
             )
@@ -166,11 +171,11 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
         kernels: list[str] = []
         status: Status | None = None
         if ctx.full and claimed:  # the second kernel takes a minute
-            status, text = second_kernel([certify_threshold(architecture, k_a, 10 - k_a) for k_a in claimed])
+            status, text = second_kernel([certify_threshold(architecture, k_a, k - k_a) for k_a in claimed])
             kernels.append(text)
         return evidence(
             "R* = "
-            + ", ".join(f"{c.claimed:.12g} (K_A={k})" for k, c in zip(claimed, rows, strict=True))
+            + ", ".join(f"{c.claimed:.12g} (K_A={k_a})" for k_a, c in zip(claimed, rows, strict=True))
             + ", each inside a certified interval",
             proofs=[symbolic("threshold-curve", lemma=True)] if values is None else [],
             comparisons=rows,
@@ -183,11 +188,11 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
     return Claim(
         id="fang-thresholds",
         title="Minority-collapse thresholds of Fang et al.'s Fig. 3",
-        statement="For K = 10, E_W = 1, E_H = 5 the threshold R* from which on the minority is collapsed is "
+        statement=f"For K = {k}, E_W = {e_w:g}, E_H = {e_h:g} the threshold R* from which on the minority is collapsed is "
         + ", ".join(f"{value:.9f} (K_A = {k_a})" for k_a, value in claimed.items())
         + ", each to a relative 1e-9.",
         source="Fang et al. 2021, Fig. 3 (setting); closed parametric form of the threshold curve",
-        scope=Scope(classes=(10, 10), groups=(2, 2), minority=2, dimension="K - 1"),
+        scope=Scope(classes=(k, k), groups=(2, 2), minority=2, dimension="K - 1"),
         check=check,
         group=GROUP,
         papers=("fang2021",),

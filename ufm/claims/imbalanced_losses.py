@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -328,7 +329,8 @@ def multiplier_claim(rule: Callable[[Setting], float] | None = None, factor: flo
     )
 
 
-#: Loss parameters at n = (9, 4, 1).
+#: Counts, and loss parameters there.
+LIMITS_AT = (9, 4, 1)
 LIMITS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("weights", {"weights": (1.0, 3.0, 0.2)}),
     ("shifts", {"shifts": (0.5, -1.0, 2.0)}),
@@ -338,9 +340,11 @@ LIMITS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def limit_claim(follows: Callable[[str], bool] = lambda name: name == "scales", off: float = 0.0) -> Claim:
     """Directions as lam -> 0 follow scales, and neither weights nor shifts; another rule, or a target off, is false."""
+    said = {name: "(" + ", ".join(f"{x:g}" for x in numbers[name]) + ")" for name, numbers in LIMITS}
+    said = {name: numbers.replace("-", "−") for name, numbers in said.items()}
 
     def check(ctx: Context) -> Evidence:
-        prior, rows, worst, closed = ClassPrior([9.0, 4.0, 1.0]), [], 0.0, True
+        prior, rows, worst, closed = ClassPrior(LIMITS_AT), [], 0.0, True
         for name, numbers in LIMITS:
             delta = np.abs(next(iter(numbers.values()))) if follows(name) else np.ones(3)
             target = (np.eye(3) - np.outer(1 / delta, 1 / delta) / (delta**-2.0).sum()) / delta
@@ -367,9 +371,9 @@ def limit_claim(follows: Callable[[str], bool] = lambda name: name == "scales", 
     return Claim(
         id="limit-follows-scales-alone",
         title="As λ → 0 scales tilt the geometry, weights and shifts do not",
-        statement="At n = (9, 4, 1) under weight decay and cross-entropy the direction of the optimal logits tends to that of "
-        "(I − v vᵀ/|v|²) diag(1/δ), v = 1/δ, as λ → 0 with the scales δ = (1, 1.5, 0.6), and to that of I − 11ᵀ/K, as without, with the "
-        "weights (1, 3, 0.2) or the shifts (0.5, −1, 2).",
+        statement=f"At n = {LIMITS_AT} under weight decay and cross-entropy the direction of the optimal logits tends to that of "
+        f"(I − v vᵀ/|v|²) diag(1/δ), v = 1/δ, as λ → 0 with the scales δ = {said['scales']}, and to that of I − 11ᵀ/K, as without, with "
+        f"the weights {said['weights']} or the shifts {said['shifts']}.",
         source="Behnia et al. 2023, as we state it",
         check=check,
         group=GROUP,
@@ -460,7 +464,10 @@ def program_claim(factor: float = 1.0, power: float = 0.5) -> Claim:
 
 # single instances ---------------------------------------------------------------------------------------------------
 
-#: What re-weighting does at K = 4, n = (100, 100, 10, 10), lW = lH = 1/64: whether the minority is collapsed.
+#: Counts, and lW = lH, at which the minority is weighted otherwise.
+REWEIGHTED_AT = ((100, 100, 10, 10), Fraction(1, 64))
+
+#: What that does: whether the minority is collapsed.
 REWEIGHTED: tuple[tuple[str, Setting, bool], ...] = (
     ("no weights", Setting(), True),
     ("weight 3/2 of the minority's samples", Setting(weight=1.5), False),
@@ -470,18 +477,30 @@ REWEIGHTED: tuple[tuple[str, Setting, bool], ...] = (
 )
 
 
+def _weighed(setting: Setting) -> str:
+    """What is done to the minority, in words."""
+    weight, scale = (str(Fraction(x)) for x in (setting.weight, setting.scale))
+    if setting.shift:
+        return f"with the shift {setting.shift:g}".replace("-", "−")
+    if setting.weight == 1:
+        return f"with scale {scale} on their logits"
+    return f"with weight {weight} on their samples" if setting.scale == 1 else f"with weight {weight} and scale {scale}"
+
+
 def reweighting_claim(expected: Sequence[bool] | None = None) -> Claim:
     """Weights are no matter of λ → 0 alone; ``expected`` replaces what is collapsed (for false variants)."""
+    counts, decay = REWEIGHTED_AT
+    claimed = [row[2] for row in REWEIGHTED] if expected is None else list(expected)
+    said = [f"{_weighed(row[1])} they are{'' if at else ' not'}" for row, at in zip(REWEIGHTED, claimed, strict=True)]
 
     def check(ctx: Context) -> Evidence:
-        prior, model = ClassPrior([100, 100, 10, 10]), UnconstrainedFeatures(1 / 64, 1 / 64)
-        claimed = [row[2] for row in REWEIGHTED] if expected is None else expected
+        prior, model = ClassPrior(counts), UnconstrainedFeatures(float(decay), float(decay))
         found = []
         for number, (_, setting, _) in enumerate(REWEIGHTED):
             certificate = certify_collapse(model, prior, [2, 3], setting.built())
             keep(ctx, f"reweighting-{number}", certificate)
             found.append(bool(certificate.check()) and certificate.claim["statement"]["collapsed"])
-        status = Status.certified if found == list(claimed) else Status.refuted
+        status = Status.certified if found == claimed else Status.refuted
         return evidence(
             f"{sum(found)} of {len(found)} collapsed, each certified",
             numeric=status,
@@ -493,9 +512,9 @@ def reweighting_claim(expected: Sequence[bool] | None = None) -> Claim:
     return Claim(
         id="weights-matter-under-decay",
         title="At λ > 0 weights do matter to the geometry",
-        statement="At K = 4, n = (100, 100, 10, 10), λ_W = λ_H = 1/64 under cross-entropy the two minority classes are collapsed; with weight "
-        "3/2 on their samples they are not, with scale 3/2 on their logits they are not, with weight 1/2 and scale 2 they are, and with "
-        "the shift −3 they are: that weights do not change the geometry holds in the limit λ → 0 alone.",
+        statement=f"At K = {len(counts)}, n = {counts}, λ_W = λ_H = {decay} under cross-entropy the two minority classes are "
+        f"{'' if claimed[0] else 'not '}collapsed; {', '.join(said[1:-1])}, and {said[-1]}: that weights do not change the geometry holds "
+        "in the limit λ → 0 alone.",
         source="Behnia et al. 2023 and Kini et al. 2021 (weights do not matter as λ → 0), as we state it",
         check=check,
         group=GROUP,
@@ -547,6 +566,9 @@ def tail_claim(order: Callable[[float, float], bool] = lambda n, bound: n <= bou
     """Groups of a long tail merge one after the other; another rule for when is a false variant."""
     counts, strengths = (60.0, 30.0, 14.0, 6.0), (0.008, 0.014, 0.020, 0.030)
     samples = 2 * sum(counts)
+    amounts = ("none", "the rarest", "the two rarest", "the three rarest", "all")
+    bounds = [round((samples * lam) ** 2, 9) for lam in strengths]
+    merged = [amounts[sum(order(n, bound) for n in counts)] for bound in bounds]
 
     def check(ctx: Context) -> Evidence:
         prior = ClassPrior([n for n in counts for _ in range(2)])
@@ -572,9 +594,13 @@ def tail_claim(order: Callable[[float, float], bool] = lambda n, bound: n <= bou
     return Claim(
         id="long-tail-groups-merge-in-order",
         title="A long tail: groups merge one after the other, the rarest first",
-        statement="With two classes each of 60, 30, 14 and 6 samples, λ_W = λ_H = λ, under cross-entropy those two are collapsed whose count "
-        "is at most (220 λ)², and no others: at λ = 0.008 none (bound 3.0976), at 0.014 the rarest (9.4864), at 0.020 the two "
-        "rarest (19.36), at 0.030 the three rarest (43.56).",
+        statement=f"With two classes each of {', '.join(f'{n:g}' for n in counts[:-1])} and {counts[-1]:g} samples, λ_W = λ_H = λ, under "
+        f"cross-entropy those two are collapsed whose count is at most ({samples:g} λ)², and no others: at λ = {strengths[0]:.3f} {merged[0]} "
+        f"(bound {bounds[0]:g}), "
+        + ", ".join(
+            f"at {lam:.3f} {who} ({to:g})" for lam, who, to in zip(strengths[1:], merged[1:], bounds[1:], strict=True)
+        )
+        + ".",
         source="Derived here; Hong & Ling 2023 for two groups",
         check=check,
         group=GROUP,

@@ -115,14 +115,18 @@ def first_order_claim(factor: float = 1.0, end: float = 1.0) -> Claim:
 
 def converse_claim(ratio: float = 4.9425367) -> Claim:
     """Collapse ends continuously and then jumps at ``ratio``; another one is a false variant."""
+    strength, rho, threshold, size, before, after = 6.0, 0.8, 20.0, 5, 0.2, 2.0
+    end = SAMPLES / (size * threshold) - 1  # n_B = N^2 lam^2
 
     def check(ctx: Context) -> Evidence:
-        architecture = _penalised(6.0, 0.8, 20.0)
-        found = ctx.once("converse", lambda: hysteresis(architecture, 5, 5, num_samples=SAMPLES, points=20))
+        architecture = _penalised(strength, rho, threshold)
+        found = ctx.once("converse", lambda: hysteresis(architecture, size, size, num_samples=SAMPLES, points=20))
         low, high = found.jump
-        continuous = low < 0.25 < 1.9 < high and found.maxwell < found.collapsed_end * (1 - 1e-3)
+        continuous = (
+            abs(low - before) < 0.05 and abs(high - after) < 0.05 and found.maxwell < found.collapsed_end * (1 - 1e-3)
+        )
         leaving = [s for s in found.uncollapsed.states if 0 < s.s_B < 0.01 and s.ratio < found.collapsed_end]
-        jumps = abs(found.maxwell / ratio - 1) <= 5e-8 and abs(found.collapsed_end / 5 - 1) <= 1e-9
+        jumps = abs(found.maxwell / ratio - 1) <= 5e-8 and abs(found.collapsed_end / end - 1) <= 1e-9
         agree = found.curvature > 0 and continuous and jumps and bool(leaving)
         return evidence(
             f"curvature {found.curvature:+.2e}: s_B leaves 0 at R = {found.collapsed_end:.6f}, is {low:.3f} at R = {found.maxwell:.7f} and jumps "
@@ -136,9 +140,9 @@ def converse_claim(ratio: float = 4.9425367) -> Claim:
     return Claim(
         id="first-order-converse",
         title="Without the curvature criterion s_B can still jump, after collapse has ended continuously",
-        statement="At λ_A = 6 N λ², ρ = 0.8, K_A = K_B = 5, N = 600, N² λ² = 20 the curvature in s_B at the end of the collapsed branch is "
-        f"positive, and the best point of the family leaves s_B = 0 continuously at R = 5; but at R = {ratio:.7f}, to a relative 10⁻⁷, its "
-        "s_B jumps from 0.2 to 2.0. So a positive curvature there does not make s_B continuous in R.",
+        statement=f"At λ_A = {strength:g} N λ², ρ = {rho:g}, K_A = K_B = {size}, N = {SAMPLES:g}, N² λ² = {threshold:g} the curvature in "
+        "s_B at the end of the collapsed branch is positive, and the best point of the family leaves s_B = 0 continuously at R = "
+        f"{end:g}; but at R = {ratio:.7f}, to a relative 10⁻⁷, its s_B jumps from {before:.1f} to {after:.1f}. So a positive curvature there does not make s_B continuous in R.",
         source="Found here",
         scope=SYMMETRIC,
         check=check,

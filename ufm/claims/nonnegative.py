@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -295,14 +296,15 @@ def bias_claim(rule: Callable[[ClassPrior], bool] | None = None) -> Claim:
 
 def between_claim(n_b: float = 20.0, relu: bool = True, real: bool = False) -> Claim:
     """Between the thresholds; ``n_b``, and whether classes vanish or collapse, replaced in false variants."""
-    lam = 4.0 / 240  # N^2 lam^2 = 16: merging at 16, vanishing at 64/3
+    root, samples = 4, 240  # N lam, N: merging at N^2 lam^2 = 16, vanishing at 64/3
+    lam, n_a = root / samples, samples / 2 - n_b
 
     def check(ctx: Context) -> Evidence:
-        prior = ClassPrior([120 - n_b, 120 - n_b, n_b, n_b])
+        prior = ClassPrior([n_a, n_a, n_b, n_b])
         certificate = certify_collapse(UnconstrainedFeatures(lam, lam), prior, [2, 3])
         keep(ctx, f"relu-between-{n_b:g}", certificate)
         collapsed = bool(certificate.check()) and certificate.claim["statement"]["collapsed"]
-        vanished = not relu_sizes(prior.counts, 240 * lam)[2:].any()
+        vanished = not relu_sizes(prior.counts, float(root))[2:].any()
         agrees = collapsed is real and vanished is relu
         return evidence(
             f"n_B = {n_b:g}: vanished with H ≥ 0: {vanished}, collapsed without: {collapsed}",
@@ -319,9 +321,9 @@ def between_claim(n_b: float = 20.0, relu: bool = True, real: bool = False) -> C
     return Claim(
         id="relu-vanishes-before-merging",
         title="Between the two thresholds ReLU features lose classes that other features keep apart",
-        statement=f"At K = 4, n = ({120 - n_b:g}, {120 - n_b:g}, {n_b:g}, {n_b:g}), λ_W = λ_H = 4/240 under cross-entropy the two minority "
+        statement=f"At K = 4, n = ({n_a:g}, {n_a:g}, {n_b:g}, {n_b:g}), λ_W = λ_H = {root}/{samples} under cross-entropy the two minority "
         "classes vanish with features H ≥ 0, and without that condition they are not even collapsed.",
-        source="Derived here: 16 < n_B ≤ 64/3 lies between N² λ² and N² λ² K/(K − 1)",
+        source=f"Derived here: {root**2} < n_B ≤ {Fraction(4 * root**2, 3)} lies between N² λ² and N² λ² K/(K − 1)",
         check=check,
         group=GROUP,
         scope=(
