@@ -314,7 +314,7 @@ def multiplier_claim(rule: Callable[[Setting], float] | None = None, factor: flo
 
     return Claim(
         id="collapse-criterion-any-loss",
-        title="Budgets: a group is collapsed exactly when π_b κ_b ≤ μ, for every loss here",
+        title="Budgets: a group is collapsed exactly when π_b κ_b ≤ μ, for cross-entropy of any kind, binary cross-entropy and MSE",
         statement="At an optimum under budgets with multiplier μ > 0 of |Z|_* and cross-entropy with label smoothing 0 ≤ a "
         "< 1 and weights w_b > 0, scales Δ_b > 0 and shifts that are equal on a group of K_b ≥ 2 classes, the "
         "classifiers of the group coincide, and so do its class means, if and only if Δ_b π_b w_b (1 − a) ≤ μ; "
