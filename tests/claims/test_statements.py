@@ -70,7 +70,7 @@ def test_a_point_that_the_solver_does_not_confirm_is_not_dropped(name: str) -> N
         assert all_claims()[name].check(context).status.as_claimed is not concerned
 
 
-def test_a_missing_point_of_the_grid_is_missed() -> None:
+def test_a_missing_point_of_the_grid_is_missed(monkeypatch) -> None:
     points = geometry.grid_points(Context())
     for name, phases in (("deq-etf-error-tie", ("total", "total")), ("deq-self-duality-counterexample", None)):
         at = next(
@@ -78,6 +78,11 @@ def test_a_missing_point_of_the_grid_is_missed() -> None:
         )
         context = Context(cache={"imbalanced-geometry-grid": (*points[:at], *points[at + 1 :])})
         assert all_claims()[name].check(context).status is Status.inconclusive
+    # and an instance that the statement names is among those that were checked
+    context = Context(cache={"imbalanced-geometry-grid": points})
+    assert geometry.tie_claim().check(context).status is Status.certified
+    monkeypatch.setattr(geometry, "TIED_AT", (3, 7, 10.0, 9.0, 0.5))
+    assert geometry.tie_claim().check(context).status is Status.inconclusive
 
 
 @pytest.mark.parametrize(
@@ -96,6 +101,8 @@ def test_a_missing_point_of_the_grid_is_missed() -> None:
         (residual_bounds, "IMBALANCED", (2, 3, 5, 84.0, 8.0), residual_bounds.imbalance_claim),
         (residual_bounds, "SCALES", (2.1, 0.27), residual_bounds.imbalance_claim),
         (landscape, "SAMPLES", 700.0, landscape.converse_claim),
+        (geometry, "TIED_AT", (7, 3, 50.0, 1.0, 0.5), geometry.tie_claim),
+        (geometry, "LEFT_AT", (5, 5, 10.0, 1.0, 0.3), geometry._duality_counterexample),
     ],
 )
 def test_a_statement_is_rendered_from_the_data_of_its_check(monkeypatch, module, name, value, made) -> None:
