@@ -25,6 +25,10 @@ PACKAGE, PEER = "neural-collapse", "accumulators in torch"
 #: From so many classes on the package's kernels over pairs of them, which take minutes then, are left out.
 MANY = 500
 
+#: Standard deviations about means of standard normal entries: of classes far apart, and of overlapping ones, where no
+#: decision is known beforehand.
+SPREADS = {"": 0.3, "overlapping, ": 3.0}
+
 
 def measuring(sizes: list[tuple[int, int, int]], samples: int, batch_size: int = 500) -> Iterator[Row]:
     """Time all measures of (K, d, N) features in batches, NC4 included, in either float type of the features.
@@ -33,8 +37,8 @@ def measuring(sizes: list[tuple[int, int, int]], samples: int, batch_size: int =
     are few classes, with its kernels over pairs of them (CDNV, distances on the sphere). All in CPU seconds.
     """
     for num_classes, dim, count in sizes:
-        for dtype in ("float32", "float64"):
-            batches, classifier = _network(num_classes, dim, count, batch_size, dtype)
+        for dtype, spread in (("float32", ""), ("float64", ""), ("float32", "overlapping, ")):
+            batches, classifier = _network(num_classes, dim, count, batch_size, dtype, SPREADS[spread])
             exact = _two_pass(batches, num_classes)
             ours = {
                 "NC1 to NC4": timed(partial(_measured, batches, classifier), samples, time.process_time),
@@ -43,7 +47,7 @@ def measuring(sizes: list[tuple[int, int, int]], samples: int, batch_size: int =
             ours["all measures"] = ours["NC1 to NC4"]
             for what, peer, other in _peers(batches, classifier):
                 theirs, answer = timed(other, samples, time.process_time)
-                case = f"{what}, K = {num_classes}, d = {dim}, N = {count:,}, {dtype}"
+                case = f"{what}, {spread}K = {num_classes}, d = {dim}, N = {count:,}, {dtype}"
                 note = f"{count / ours[what][0].median:,.0f} samples a second"
                 errors = [abs(value["trace_quotient"] / exact - 1) for value in (ours[what][1], answer)]
                 figures = {"K": num_classes, "dim": dim, "samples_measured": count}
@@ -73,14 +77,16 @@ def _measured(batches: Batches, classifier: Any) -> dict[str, Any]:
     return measure(batches, classifier=classifier).to_dict()
 
 
-def _network(num_classes: int, dim: int, count: int, batch_size: int, dtype: str) -> tuple[Batches, Any]:
+def _network(
+    num_classes: int, dim: int, count: int, batch_size: int, dtype: str, spread: float = 0.3
+) -> tuple[Batches, Any]:
     """Features about random means, in torch tensors as a loader gives them, and a random classifier."""
     import torch
 
     rng = np.random.default_rng(0)
     means = rng.standard_normal((num_classes, dim))
     labels = rng.permutation(np.arange(count) % num_classes)
-    features = (means[labels] + 0.3 * rng.standard_normal((count, dim))).astype(dtype)
+    features = (means[labels] + spread * rng.standard_normal((count, dim))).astype(dtype)
     pairs = [
         (torch.from_numpy(features[i : i + batch_size]), torch.from_numpy(labels[i : i + batch_size]))
         for i in range(0, count, batch_size)

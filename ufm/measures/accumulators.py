@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,36 +15,20 @@ __all__ = ["ClassMeans", "FeatureStatistics"]
 SMALL = 1 << 14
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Statistics of some samples, for the P classes that occur among them.
-
-    Attributes:
-        classes: which, shape (P,).
-        counts: samples of each, shape (P,).
-        means: of each, shape (P, d).
-        class_scatter: ``sum_i |h_i - m|^2`` of each, shape (P,).
-    """
-
-    classes: IntArray
-    counts: IntArray
-    means: Array
-    class_scatter: Array
-
-
 class FeatureStatistics:
     """Counts, class means, within-class covariance and class variances of features that come in batches.
 
-    Every batch is centred about its own class means and merged by Chan, Golub and LeVeque's update, in float64: the
-    result is that of the two-pass formula, in any order of the batches. Memory is (d, d) + (K, d), never (K, d, d);
-    a batch costs a product of its own rows, however many classes there are.
+    Sums are of what samples differ from the first one of their class, in float64, and are taken to the class means
+    where those are asked for: a large offset does no harm, equal samples have no variance, and of n samples of a class
+    no more than ``n eps`` is lost, ``eps`` unless their first is far out. Memory is (d, d) + (K, d), never (K, d, d); a
+    batch costs one product of its own rows.
 
     Args:
         num_classes: K >= 2; labels are 0..K-1.
         covariance: gather the (d, d) within-class covariance too, which is most of the work; without it memory is
             (K, d), and the traces are known still.
 
-    Source: Welford 1962; Chan, Golub, LeVeque 1983.
+    Source: Chan, Golub, LeVeque 1983 (shifted sums).
 
     >>> statistics = FeatureStatistics(2)
     >>> for features, labels in [([[0.5], [1.5]], [0, 0]), ([[-0.5], [-1.5]], [1, 1])]:
@@ -59,9 +42,9 @@ class FeatureStatistics:
             raise TypeError(f"covariance must be True or False, got {covariance!r}")
         self.has_covariance = covariance
         self._num_classes = integer("num_classes", num_classes, minimum=2)
-        self._counts = np.zeros(self._num_classes, dtype=np.int64)
-        self._class_scatter = np.zeros(self._num_classes)
-        self._means: Array = np.zeros((self._num_classes, 0))
+        self._about = ClassMeans(self._num_classes)
+        # Of what samples differ from the reference of their class: squared lengths by class, and products.
+        self._squares = np.zeros(self._num_classes)
         self._scatter: Array = np.zeros((0, 0))
         # Rows whose Gram matrix is still to be added to the scatter: one product of many rows is faster than many.
         self._rows: list[Array] = []
@@ -80,9 +63,11 @@ class FeatureStatistics:
             return self
         self._allocate(x.shape[1])
         for rows in chunks(x.shape):
-            part, deviations = _centred_by_class(x[rows].astype(np.float64), y[rows])
-            self._absorb(part)
-            self._keep(deviations)
+            differences = self._about.add(x[rows], y[rows])
+            lengths = np.einsum("ij,ij->i", differences, differences)
+            self._squares += np.bincount(y[rows], lengths, self._num_classes)
+            if self.has_covariance:
+                self._rows.append(differences)
         if sum(map(len, self._rows)) >= self.dim:
             self._add_rows()
         return self
@@ -99,17 +84,59 @@ class FeatureStatistics:
             raise ValueError(f"other must have {self._num_classes} classes, got {other._num_classes}")
         if other.has_covariance != self.has_covariance:
             raise ValueError(f"other must have covariance={self.has_covariance}, got {other.has_covariance}")
+        if self.num_samples and other.num_samples:
+            self._check_dim("other", other.dim)
+        first, second = (self, other) if self.num_samples else (other, self)
         merged = FeatureStatistics(self._num_classes, covariance=self.has_covariance)
-        for part in (self, other):
-            if part.num_samples:
-                merged._check_dim("other", part.dim)
-                merged._allocate(part.dim)
-                present = np.flatnonzero(part._counts)
-                counts, means, scatter = part._counts[present], part._means[present], part._class_scatter[present]
-                merged._absorb(_Part(present, counts, means, scatter))
-                if self.has_covariance:
-                    merged._scatter += part._complete_scatter()
+        if first.num_samples:
+            merged._allocate(first.dim)
+            counts, shift = merged._about.join(first._about, second._about)
+            moved = counts * np.einsum("ij,ij->i", shift, shift)
+            merged._squares = first._squares + second._central_squares() + moved
+            if self.has_covariance:
+                shift *= np.sqrt(counts)[:, None]
+                merged._scatter += first._complete_scatter() + shift.T @ shift
+                merged._scatter += second._central_scatter() if second.num_samples else 0.0
         return merged
+
+    @classmethod
+    def about_means(
+        cls, counts: IntArray, means: Array, class_scatter: Array, scatter: Array | None
+    ) -> FeatureStatistics:
+        """Return the statistics of samples of which these are known.
+
+        Args:
+            counts: n_k, shape (K,).
+            means: m_k, a row each, shape (K, d).
+            class_scatter: ``sum_i |h_ki - m_k|^2``, shape (K,).
+            scatter: ``N S_W``, shape (d, d), or None: without covariance.
+
+        >>> found = FeatureStatistics.about_means(np.array([2, 1]), np.eye(2), np.array([0.5, 0.0]), None)
+        >>> found.num_samples, found.class_variances
+        (3, array([0.25, 0.  ]))
+        """
+        found = cls(len(counts), covariance=scatter is not None)
+        found._about = ClassMeans(len(counts)).at(counts, means)
+        found._squares = class_scatter
+        found._scatter = found._scatter if scatter is None else scatter
+        return found
+
+    def _complete_scatter(self) -> Array:
+        """Products about the references, shape (d, d)."""
+        if self._rows:
+            self._add_rows()
+        return self._scatter
+
+    def _central_scatter(self) -> Array:
+        """``N S_W``, shape (d, d)."""
+        counts, shift = self._about.counts, self._about.shift
+        shift *= np.sqrt(counts)[:, None]
+        return self._complete_scatter() - shift.T @ shift
+
+    def _central_squares(self) -> Array:
+        """``sum_i |h_ki - m_k|^2`` of every class, shape (K,)."""
+        shift = self._about.shift
+        return np.maximum(0.0, self._squares - self._about.counts * np.einsum("ij,ij->i", shift, shift))
 
     @property
     def num_classes(self) -> int:
@@ -119,23 +146,22 @@ class FeatureStatistics:
     @property
     def dim(self) -> int:
         """d; 0 before the first sample."""
-        return self._means.shape[1]
+        return self._about.reference.shape[1]
 
     @property
     def counts(self) -> IntArray:
         """Samples n_k seen of every class, shape (K,)."""
-        return self._counts.copy()
+        return self._about.counts.copy()
 
     @property
     def num_samples(self) -> int:
         """N."""
-        return int(self._counts.sum())
+        return int(self._about.counts.sum())
 
     @property
     def means(self) -> Array:
         """Class means m_k, shape (d, K). Raises ValueError while a class has no samples."""
-        self.check_complete()
-        return self._means.copy().T
+        return self._about.means
 
     @property
     def within_covariance(self) -> Array:
@@ -146,49 +172,27 @@ class FeatureStatistics:
         self.check_complete()
         if not self.has_covariance:
             raise ValueError("within_covariance must be gathered from the start: FeatureStatistics(covariance=True)")
-        return self._complete_scatter() / self.num_samples
+        return self._central_scatter() / self.num_samples
 
     @property
     def class_variances(self) -> Array:
         """``v_k = (1/n_k) sum_i |h_ki - m_k|^2``, shape (K,). Raises ValueError while a class has no samples."""
         self.check_complete()
-        return self._class_scatter / self._counts
+        return self._central_squares() / self._about.counts
 
     def check_complete(self) -> None:
         """Raise ValueError while a class has no samples; the message names such classes."""
-        check_all_seen(self._counts)
-
-    def _absorb(self, part: _Part) -> None:
-        """Merge counts, means and class scatters; what the shift of the means adds to the scatter waits as rows."""
-        old = self._counts[part.classes]
-        share = part.counts / (old + part.counts)
-        shift = part.means - self._means[part.classes]
-        self._class_scatter[part.classes] += part.class_scatter + old * share * np.einsum("ij,ij->i", shift, shift)
-        if self.has_covariance:
-            self._keep((shift * np.sqrt(old * share)[:, None])[old > 0])
-        shift *= share[:, None]
-        self._means[part.classes] += shift
-        self._counts[part.classes] += part.counts
-
-    def _keep(self, rows: Array) -> None:
-        if self.has_covariance:
-            self._rows.append(rows)
+        check_all_seen(self._about.counts)
 
     def _add_rows(self) -> None:
         rows = np.concatenate(self._rows)
         self._scatter += rows.T @ rows
         self._rows = []
 
-    def _complete_scatter(self) -> Array:
-        """``N S_W``, shape (d, d)."""
-        if self._rows:
-            self._add_rows()
-        return self._scatter
-
     def _allocate(self, dim: int) -> None:
-        if self.dim == 0:
-            self._means = np.zeros((self._num_classes, dim))
-            self._scatter = np.zeros((dim, dim) if self.has_covariance else (0, 0))
+        self._about.allocate(dim)
+        if self.has_covariance and not self._scatter.size:
+            self._scatter = np.zeros((dim, dim))
 
     def _check_dim(self, name: str, dim: int) -> None:
         if self.dim not in (0, dim):
@@ -204,6 +208,9 @@ class ClassMeans:
     Args:
         num_classes: K >= 2; labels are 0..K-1.
 
+    Attributes:
+        reference: what the samples of every class are compared with, at first one of them, shape (K, d).
+
     >>> found = ClassMeans(2).update(np.array([[0.5], [1.5], [-1.0]]), np.array([0, 0, 1]))
     >>> found.means, found.counts
     (array([[ 1., -1.]]), array([2, 1]))
@@ -211,7 +218,7 @@ class ClassMeans:
 
     def __init__(self, num_classes: int) -> None:
         self._counts = np.zeros(num_classes, dtype=np.int64)
-        self._first: Array = np.zeros((num_classes, 0))
+        self.reference: Array = np.zeros((num_classes, 0))
         self._sums: Array = np.zeros((num_classes, 0))
 
     def update(self, features: Any, labels: Any) -> ClassMeans:
@@ -220,22 +227,53 @@ class ClassMeans:
         y = checked_labels("labels", labels, num_classes=len(self._counts), length=len(x))
         if not len(x):
             return self
-        if self._first.shape[1] not in (0, x.shape[1]):
-            raise ValueError(f"features must have d = {self._first.shape[1]} as before, got {x.shape[1]}")
-        if self._first.shape[1] == 0:
-            self._first, self._sums = (np.zeros((len(self._counts), x.shape[1])) for _ in range(2))
+        if self.reference.shape[1] not in (0, x.shape[1]):
+            raise ValueError(f"features must have d = {self.reference.shape[1]} as before, got {x.shape[1]}")
+        self.allocate(x.shape[1])
         for rows in chunks(x.shape):
-            self._add(x[rows], y[rows])
+            self.add(x[rows], y[rows])
         return self
 
-    def _add(self, x: Any, y: IntArray) -> None:
+    def allocate(self, dim: int) -> None:
+        """Make room for features of a dimension, once."""
+        if self.reference.shape[1] == 0:
+            self.reference, self._sums = (np.zeros((len(self._counts), dim)) for _ in range(2))
+
+    def add(self, x: Any, y: IntArray) -> Array:
+        """Add checked samples; returns what they differ from the reference of their class, shape (n, d)."""
         classes, where, index, counts = np.unique(y, return_index=True, return_inverse=True, return_counts=True)
         new = self._counts[classes] == 0
-        self._first[classes[new]] = x[where[new]]
-        differences = self._first[y]
+        self.reference[classes[new]] = x[where[new]]
+        differences = self.reference[y]
         np.subtract(x, differences, out=differences)
         self._sums[classes] += _members(index, len(classes), x.size > SMALL) @ differences
         self._counts[classes] += counts
+        return differences
+
+    def at(self, counts: IntArray, means: Array) -> ClassMeans:
+        """Take samples as added of which counts (K,) and class means, a row each (K, d), are known. Returns self."""
+        self._counts, self.reference, self._sums = counts, means, np.zeros(means.shape)
+        return self
+
+    def join(self, first: ClassMeans, second: ClassMeans) -> tuple[IntArray, Array]:
+        """Take all samples of two others, about the references of the first where it has any.
+
+        Returns:
+            The counts of the second, (K,), and by what its means differ from the references, (K, d).
+        """
+        if not second.reference.size:  # nothing was added to it
+            second = ClassMeans(len(self._counts)).at(second.counts, np.zeros(first.reference.shape))
+        self.reference = np.where((first.counts > 0)[:, None], first.reference, second.reference)
+        shift = (second.reference - self.reference + second.shift) * (second.counts > 0)[:, None]
+        self._counts = first.counts + second.counts
+        self._sums = first._sums + second.counts[:, None] * shift
+        return second.counts, shift
+
+    @property
+    def shift(self) -> Array:
+        """By what the class means differ from the references, shape (K, d)."""
+        shift: Array = self._sums / np.maximum(self._counts, 1)[:, None]
+        return shift
 
     @property
     def counts(self) -> IntArray:
@@ -246,14 +284,12 @@ class ClassMeans:
     def means(self) -> Array:
         """Class means m_k, shape (d, K). Raises ValueError while a class has no samples."""
         check_all_seen(self._counts)
-        return (self._first + self._sums / self._counts[:, None]).T
+        means: Array = self.reference + self._sums / self._counts[:, None]
+        return means.T
 
     def statistics(self, class_scatter: Array, scatter: Array | None) -> FeatureStatistics:
         """All statistics, given the sums of squares by class about the means (K,), and ``N S_W`` (d, d) or None."""
-        found = FeatureStatistics(len(self._counts), covariance=scatter is not None)
-        found._counts, found._means, found._class_scatter = self._counts, self.means.T, class_scatter
-        found._scatter = found._scatter if scatter is None else scatter
-        return found
+        return FeatureStatistics.about_means(self._counts, self.means.T, class_scatter, scatter)
 
 
 def check_all_seen(counts: IntArray) -> None:
@@ -265,20 +301,6 @@ def check_all_seen(counts: IntArray) -> None:
     if len(missing):
         shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
         raise ValueError(f"labels must hold every class 0..{len(counts) - 1}, got no sample of {shown}")
-
-
-def _centred_by_class(x: Array, y: IntArray) -> tuple[_Part, Array]:
-    """The statistics of one chunk, and its rows less the means of their classes; x is overwritten."""
-    classes, index, counts = np.unique(y, return_inverse=True, return_counts=True)
-    members = _members(index, len(classes), x.size > SMALL)
-    means = np.zeros((len(classes), x.shape[1]))
-    # The second round removes the rounding error of the first, so that a large common offset does no harm.
-    for _ in range(2):
-        shift = (members @ x) / counts[:, None]
-        means += shift
-        x -= shift[index]
-    scatter: Array = np.bincount(index, np.einsum("ij,ij->i", x, x)).astype(np.float64, copy=False)
-    return _Part(classes, counts, means, scatter), x
 
 
 def _members(index: IntArray, size: int, sparse: bool) -> Any:
