@@ -60,7 +60,7 @@ def test_claim(claim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("name", FALSE)
-@pytest.mark.sample(300)
+@pytest.mark.sample(200)
 def test_false_variant_is_not_taken_for_true(name: str) -> None:
     evidence = FALSE[name].check(Context(cache=SHARED))
     assert evidence.status in (Status.refuted, Status.inconclusive), evidence.summary

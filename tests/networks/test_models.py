@@ -94,6 +94,7 @@ class TestEveryModel:
         assert model.classifier.weight.grad.any()
         assert next(iter(model.encoder.parameters())).grad.any()
 
+    @pytest.mark.sample(14)
     def test_seeds(self, name, options, shape):
         a, b, c = (small(name, shape, seed=s, **options) for s in (5, 5, 6))
         x = draw(1, 4, *shape, dtype=type_of(a))

@@ -69,7 +69,7 @@ def test_theorem_is_proved(id):
 
 
 @pytest.mark.parametrize(("id", "name"), VARIANTS)
-@pytest.mark.sample(300)
+@pytest.mark.sample(200)
 def test_false_variant_is_refuted_at_an_exact_point(id, name):
     proof = theorems.prove(id, **theorems.mutants(id)[name])
     assert proof.status == "refuted"

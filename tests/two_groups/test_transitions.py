@@ -176,6 +176,7 @@ def test_a_positive_curvature_does_not_exclude_a_jump(points: int) -> None:
 
 
 @pytest.mark.parametrize("architecture", [penalised(20, 0.5), ufm.PenalisedDEQ(LAM, LAM, 0.4)])
+@pytest.mark.sample(1)
 def test_continuous_transitions(architecture: ufm.PenalisedDEQ) -> None:
     h = ufm.hysteresis(architecture, 5, 5, num_samples=SAMPLES, points=16)
     assert not h.first_order
