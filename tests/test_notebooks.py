@@ -17,6 +17,7 @@ import matplotlib.image
 import nbformat
 import numpy as np
 import pytest
+from effort import count
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
@@ -154,8 +155,8 @@ def test_first_look_runs_and_reproduces(tmp_path: Path) -> None:
     ):
         assert (int(row[0]), int(row[1])) == (k_a, 10 - k_a)
         assert float(row[2]) == pytest.approx(reference, rel=1e-9)
-    for ident, count in (("criterion", 240), ("phases", 243), ("decay", 112)):
-        assert f"{count} of {count} points" in text(cell_of(after, ident))
+    for ident, number in (("criterion", 240), ("phases", 243), ("decay", 112)):
+        assert f"{number} of {number} points" in text(cell_of(after, ident))
     assert "No sliders: headless run" in text(cell_of(after, "sliders"))
 
 
@@ -277,7 +278,10 @@ def sliders_only(*more: str) -> NotebookNode:
 
 @pytest.mark.slow
 def test_sliders_move_where_the_front_end_has_them(tmp_path: Path) -> None:
-    corners = "for R in (1, 1000):\n for K_A in (1, K - 2):\n  for E_H in (0.1, 9):\n   explore(R, K_A, E_H)"
+    corners = count(
+        "explore(1, K - 2, 0.1)\nexplore(1000, 1, 9)",
+        "for R in (1, 1000):\n for K_A in (1, K - 2):\n  for E_H in (0.1, 9):\n   explore(R, K_A, E_H)",
+    )
     move = "explore.widget.children[1].value = 7"
     without = f"import sys\nsys.modules['ipywidgets'] = None\n{cell_of(committed(FIRST), 'sliders').source}"
     notebook = sliders_only(corners, move, without)
@@ -290,7 +294,7 @@ def test_sliders_move_where_the_front_end_has_them(tmp_path: Path) -> None:
     drawn = models["OutputModel"]["outputs"]
     assert [output["output_type"] for output in drawn] == ["display_data"]
     assert "image/png" in drawn[0]["data"]
-    assert len(images(at_corners)) == 8
+    assert len(images(at_corners)) == count(2, 8)
     assert "ipywidgets is not installed" in text(missing)
 
 
