@@ -134,8 +134,8 @@ def slack_claim(budget: Fraction = Fraction(2), apart: Fraction = Fraction(1)) -
     return Claim(
         id="within-class-collapse-slack",
         title="NC1 can fail: MSE with slack budgets has optima that are not collapsed",
-        statement="For MSE, K = 2 classes of 2 samples, d = 3 and E_W = E_H = 2 there is an optimum, of risk 0, at which the features of "
-        "each class differ: w_k = e_k, h_k = e_k ± e_3.",
+        statement=f"For MSE, K = 2 classes of 2 samples, d = 3 and E_W = E_H = {budget} there is an optimum, of risk 0, at which the features "
+        f"of each class differ: w_k = e_k, h_k = e_k ± {'' if apart == 1 else f'{apart} '}e_3.",
         source="Counterexample to NC1 for MSE under budgets, found here",
         scope=Scope(
             ("mse",), ("layer-peeled",), (2, 2), (1, 1), dimension="K", conditions=("budgets that are not active",)
