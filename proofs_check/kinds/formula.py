@@ -30,7 +30,7 @@ from flint import arb, arb_mat, fmpq
 
 from proofs_check.kinds.reading import Reject, fields, integer, matrix, rational, vector
 
-MAX_DEPTH, MAX_NODES, MAX_WORK = 40, 20_000, 2_000_000
+MAX_DEPTH, MAX_NODES, MAX_WORK = 40, 20_000, 8_000_000
 MAX_POWER = 64
 MAX_BITS = 4000  # of an exact number; a longer one goes on as a ball
 MAX_SIZE = 64

@@ -7,9 +7,10 @@ than it may be by rounding is mixed with a shorter one, further out, or with the
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +18,21 @@ from numpy.typing import NDArray
 from proofs_check.checker import Reject
 from proofs_check.kinds import formula as rules
 from proofs_check.kinds.labels import OpenClaim
+from ufm.architectures import UnconstrainedFeatures
 from ufm.certificates._certificate import CertificationError
 from ufm.problem import Problem
+from ufm.solvers import solve
+
+Features = Literal["real", "nonnegative"]
 
 __all__ = ["Tangents", "is_nonnegative", "shorter", "tangents"]
 
 Array = NDArray[np.float64]
 
-#: Factors by which logits are moved outward until the gradient there is short enough to mix with.
-OUTWARD = (1.25, 1.5, 2.0, 3.0, 5.0, 8.0, 16.0, 32.0)
 #: How far an entry of a bias is moved off the edge of a range in which the risk does not depend on it.
 EDGE = 2.0**-16
-#: How much shorter it has to be.
-SHORTER = 1 - 2.0**-8
+#: How much shorter the gradient is that one too long by rounding is mixed with.
+SHORTER = 0.98
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,20 @@ def tangents(problem: Problem, logits: Array, apart: float) -> Tangents:
     moves[:, rows] = np.linalg.lstsq(small, wanted.T, rcond=1e-12)[0].T if rows else 0.0
     if not np.isfinite(moves).all():
         raise CertificationError("the solution's numbers are not finite")
-    return Tangents(logits, bias, moves, direction, _derivatives(problem, shifted + moves.mean(axis=0)[:, None])[0])
+    return Tangents(logits, bias, moves, direction, _mean(problem, shifted, moves, rows))
+
+
+def _mean(problem: Problem, shifted: Array, moves: Array, rows: list[int]) -> Array:
+    """The mean of the gradients at the moved biases whose rows sum to 0, about."""
+    weight, targets = problem.prior.probabilities, problem.targets
+    each = np.stack([problem.loss.gradient(shifted + move[:, None], weight, targets) for move in moves])
+    sums = np.vstack([each.sum(axis=2).T[rows], np.ones(len(moves))])
+    # rows of very different size are solved for alike
+    sizes = np.maximum(np.abs(sums).max(axis=1), 1e-300)
+    right = np.zeros(len(sums))
+    right[-1] = 1.0
+    shares = np.linalg.lstsq(sums / sizes[:, None], right, rcond=1e-14)[0]
+    return np.tensordot(shares, each, axes=1) if np.isfinite(shares).all() else each.mean(axis=0)
 
 
 def _off_edges(problem: Problem, logits: Array, bias: Array) -> Array:
@@ -125,12 +141,13 @@ def is_nonnegative(claim: OpenClaim) -> bool:
         raise ValueError(f"loss must state a formula that the checker can show to be convex: {reason}") from None
 
 
-def shorter(problem: Problem, logits: Array, norm: Any, limit: float) -> tuple[Array, float]:
-    """Logits further out, the bias included, with a gradient shorter than ``limit``, and its length."""
-    for factor in OUTWARD:
-        outer = factor * logits
-        found = float(norm(problem.gradient(outer)))
-        if found <= SHORTER * limit:
-            bias = problem.best_bias(outer)
-            return outer if bias is None else outer + bias[:, None], found
-    raise CertificationError("no logits with a shorter gradient were found: a formula shown to be >= 0 needs none")
+def shorter(problem: Problem, strength: float) -> Array:
+    """Logits, the bias included, with a gradient of about ``SHORTER`` times the strength: an optimum at less of it."""
+    features: Features = "nonnegative" if "features" in problem.architecture.parameters else "real"
+    less = UnconstrainedFeatures(SHORTER * strength, SHORTER * strength, features=features)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # whatever its gap, its tangent is below
+        found = solve(less, problem.prior, problem.loss, bias=problem.stated_bias)
+    logits = np.asarray(found.info.get("dual_logits", found.logits), dtype=float)
+    bias = problem.best_bias(logits)
+    return logits if bias is None else logits + bias[:, None]

@@ -55,7 +55,10 @@ def certify_open(solution: Solution) -> Certificate:
     claim: dict[str, Any] = {"kind": "open-value"} | describe_open(problem) | {"statement": {}}
     _finite(solution.logits)
     with ctx.workprec(checker.PRECISION):
-        parsed = checker.read_open(claim)
+        try:
+            parsed = checker.read_open(claim)
+        except checker.Reject as refused:
+            raise ValueError(f"solution.problem must be one that the checker reads: {refused}") from None
         reason = "no margin was wide enough"
         for witness in witnesses(parsed, solution, solution):
             try:
@@ -88,15 +91,21 @@ def _formula_witnesses(claim: OpenClaim, dual_of: Solution, point_of: Solution) 
     problem = dual_of.problem
     logits = dual_of.info.get("dual_logits", dual_of.logits)
     nonnegative = is_nonnegative(claim)
+    outer = None
     for margin in MARGINS:
         excess = 1 + Fraction(2) ** margin
         at = tangents(problem, logits, 2.0 ** (margin / 2))
         _finite(at.logits, at.bias, at.moves, at.gradient)
-        yield _texts(_point(point_of, 2 - excess) | _mixed(claim, problem, at, excess, nonnegative))
+        if outer is None and claim.penalised and not nonnegative:
+            outer = shorter(problem, float(np.sqrt(float(claim.scale2))))
+        yield _texts(_point(point_of, 2 - excess) | _mixed(claim, problem, at, excess, outer))
 
 
-def _mixed(claim: OpenClaim, problem: Problem, at: Tangents, excess: Fraction, nonnegative: bool) -> dict[str, Any]:
-    """Dual and bound of tangents; under weight decay a share of a shorter one makes them fit into the polar's ball."""
+def _mixed(claim: OpenClaim, problem: Problem, at: Tangents, excess: Fraction, outer: Array | None) -> dict[str, Any]:
+    """Dual and bound of tangents; under weight decay a share of a shorter one makes them fit into the polar's ball.
+
+    That one is taken at the logits ``outer``; without any it is 0, which bounds a nonnegative loss.
+    """
     if claim.architecture == "norm_bounded":
         return {"dual": at.witness(None, Fraction(0)), "bound": _diagonals(claim, at.gradient, excess, least=1.0)}
     first, other, share, g = _size(claim, problem, at.gradient), None, 0.0, at.gradient
@@ -104,11 +113,13 @@ def _mixed(claim: OpenClaim, problem: Problem, at: Tangents, excess: Fraction, n
         limit = float(np.sqrt(float(claim.scale2)))
         room = limit * (1 - 2.0**-50) / float(excess)
         if first > room:
-            outer, second = (None, 0.0)
-            if not nonnegative:
-                outer, second = shorter(problem, at.logits, lambda x: _size(claim, problem, x), limit)
+            tail = np.zeros_like(g)
+            if outer is not None:
+                tail = problem.loss.gradient(outer, problem.prior.probabilities, problem.targets)
+            second = _size(claim, problem, tail)
+            if not second < room:
+                raise CertificationError("no logits with a shorter gradient were found; a formula >= 0 needs none")
             other, share = outer, (first - room) / (first - second)
-            tail = 0.0 if outer is None else problem.loss.gradient(outer, problem.prior.probabilities, problem.targets)
             g = (1 - share) * at.gradient + share * tail
     norm, n = _polar(claim, problem, g)
     found: dict[str, Any] = {"dual": at.witness(other, Fraction(share))}

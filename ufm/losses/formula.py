@@ -55,6 +55,8 @@ class Formula(np.lib.mixins.NDArrayOperatorsMixin):
     Formula(sum(logsumexp(z), *(-1, sum(*(t, z)))))
     >>> np.maximum(0, 1 - z).sum() + 0.5 * z[0] ** 2
     Formula(sum(sum(max(0, sum(1, *(-1, z)))), *(1/2, power(at(z, 0), 2))))
+    >>> sum(z[i] for i in range(3))
+    Formula(sum(0, at(z, 0), at(z, 1), at(z, 2)))
     """
 
     def __init__(self, node: Any, width: int | None) -> None:
@@ -116,7 +118,10 @@ class Formula(np.lib.mixins.NDArrayOperatorsMixin):
         widths = {part.width for part in given if part.width is not None}
         if len(widths) > 1:
             raise ValueError(f"{word} must have scalars and vectors of one length, got lengths {sorted(widths)}")
-        return cls([word, *(part.node for part in given)], widths.pop() if widths else None)
+        nodes = [part.node for part in given]
+        if word == "sum":  # sums of sums are one: Python's own nests them as deep as they are long
+            nodes = [x for node in nodes for x in (node[1:] if _is_sum(node) else [node])]
+        return cls([word, *nodes], widths.pop() if widths else None)
 
     def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if function in _COMPARISONS:
@@ -211,6 +216,10 @@ class Formula(np.lib.mixins.NDArrayOperatorsMixin):
         if rows.ndim != 2 or rows.shape[1] != self.width:
             raise ValueError(f"matrix must have {self.width} columns, got the shape {rows.shape}")
         return Formula.of([(Formula.of(row) * self).sum() for row in rows])
+
+
+def _is_sum(node: Any) -> bool:
+    return isinstance(node, list) and node[0] == "sum" and len(node) > 2
 
 
 def _spell(node: Any) -> str:
