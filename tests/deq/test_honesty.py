@@ -120,6 +120,27 @@ class TestCompaction:
         assert few < 0.4 * many
         torch.testing.assert_close(z, full, rtol=1e-10, atol=1e-10)
 
+    @pytest.mark.parametrize("mixed", [False, True])
+    def test_the_adjoint_of_few_samples_is_solved_for_these(self, mixed):
+        """Where samples interact, the restricted map is seen to be another, and all go on."""
+        a, h, products = draw(3, 3, 3).requires_grad_(), draw(4, 16, 3), []
+
+        def f(z, rates, h):
+            image = rates * torch.tanh(z @ (a / 4).T) + h + (0.1 * z.mean(dim=0) if mixed else 0)
+            if image.requires_grad:
+                image.register_hook(lambda g: products.append(len(g)))
+            return image
+
+        def gradient(**settings):
+            products.clear()
+            layer = DEQ("fixed_point", tol=1e-10, max_steps=2000, on_failure="raise", **settings)
+            z, _ = layer(Batchwise(f, self.rates**8, h), torch.zeros_like(h))
+            return torch.autograd.grad(z.square().sum(), a)[0], sum(products)
+
+        (ours, few), (full, many) = gradient(), gradient(compact=False)
+        torch.testing.assert_close(ours, full, rtol=1e-8, atol=1e-9)
+        assert mixed or few < 0.75 * many
+
     def test_a_map_of_the_batch_is_not_taken_apart(self):
         def f(z, rates, h):
             return 0.3 * rates * torch.sin(z) + h + 0.1 * z.mean(dim=0)

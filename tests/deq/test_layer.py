@@ -164,6 +164,19 @@ class TestSolvers:
         assert (part > 1e-3).sum() > batch / 2
         assert (info.residuals[part > 1e-3] > 1e-6).all()
 
+    def test_wild_steps_do_not_make_a_far_point_near(self, solver):
+        """The same, at the samples whose accelerated steps leap by far more than any residual of the problem."""
+        for seed, n in ((5, 7), (3, 20)):
+            b, q = draw(1000 + seed, 60, n).float(), torch.linalg.qr(draw(seed, n, n))[0]
+            values = torch.from_numpy(np.random.default_rng(seed).uniform(-0.9, 0.9, n))
+            values[0] = 1
+            a = (q * values @ q.T).float()
+            for compiled in (False, None):
+                with torch.no_grad(), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+                    _, info = DEQ(solver, compiled=compiled)(lambda z: z @ a.T + b, torch.zeros_like(b))  # noqa: B023
+                part = (b.double() @ q[:, 0]).abs() / b.double().norm(dim=1)
+                assert not info.converged[part > 1e-3].any()
+
     def test_nothing_is_gained_by_growing(self, solver):
         """softplus(z) + 1 > z: no fixed point, and |f(z) - z| falls to 1 while z grows."""
         with torch.no_grad(), pytest.raises(ConvergenceError, match="3 of 3"):

@@ -602,6 +602,8 @@ class Iteration:
         assert self.compact is not None
         assert self.held is not None
         rows = (~self.held).nonzero()[:, 0]
+        if not self.compact.is_worthwhile(len(rows), self.batch):
+            return
         if not self.compact.restrict(self, rows):
             self.compact = None
 
@@ -685,6 +687,11 @@ class _Compaction:
         self.rows: Tensor | None = None
         self.map: Map = f
         self.seen_to_agree = False
+
+    def is_worthwhile(self, number: int, batch: int) -> bool:
+        """Whether so many samples are few enough: some maps say from which part on, for each restriction costs."""
+        now = batch if self.rows is None else len(self.rows)
+        return number <= float(getattr(self.f, "worthwhile", 1.0)) * now
 
     def restrict(self, state: Iteration, rows: Tensor) -> bool:
         """Evaluate f at these samples alone from now on; False where that is another map.

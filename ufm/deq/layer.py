@@ -26,7 +26,17 @@ from typing import Any
 from ufm._extras import optional
 from ufm._validation import integer, one_of, positive
 from ufm.deq.compiled import can_compile
-from ufm.deq.iteration import SAMPLES, STOP_MODES, FixedPoint, Iteration, Options, Relative, check_map, power_of_two
+from ufm.deq.iteration import (
+    SAMPLES,
+    STOP_MODES,
+    FixedPoint,
+    Iteration,
+    Map,
+    Options,
+    Relative,
+    check_map,
+    power_of_two,
+)
 from ufm.deq.scope import solve_scope
 from ufm.deq.solvers import SOLVERS, get_solver, minimal_tolerance
 from ufm.deq.structure import State, Structure
@@ -118,7 +128,8 @@ class DEQ(nn.Module):
             twice the memory, at most 16.
         growth: times the least residual at which it does; default 10, of Broyden's method 100.
         compact: whether ``f`` is evaluated only at samples that have not converged: checked once to be the same map.
-            Default: where ``f`` is a :class:`ufm.deq.Batchwise`, the maps of :mod:`ufm.deq.cells` among them.
+            Default: where ``f`` is a :class:`ufm.deq.Batchwise`, the maps of :mod:`ufm.deq.cells` among them; there
+            the adjoint equation of few remaining samples is solved for these alone, too.
         trace: whether ``info.trace`` keeps the residuals of all evaluations.
         indexing: evaluations, increasing, after which ``info.states`` keeps the state.
         n_states: states that ``info.states`` keeps, at equal distances up to ``max_steps``; instead of ``indexing``.
@@ -340,24 +351,21 @@ class DEQ(nn.Module):
             return root.detach()
 
         def solve(image: Tensor, root: Tensor, gradient: Tensor) -> Tensor:
-            return self._solve_adjoint(image, root, gradient, info, dtype)
+            return self._solve_adjoint(f, image, root, gradient, info, dtype)
 
         return implicit_gradient(image, root, solve, root)
 
-    def _solve_adjoint(self, image: Tensor, root: Tensor, gradient: Tensor, info: Info, dtype: torch.dtype) -> Tensor:
-        """Solve ``y = J^T y + gradient``."""
+    def _solve_adjoint(
+        self, f: Map, image: Tensor, root: Tensor, gradient: Tensor, info: Info, dtype: torch.dtype
+    ) -> Tensor:
+        """Solve ``y = J^T y + gradient``, J that of ``f`` at root, where its value is image."""
         wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
         scale = unit_scale(wide, torch.finfo(dtype).bits < 32 and not info.coupled)
         wide = wide / scale
-
-        def adjoint(y: Tensor) -> Tensor:
-            # allow_unused: a map that ignores z has J = 0.
-            y = y.to(image.dtype)
-            (product,) = torch.autograd.grad(image, root, y, retain_graph=True, allow_unused=True)
-            return wide if product is None else product + wide
-
+        parts = hasattr(f, "of_rows") and self.compact is not False
+        adjoint = (_AdjointOfRows if parts else _Adjoint)(f, image, root, wide)
         samples = "coupled" if info.coupled and self.samples == "separate" else self.samples
-        options = replace(self._options(), samples=samples, compact=False, states=(), stop_mode="rel")
+        options = replace(self._options(), samples=samples, compact=None, states=(), stop_mode="rel")
         with torch.no_grad():
             point = run_solver(self.backward_solver, adjoint, wide, self.backward_tol, self.backward_max_steps, options)
         info.backward = Info._of(point)
@@ -412,6 +420,32 @@ class DEQ(nn.Module):
             default, value = _DEFAULTS[name], getattr(self, name)
             text += "" if value == default else f", {name}={value!r}"
         return text
+
+
+class _Adjoint:
+    """The map ``y -> J^T y + gradient``."""
+
+    def __init__(self, f: Map, image: Tensor, root: Tensor, gradient: Tensor) -> None:
+        self.f, self.image, self.root, self.gradient = f, image, root, gradient
+
+    def __call__(self, y: Tensor) -> Tensor:
+        # allow_unused: a map that ignores z has J = 0.
+        y = y.to(self.image.dtype)
+        (product,) = torch.autograd.grad(self.image, self.root, y, retain_graph=True, allow_unused=True)
+        return self.gradient if product is None else product + self.gradient
+
+
+class _AdjointOfRows(_Adjoint):
+    """The same where f is a map of any of the samples: their products alone, at an evaluation of f at these."""
+
+    #: Part of the samples at which that is worth the evaluation.
+    worthwhile = 0.5
+
+    def of_rows(self, rows: Tensor) -> _Adjoint:
+        root = self.root.detach()[rows].requires_grad_()
+        with torch.enable_grad():
+            image = self.f.of_rows(rows)(root.clone()).to(root.dtype)  # type: ignore[attr-defined]
+        return _Adjoint(self.f, image, root, self.gradient[rows])
 
 
 _DEFAULTS: dict[str, Any] = dict(DEQ.__init__.__kwdefaults__ or {})
