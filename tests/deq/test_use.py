@@ -139,7 +139,7 @@ class TestPhantomGradient:
         ("options", "error", "message"),
         [
             ({"gradient": "neumann"}, ValueError, "gradient must be one of 'implicit', 'phantom', got 'neumann'"),
-            ({"phantom_steps": 0}, ValueError, "phantom_steps must be an integer >= 1"),
+            ({"phantom_steps": 0}, ValueError, "phantom_steps must be an integer between 1 and 10000"),
             ({"phantom_damping": 0.0}, ValueError, "phantom_damping must be > 0"),
             ({"phantom_damping": 1.5}, ValueError, r"phantom_damping must lie in \(0, 1\], got 1.5"),
             ({"phantom_damping": "half"}, TypeError, "phantom_damping must be a real number"),

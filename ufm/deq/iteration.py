@@ -336,7 +336,8 @@ class Iteration:
         self.seen = image.dtype
         if image.shape != rows.shape:
             image = image.reshape(rows.shape)
-        return image.to(rows.dtype, copy=True, memory_format=torch.contiguous_format)
+        fresh = getattr(f, "fresh", False)  # its images are nobody else's
+        return image.to(rows.dtype, copy=not fresh, memory_format=torch.contiguous_format)
 
     def _is_uneventful(self) -> bool:
         """Whether no sample is near its end; then residuals, and what goes astray, are all that there is to update.

@@ -425,6 +425,9 @@ class DEQ(nn.Module):
 class _Adjoint:
     """The map ``y -> J^T y + gradient``."""
 
+    #: Sums are new tensors, and where there is no product the gradient stays what it is: no one writes to it.
+    fresh = True
+
     def __init__(self, f: Map, image: Tensor, root: Tensor, gradient: Tensor) -> None:
         self.f, self.image, self.root, self.gradient = f, image, root, gradient
 
