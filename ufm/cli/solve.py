@@ -73,7 +73,7 @@ def solve(
         str, typer.Option("--method", help="auto, closed_form, reduced, nuclear, sdp, direct, search or factored.")
     ] = "auto",
     starts: Annotated[
-        int | None, typer.Option("--starts", help="Starts of a search. (default 100; direct 8)", **parsed(int))
+        int | None, typer.Option("--starts", help="Starts of a search. (default 100; direct at most 8)", **parsed(int))
     ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
