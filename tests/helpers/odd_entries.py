@@ -205,6 +205,9 @@ def crossed(found: Any, given: dict[str, Any]) -> str:
     """The minority is out of collapse a little below R*, and in it a little above."""
     if not found.lower <= found.ratio <= found.upper:
         return f"a threshold outside of its bracket: {found!r}"
+    alike = quiet(ufm.threshold_array, **given, over={"num_minority": [given["num_minority"]]})
+    if alike.ratio.tolist() != [found.ratio]:
+        return f"{found!r}, but in an array {alike.ratio!r}"
     if not 1.001 < found.ratio < 1e4:
         return ""
     architecture, held_ = given["architecture"], {n: given[n] for n in given if n.endswith(("_samples", "_count"))}

@@ -47,7 +47,9 @@ def test_they_are_accepted_with_the_claim_in_words_and_fit_the_schema(certificat
         assert "residual" in outcome.lemmas
         assert ("beats every simplex ETF" if name == "code" else "globally optimal") in outcome.statement
         assert oracle.residual_holds(certificate["claim"], certificate["witness"]), name
-        assert coq.check_with_coq(certificate).accepted is None
+        # Coq proves the code's inequality between scalars (test_coq.py); the others' boxes stay with the balls
+        if name != "code":
+            assert coq.check_with_coq(certificate).accepted is None
 
 
 CONDITIONS: list[tuple[str, dict[str, Any], str]] = [
