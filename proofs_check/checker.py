@@ -35,7 +35,7 @@ except ModuleNotFoundError as missing:
         raise
     raise ModuleNotFoundError("the checker needs python-flint: pip install 'ufm[certify]'", name="flint") from None
 
-from proofs_check.kinds import collapse, geometry, local_minimum, open_value, optimality, residual, uncollapsed
+from proofs_check.kinds import collapse, geometry, gram, local_minimum, open_value, optimality, residual, uncollapsed
 from proofs_check.kinds.labels import OpenClaim, loss_words, read_bias, read_labels, read_loss
 from proofs_check.kinds.reading import (
     MAX_BYTES,
@@ -99,6 +99,9 @@ LEMMAS = {
     "column of logits adds to the objective then",
     "criterion": "the universal collapse criterion: the gradient on the zero-sum vectors of interchangeable classes is "
     "pi kappa where they are collapsed, whatever the rest is",
+    "gram": "the contrastive loss is convex in the Gram matrix (log-sum-exp), strictly off its diagonal; Gram matrices "
+    "of unit vectors in d >= K dimensions are the positive semidefinite ones of unit diagonal; the minimum is unique, "
+    "as symmetric as the counts, and has multipliers (Slater, KKT)",
     "trapped": "a strict local minimum of the explicit network is one of the equilibrium layer with A = rho on the "
     "features in use and 0 beside them if |G D^{-1/2}|_2 < lam, and no global one if |G D^{-1/2}|_2 > (1 - rho) lam",
 }
@@ -114,6 +117,7 @@ PROVED_IN = {
     "columns": ("frobenius_budget_etf", "frobenius_gauge"),
     "residual": ("residual_price", "residual_columns"),
     "criterion": ("universal_collapse",),
+    "gram": (),
     "trapped": ("factor_landscape",),
 }
 
@@ -179,6 +183,8 @@ def read(certificate: Any) -> Claim | OpenClaim:
     kind = claim.get("kind") if isinstance(claim, dict) else None
     if kind == "open-threshold":
         return read_open_threshold(claim)
+    if kind == "contrastive":
+        return read_contrastive(claim)
     return read_open(claim) if kind in OPEN else read_claim(certificate)
 
 
@@ -215,6 +221,21 @@ def read_open_threshold(claim: Any) -> Claim:
     return Claim(
         "threshold", name, parameters, sizes, [], fixed, loss_words(open_claim), True, scale2 / pull**2, statement
     )
+
+
+def read_contrastive(claim: Any) -> Claim:
+    """A claim about the contrastive loss of unit vectors."""
+    kind, architecture, prior, loss, statement = fields(
+        claim, "claim", "kind", "architecture", "prior", "loss", "statement"
+    )
+    if architecture != {"name": "unit_vectors"}:
+        raise Reject("a contrastive loss is one of unit_vectors, without parameters")
+    name, beta = fields(loss, "loss", "name", "beta")
+    if name != "contrastive":
+        raise Reject(f"the loss of unit_vectors must be 'contrastive', got {str(name)[:60]!r}")
+    rational(beta, "beta", positive=True)
+    sizes, counts, _ = read_prior(prior, kind)
+    return Claim(kind, "unit_vectors", {"beta": beta}, sizes, counts, None, name, False, fmpq(0), statement)
 
 
 def read_architecture(data: Any) -> tuple[str, dict[str, Any]]:
@@ -806,6 +827,7 @@ CHECKS: dict[str, Callable[[Claim, Any], Answer]] = {
     "threshold": check_threshold,
     "phase": check_phase,
     "counterexample": check_counterexample,
+    "contrastive": gram.check,
     "geometry": geometry.check,
     "local-minimum": local_minimum.check,
     "optimality": check_optimality,
@@ -824,6 +846,7 @@ NONCONVEX = ("counterexample", "optimality")
 
 #: What the claims of the kinds that are files of their own say.
 DESCRIBED: dict[str, Callable[[Claim], str]] = {
+    "contrastive": gram.describe,
     "geometry": geometry.describe,
     "local-minimum": local_minimum.describe,
     "optimality": optimality.describe,

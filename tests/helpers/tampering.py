@@ -195,7 +195,10 @@ def easier_problem(rng: random.Random, certificate: Json, pool: list[Json]) -> N
     if "features" in architecture and rng.random() < 0.5:
         del architecture["features"]
         return
-    key = rng.choice([key for key in architecture if key not in ("name", "features", "kind", "depth")])
+    keys = [key for key in architecture if key not in ("name", "features", "kind", "depth")]
+    if not keys:  # unit vectors
+        return
+    key = rng.choice(keys)
     grow = Fraction(rng.choice(["101/100", "2", "1000001/1000000"]))
     factor = 1 / grow if key.startswith("lambda") else grow
     if isinstance(architecture[key], list):

@@ -8,6 +8,7 @@ with optional("certify"):
     from ufm.certificates._counterexamples import certify_code, certify_counterexample, certify_square_code
     from ufm.certificates._etf_region import EtfOptimality, bound_balanced_risk, certify_etf_optimal
     from ufm.certificates._geometry import GeometryEnclosure, certify_geometry, enclose_geometry
+    from ufm.certificates._gram import certify_contrastive
     from ufm.certificates._group_collapse import certify_collapse
     from ufm.certificates._local_minimum import certify_local_minimum
     from ufm.certificates._points import certify_all, certify_point
@@ -25,6 +26,7 @@ __all__ = [
     "certify_all",
     "certify_code",
     "certify_collapse",
+    "certify_contrastive",
     "certify_counterexample",
     "certify_etf_optimal",
     "certify_geometry",

@@ -94,9 +94,9 @@ class Certificate:
 
     @property
     def relative_width(self) -> float:
-        """``(upper - lower) / upper`` of the exact ends; 0 for the interval [0, 0]."""
+        """``(upper - lower) / |upper|`` of the exact ends; 0 for the interval [0, 0]."""
         low, high = self.bounds
-        return float((high - low) / high) if high else 0.0
+        return float((high - low) / abs(high)) if high else 0.0
 
     def check(self) -> Outcome:
         """The checker's verdict, with its reason and the claim in its words."""

@@ -10,10 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ufm.certificates import Certificate, CertificationError, certify_contrastive
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status
-from ufm.claims._tools import evidence, symbolic
+from ufm.claims._tools import evidence, keep, symbolic
 
-__all__ = ["CLAIMS", "contrastive_groups_claim", "contrastive_monotone_claim", "contrastive_ratio"]
+__all__ = [
+    "CLAIMS",
+    "contrastive_certified_claim",
+    "contrastive_groups_claim",
+    "contrastive_monotone_claim",
+    "contrastive_ratio",
+]
 
 #: K_A, K_B and beta of the thresholds whose two sides are tried.
 SIDES = ((2, 2, 1.0), (2, 3, 2.0), (3, 4, 5.0))
@@ -277,6 +284,88 @@ def _phases(ctx: Context) -> Figure:
     )
 
 
+#: Two groups, one majority class or more.
+VECTORS = Scope(("contrastive",), ("vectors",), groups=(2, 2), minority=2, dimension="K")
+
+#: K_A, K_B, beta, and R at which the minority is apart and one; with R* in between.
+BRACKETS = ((1, 3, "1", 36, 37), (2, 2, "1", 142, 143), (2, 3, "2", 198, 199), (3, 4, "5", 41766, 41767))
+
+#: K_A, K_B, beta and R of a temperature at which rare classes stay apart.
+APART = (3, 3, "5/2", 10**8)
+
+#: The least loss for K_A = K_B = 2, beta = 1 at both ends of its bracket.
+LEAST = (-0.5717518434, -0.5717131802)
+
+
+def contrastive_certified_claim(
+    brackets: tuple[tuple[int, int, str, int, int], ...] = BRACKETS,
+    apart: bool = True,
+    least: tuple[float, ...] = LEAST,
+) -> Claim:
+    """``brackets`` of thresholds, whether rare classes stay ``apart`` at APART, and the ``least`` losses."""
+
+    def check(ctx: Context) -> Evidence:
+        sides = [
+            (m, n, beta, ratio, one)
+            for m, n, beta, *ends in brackets
+            for ratio, one in zip(ends, (False, True), strict=True)
+        ]
+        wrong: list[str] = []
+        for m, n, beta, ratio, one in [*sides, (*APART, not apart)]:
+            found = _certificate(ctx, m, n, beta, ratio, "collapse")
+            if isinstance(found, str) or found.claim["statement"]["collapsed"] is not one:
+                wrong.append(
+                    f"K_A = {m}, K_B = {n}, β = {beta}, R = {ratio}{f': {found}' if isinstance(found, str) else ''}"
+                )
+        for value, ratio in zip(least, BRACKETS[1][3:], strict=True):
+            found = _certificate(ctx, 2, 2, "1", ratio, "value")
+            if isinstance(found, str) or not value - 1e-10 <= found.lower <= found.upper <= value + 1e-10:
+                wrong.append(f"the least F at R = {ratio}")
+        return evidence(
+            f"ball arithmetic: the minority apart and one at the ends of {len(brackets)} brackets of R, apart at R = 10⁸, two least losses"
+            if not wrong
+            else f"not at {wrong[0]}",
+            proofs=[
+                symbolic("contrastive-collapse", lemma=True, used_for=(replace(VECTORS, conditions=("K_A = 1",)),)),
+                symbolic("contrastive-monotone", lemma=True, used_for=(replace(VECTORS, majority=2),)),
+            ],
+            numeric=Status.inconclusive if wrong else Status.certified,
+            universal=False,
+            established_by=("rational unit vectors and a tangent in their Gram matrix, which enclose the optimal one",),
+            details={
+                "brackets of R*": [dict(zip(("K_A", "K_B", "β", "apart", "one"), x, strict=True)) for x in brackets]
+            },
+        )
+
+    listed = ", ".join(f"({low}, {high}] at ({m}, {n}, {beta})" for m, n, beta, low, high in brackets)
+    return Claim(
+        id="contrastive-certified",
+        title="Contrastive learning: thresholds of collapse between certified sides, and rare classes certified apart",
+        statement="Let F = Σ_c π_c log Σ_c' π_c' e^{β (⟨x_c, x_c'⟩ − 1)} over unit vectors in d ≥ K dimensions, with K_A classes R times as "
+        "probable as each of K_B others, and R* the imbalance from which on the vectors of the others coincide at the minimum. R* is in "
+        f"{listed} = (K_A, K_B, β): they differ at the lower end and coincide at the upper one. At K_A = K_B = 3, β = 5/2 they "
+        f"{'differ' if apart else 'coincide'} at R = 10⁸. At K_A = K_B = 2, β = 1 the least F is {least[0]:.10f} at R = 142 and "
+        f"{least[1]:.10f} at R = 143, to 10⁻¹⁰.",
+        source="Certified here (kind contrastive); one threshold each by the theorems contrastive-collapse and contrastive-monotone",
+        scope=VECTORS,
+        check=check,
+        group="Bounded norms, codes and spheres",
+        papers=("contrastive2026",),
+        topic="minority-collapse",
+        core=False,
+    )
+
+
+def _certificate(ctx: Context, m: int, n: int, beta: str, ratio: int, statement: str) -> Certificate | str:
+    """A certificate, kept, or why there is none."""
+    name = f"contrastive-{statement}-{m}-{n}-{beta.replace('/', '-')}-{ratio}"
+    try:
+        found = ctx.once(name, partial(certify_contrastive, m, n, ratio, beta, statement=statement))
+    except CertificationError as reason:
+        return str(reason)
+    return keep(ctx, name, found)
+
+
 CLAIMS = (
     replace(
         contrastive_groups_claim(),
@@ -302,5 +391,20 @@ CLAIMS = (
         },
         off_by=lambda x: contrastive_monotone_claim(4 * (1 + x)),
         resolution=1e-3,
+    ),
+    replace(
+        contrastive_certified_claim(),
+        variants={
+            "contrastive certified: one beyond the brackets": contrastive_certified_claim(
+                tuple((m, n, beta, low + 1, high + 1) for m, n, beta, low, high in BRACKETS)
+            ),
+            "contrastive certified: one below the brackets": contrastive_certified_claim(
+                tuple((m, n, beta, low - 1, high - 1) for m, n, beta, low, high in BRACKETS)
+            ),
+            "contrastive certified: hot classes coincide": contrastive_certified_claim(apart=False),
+            "contrastive certified: another least loss": contrastive_certified_claim(
+                least=(LEAST[0] + 1e-9, LEAST[1] + 1e-9)
+            ),
+        },
     ),
 )
