@@ -208,5 +208,6 @@ def test_what_cannot_be_certified_is_said():
         certify_contrastive(2, 2, 3, 1, statement="phase")
     with pytest.raises(TypeError, match="ratio"):
         certify_contrastive(2, 2, None, 1)
-    with pytest.raises(CertificationError):
-        certify_contrastive(2, 2, 3, 10**4, statement="collapse")
+    for ratio, beta in ((3, 10**4), (10**320, 1)):
+        with pytest.raises(CertificationError):
+            certify_contrastive(2, 2, ratio, beta, statement="collapse")

@@ -18,6 +18,7 @@ from flint import arb, ctx
 from proofs_check import checker
 from proofs_check.kinds import gram
 from proofs_check.kinds.reading import fmpq
+from ufm._extras import require
 from ufm._validation import integer, one_of
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import ball, dyadic, lower_end, rational, round_down, round_up, text, upper_end
@@ -76,6 +77,7 @@ def certify_contrastive(
     Raises:
         TypeError, ValueError: an argument out of range.
         CertificationError: no proof was found: R next to the threshold of collapse, or beta too large.
+        MissingExtraError: without mpmath, of the extra "proofs".
 
     >>> certify_contrastive(2, 2, 200, 1, statement="collapse").claim["statement"]
     {'classes': [2, 3], 'collapsed': True}
@@ -122,8 +124,7 @@ def _bounds(
 
 def _vectors(m: int, n: int, r: Fraction, b: Fraction) -> tuple[list[list[Fraction]], bool]:
     """Vectors at the optimum, a row each, and whether the minority is one: two simplices about opposite directions."""
-    import mpmath as mp
-
+    mp = require("mpmath", extra="proofs")
     with mp.workdps(DIGITS):
         p, q, collapsed = _optimum(m, n, r, b)
         rows = [
@@ -141,12 +142,11 @@ def _vectors(m: int, n: int, r: Fraction, b: Fraction) -> tuple[list[list[Fracti
 
 def _optimum(m: int, n: int, r: Fraction, b: Fraction) -> tuple[Any, Any, bool]:
     """p and q of the optimum in DIGITS digits, and whether q = K_B."""
-    import mpmath as mp
-
-    rough = _Loss(m, n, float(r), float(b), math)
+    mp = require("mpmath", extra="proofs")
     fine = _Loss(m, n, mp.mpf(r.numerator) / r.denominator, mp.mpf(b.numerator) / b.denominator, mp)
 
     def best(log_q: float) -> float:
+        rough = _Loss(m, n, float(r), float(b), math)
         if m == 1 or rough.slopes(m, math.exp(log_q))[0] <= 0:  # the majority is one
             return math.log(m)
         return _root(lambda u: rough.slopes(math.exp(u), math.exp(log_q))[0], LEAST_P, m)
@@ -159,19 +159,22 @@ def _optimum(m: int, n: int, r: Fraction, b: Fraction) -> tuple[Any, Any, bool]:
             raise ValueError("Newton's method diverges")
         return list(fine.slopes(mp.exp(u), mp.exp(v)))
 
-    whole, start = mp.mpf(n), best(math.log(n))
+    whole = mp.mpf(n)
     try:
+        start = best(math.log(n))
         p = mp.mpf(m) if start == math.log(m) else refined(lambda p: fine.slopes(p, whole)[0], start)
         if fine.slopes(p, whole)[1] <= 0:
             return p, whole, True
-        v = _root(lambda v: rough.slopes(math.exp(best(v)), math.exp(v))[1], LEAST_Q, n)
+        v = _root(lambda v: float(fine.slopes(mp.exp(best(v)), mp.exp(v))[1]), LEAST_Q, n)
         if best(v) == math.log(m):
             return mp.mpf(m), refined(lambda q: fine.slopes(mp.mpf(m), q)[1], v), False
-        found = mp.findroot(both, (best(v), v))
+        found = [mp.exp(x) for x in mp.findroot(both, (best(v), v))]
+        if not (found[0] < m and found[1] < n):
+            raise ValueError("Newton's method leaves the cosines up to 1")
     except (ValueError, ZeroDivisionError, OverflowError) as reason:
-        at = f"R = {float(r):.6g}, beta = {float(b):.6g}"
+        at = f"R = {r!s:.30}, beta = {b!s:.30}"
         raise CertificationError(f"the optimum was not found at {at}: {reason}") from None
-    return mp.exp(found[0]), mp.exp(found[1]), False
+    return found[0], found[1], False
 
 
 def _root(slope: Callable[[float], float], least: float, top: float) -> float:
