@@ -14,10 +14,12 @@ import base64
 import contextlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from hypothesis import HealthCheck, settings
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -77,6 +79,18 @@ def shown(cell: NotebookNode) -> str | None:
     return last.value.id if isinstance(last, ast.Expr) and isinstance(last.value, ast.Name) else None
 
 
+@contextlib.contextmanager
+def unhurried() -> Iterator[None]:
+    """Within it no test of hypothesis fails because the machine is busy."""
+    before = settings.get_current_profile_name()
+    settings.register_profile("guides", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("guides")
+    try:
+        yield
+    finally:
+        settings.load_profile(before)
+
+
 def run(notebook: NotebookNode) -> None:
     """Run a notebook's cells in this process, and add the figures that they end in.
 
@@ -88,7 +102,7 @@ def run(notebook: NotebookNode) -> None:
         if cell.cell_type != "code":
             continue
         out = io.StringIO()
-        with contextlib.redirect_stdout(out):
+        with contextlib.redirect_stdout(out), unhurried():
             exec(compile(cell.source, cell.id, "exec"), namespace)
         stated = "".join(o.text for o in cell.outputs if o.output_type == "stream")
         if out.getvalue() != stated:

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import effort
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # print_blob makes a failure in CI reproducible at a desk
-settings.register_profile("ufm", max_examples=effort.examples(100), derandomize=True, deadline=None, print_blob=True)
+# A busy machine is slow, and neither a deadline nor the check of how long examples take to make knows that.
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("ufm", max_examples=effort.examples(100), derandomize=True, print_blob=True, **PATIENT)
 settings.load_profile("ufm")
 
 

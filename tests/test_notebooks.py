@@ -18,6 +18,7 @@ import nbformat
 import numpy as np
 import pytest
 from effort import count
+from hypothesis import settings
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
@@ -296,6 +297,30 @@ def test_sliders_move_where_the_front_end_has_them(tmp_path: Path) -> None:
     assert "image/png" in drawn[0]["data"]
     assert len(images(at_corners)) == count(2, 8)
     assert "ipywidgets is not installed" in text(missing)
+
+
+SLUGGISH = """
+import time
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+@settings(max_examples=9)
+@given(st.integers().map(lambda x: time.sleep(0.15)))
+def test_on_a_busy_machine(x):
+    pass
+
+test_on_a_busy_machine()
+"""
+
+
+def test_a_busy_machine_stops_no_guide() -> None:
+    before = settings.get_current_profile_name()
+    settings.load_profile("default")
+    try:
+        guides.run(guides.new_notebook(cells=[guides.new_code_cell(SLUGGISH, id="busy")]))
+        assert settings.get_current_profile_name() == "default"
+    finally:
+        settings.load_profile(before)
 
 
 # What the checks above must catch --------------------------------------------------------------------------------

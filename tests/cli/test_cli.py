@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -408,7 +409,24 @@ class TestMeasure:
         found = json.loads(result.stdout)
         assert found["etf_error"] == pytest.approx(0, abs=1e-12)
         assert found["nc1"] == pytest.approx(0, abs=1e-12)
-        assert "nc1" in ufm_cli("measure", file).stdout
+        shown = ufm_cli("measure", file).stdout
+        assert "in the ETF" in shown
+        assert re.search(r"coherence +0\.5 +0\.5 +-", shown)
+        assert re.search(r"etf error +\S+ +\S+ +0\s", shown)
+
+    def test_references(self, tmp_path, file):
+        found = json.loads(ufm_cli("measure", file, "--json", "--references").stdout)
+        assert found["references"]["coherence"]["etf"] == pytest.approx(0.5)
+        targets, tags = tmp_path / "targets.npz", tmp_path / "tags.npz"
+        np.savez(targets, features=np.eye(4), targets=np.diag([1.0, 2.0, 4.0, 8.0]), classifier=np.eye(4))
+        marks = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]])
+        np.savez(tags, features=marks * 1.0, labels=marks, classifier=np.eye(3))
+        for path, name in ((targets, "nrc3"), (tags, "tag_scales")):
+            found = check_output("measure", ufm_cli("measure", path, "--json", "--references").stdout)
+            assert name in found["references"]
+            shown = ufm_cli("measure", path).stdout
+            assert "at collapse" in shown
+            assert re.search(rf"{name.replace('_', ' ')} +\S+ +(0|-|0\.\d+) ", shown), shown
 
     def test_targets_and_several_labels(self, tmp_path):
         path = tmp_path / "targets.npz"

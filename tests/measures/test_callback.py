@@ -79,6 +79,7 @@ def test_a_checkpoint_keeps_the_history(loader):
         ({"log": "nc1"}, ValueError, "log must hold names"),
         ({"log": ["phase"]}, ValueError, "log must hold names"),
         ({"layers": ["0"]}, ValueError, "layers plays no role"),
+        ({"labels": "regression"}, ValueError, "labels must be 'classes' in a history, got 'regression'"),
         ({"loader": 3}, TypeError, "loader must be an iterable that can be gone through again, got int"),
     ],
 )

@@ -35,14 +35,14 @@ class EpochRecorder:
         loader: iterable of (inputs, labels) batches: the training set, in any order, for the collapse of training.
         every: measure after every so many epochs.
         log: names of measures to log as ``nc/NAME``, those that are None left out; empty for none.
-        options: of :func:`measure_model`, without ``layers``.
+        options: of :func:`measure_model`, without ``layers`` and for labels that are classes.
 
     Attributes:
         history: the measures by epoch, kept in Lightning's checkpoints.
 
     Raises:
         TypeError, ValueError: a loader that cannot be gone through again, a name that is no measure of one number, an
-            ``every`` that is no integer >= 1, or ``layers``.
+            ``every`` that is no integer >= 1, ``layers``, or ``labels`` that are no classes.
     """
 
     def __init__(self, loader: Iterable[Any], *, every: int = 1, log: Sequence[str] = LOGGED, **options: Any) -> None:
@@ -50,6 +50,8 @@ class EpochRecorder:
             raise TypeError(f"loader must be an iterable that can be gone through again, got {type(loader).__name__}")
         if "layers" in options:
             raise ValueError("layers plays no role in a history: use measure_model")
+        if options.get("labels", "classes") != "classes":
+            raise ValueError(f"labels must be 'classes' in a history, got {options['labels']!r}: use measure_model")
         self._loader, self._options = loader, options
         self._every = integer("every", every, minimum=1)
         self._log = _checked_names(log)

@@ -40,8 +40,9 @@ class RegressionMeasures:
         offset: the g that nrc3 takes; ``N lambda_W lambda_H`` at an optimum of full rank.
         effective_rank: of the centred features, see :func:`effective_rank`; None where all are equal.
         mean_squared_error: of ``W h + b`` from the targets, ``(1/N) sum_i |W h_i + b - y_i|^2``.
+        target_roots: square roots of the eigenvalues of S, descending, shape (m,).
 
-    ``nrc2`` and those after it but the rank are None without a classifier.
+    ``nrc2`` and those after it but the rank and the roots are None without a classifier.
     """
 
     num_samples: int
@@ -53,15 +54,16 @@ class RegressionMeasures:
     offset: float | None
     effective_rank: float | None
     mean_squared_error: float | None
+    target_roots: tuple[float, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields by name.
+        """Return all fields by name as JSON types.
 
-        >>> found = measure_regression(np.eye(3), np.array([1.0, 2.0, 4.0])).to_dict()
-        >>> found["num_samples"], found["dim"], found["nrc2"]
-        (3, 3, None)
+        >>> found = measure_regression(np.eye(3), np.array([1.0, 2.0, 3.0])).to_dict()
+        >>> found["num_samples"], found["dim"], found["nrc2"], [round(s, 3) for s in found["target_roots"]]
+        (3, 3, None, [0.816])
         """
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"target_roots": list(self.target_roots)}
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def measure_regression(features: Any, targets: Any, *, classifier: Any = None, b
     w, b = checked_classifier(classifier, bias, y.shape[1], x.shape[1], "m")
     deviations = x - x.mean(axis=0)
     _, s, basis = np.linalg.svd(deviations, full_matrices=False)
-    nrc3, offset = (None, None) if w is None else _gram_error(w, np.cov(y.T, bias=True).reshape(y.shape[1], -1))
+    covariance = np.cov(y.T, bias=True).reshape(y.shape[1], -1)
+    nrc3, offset = (None, None) if w is None else _gram_error(w, covariance)
     inside = None if w is None else _row_space(w)
     return RegressionMeasures(
         num_samples=len(x),
@@ -142,6 +145,7 @@ def measure_regression(features: Any, targets: Any, *, classifier: Any = None, b
         offset=offset,
         effective_rank=_count(s),
         mean_squared_error=None if w is None else float(((x @ w.T + b - y) ** 2).sum(axis=1).mean()),
+        target_roots=tuple(np.sqrt(np.maximum(np.linalg.eigvalsh(covariance)[::-1], 0.0)).tolist()),
     )
 
 
