@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 OUT ?= out
 EFFORT ?= quick
 WORKERS ?= 2
+# By a folder on the path, not by a finder: a script beside a clone that is called ufm would import the clone's folder.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	--config-settings editable_mode=compat --editable
 
 # One thread a process: tests and claims run in parallel processes, and threads would compete with them.
 export OMP_NUM_THREADS ?= 1
@@ -52,7 +55,7 @@ proofs: $(STAMP)
 # Times against the peers', in the same run: a table of ratios in out/benchmarks.
 BENCH_EFFORT ?= quick
 bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(INSTALL) '.[bench]'
 	$(BIN)/python -m benchmarks --effort $(BENCH_EFFORT) --out $(OUT)/benchmarks
 
 # The table of claims, generated from the verdicts of the last run: of every claim after `make verify EFFORT=full`.
@@ -61,7 +64,7 @@ claims: $(STAMP)
 
 # The site, in out/docs: generated pages, strict links, no network when it is read; looked at in a browser, if there is one.
 docs: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(INSTALL) '.[docs]'
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs $(OUT)/docs
 	$(BIN)/python docs/browse.py $(OUT)/docs
 
@@ -74,7 +77,7 @@ notebooks: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ufm needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(INSTALL) '.[test]'
 	@touch $(STAMP)
 
 clean:

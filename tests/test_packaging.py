@@ -145,3 +145,18 @@ def test_installed_it_solves_certifies_and_verifies(wheel, tmp_path):
     )
     assert script.returncode == 0, script.stderr
     assert "Example: ufm solve" in script.stdout
+
+
+def test_a_script_beside_a_clone_named_ufm_gets_the_package(tmp_path):
+    """The clone's folder has no ``__init__.py``: one on the path wins over it, one that a finder knows does not."""
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    for place in sys.path:
+        for path in Path(place).glob("__editable__*.pth"):
+            folders += path.read_text(encoding="utf-8").splitlines()
+    if str(ROOT) not in folders:
+        pytest.skip("ufm is not installed by its folder's path, as the Makefile installs it")
+    (tmp_path / "ufm" / "ufm").mkdir(parents=True)
+    script = tmp_path / "script.py"
+    script.write_text("import ufm\nprint(ufm.__version__)\n", encoding="utf-8")
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == (ufm.__version__, "")
