@@ -126,3 +126,13 @@ def test_without_numba(error, monkeypatch):
             DEQ(compiled=True)
     finally:
         compiled._numba_works.cache_clear()
+
+
+@pytest.mark.parametrize(("threads", "asked", "used"), [(2, None, True), (3, None, False), (3, True, True)])
+def test_large_states_are_left_to_many_threads(monkeypatch, threads, asked, used):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(compiled, "LARGE", 5)
+    for rows, expected in ((3, used), (2, True)):
+        state = Iteration(lambda z: 0.5 * z + 1, torch.zeros(rows, 2), 1e-6, 100, None, Options(compiled=asked))
+        CompiledSteps.attach(state)
+        assert (state.compiled is not None) == expected

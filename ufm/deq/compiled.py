@@ -24,6 +24,9 @@ with optional("deq"):
 
 __all__ = ["CompiledSteps", "can_compile"]
 
+#: Entries of a state up to which one thread in cache is taken over more than two that tensor operations use.
+LARGE = 2**18
+
 
 def can_compile(wanted: bool | None) -> bool:
     """Return whether kernels are to be used where they can be: if not told, where Numba is there and works.
@@ -85,10 +88,15 @@ class CompiledSteps:
 
     @staticmethod
     def attach(state: Iteration) -> None:
-        """Let the state use kernels where there are any for it."""
-        rows = state.z
+        """Let the state use kernels where there are any for it.
+
+        Unless they are asked for, not for a large state where torch has more than two threads: a kernel has one.
+        """
+        rows, asked = state.z, state.options.compiled
+        if asked is None and torch.get_num_threads() > 2 and rows.numel() > LARGE:
+            return
         usual = state.relative is None and rows.device.type == "cpu" and len(rows) == state.judged and rows.numel() > 0
-        if usual and type(rows) is Tensor and can_compile(state.options.compiled):
+        if usual and type(rows) is Tensor and can_compile(asked):
             # A tensor may have no numbers of its own: under a transform of torch.func.
             with contextlib.suppress(RuntimeError):
                 state.compiled = CompiledSteps(state)
