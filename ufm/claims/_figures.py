@@ -16,8 +16,8 @@ def curves_figure(
     title: str,
     caption: str,
     labels: tuple[str, str],
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    marks: Mapping[str, tuple[float, float]] | None = None,
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float | None]]],
+    marks: Sequence[tuple[str, float, float]] = (),
     *,
     scale: str = "linear",
 ) -> Figure:
@@ -27,8 +27,8 @@ def curves_figure(
         title: short title.
         caption: what to see.
         labels: of the axes.
-        curves: abscissae and ordinates by label.
-        marks: points by label.
+        curves: abscissae and ordinates by label; None leaves a gap.
+        marks: points, each with its label before it.
         scale: of the ordinates, ``"linear"`` or ``"log"``.
     """
     return Figure(
@@ -40,10 +40,10 @@ def curves_figure(
             "y_label": labels[1],
             "scale": scale,
             "curves": [
-                {"label": label, "x": [float(v) for v in x], "y": [float(v) for v in y]}
+                {"label": label, "x": [float(v) for v in x], "y": [None if v is None else float(v) for v in y]}
                 for label, (x, y) in curves.items()
             ],
-            "marks": [{"label": label, "x": x, "y": y} for label, (x, y) in (marks or {}).items()],
+            "marks": [{"label": label, "x": x, "y": y} for label, x, y in marks],
         },
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from proofs_check.scope import Scope
 from ufm.architectures import NormBounded
+from ufm.claims._figures import curves_figure
 from ufm.claims._model import Context, Enclosure, Figure
 from ufm.claims._stated import stated
 from ufm.claims._tools import Comparison, compare
@@ -60,25 +61,19 @@ def _two_clusters(k_a: int, k_b: int, size: float) -> float:
 
 
 def _figure() -> Figure:
-    sizes = np.linspace(0.02, 2.5, 60)
-    curves = [
-        {
-            "label": f"K_A = {k_a}, K_B = {k_b}",
-            "x": sizes.tolist(),
-            "y": [norm_bounded_threshold(t, k_a, k_b) for t in sizes.tolist()],
-        }
-        for k_a, k_b in ((1, 2), (2, 2), (3, 2), (10, 2), (2, 10))
-    ]
-    marks = [
-        {"label": f"{y:.4g}", "x": 1.0, "y": y} for y in (norm_bounded_threshold(1.0, k, 2) for k in (1, 2, 3, 10))
-    ]
-    return Figure(
-        "thresholds",
+    sizes = np.linspace(0.02, 2.5, 60).tolist()
+    return curves_figure(
         "Collapse threshold R* with bounded norms, several majority classes",
         "At its curve the minority classes become one. With more majority classes than minority classes R* falls to 1 "
         "as a b → 0; with few it tends to that of two clusters, in which the majority is one as well. Marks: a b = 1, "
         "K_B = 2.",
-        {"x_label": "a b", "y_label": "R*", "curves": curves, "marks": marks},
+        ("a b", "R*"),
+        {
+            f"K_A = {k_a}, K_B = {k_b}": (sizes, [norm_bounded_threshold(t, k_a, k_b) for t in sizes])
+            for k_a, k_b in ((1, 2), (2, 2), (3, 2), (10, 2), (2, 10))
+        },
+        [(f"{y:.4g}", 1.0, y) for y in (norm_bounded_threshold(1.0, k, 2) for k in (1, 2, 3, 10))],
+        scale="log",
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from proofs_check.scope import WEIGHT_DECAY
 from ufm.architectures import LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
 from ufm.certificates import certify_phase, certify_threshold
+from ufm.claims._figures import curves_figure
 from ufm.claims._model import (
     Claim,
     Context,
@@ -202,21 +203,24 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
 
 
 def _curves() -> Figure:
-    curves, marks = [], []
+    k, e_w, e_h = FANG_AT
+    curves, marks = {}, []
     for k_a in (3, 5, 7):
-        k_b = 10 - k_a
+        k_b = k - k_a
         top = 0.5 * math.log(k_a / k_b)
         points = [threshold_curve(top - step, k_a, k_b) for step in np.geomspace(0.02, 2.6, 160)]
-        points = [(tau / 10, log_r) for tau, log_r in points if 0.2 <= tau / 10 <= 4 and log_r < math.log(1e5)]
-        curves.append({"label": f"K_A = {k_a}", "x": [p[0] for p in points], "y": [math.exp(p[1]) for p in points]})
-        ratio = collapse_threshold(LayerPeeled(1.0, 5.0), k_a, k_b).ratio
-        marks.append({"label": f"R* = {ratio:.4g}", "x": math.sqrt(5.0), "y": ratio})
-    return Figure(
-        "thresholds",
-        "Collapse threshold R* against τ/K for K = 10",
-        "Above its curve the minority classifiers coincide. Marks: E_W = 1, E_H = 5, the setting of Fang et al.'s Fig. 3. A DEQ "
+        points = [(tau / k, log_r) for tau, log_r in points if 0.2 <= tau / k <= 4 and log_r < math.log(1e5)]
+        curves[f"K_A = {k_a}"] = [p[0] for p in points], [math.exp(p[1]) for p in points]
+        ratio = collapse_threshold(LayerPeeled(e_w, e_h), k_a, k_b).ratio
+        marks.append((f"R* = {ratio:.4g}", math.sqrt(e_w * e_h), ratio))
+    return curves_figure(
+        f"Collapse threshold R* against τ/K for K = {k}",
+        f"Above its curve the minority classifiers coincide. Marks: E_W = {e_w:g}, E_H = {e_h:g}, the setting of Fang et al.'s Fig. 3. A DEQ "
         "with |A|₂ ≤ ρ sits at τ/(1−ρ), further right on the same curve.",
-        {"x_label": "τ/K = √(E_W E_H)", "y_label": "R*", "curves": curves, "marks": marks},
+        ("τ/K = √(E_W E_H)", "R*"),
+        curves,
+        marks,
+        scale="log",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ufm.certificates import Certificate, CertificationError, certify_contrastive
+from ufm.claims._figures import curves_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status
 from ufm.claims._tools import evidence, keep, symbolic
 
@@ -21,6 +22,9 @@ __all__ = [
     "contrastive_monotone_claim",
     "contrastive_ratio",
 ]
+
+#: Two groups, one majority class or more.
+VECTORS = Scope(("contrastive",), ("vectors",), groups=(2, 2), minority=2, dimension="K")
 
 #: K_A, K_B and beta of the thresholds whose two sides are tried.
 SIDES = ((2, 2, 1.0), (2, 3, 2.0), (3, 4, 5.0))
@@ -153,7 +157,7 @@ def contrastive_groups_claim(
         "For all R from some on the vectors of the others coincide if K_A = 2 or β ≥ (K_A − 1) log(4 K_A), and for no R from some on if "
         "K_A ≥ 3 and β ≤ 5/2: the sign of (1 + Z)² − 4 Z e^{(K_A − 2)/(K_A − 1) β} with Z = (e^β + (K_A − 1) e^{−β/(K_A − 1)})/K_A decides.",
         source="Our own (theorem contrastive-groups); arXiv 2605.11291 finds collapse numerically",
-        scope=Scope(("contrastive",), ("vectors",), groups=(2, 2), majority=2, minority=2, dimension="K"),
+        scope=replace(VECTORS, majority=2),
         check=check,
         group="Bounded norms, codes and spheres",
         papers=("contrastive2026",),
@@ -169,17 +173,17 @@ def _decides(majority: int, beta: float) -> bool:
 
 
 def _figure() -> Figure:
-    """log10 R* over beta for some sizes of the majority, three minority classes."""
-    curves = []
+    """R* over beta for some sizes of the majority, three minority classes."""
+    curves = {}
     for majority in (2, 3, 4):
         betas = [float(b) for b in np.linspace(0.3, 11, 54) if _decides(majority, float(b))]
-        found = [_threshold(majority, 3, b) for b in betas]
-        curves.append({"label": f"K_A = {majority}", "x": betas, "y": found})
-    return Figure(
-        "thresholds",
+        curves[f"K_A = {majority}"] = betas, [_threshold(majority, 3, b) for b in betas]
+    return curves_figure(
         "Contrastive learning: the imbalance from which on the minority is one",
         "K_B = 3. Left of the start of its curve K_A ≥ 3 frequent classes leave the rare ones apart at every large imbalance.",
-        {"x_label": "inverse temperature β", "y_label": "R*", "curves": curves, "marks": []},
+        ("inverse temperature β", "R*"),
+        curves,
+        scale="log",
     )
 
 
@@ -256,7 +260,7 @@ def contrastive_monotone_claim(
         "coincide for some R if and only if (1 + Z)² > 4 Z e^{(K_A − 2)/(K_A − 1) β}, Z = (e^β + (K_A − 1) e^{−β/(K_A − 1)})/K_A; so they do "
         "for some R if K_A = 2 or β ≥ (K_A − 1) log(4 K_A), and for no R if K_A ≥ 3 and β ≤ 5/2.",
         source="Our own (theorem contrastive-monotone); arXiv 2605.11291 finds collapse numerically",
-        scope=Scope(("contrastive",), ("vectors",), groups=(2, 2), majority=2, minority=2, dimension="K"),
+        scope=replace(VECTORS, majority=2),
         check=check,
         group="Bounded norms, codes and spheres",
         papers=("contrastive2026",),
@@ -267,25 +271,18 @@ def contrastive_monotone_claim(
 
 def _phases(ctx: Context) -> Figure:
     """The criterion over R, at temperatures on both sides of the critical one."""
-    lines = [(at, ctx.once(f"contrastive over R {at}", partial(_followed, *at))) for at in FOLLOWED]
-    curves = [
-        {
-            "label": f"K_A = {m}, K_B = {n}, β = {beta:g}",
-            "x": [math.log10(ratio) for ratio, log_ratio in line if log_ratio > -2],
-            "y": [log_ratio for _, log_ratio in line if log_ratio > -2],
-        }
-        for (m, n, beta), line in lines
-    ]
-    return Figure(
-        "thresholds",
+    curves = {}
+    for at in FOLLOWED:
+        line = [point for point in ctx.once(f"contrastive over R {at}", partial(_followed, *at)) if point[1] > -2]
+        m, n, beta = at
+        curves[f"K_A = {m}, K_B = {n}, β = {beta:g}"] = [math.log10(ratio) for ratio, _ in line], [y for _, y in line]
+    return curves_figure(
         "Contrastive learning: the criterion of collapse over imbalance",
         "The minority is one where a curve is above 0. A curve passes 0 once, or stays below at every imbalance (K_A = 3 at β = 4).",
-        {"x_label": "log10 R", "y_label": "log of the criterion", "scale": "linear", "curves": curves, "marks": []},
+        ("log10 R", "log of the criterion"),
+        curves,
     )
 
-
-#: Two groups, one majority class or more.
-VECTORS = Scope(("contrastive",), ("vectors",), groups=(2, 2), minority=2, dimension="K")
 
 #: K_A, K_B, beta, and R at which the minority is apart and one; with R* in between.
 BRACKETS = ((1, 3, "1", 36, 37), (2, 2, "1", 142, 143), (2, 3, "2", 198, 199), (3, 4, "5", 41766, 41767))

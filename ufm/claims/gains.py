@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ufm.architectures import Gain, LayerPeeled, UnconstrainedFeatures
+from ufm.claims._figures import curves_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status, combine, judge_order
 from ufm.claims._tools import Comparison, compare, enclose, evidence, floating, symbolic
 from ufm.claims.balanced import etf_value
@@ -193,16 +194,12 @@ def _gains() -> Figure:
         ("1 block, 2 unrolled steps", lambda x: 1 + x),
         ("2 blocks of ρ", lambda x: (1 + x) ** 2),
     )
-    return Figure(
-        "thresholds",
+    return curves_figure(
         "What maps of norm at most ρ are worth: their gain",
         "At equal budgets the radius of attainable logits is g(ρ) τ. L blocks of norm ρ each, instead of ρ/L, pass the fixed point while ρ is small.",
-        {
-            "x_label": "ρ",
-            "y_label": "gain g(ρ)",
-            "curves": [{"label": label, "x": bounds, "y": [g(x) for x in bounds]} for label, g in curves],
-            "marks": [],
-        },
+        ("ρ", "gain g(ρ)"),
+        {label: (bounds, [g(x) for x in bounds]) for label, g in curves},
+        scale="log",
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ufm.certificates import CertificationError, certify_code, certify_counterexample, certify_etf_optimal
+from ufm.claims._figures import curves_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status, combine
 from ufm.claims._tools import evidence, keep, symbolic
 from ufm.landscape.etf_boundary import etf_boundary, logits_beating_etf
@@ -394,7 +395,8 @@ def boundary_claim(share: float = 1.0, reverse: bool = False, factor: float = 1.
 
 def _boundary(share: float, reverse: bool, factor: float, ctx: Context) -> Evidence:
     scales, ks = (SCALES, range(3, 11)) if ctx.full else ((0.6, 1.0), (4, 5))
-    curves, ordered = [], []
+    curves: dict[str, tuple[list[float], list[float | None]]] = {}
+    ordered = []
     rows: list[dict[str, object]] = []
     for k in ks:
         found = []
@@ -416,22 +418,17 @@ def _boundary(share: float, reverse: bool, factor: float, ctx: Context) -> Evide
             )
             ctx.record("E_A*", rows[-1])
         values = [x.estimate for x in found]
-        curves.append({"label": f"K = {k}", "x": list(scales), "y": [_finite(x) for x in values]})
+        curves[f"K = {k}"] = list(scales), [_finite(x) for x in values]
         pairs = [pair for pair in itertools.pairwise(values) if pair[1] <= RHO**2]
         ordered.append(all(x * (1 + 1e-3) < y for x, y in (pair[::-1] if reverse else pair for pair in pairs)))
         ordered.append(all(x.estimate <= share * x.local for x in found))
-    figure = Figure(
-        "thresholds",
+    figure = curves_figure(
         "E_A*: the Frobenius budget from which on a softmax code beats the balanced ETF",
         "Best code of those searched; dots: certified for E_W = E_H = 1, the ETF being optimal below the boundary and not above it.",
-        {
-            "x_label": "√(E_W E_H) = τ/K",
-            "y_label": "E_A*",
-            "curves": curves,
-            "marks": [
-                {"label": "", "x": 1.0, "y": float(Fraction(table[k]))} for k in ks for table in (OPTIMAL, SUBOPTIMAL)
-            ],
-        },
+        ("√(E_W E_H) = τ/K", "E_A*"),
+        curves,
+        [("", 1.0, float(Fraction(table[k]))) for k in ks for table in (OPTIMAL, SUBOPTIMAL)],
+        scale="log",
     )
     first = next(row for row in rows if row["K"] == 4 and row["tau"] == 4.0)
     return evidence(

@@ -447,16 +447,16 @@ def _figure(found: dict[tuple[int, float, float], Switch]) -> Figure:
     def name(depth: float) -> str:
         return "∞" if math.isinf(depth) else f"{depth:g}"
 
-    curves: Sequence[dict[str, object]] = [
-        {"label": f"K = {k}, L = {name(depth)}", "x": list(decays), "y": [found[k, depth, d].strength for d in decays]}
-        for k in ks
-        for depth in depths
-    ]
-    return Figure(
-        "thresholds",
+    return curves_figure(
         "Residual depth: the strength λ_A/L below which codes beat the balanced ETF",
         "Among direct sums of simplices. Above a curve the ETF is the cheapest; just below it pairs are, with one triangle for odd K.",
-        {"x_label": "K λ √n", "y_label": "c = λ_A/L", "curves": list(curves), "marks": []},
+        ("K λ √n", "c = λ_A/L"),
+        {
+            f"K = {k}, L = {name(depth)}": (decays, [found[k, depth, d].strength for d in decays])
+            for k in ks
+            for depth in depths
+        },
+        scale="log",
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm.architectures import LayerPeeled, UnconstrainedFeatures
+from ufm.claims._figures import curves_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status, combine
 from ufm.claims._tools import Comparison, compare, enclose, evidence, extrapolated, symbolic
 from ufm.labels import ClassPrior
@@ -123,16 +124,17 @@ def _theta(k_a: int, k_b: int, ratio: float) -> float:
 def _angles() -> Figure:
     """One minus the cosine between minority classifiers against log10 R."""
     exponents = np.linspace(0, 6, 61)
-    curves = []
+    curves = {}
     for k_a, k_b in ((3, 7), (5, 5), (7, 3)):
         k = k_a + k_b
         apart = [1 / (1 - 1 / k_b + k_a * math.sqrt(_theta(k_a, k_b, 10**x)) / (k * k_b)) for x in exponents]
-        curves.append({"label": f"K_A = {k_a}, K_B = {k_b}", "x": exponents.tolist(), "y": apart})
-    return Figure(
-        "thresholds",
+        curves[f"K_A = {k_a}, K_B = {k_b}"] = exponents.tolist(), apart
+    return curves_figure(
         "SELI: minority classifiers merge in direction as R grows, at no finite R",
         "One minus the cosine between two minority classifiers at the solution of the margin problem, K = 10; it falls like 1/√R.",
-        {"x_label": "log₁₀ R", "y_label": "1 − cosine", "curves": curves, "marks": []},
+        ("log₁₀ R", "1 − cosine"),
+        curves,
+        scale="log",
     )
 
 

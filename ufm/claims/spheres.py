@@ -176,17 +176,15 @@ def _solved_thresholds(ctx: Context, rule: Callable[[int, float], float]) -> lis
 
 def _threshold_figure() -> Figure:
     sizes = np.linspace(0.02, 2.5, 60)
-    curves = [
-        {"label": f"K_B = {n}", "x": sizes.tolist(), "y": [bounded_threshold(n, t) for t in sizes]} for n in (2, 4, 9)
-    ]
-    marks = [{"label": f"{(n + 1) ** 2 / 2 - 1:g}", "x": 0.02, "y": bounded_threshold(n, 0.02)} for n in (2, 4, 9)]
-    return Figure(
-        "thresholds",
+    return curves_figure(
         "Collapse threshold R* with bounded norms, one majority class",
         "Above its curve the minority classes are one: bounding every classifier and feature does not prevent "
         "minority collapse. "
         "Marks: where the curves begin, as a b → 0.",
-        {"x_label": "a b", "y_label": "R*", "curves": curves, "marks": marks},
+        ("a b", "R*"),
+        {f"K_B = {n}": (sizes.tolist(), [bounded_threshold(n, t) for t in sizes]) for n in (2, 4, 9)},
+        [(f"{(n + 1) ** 2 / 2 - 1:g}", 0.02, bounded_threshold(n, 0.02)) for n in (2, 4, 9)],
+        scale="log",
     )
 
 

@@ -519,7 +519,7 @@ def _floor_figure() -> Figure:
         "All of its range: at least the floor, at most √2, at which all vectors coincide. Marks: K = 29233, d = 64 and 1024.",
         ("d/(K − 1)", "ETF error"),
         {"floor": (shares, floors), "all vectors coincide": (shares, [math.sqrt(2)] * len(shares))},
-        {f"d = {d}": (d / 29232, math.sqrt(error_floor(29233, d))) for d in (64, 1024)},
+        [(f"d = {d}", d / 29232, math.sqrt(error_floor(29233, d))) for d in (64, 1024)],
     )
 
 
