@@ -190,12 +190,14 @@ class Risk:
         k, m = shifted.shape
         if k * k * m > _MOST_TILED or self.loss.on_columns(slice(0, 1), m) is not self.loss:
             return False
+        if is_ours(self.loss):
+            return True
         if "tiled" not in self._known:  # a loss of one's own may know of its columns what it does not say
             try:
                 same = np.array_equal(next(iter(self._tiled(shifted))), self._curved_unit(shifted, 0))
             except (ValueError, IndexError, TypeError):
                 same = False
-            self._known["tiled"] = is_ours(self.loss) or same
+            self._known["tiled"] = same
         return self._known["tiled"]
 
     def _tiled(self, shifted: Array) -> Iterator[Array]:

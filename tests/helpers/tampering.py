@@ -332,6 +332,16 @@ def tampered_texts(
     return found
 
 
+def judged_by(holds: Callable[[Json, Json], Any]) -> Callable[[Json, str], bool]:
+    """Whether what was accepted is true: the original's claim, or one that holds, by claim and witness."""
+
+    def still_true(original: Json, text: str) -> bool:
+        tampered = json.loads(text)
+        return bool(tampered["claim"] == original["claim"] or holds(tampered["claim"], tampered["witness"]))
+
+    return still_true
+
+
 def accepted_tamperings(
     rng: random.Random, pool: list[Json], rounds: int, still_true: Callable[[Json, str], bool]
 ) -> int:

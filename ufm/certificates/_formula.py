@@ -25,7 +25,7 @@ from ufm.solvers import solve
 
 Features = Literal["real", "nonnegative"]
 
-__all__ = ["Tangents", "is_nonnegative", "shorter", "tangents"]
+__all__ = ["Tangents", "is_nonnegative", "shorter", "slopes", "tangents"]
 
 Array = NDArray[np.float64]
 
@@ -73,13 +73,11 @@ def tangents(problem: Problem, logits: Array, apart: float) -> Tangents:
         moves = np.zeros((1, k))
         return Tangents(logits, moves[0] if bias is None else bias, moves, None, problem.gradient(logits))
     direction = problem.loss.constant_direction(k)
-    if not problem.loss.gradient(
-        (1 + EDGE) * logits + bias[:, None], problem.prior.probabilities, problem.targets
-    ).any():
+    if not slopes(problem, (1 + EDGE) * logits + bias[:, None]).any():
         logits = (1 + EDGE) * logits  # nothing is left to gain
     bias = _off_edges(problem, logits, bias)
     shifted = logits + bias[:, None]
-    gradient, curved = _derivatives(problem, shifted)
+    gradient, curved = slopes(problem, shifted), problem.risk_of.bias_hessian(shifted)
     sums = gradient.sum(axis=1)
     idle = (sums == 0) & ~curved.any(axis=0)
     spare = None if direction is None else int(np.flatnonzero(direction)[0])
@@ -98,8 +96,7 @@ def tangents(problem: Problem, logits: Array, apart: float) -> Tangents:
 
 def _mean(problem: Problem, shifted: Array, moves: Array, rows: list[int]) -> Array:
     """The mean of the gradients at the moved biases whose rows sum to 0, about."""
-    weight, targets = problem.prior.probabilities, problem.targets
-    each = np.stack([problem.loss.gradient(shifted + move[:, None], weight, targets) for move in moves])
+    each = np.stack([slopes(problem, shifted + move[:, None]) for move in moves])
     sums = np.vstack([each.sum(axis=2).T[rows], np.ones(len(moves))])
     # rows of very different size are solved for alike
     sizes = np.maximum(np.abs(sums).max(axis=1), 1e-300)
@@ -111,26 +108,20 @@ def _mean(problem: Problem, shifted: Array, moves: Array, rows: list[int]) -> Ar
 
 def _off_edges(problem: Problem, logits: Array, bias: Array) -> Array:
     """The bias, its entries moved a little to where the risk does not depend on them if they end at an edge of that."""
-    weight, targets, size = problem.prior.probabilities, problem.targets, max(1.0, float(np.abs(bias).max()))
+    size = max(1.0, float(np.abs(bias).max()))
     for i in range(len(bias)):
         for step in (EDGE * size, -EDGE * size):
             moved = bias.copy()
             moved[i] += step
-            if not problem.loss.gradient(logits + moved[:, None], weight, targets)[i].any():
+            if not slopes(problem, logits + moved[:, None])[i].any():
                 bias = moved
                 break
     return bias
 
 
-def _derivatives(problem: Problem, shifted: Array) -> tuple[Array, Array]:
-    """Gradient (K, m) of the risk, and its second derivatives (K, K) in the bias."""
-    weight, targets = problem.prior.probabilities, problem.targets
-    curved = np.zeros((len(shifted), len(shifted)))
-    for i in range(len(shifted)):
-        along = np.zeros_like(shifted)
-        along[i] = 1.0
-        curved[:, i] = problem.loss.curvatures(shifted, targets, along) @ weight
-    return problem.loss.gradient(shifted, weight, targets), curved
+def slopes(problem: Problem, shifted: Array) -> Array:
+    """The risk's gradient (K, m) at logits that their bias is added to already."""
+    return problem.loss.gradient(shifted, problem.prior.probabilities, problem.targets)
 
 
 def is_nonnegative(claim: OpenClaim) -> bool:

@@ -52,8 +52,8 @@ class _Loss(NamedTuple):
     def slopes(self, p: Any, q: Any) -> tuple[Any, Any]:
         """Derivatives of the loss, times its total weight over beta, in p and q."""
         m, n, r, beta, functions = self
-        within, across, rare = (functions.exp(beta * (c - 1)) for c in self.cosines(p, q))
-        y = self.cosines(p, q)[1]
+        x, y, z = self.cosines(p, q)
+        within, across, rare = (functions.exp(beta * (c - 1)) for c in (x, y, z))
         first = r * (1 + (m - 1) * within) + n * across
         second = 1 + (n - 1) * rare + m * r * across
         pull = m * n * r * across * y / 2 * (1 / first + 1 / second)
@@ -126,7 +126,7 @@ def _vectors(m: int, n: int, r: Fraction, b: Fraction) -> tuple[list[list[Fracti
     """Vectors at the optimum, a row each, and whether the minority is one: two simplices about opposite directions."""
     mp = require("mpmath", extra="proofs")
     with mp.workdps(DIGITS):
-        p, q, collapsed = _optimum(m, n, r, b)
+        p, q, collapsed = _optimum(m, n, r, b, mp)
         rows = [
             [mp.sqrt(1 - c) * (mp.mpf(i == j) - mp.mpf(1) / size) for j in range(size)]
             for size, c in ((m, (p - 1) / (m - 1) if m > 1 else 1), (n, (q - 1) / (n - 1)))
@@ -140,13 +140,11 @@ def _vectors(m: int, n: int, r: Fraction, b: Fraction) -> tuple[list[list[Fracti
         return [[Fraction(int(mp.nint(mp.ldexp(x, BITS))), 2**BITS) for x in row] for row in full], collapsed
 
 
-def _optimum(m: int, n: int, r: Fraction, b: Fraction) -> tuple[Any, Any, bool]:
-    """p and q of the optimum in DIGITS digits, and whether q = K_B."""
-    mp = require("mpmath", extra="proofs")
+def _optimum(m: int, n: int, r: Fraction, b: Fraction, mp: Any) -> tuple[Any, Any, bool]:
+    """p and q of the optimum in the digits that ``mp``, mpmath, is set to, and whether q = K_B."""
     fine = _Loss(m, n, mp.mpf(r.numerator) / r.denominator, mp.mpf(b.numerator) / b.denominator, mp)
 
     def best(log_q: float) -> float:
-        rough = _Loss(m, n, float(r), float(b), math)
         if m == 1 or rough.slopes(m, math.exp(log_q))[0] <= 0:  # the majority is one
             return math.log(m)
         return _root(lambda u: rough.slopes(math.exp(u), math.exp(log_q))[0], LEAST_P, m)
@@ -161,6 +159,7 @@ def _optimum(m: int, n: int, r: Fraction, b: Fraction) -> tuple[Any, Any, bool]:
 
     whole = mp.mpf(n)
     try:
+        rough = _Loss(m, n, float(r), float(b), math)
         start = best(math.log(n))
         p = mp.mpf(m) if start == math.log(m) else refined(lambda p: fine.slopes(p, whole)[0], start)
         if fine.slopes(p, whole)[1] <= 0:

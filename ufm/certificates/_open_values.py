@@ -20,7 +20,7 @@ from proofs_check.kinds.labels import OpenClaim, pairs
 from ufm.architectures import NormBounded
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import describe_open, dyadic, lower_end, round_down, round_up, text, upper_end
-from ufm.certificates._formula import Tangents, is_nonnegative, shorter, tangents
+from ufm.certificates._formula import Tangents, is_nonnegative, shorter, slopes, tangents
 from ufm.gauges import gamma2_polar
 from ufm.gauges.copositive import split
 from ufm.problem import Problem
@@ -115,7 +115,7 @@ def _mixed(claim: OpenClaim, problem: Problem, at: Tangents, excess: Fraction, o
         if first > room:
             tail = np.zeros_like(g)
             if outer is not None:
-                tail = problem.loss.gradient(outer, problem.prior.probabilities, problem.targets)
+                tail = slopes(problem, outer)
             second = _size(claim, problem, tail)
             if not second < room:
                 raise CertificationError("no logits with a shorter gradient were found; a formula >= 0 needs none")

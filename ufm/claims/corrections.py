@@ -28,6 +28,14 @@ class Correction:
     true: str
     claims: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, str]:
+        """Return what is claimed and what is true, as reports and ``ufm claims --json`` have it.
+
+        >>> Correction("a root", "it is 2", "it is 3", ("roots",)).to_dict()
+        {'claimed': 'it is 2', 'true': 'it is 3'}
+        """
+        return {"claimed": self.claimed, "true": self.true}
+
 
 def correction_of(claim: str, among: Sequence[Correction] | None = None) -> Correction | None:
     """Return the correction that the claim with this id establishes, alone or beside others; None where there is none.

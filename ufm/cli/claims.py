@@ -81,8 +81,7 @@ def _document(claim: Claim) -> dict[str, Any]:
     from ufm.claims import correction_of
 
     found = correction_of(claim.id)
-    corrects = None if found is None else {"claimed": found.claimed, "true": found.true}
-    return {name: getattr(claim, name) for name in FIELDS} | {"corrects": corrects}
+    return {name: getattr(claim, name) for name in FIELDS} | {"corrects": None if found is None else found.to_dict()}
 
 
 def _with_verdict(known: list[Claim], verdict: str, report: Path | None) -> list[Claim]:

@@ -86,12 +86,11 @@ def _load_arrays(file: Path) -> dict[str, Any]:
             raise ValueError("it is no archive of arrays, as numpy.savez writes it")
         with np.load(file, allow_pickle=False) as archive:
             names = [name for name in ("features", "labels", "targets", "classifier", "bias") if name in archive]
-            missing = [name for name in ("features",) if name not in names]
-            if not {"labels", "targets"} & set(names):
-                missing.append("labels (or targets)")
+            both = {"labels", "targets"} & set(names)
+            missing = ["features"] * ("features" not in names) + ["labels (or targets)"] * (not both)
             if missing:
                 raise ValueError(f"it lacks {', '.join(missing)} and holds {', '.join(archive.files) or 'nothing'}")
-            if {"labels", "targets"} <= set(names):
+            if len(both) == 2:
                 raise ValueError("it holds both labels and targets, and one of them says what is measured")
             return {name: archive[name] for name in names}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as exc:

@@ -145,6 +145,23 @@ def _copy(source, target):
 
 
 @_compiled
+def _difference(x, y, out):
+    for k in range(len(x)):
+        out[k] = x[k] - y[k]
+
+
+@_compiled
+def _others(used, slot):
+    """The slots in use but for the one that is written next, and how many they are."""
+    slots, count = np.empty(used + 1, np.int64), 0
+    for j in range(used):
+        if j != slot:
+            slots[count] = j
+            count += 1
+    return slots, count
+
+
+@_compiled
 def judge(
     z,
     image,
@@ -272,17 +289,12 @@ def anderson(
     rounding, dependent, floor = numbers
     memory, width = residuals.shape[1], z.shape[1]
     now, first, second = np.empty(memory, z.dtype), np.empty(memory, z.dtype), np.empty(memory, z.dtype)
-    slots, count = np.empty(memory, np.int64), 0
-    for j in range(used):
-        if j != slot:
-            slots[count] = j
-            count += 1
+    slots, count = _others(used, slot)
     for i in range(len(z)):
         r, o = residual[i], proposal[i]
         if held[i]:
-            for k in range(width):
-                r[k] = image[i, k] - z[i, k]
-                o[k] = z[i, k]
+            _difference(image[i], z[i], r)
+            _copy(z[i], o)
             continue
         q, p = residuals[i, slot], images[i, slot]
         for k in range(width):
@@ -345,18 +357,13 @@ def broyden(
     rounding, dependent, floor = numbers
     width = z.shape[1]
     of_us, of_vs = np.empty(used + 1, z.dtype), np.empty(used + 1, z.dtype)
-    slots, count = np.empty(used + 1, np.int64), 0
-    for j in range(used):
-        if j != slot:
-            slots[count] = j
-            count += 1
+    slots, count = _others(used, slot)
     step, change = np.empty(width, z.dtype), np.empty(width, z.dtype)
     for i in range(len(z)):
         r, o = residual[i], proposal[i]
         if held[i]:
-            for k in range(width):
-                r[k] = image[i, k] - z[i, k]
-                o[k] = z[i, k]
+            _difference(image[i], z[i], r)
+            _copy(z[i], o)
             continue
         u, v, g = us[i, slot], vs[i, slot], gamma[i, 0]
         for k in range(width):

@@ -119,7 +119,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "architectures": list(claim.architectures),
         "standing": claim.standing,
         "core": claim.core,
-        "corrects": None if found is None else {"claimed": found.claimed, "true": found.true},
+        "corrects": None if found is None else found.to_dict(),
     }
 
 

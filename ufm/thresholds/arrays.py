@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ufm._validation import as_array
 from ufm.losses import get_loss
 from ufm.thresholds.front import collapse_threshold
+from ufm.thresholds.general import built_with
 from ufm.two_groups.thresholds import Threshold
 
 __all__ = ["ThresholdArray", "threshold_array"]
@@ -116,12 +117,8 @@ def _place(name: str, architecture: Any, loss: Any) -> str:
     """What a name is a parameter of."""
     if name in ARGUMENTS:
         return "argument"
-    numbers = {
-        "architecture": [key for key, x in getattr(architecture, "parameters", {}).items() if isinstance(x, float)],
-        "loss": [f.name for f in dataclasses.fields(loss) if isinstance(getattr(loss, f.name), float)]
-        if dataclasses.is_dataclass(loss)
-        else [],
-    }
+    given = {"architecture": getattr(architecture, "parameters", {}), "loss": built_with(loss)}
+    numbers = {place: [name for name, x in named.items() if isinstance(x, float)] for place, named in given.items()}
     places = [place for place, names in numbers.items() if name in names]
     if len(places) != 1:
         allowed = [*numbers["architecture"], *numbers["loss"], *ARGUMENTS]

@@ -28,7 +28,7 @@ from ufm.thresholds.criterion import check_criterion, group_margin, multiplier
 from ufm.two_groups.counts import CountRule
 from ufm.two_groups.thresholds import Question, Threshold
 
-__all__ = ["Family", "general_threshold"]
+__all__ = ["Family", "built_with", "general_threshold"]
 
 #: The R at which the sign of the margin is looked at; the last is the largest at which a problem is solved.
 LOOKED_AT = (1.0, 1.3, 2.0, 4.0, 12.0, 64.0, 1e3, 1e5, 1e8)
@@ -138,9 +138,8 @@ class BranchQuestion:
     def _by_loss(self) -> dict[str, Any]:
         """Slopes by the numbers that the loss is built with; for a number a class those of majority and minority."""
         loss: Any = self.family.loss
-        given = {f.name: getattr(loss, f.name) for f in dataclasses.fields(loss) if f.init} if _is_data(loss) else {}
         found: dict[str, Any] = {}
-        for name, value in given.items():
+        for name, value in built_with(loss).items():
             if isinstance(value, float):
                 found[name] = self._slope(functools.partial(_with, loss, name), value)
             elif isinstance(value, tuple) and len(value) == self.family.num_majority + self.family.num_minority:
@@ -160,8 +159,16 @@ def _with(loss: Any, name: str, value: float) -> Any:
     return dataclasses.replace(loss, **{name: value})
 
 
-def _is_data(loss: Loss) -> bool:
-    return dataclasses.is_dataclass(loss)
+def built_with(loss: Any) -> dict[str, Any]:
+    """What a loss is built with by name; nothing of a loss that is no dataclass.
+
+    >>> import ufm
+    >>> built_with(ufm.SquaredHinge(0.5))
+    {'margin': 0.5}
+    """
+    if not dataclasses.is_dataclass(loss):
+        return {}
+    return {f.name: getattr(loss, f.name) for f in dataclasses.fields(loss) if f.init}
 
 
 def _group_of(loss: Any, name: str, value: tuple[float, ...], group: range) -> tuple[Callable[[float], Loss], float]:
