@@ -37,6 +37,9 @@ INNER = (m * y**2 - 1) / (m - 1)
 #: Of exp(beta), in the limit R -> infinity.
 TILT = (m - 2) / (m - 1)
 
+#: Up to this beta the minority stays apart for K_A >= 3.
+END = sp.Rational(5, 2)
+
 #: What the theorem covers.
 SCOPE = (
     Scope(
@@ -50,7 +53,9 @@ SCOPE = (
 )
 
 
-def statements(*, inner: sp.Expr = INNER, tilt: sp.Expr = TILT, share: int = 4, **_: Any) -> dict[str, str]:
+def statements(
+    *, inner: sp.Expr = INNER, tilt: sp.Expr = TILT, share: int = 4, end: sp.Rational = END, **_: Any
+) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
         "setting": "Let F = Σ_c π_c log Σ_c' π_c' e^{β (⟨x_c, x_c'⟩ − 1)} with K_A ≥ 2 classes R times as probable as "
@@ -60,8 +65,8 @@ def statements(*, inner: sp.Expr = INNER, tilt: sp.Expr = TILT, share: int = 4, 
         "F the vectors of the others coincide if and only if e^{2 β y} (Z_A + Z_B)² ≥ "
         f"{share} e^{{β (1 + x)}} Z_A Z_B.",
         "large": "For all R from some on the vectors of the others coincide if K_A = 2 or β ≥ (K_A − 1) log(4 K_A), "
-        f"and for no R from some on if K_A ≥ 3 and β ≤ 5/2: the sign of (1 + Z)² − {share} Z e^{{{say(tilt)} β}} with "
-        "Z = (e^β + (K_A − 1) e^{−β/(K_A − 1)})/K_A decides.",
+        f"and for no R from some on if K_A ≥ 3 and β ≤ {end}: the sign of (1 + Z)² − {share} Z e^{{{say(tilt)} β}} "
+        "with Z = (e^β + (K_A − 1) e^{−β/(K_A − 1)})/K_A decides.",
     }
 
 
@@ -71,7 +76,7 @@ def prove(
     tilt: sp.Expr = TILT,
     share: int = 4,
     minor: sp.Expr = n * b**2 / a,
-    end: sp.Rational = sp.Rational(5, 2),
+    end: sp.Rational = END,
 ) -> Proof:
     """Prove the statement with these pieces.
 
@@ -192,7 +197,7 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=" ".join(statements(inner=inner, tilt=tilt, share=share).values()),
+        statement=" ".join(statements(inner=inner, tilt=tilt, share=share, end=end).values()),
         source="new; contrastive learning under imbalance",
         hypotheses=hypotheses(SCOPE),
         steps=steps,

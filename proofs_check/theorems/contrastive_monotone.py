@@ -24,6 +24,7 @@ import sympy as sp
 from proofs_check.notation import say
 from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, above, argue, at_least, between, holds, identity, vanishing_start
+from proofs_check.theorems.contrastive_groups import END
 
 ID = "contrastive-monotone"
 
@@ -49,7 +50,7 @@ def statements(*, tilt: sp.Expr = TILT, share: int = 4, **_: Any) -> dict[str, s
         "larger one.",
         "ever": f"They coincide for some R if and only if (1 + Z)² > {share} Z e^{{{say(tilt)} β}}, "
         "Z = (e^β + (K_A − 1) e^{−β/(K_A − 1)})/K_A; so they do for some R if K_A = 2 or β ≥ (K_A − 1) log(4 K_A), and "
-        "for no R if K_A ≥ 3 and β ≤ 5/2.",
+        f"for no R if K_A ≥ 3 and β ≤ {END}.",
     }
 
 

@@ -28,29 +28,34 @@ K = sp.Symbol("K", positive=True)
 a, b, w, x, y = sp.symbols("a b w x y", positive=True)
 WIDE = "all inner dimensions ≥ K − 1"
 
+#: Least numbers of classes and of factors.
+CLASSES, FACTORS = 4, 6
+
 #: What the theorem covers.
 SCOPE = tuple(
-    Scope(models=(model,), classes=(4, None), groups=(1, 1), dimension="K - 1", conditions=(WIDE, "M ≥ 6"))
+    Scope(
+        models=(model,), classes=(CLASSES, None), groups=(1, 1), dimension="K - 1", conditions=(WIDE, f"M ≥ {FACTORS}")
+    )
     for model in ("deep-linear", "deep-decay")
 )
 
 
-def statements(**_: Any) -> dict[str, str]:
-    """What the theorem says, by part; see :func:`prove`."""
+def statements(*, factors: int = FACTORS, **_: Any) -> dict[str, str]:
+    """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
         "price": "The cyclic code z_jk = α cos(2π (j − k)/K)/(1 − cos(2π/K)) has no margin below α, and two "
         "singular values "
         "α K/(4 sin²(π/K)).",
-        "codes": "For M ≥ 6 it has a smaller cross-entropy and no larger Σ σ_i^{2/M} than the simplex ETF α (I − "
-        "11ᵀ/K), at every "
-        "α > 0 and K ≥ 4: no ETF is optimal at any weight decay or budget.",
+        "codes": f"For M ≥ {factors} it has a smaller cross-entropy and no larger Σ σ_i^{{2/M}} than the simplex ETF "
+        "α (I − 11ᵀ/K), at every "
+        f"α > 0 and K ≥ {CLASSES}: no ETF is optimal at any weight decay or budget.",
     }
 
 
 def prove(
     *,
     size: sp.Expr = K / (4 * w**2),
-    factors: int = 6,
+    factors: int = FACTORS,
     least: int = 5,
     rank: int = 2,
     chord: sp.Expr = 2 * sp.sin(a) * sp.sin(b),
@@ -133,7 +138,7 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=" ".join(statements().values()),
+        statement=" ".join(statements(factors=factors).values()),
         source="new; compare Tan, Gai, Zhang 2026",
         hypotheses=hypotheses(SCOPE),
         steps=steps,

@@ -26,6 +26,8 @@ from proofs_check.theorems._kernel import Proof, above, argue, compare, holds, i
 ID = "deep-square-scale"
 
 alpha, tau, u, v, y = sp.symbols("alpha tau u v y", positive=True)
+#: Classes and factors: the price is the sum of the singular values to the power 2/FACTORS.
+CLASSES, FACTORS = 4, 3
 RATIO = sp.sqrt(sp.Rational(27, 32))
 BOUNDS = (sp.Rational(49, 10), sp.Integer(5))
 
@@ -33,10 +35,10 @@ BOUNDS = (sp.Rational(49, 10), sp.Integer(5))
 SCOPE = (
     Scope(
         models=("deep-linear",),
-        classes=(4, 4),
+        classes=(CLASSES, CLASSES),
         groups=(1, 1),
         dimension="K - 1",
-        conditions=("M = 3", "all inner dimensions ≥ K − 1"),
+        conditions=(f"M = {FACTORS}", "all inner dimensions ≥ K − 1"),
     ),
 )
 
@@ -46,9 +48,9 @@ def statements(*, bounds: tuple[sp.Rational, sp.Rational] = BOUNDS, better: str 
     low, high = (say(x) for x in bounds)
     sides = ("smaller", "larger") if better == "<" else ("larger", "smaller")
     return {
-        "scale": f"At K = 4 and M = 3 there is one α* between {low} and {high}: the square code of the same "
-        f"budgets, two antipodal pairs, beats the "
-        f"best simplex ETF, of margin α = τ/3^{{3/2}}, if α is {sides[0]} than α*, and loses to it if α is "
+        "scale": f"At K = {CLASSES} and M = {FACTORS} there is one α* between {low} and {high}: the square code of the "
+        f"same budgets, two antipodal pairs, beats the best simplex ETF, of margin "
+        f"α = τ/{CLASSES - 1}^{{{FACTORS}/2}}, if α is {sides[0]} than α*, and loses to it if α is "
         f"{sides[1]}.",
     }
 
@@ -70,16 +72,17 @@ def prove(
     """
     f = 2 * sp.exp((1 - ratio) * alpha) + sp.exp((1 - far * ratio) * alpha) - 3
     slope = sp.diff(f, alpha)
+    rank, power = CLASSES - 1, sp.Rational(2, FACTORS)
     low, high = bounds
     steps = (
         identity(
             "the same Schatten-2/3 price: 2 s^{2/3} = 3 alpha^{2/3} at s = 2 r alpha",
-            2 * (2 * ratio * alpha) ** sp.Rational(2, 3),
-            3 * alpha ** sp.Rational(2, 3),
+            2 * (2 * ratio * alpha) ** power,
+            rank * alpha**power,
         ),
         identity(
             "budgets: the ETF's price to the 3/2 is tau",
-            (3 * (tau / 3 ** sp.Rational(3, 2)) ** sp.Rational(2, 3)) ** sp.Rational(3, 2),
+            (rank * (tau / rank ** (1 / power)) ** power) ** (1 / power),
             tau,
         ),
         identity("antipode: s/2 + s/2 against s/2", sp.Rational(1, 2) + sp.Rational(1, 2), far * sp.Rational(1, 2)),

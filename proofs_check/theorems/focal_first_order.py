@@ -29,11 +29,14 @@ RAY = "logits a (I − 11ᵀ/K), a ≥ 0"
 LEFT = g * (K - 1 - g) * sp.log(K)
 RIGHT = (2 * g + 1) * (K - 1)
 
+#: The largest K with one minimiser at gamma = 2.
+LAST = 17
+
 #: What the theorem covers.
 SCOPE = (Scope(("focal",), ("weight-decay",), groups=(1, 1), dimension="K - 1", conditions=(RAY,)),)
 
 
-def statements(*, left: sp.Expr = LEFT, right: sp.Expr = RIGHT, last: int = 17, **_: Any) -> dict[str, str]:
+def statements(*, left: sp.Expr = LEFT, right: sp.Expr = RIGHT, last: int = LAST, **_: Any) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
         "unique": "Along the simplex ETF the objective of the focal loss with exponent γ > 0 has one minimiser a ≥ 0 "
@@ -47,7 +50,7 @@ def prove(
     *,
     left: sp.Expr = LEFT,
     right: sp.Expr = RIGHT,
-    last: int = 17,
+    last: int = LAST,
     bend: sp.Expr = g**2 / k - g * (1 - 1 / k),
     rest: sp.Expr = 2 * g + 1,
 ) -> Proof:

@@ -21,7 +21,7 @@ import sympy as sp
 from proofs_check.notation import say
 from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity
-from proofs_check.theorems.focal_first_order import LEFT, RIGHT, K, g
+from proofs_check.theorems.focal_first_order import LAST, LEFT, RIGHT, K, g
 
 ID = "focal-zero-trap"
 
@@ -36,8 +36,8 @@ def statements(*, kappa: sp.Expr = KAPPA, **_: Any) -> dict[str, str]:
     return {
         "local": "With n samples in every class, the focal loss with exponent γ > 0, μ = √(n λ_W λ_H) and κ = "
         f"{say(kappa)}, zero is a strict local minimum in (W, H) if μ > κ and no local minimum if μ < κ.",
-        "trapped": f"If {say(LEFT)} > {say(RIGHT)}, as for γ = 2 and K ≥ 18, there is an interval of μ above κ in "
-        "which zero is a strict local minimum and not a global one.",
+        "trapped": f"If {say(LEFT)} > {say(RIGHT)}, as for γ = 2 and K ≥ {LAST + 1}, there is an interval of μ above κ "
+        "in which zero is a strict local minimum and not a global one.",
     }
 
 

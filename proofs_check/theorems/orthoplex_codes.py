@@ -31,14 +31,20 @@ K, d, q, x, y, n = sp.symbols("K d q x y n", positive=True)
 SCOPE = (Scope(("none",), ("vectors",), classes=(3, None), conditions=("d ≥ 2, d + 2 ≤ K ≤ 2 d",)),)
 
 
-def statements(*, margin: sp.Expr = sp.Integer(1), second: sp.Expr = -sp.Rational(1, 3), **_: Any) -> dict[str, str]:
+def statements(
+    *,
+    margin: sp.Expr = sp.Integer(1),
+    second: sp.Expr = -sp.Rational(1, 3),
+    third: sp.Expr = -sp.Rational(1, 2),
+    **_: Any,
+) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
         "margin": f"The largest margin min_k dist(w_k, conv{{w_j : j ≠ k}}) of K unit vectors of ℝ^d is {margin}.",
         "codes": "Every union of K − d regular simplices in pairwise orthogonal subspaces whose dimensions, at "
         "least 1 each, add up to d attains it; so at "
         f"d = 4 and K = 6 there are codes with a cosine {str(second).replace('-', '−')} and others with cosines 0, "
-        f"−1/2 only.",
+        f"{str(third).replace('-', '−')} only.",
     }
 
 
@@ -102,7 +108,7 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=" ".join(statements(margin=margin, second=second).values()),
+        statement=" ".join(statements(margin=margin, second=second, third=third).values()),
         source="Jiang et al. 2024, softmax codes",
         hypotheses=hypotheses(SCOPE),
         steps=steps,

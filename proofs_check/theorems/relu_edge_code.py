@@ -28,20 +28,23 @@ r, y = sp.symbols("r y", positive=True)
 M = sp.Symbol("M", positive=True)
 K = r * (r - 1) / 2
 
+#: Least numbers of factors and of points r of which pairs are taken.
+FACTORS, POINTS = 5, 4
+
 #: What the theorem covers.
 SCOPE = (
     Scope(
         ("mse",),
         ("relu-decay",),
-        classes=(6, None),
+        classes=(POINTS * (POINTS - 1) // 2, None),
         groups=(1, 1),
         dimension="K",
-        conditions=("all inner dimensions ≥ K", "M ≥ 5", "K = r (r − 1)/2 for an integer r ≥ 4"),
+        conditions=("all inner dimensions ≥ K", f"M ≥ {FACTORS}", f"K = r (r − 1)/2 for an integer r ≥ {POINTS}"),
     ),
 )
 
 
-def statements(*, factors: int = 5, points: int = 4, **_: Any) -> dict[str, str]:
+def statements(*, factors: int = FACTORS, points: int = POINTS, **_: Any) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
         "code": f"For K = r (r − 1)/2, r ≥ {points}, and M ≥ {factors} factors with ReLU between them: deep "
@@ -56,8 +59,8 @@ def statements(*, factors: int = 5, points: int = 4, **_: Any) -> dict[str, str]
 
 def prove(
     *,
-    factors: int = 5,
-    points: int = 4,
+    factors: int = FACTORS,
+    points: int = POINTS,
     shift: sp.Rational = sp.Rational(1, 2),
     product: sp.Expr = r ** (M - 2) * K**3 / 2,
 ) -> Proof:

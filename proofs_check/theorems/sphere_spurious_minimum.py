@@ -21,6 +21,7 @@ from typing import Any
 
 import sympy as sp
 
+from proofs_check.notation import say
 from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, Step, argue, compare
 
@@ -50,25 +51,28 @@ THIRD = sp.Integer(50000)
 RADIUS = sp.Rational(1, 10**8)
 GRADIENT = sp.Rational(1, 10**14)
 LOWER, UPPER = sp.Rational(437227, 10**6), sp.Rational(437228, 10**6)
+ETF = sp.Rational(2, 10**13)  # above the simplex ETF's value
 
 #: What the theorem covers.
 SCOPE = (
     Scope(
         models=("norm-bounded",),
-        classes=(3, 3),
+        classes=(K, K),
         groups=(1, 1),
-        conditions=("d = 2", "lengths equal to the bounds, a b = 20"),
+        conditions=(f"d = {K - 1}", f"lengths equal to the bounds, a b = {SCALE}"),
     ),
 )
 
 
-def statements(*, lower: sp.Expr = LOWER, upper: sp.Expr = UPPER, **_: Any) -> dict[str, str]:
+def statements(
+    *, scale: sp.Expr = SCALE, lower: sp.Expr = LOWER, upper: sp.Expr = UPPER, etf: sp.Expr = ETF, **_: Any
+) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
-        "minimum": "For K = 3 balanced classes in d = K − 1 = 2 dimensions, |w_k| = a, |h_k| = b and a b = 20, the "
-        "cross-entropy has a "
+        "minimum": f"For K = {K} balanced classes in d = K − 1 = {K - 1} dimensions, |w_k| = a, |h_k| = b and "
+        f"a b = {say(scale)}, the cross-entropy has a "
         f"local minimum, strict up to rotation, of value between {_decimal(lower)} and {_decimal(upper)}.",
-        "global": "The simplex ETF has the value log(1 + 2 e^{−30}) < 2 · 10^{−13} there.",
+        "global": f"The simplex ETF has the value {say(_etf(scale))} < {_scientific(etf)} there.",
     }
 
 
@@ -79,6 +83,7 @@ def prove(
     third: sp.Expr = THIRD,
     lower: sp.Expr = LOWER,
     upper: sp.Expr = UPPER,
+    etf: sp.Expr = ETF,
 ) -> Proof:
     """Prove the statement with these pieces.
 
@@ -88,8 +93,9 @@ def prove(
         third: bound of the third derivative along any line.
         lower: bound of the value.
         upper: the same from above.
+        etf: bound of the simplex ETF's value from above.
     """
-    s, root = SCALE, sp.sqrt(2)
+    s, root = scale, sp.sqrt(2)
     mu = least - 5 * sp.Rational(1, 10**12)
     slope = sp.sqrt(5) * GRADIENT
     value = _value(scale)
@@ -114,11 +120,11 @@ def prove(
         ),
         compare("value at the point, from below, with what the ball may take off", value - slope * RADIUS, ">", lower),
         compare("and from above", value, "<", upper),
-        compare("value of the ETF", sp.log(1 + 2 * sp.exp(-sp.Rational(3, 2) * s)), "<", sp.Rational(2, 10**13)),
+        compare("value of the ETF", _etf(scale), "<", etf),
     )
     return Proof(
         id=ID,
-        statement=" ".join(statements(lower=lower, upper=upper).values()),
+        statement=" ".join(statements(scale=scale, lower=lower, upper=upper, etf=etf).values()),
         source="new; against Yaras et al. 2022 quoted with d >= K - 1",
         hypotheses=hypotheses(SCOPE),
         steps=steps,
@@ -143,6 +149,16 @@ def prove(
 
 def _decimal(x: sp.Expr) -> str:
     return f"{float(x):.6f}"
+
+
+def _scientific(x: sp.Expr) -> str:
+    digits, exponent = f"{float(x):.0e}".split("e")
+    return f"{digits} · 10^{{{int(exponent)}}}".replace("-", "−")
+
+
+def _etf(scale: sp.Expr) -> sp.Expr:
+    """Value of the simplex ETF: margins a b K/(K - 1) in all columns."""
+    return sp.log(1 + (K - 1) * sp.exp(-sp.Rational(K, K - 1) * scale))
 
 
 def _angles() -> tuple[list[sp.Rational], list[sp.Rational]]:
@@ -243,4 +259,5 @@ MUTANTS: dict[str, dict[str, Any]] = {
     "third derivative below 40000": {"third": sp.Integer(40000)},
     "value above 0.44": {"lower": sp.Rational(44, 100), "upper": sp.Rational(45, 100)},
     "value of the ETF": {"lower": sp.Integer(0), "upper": sp.Rational(1, 10**6)},
+    "an ETF below 1e-13": {"etf": sp.Rational(1, 10**13)},
 }

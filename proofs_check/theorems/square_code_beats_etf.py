@@ -69,12 +69,13 @@ def _rational_gap(tau: sp.Rational, e_a: sp.Rational, relation: str) -> Step:
     )
 
 
-#: The budgets of the counterexample.
-SETTING = "E_W = E_H = 1, E_A = ½, ½ ≤ ρ < 1"
+#: Classes and the budgets of the counterexample: A is E_A times the identity of two features, so ρ is at least E_A.
+K = 4
 FOUR = sp.Integer(4)
+SETTING = f"E_W = E_H = 1, E_A = {say(HALF)}, {say(HALF)} ≤ ρ < 1"
 
 #: What the theorem covers.
-SCOPE = (Scope(models=("frobenius-deq",), classes=(4, 4), groups=(1, 1), dimension="K - 1", conditions=(SETTING,)),)
+SCOPE = (Scope(models=("frobenius-deq",), classes=(K, K), groups=(1, 1), dimension="K - 1", conditions=(SETTING,)),)
 
 
 def statements(
@@ -88,7 +89,7 @@ def statements(
 ) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
-        "risks": f"At K = 4, τ = {say(tau)}, E_A = {say(e_a)} the square code has the risk {say(square)}, which is "
+        "risks": f"At K = {K}, τ = {say(tau)}, E_A = {say(e_a)} the square code has the risk {say(square)}, which is "
         f"{SIGNS[relation]} "
         f"{say(etf)}, the least risk of a multiple of the simplex ETF.",
     }
@@ -117,7 +118,7 @@ def prove(
     w, h = sp.sqrt(tau / 2) * u, sp.sqrt(tau / 2) * u.T
     a = equilibrium * sp.eye(2)
     z = w * (sp.eye(2) - a).inv() * h
-    column = [sp.exp(z[j, 0] - z[0, 0]) for j in range(4)]
+    column = [sp.exp(z[j, 0] - z[0, 0]) for j in range(K)]
     s, y = sp.symbols("s y", positive=True)
     norm_a = (a.T * a).trace()
     etf_gauge = 3 - sp.sqrt(3 * e_a)
@@ -129,10 +130,10 @@ def prove(
         *(
             identity(
                 f"column {k} of Z is a permutation of column 0 with the same class on top",
-                sum(sp.exp(z[j, k] - z[k, k]) for j in range(4)),
+                sum(sp.exp(z[j, k] - z[k, k]) for j in range(K)),
                 sum(column),
             )
-            for k in range(1, 4)
+            for k in range(1, K)
         ),
         identity("risk of the square code", sp.log(sum(column)), square),
         identity(

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
+from sympy import Integer, Rational
 
 import ufm
 import ufm.claims.imbalanced_geometry as geometry
 from proofs_check import theorems
-from proofs_check.scope import beyond
+from proofs_check.scope import beyond as wider
 from ufm.certificates import enclose_geometry
 from ufm.claims import (
     Context,
     Evidence,
     Status,
     all_claims,
+    beyond,
     collapse,
+    contrastive,
+    depth,
     imbalanced_losses,
     landscape,
+    network,
     nonconvex,
+    nonnegative,
     relaxation,
     residual_bounds,
+    residual_depth,
 )
 from ufm.claims._tools import evidence, symbolic
 from ufm.geometry import group_scales
@@ -103,12 +111,73 @@ def test_a_missing_point_of_the_grid_is_missed(monkeypatch) -> None:
         (landscape, "SAMPLES", 700.0, landscape.converse_claim),
         (geometry, "TIED_AT", (7, 3, 50.0, 1.0, 0.5), geometry.tie_claim),
         (geometry, "LEFT_AT", (5, 5, 10.0, 1.0, 0.3), geometry._duality_counterexample),
+        (geometry, "NEAR", 1e-11, geometry.tie_claim),
+        (geometry, "NEAR", 1e-11, geometry._duality_counterexample),
+        (beyond, "SEARCHED", ((1, 2), (2, 3)), beyond.power_claim),
+        (beyond, "ALONG", (0.01, 7.0), beyond.power_claim),
+        (collapse, "FANG_ERROR", 1e-8, collapse.fang_claim),
+        (contrastive, "APART", (3, 3, "5/2", 10**7), contrastive.contrastive_certified_claim),
+        (contrastive, "LEAST_ERROR", 1e-9, contrastive.contrastive_certified_claim),
+        (imbalanced_losses, "BUDGETS_AT", (2, 1.5), imbalanced_losses.budgets_claim),
+        (landscape, "JUMP", 1e-6, landscape.converse_claim),
+        (landscape, "MIXED", landscape.MIXED[:1], landscape.mixing_claim),
+        (landscape, "OWN_END", 6, landscape.mixing_claim),
+        (landscape, "SAMPLES", 700.0, landscape.mixing_claim),
+        (landscape, "LARGEST", 50, partial(landscape.monotone_claim, "etf")),
+        (landscape, "LOG_RATIOS", (0.003, 11.0), partial(landscape.monotone_claim, "etf")),
+        (landscape, "LOG_BUDGETS", (-1, 3), partial(landscape.monotone_claim, "etf")),
+        (network, "MARGIN", 0.2, partial(network.prediction_claim, "explicit")),
+        (network, "GRAM_AT", 20, network.gram_claim),
+        (nonconvex, "RHO", Fraction(9, 10), nonconvex.suboptimal_claim),
+        (nonconvex, "MARGIN", 1e-8, nonconvex.boundary_claim),
+        (nonconvex, "ACCURACY", 1e-5, nonconvex.boundary_claim),
+        (nonconvex, "SCALES", (0.4, 3.0), nonconvex.boundary_claim),
+        (nonconvex, "KS", (3, 4), nonconvex.boundary_claim),
+        (nonnegative, "PAIR", 3, nonnegative.between_claim),
+        (relaxation, "SLACK_CLASSES", 3, relaxation.slack_claim),
+        (residual_bounds, "THREE_DEPTH", 3, residual_bounds.three_claim),
+        (residual_depth, "MAP", ((4, 9), (2, 3), (0.1, 0.5)), residual_depth.map_claim),
+        (residual_depth, "STRENGTHS", (1e-4, 50.0), residual_depth.map_claim),
     ],
+    ids=lambda x: x if isinstance(x, str) and x.isupper() else "",
 )
 def test_a_statement_is_rendered_from_the_data_of_its_check(monkeypatch, module, name, value, made) -> None:
-    before = made().statement
+    before = made()
     monkeypatch.setattr(module, name, value)
-    assert made().statement != before
+    after = made()
+    assert (after.statement, after.region) != (before.statement, before.region)
+
+
+@pytest.mark.parametrize(
+    ("made", "values"),
+    [
+        (collapse.fang_claim, {3: 245.496930599, 5: 12.192447080, 7: 4.000466710}),
+        (depth.ce_claim, depth.CERTIFIED[:2]),
+        (contrastive.contrastive_certified_claim, contrastive.BRACKETS[:2]),
+        (nonconvex.optimal_claim, {3: "1/5", 4: "1/9"}),
+        (nonconvex.suboptimal_claim, {3: "19/20", 4: "32/100"}),
+        (residual_bounds.three_claim, residual_bounds.THREE[:1]),
+        (residual_bounds.certified_claim, {(3, 8): (1 / 4, 7 / 8, None), (4, 8): (3 / 16, 5 / 4, 7 / 16)}),
+    ],
+    ids=lambda x: x.__name__ if callable(x) else "",
+)
+def test_a_statement_lists_the_instances_of_its_check(made, values) -> None:
+    assert made(values).statement != made().statement
+
+
+@pytest.mark.parametrize(
+    ("theorem", "piece"),
+    [
+        ("sphere-spurious-minimum", {"scale": Integer(10)}),
+        ("sphere-spurious-minimum", {"etf": Rational(1, 10**12)}),
+        ("cyclic-codes", {"factors": 7}),
+        ("contrastive-groups", {"end": Integer(3)}),
+        ("orthoplex-codes", {"third": -Rational(1, 3)}),
+    ],
+    ids=lambda x: x if isinstance(x, str) else next(iter(x)),
+)
+def test_a_theorem_says_the_numbers_of_its_proof(theorem, piece) -> None:
+    assert theorems.statements(theorem, **piece) != theorems.statements(theorem)
 
 
 # off by a little ----------------------------------------------------------------------------------------------------
@@ -226,8 +295,8 @@ def test_the_curvature_criterion_says_what_happens_at_its_point_alone() -> None:
 )
 def test_wider_than_its_theorem(name: str, theorem: str, fields: dict[str, object]) -> None:
     (scope,) = all_claims()[name].scope
-    assert beyond(scope, theorems.scope(theorem)) is None
-    assert beyond(replace(scope, **fields), theorems.scope(theorem)) is not None  # type: ignore[arg-type]
+    assert wider(scope, theorems.scope(theorem)) is None
+    assert wider(replace(scope, **fields), theorems.scope(theorem)) is not None  # type: ignore[arg-type]
 
     @ufm.claim(
         id="wider", title="w", statement=all_claims()[name].statement, source="s", scope=replace(scope, **fields)

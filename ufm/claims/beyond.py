@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
 import numpy as np
 
+from ufm._words import scientific
 from ufm.certificates import certify_square_code
 from ufm.claims._model import Claim, Context, Evidence, Scope, Status
 from ufm.claims._tools import evidence, keep, second_kernel, symbolic
@@ -66,18 +68,33 @@ def _uncapped(_: Context) -> Evidence:
     )
 
 
+#: K_A and K_B of the curves that are searched, and how far their parameter goes from its least value on.
+SEARCHED = ((1, 2, 3, 5, 10, 50, 300), (2, 3, 5, 10, 50, 300))
+ALONG = (0.01, 8.0)
+
+
+def _largest() -> float:
+    """The largest τ/K that every curve reaches, to 1 digit from below."""
+    least = min(
+        max(threshold_curve(0.5 * math.log(a / b) - x, a, b)[0] for x in ALONG) / (a + b)
+        for a, b in itertools.product(*SEARCHED)
+    )
+    unit = 10.0 ** math.floor(math.log10(least))
+    return math.floor(least / unit) * unit
+
+
 def power_claim(exponent: float = 1.0) -> Claim:
     """``R*_DEQ >= (R*_LPM)^{1/(1-rho)}``; another ``exponent`` of 1/(1-rho) is a false variant."""
 
     def check(ctx: Context) -> Evidence:
         # With L = log R*: L(x tau) >= x^exponent L(tau) for all x >= 1 iff L/tau^exponent does not fall.
-        pairs = [(a, b) for a in (1, 2, 3, 5, 10, 50, 300) for b in (2, 3, 5, 10, 50, 300)]
+        pairs = list(itertools.product(*SEARCHED))
         points = 4000 if ctx.full else 800
         smallest = math.inf
         at = ""
         for k_a, k_b in pairs:
             top = 0.5 * math.log(k_a / k_b)
-            curve = [threshold_curve(top - x, k_a, k_b) for x in np.geomspace(0.01, 8, points)]
+            curve = [threshold_curve(top - x, k_a, k_b) for x in np.geomspace(*ALONG, points)]
             level = [log_ratio / tau**exponent for tau, log_ratio in curve]
             for i in range(points - 1):
                 rise = level[i + 1] / level[i] - 1
@@ -94,7 +111,7 @@ def power_claim(exponent: float = 1.0) -> Claim:
         id="deq-threshold-power",
         title="Consequence that survives: R*_DEQ ≥ (R*_LPM)^{1/(1−ρ)}",
         statement="R*_DEQ(τ, ρ) ≥ R*_LPM(τ)^{1/(1−ρ)}: log R*(τ)/τ does not fall, although log R* is not convex.",
-        region="searched for K_A, K_B ≤ 300 and τ/K up to 2·10⁴",
+        region=f"searched for K_A ≤ {SEARCHED[0][-1]}, K_B ≤ {SEARCHED[1][-1]} and τ/K up to {scientific(_largest())}",
         source="Weaker than the conjecture that log R* is convex, which fails; open, searched for counterexamples here",
         scope=TWO_GROUPS,
         check=check,
@@ -115,7 +132,7 @@ CLAIMS = (
             classes=(4, 4),
             groups=(1, 1),
             dimension="K - 1",
-            conditions=("E_W = E_H = 1, E_A = ½, ½ ≤ ρ < 1",),
+            conditions=("E_W = E_H = 1, E_A = 1/2, 1/2 ≤ ρ < 1",),
         ),
         check=_square_code,
         group=GROUP,

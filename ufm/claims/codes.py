@@ -87,6 +87,10 @@ def frame_modulus(num_vectors: int, dim: int) -> float:
     return math.sqrt((num_vectors - dim) / (dim * (num_vectors - 1)))
 
 
+#: K and d of the frame that is tried.
+AXES = (6, 3)
+
+
 def _icosahedron() -> Array:
     """A vector on each of the six axes of an icosahedron (3, 6)."""
     golden = (1 + math.sqrt(5)) / 2
@@ -107,7 +111,9 @@ def _frames(ctx: Context, formula: Callable[[int, int], float]) -> list[Comparis
     modulus, cosine = _moduli(_icosahedron())
     octahedron = np.concatenate([np.eye(3), -np.eye(3)], axis=1)
     rows = [
-        compare("icosahedron's axes: largest |cosine|", formula(6, 3), Enclosure.around(modulus, 1e-14), "Gram matrix"),
+        compare(
+            "icosahedron's axes: largest |cosine|", formula(*AXES), Enclosure.around(modulus, 1e-14), "Gram matrix"
+        ),
         compare("and largest cosine, best signs", formula(6, 3), Enclosure.around(cosine, 1e-14), "all signs"),
         compare(
             "octahedron: largest cosine",
@@ -154,7 +160,7 @@ FRAMES = stated(
     "unit vectors have a smaller largest |cosine| than these.",
     source="Gao et al. 2023 (Grassmannian frames) against Jiang et al. 2024 (softmax codes), as we state them; the comparison is our own",
     scope=Scope(("none",), ("vectors",), classes=(4, None)),
-    region="such frames exist for few K and d, K = 6 in d = 3 among them: the axes of the icosahedron against the octahedron",
+    region=f"such frames exist for few K and d, K = {AXES[0]} in d = {AXES[1]} among them: the axes of the icosahedron against the octahedron",
     group=GROUP,
     papers=("jiang2024",),
     topic="norms",

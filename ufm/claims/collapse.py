@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from proofs_check.scope import WEIGHT_DECAY
+from ufm._words import scientific
 from ufm.architectures import LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures
 from ufm.certificates import certify_phase, certify_threshold
 from ufm.claims._figures import curves_figure
@@ -151,6 +152,9 @@ def _seen_collapsed(
 #: K, E_W and E_H of that figure.
 FANG_AT = (10, 1.0, 5.0)
 
+#: Relative error to which the thresholds are claimed.
+FANG_ERROR = 1e-9
+
 
 def fang_claim(values: dict[int, float] | None = None) -> Claim:
     """Thresholds in the setting of Fang et al.'s Fig. 3; ``values`` replaces them by K_A (for false variants)."""
@@ -165,7 +169,7 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
                 value,
                 threshold_enclosure(architecture, k_a, k - k_a, ctx, f"threshold-fang-KA{k_a}"),
                 "interval certificate with uniqueness",
-                relative=1e-9,
+                relative=FANG_ERROR,
             )
             for k_a, value in claimed.items()
         ]
@@ -191,7 +195,7 @@ def fang_claim(values: dict[int, float] | None = None) -> Claim:
         title="Minority-collapse thresholds of Fang et al.'s Fig. 3",
         statement=f"For K = {k}, E_W = {e_w:g}, E_H = {e_h:g} the threshold R* from which on the minority is collapsed is "
         + ", ".join(f"{value:.9f} (K_A = {k_a})" for k_a, value in claimed.items())
-        + ", each to a relative 1e-9.",
+        + f", each to a relative {scientific(FANG_ERROR)}.",
         source="Fang et al. 2021, Fig. 3 (setting); closed parametric form of the threshold curve",
         scope=Scope(classes=(k, k), groups=(2, 2), minority=2, dimension="K - 1"),
         check=check,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ufm._words import scientific
 from ufm.certificates import Certificate, CertificationError, certify_contrastive
 from ufm.claims._figures import curves_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status
@@ -293,6 +294,9 @@ APART = (3, 3, "5/2", 10**8)
 #: The least loss for K_A = K_B = 2, beta = 1 at both ends of its bracket.
 LEAST = (-0.5717518434, -0.5717131802)
 
+#: How near it is enclosed.
+LEAST_ERROR = 1e-10
+
 
 def contrastive_certified_claim(
     brackets: tuple[tuple[int, int, str, int, int], ...] = BRACKETS,
@@ -300,12 +304,13 @@ def contrastive_certified_claim(
     least: tuple[float, ...] = LEAST,
 ) -> Claim:
     """``brackets`` of thresholds, whether rare classes stay ``apart`` at APART, and the ``least`` losses."""
+    k_a, k_b, at, *ends = BRACKETS[1]
 
     def check(ctx: Context) -> Evidence:
         sides = [
             (m, n, beta, ratio, one)
-            for m, n, beta, *ends in brackets
-            for ratio, one in zip(ends, (False, True), strict=True)
+            for m, n, beta, *both in brackets
+            for ratio, one in zip(both, (False, True), strict=True)
         ]
         wrong: list[str] = []
         for m, n, beta, ratio, one in [*sides, (*APART, not apart)]:
@@ -314,12 +319,13 @@ def contrastive_certified_claim(
                 wrong.append(
                     f"K_A = {m}, K_B = {n}, β = {beta}, R = {ratio}{f': {found}' if isinstance(found, str) else ''}"
                 )
-        for value, ratio in zip(least, BRACKETS[1][3:], strict=True):
-            found = _certificate(ctx, 2, 2, "1", ratio, "value")
-            if isinstance(found, str) or not value - 1e-10 <= found.lower <= found.upper <= value + 1e-10:
+        for value, ratio in zip(least, ends, strict=True):
+            found = _certificate(ctx, k_a, k_b, at, ratio, "value")
+            if isinstance(found, str) or not value - LEAST_ERROR <= found.lower <= found.upper <= value + LEAST_ERROR:
                 wrong.append(f"the least F at R = {ratio}")
         return evidence(
-            f"ball arithmetic: the minority apart and one at the ends of {len(brackets)} brackets of R, apart at R = 10⁸, two least losses"
+            f"ball arithmetic: the minority apart and one at the ends of {len(brackets)} brackets of R, apart at R = "
+            f"{scientific(APART[3])}, {len(least)} least losses"
             if not wrong
             else f"not at {wrong[0]}",
             proofs=[
@@ -334,15 +340,19 @@ def contrastive_certified_claim(
             },
         )
 
+    hot = f"K_A = {APART[0]}, K_B = {APART[1]}, β = {APART[2]}"
+    losses = " and ".join(f"{value:.10f} at R = {ratio}" for value, ratio in zip(least, ends, strict=True)).replace(
+        "-", "−"
+    )
     listed = ", ".join(f"({low}, {high}] at ({m}, {n}, {beta})" for m, n, beta, low, high in brackets)
     return Claim(
         id="contrastive-certified",
         title="Contrastive learning: thresholds of collapse between certified sides, and rare classes certified apart",
         statement="Let F = Σ_c π_c log Σ_c' π_c' e^{β (⟨x_c, x_c'⟩ − 1)} over unit vectors in d ≥ K dimensions, with K_A classes R times as "
         "probable as each of K_B others, and R* the imbalance from which on the vectors of the others coincide at the minimum. R* is in "
-        f"{listed} = (K_A, K_B, β): they differ at the lower end and coincide at the upper one. At K_A = K_B = 3, β = 5/2 they "
-        f"{'differ' if apart else 'coincide'} at R = 10⁸. At K_A = K_B = 2, β = 1 the least F is {least[0]:.10f} at R = 142 and "
-        f"{least[1]:.10f} at R = 143, to 10⁻¹⁰.",
+        f"{listed} = (K_A, K_B, β): they differ at the lower end and coincide at the upper one. At {hot} they "
+        f"{'differ' if apart else 'coincide'} at R = {scientific(APART[3])}. At K_A = {k_a}, K_B = {k_b}, β = {at} the least F is "
+        f"{losses}, to {scientific(LEAST_ERROR)}.",
         source="Certified here (kind contrastive); one threshold each by the theorems contrastive-collapse and contrastive-monotone",
         scope=VECTORS,
         check=check,

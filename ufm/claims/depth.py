@@ -419,14 +419,16 @@ def ce_claim(cases: Sequence[tuple[int, int, str]] = CERTIFIED) -> Claim:
             details={"points": rows},
         )
 
+    where = ", ".join(dict.fromkeys(f"({k}, {m})" for k, m, _ in cases)) or "none"
+    ks = [k for k, _, _ in cases] or [DEEP[0].classes[0]]
     return Claim(
         id="deep-ce-no-etf",
         title="Deep linear networks under cross-entropy do not collapse to the ETF: certified at odd K",
-        statement="At (K, M) = (5, 4), (7, 3) and (9, 3) there are Frobenius budgets of M linear factors at which pairs and a triangle "
+        statement=f"At (K, M) = {where} there are Frobenius budgets of M linear factors at which pairs and a triangle "
         "have a smaller cross-entropy than every simplex ETF of the same budgets.",
         source="Dang et al. 2023 state, as we read the abstract, that global solutions of deep linear networks exhibit neural "
         "collapse under cross-entropy too: false for M ≥ 3 factors",
-        scope=replace(DEEP[0], classes=(5, 9)),
+        scope=replace(DEEP[0], classes=(min(ks), max(ks))),
         check=check,
         group=GROUP,
         papers=("dang2023", "garrod2025"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from ufm._words import scientific
 from ufm.architectures import LayerPeeled, LinearDEQ
 from ufm.certificates import Certificate, certify_geometry
 from ufm.claims._model import Claim, Context, Enclosure, Evidence, Scope, Status, combine, judge_equal, judge_order
@@ -21,31 +22,41 @@ __all__ = ["CLAIMS", "GRID", "Point", "grid_points", "ordering_claim"]
 GROUP = "DEQ against explicit network under imbalance"
 
 #: The paper's class numbers and ratios, with three feature budgets and two spectral bounds.
+MAJORITIES, CLASSES = (3, 5, 7), 10
+RATIOS, FEATURE_BUDGETS, RHOS = (10, 50, 100), (1, 5, 9), (0.3, 0.5)
 GRID = tuple(
-    (k_a, 10 - k_a, float(ratio), float(e_h), rho)
-    for k_a in (3, 5, 7)
-    for ratio in (10, 50, 100)
-    for e_h in (1, 5, 9)
-    for rho in (0.3, 0.5)
+    (k_a, CLASSES - k_a, float(ratio), float(e_h), rho)
+    for k_a in MAJORITIES
+    for ratio in RATIOS
+    for e_h in FEATURE_BUDGETS
+    for rho in RHOS
 )
+
+
+def _grid() -> str:
+    """The grid in words."""
+    pairs = ", ".join(f"({k_a},{CLASSES - k_a})" for k_a in MAJORITIES)
+    ratios, budgets, rhos = (", ".join(f"{x:g}" for x in values) for values in (RATIOS, FEATURE_BUDGETS, RHOS))
+    return f"grid: E_W = 1, (K_A, K_B) in {{{pairs}}}, R in {{{ratios}}}, E_H in {{{budgets}}}, ρ in {{{rhos}}}"
 
 
 #: What the claims on the grid are about.
 ON_GRID = Scope(
     models=("layer-peeled", "spectral-deq"),
-    classes=(10, 10),
+    classes=(CLASSES, CLASSES),
     groups=(2, 2),
-    majority=3,
-    minority=3,
+    majority=min(MAJORITIES),
+    minority=CLASSES - max(MAJORITIES),
     dimension="K - 1",
-    conditions=(
-        "grid: E_W = 1, (K_A, K_B) in {(3,7), (5,5), (7,3)}, R in {10, 50, 100}, E_H in {1, 5, 9}, ρ in {0.3, 0.5}",
-    ),
+    conditions=(_grid(),),
 )
 
 #: How many points of the grid have both networks in total collapse, and how many the explicit one alone; one of each.
 TIES, LEFT = 11, 11
 TIED_AT, LEFT_AT = (7, 3, 10.0, 1.0, 0.5), (5, 5, 10.0, 1.0, 0.5)
+
+#: How near squared errors are to what is claimed of them.
+NEAR = 1e-12
 
 ENCLOSED = "enclosures of both optima in ball arithmetic, confirmed by the solver's factors"
 
@@ -199,9 +210,7 @@ def tie_claim(factor: float = 1.0) -> Claim:
             k_a, k_b = p.setting[:2]
             closed = 2 - 2 * math.sqrt((k_a - 1) / (k_a + k_b - 1))
             claimed = factor * closed
-            statuses += [
-                judge_equal(claimed, e, tolerance=1e-12) if p.confirmed else Status.inconclusive for e in p.etf
-            ]
+            statuses += [judge_equal(claimed, e, tolerance=NEAR) if p.confirmed else Status.inconclusive for e in p.etf]
             off = max(off, *(max(abs(e.lower - closed), abs(e.upper - closed)) for e in p.etf))
         return evidence(
             f"{len(points)} of {len(GRID)} grid points: both squared errors are 2 − 2√((K_A−1)/(K−1)) within {off:.0e}",
@@ -216,7 +225,7 @@ def tie_claim(factor: float = 1.0) -> Claim:
         title="Counterexample to P3: in total collapse the DEQ is no closer to the ETF",
         statement=f"At the {TIES} grid points where explicit network and DEQ are both in total collapse, e.g. {_worded(TIED_AT)}, "
         "their squared ETF errors are both 2 − 2√((K_A−1)/(K−1)), the square of the distance of a K_A-class ETF, to "
-        "10⁻¹².",
+        f"{scientific(NEAR)}.",
         source="Counterexample found here",
         scope=ON_GRID,
         check=check,
@@ -237,7 +246,7 @@ def _duality_counterexample() -> Claim:
         for p in points:
             p.keep(ctx)
             larger = judge_order(p.duality[0], p.duality[1], strict=True)
-            zero = judge_equal(0.0, p.duality[0], tolerance=1e-12)
+            zero = judge_equal(0.0, p.duality[0], tolerance=NEAR)
             statuses.append(combine([larger, zero]) if p.confirmed else Status.inconclusive)
         confirmed = sum(p.confirmed for p in points)
         worst = math.sqrt(max((p.duality[1].lower for p in points if p.confirmed), default=0.0))
@@ -257,7 +266,7 @@ def _duality_counterexample() -> Claim:
         id="deq-self-duality-counterexample",
         title="Counterexample to P3: the DEQ can be less self-dual",
         statement=f"At the {LEFT} grid points where the explicit network is in total collapse and the DEQ is not, the explicit network's squared "
-        f"self-duality error is 0 to 10⁻¹² and the DEQ's is larger, e.g. at {_worded(LEFT_AT)}.",
+        f"self-duality error is 0 to {scientific(NEAR)} and the DEQ's is larger, e.g. at {_worded(LEFT_AT)}.",
         source="Counterexample found here",
         scope=ON_GRID,
         check=check,

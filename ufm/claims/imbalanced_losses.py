@@ -528,14 +528,19 @@ def reweighting_claim(expected: Sequence[bool] | None = None) -> Claim:
     )
 
 
+#: Size of both groups, and both budgets, where a shift decides on collapse.
+BUDGETS_AT = (2, 1.0)
+
+
 def budgets_claim(shifts: tuple[float, float] = (0.0, -1.0), ratio: float = 4.0) -> Claim:
     """Budgets: one shift collapses the minority at a ratio at which the other does not (others for false variants)."""
+    size, budget = BUDGETS_AT
 
     def check(ctx: Context) -> Evidence:
-        prior, model = ClassPrior.step(2, 2, ratio), LayerPeeled(1.0, 1.0)
+        prior, model = ClassPrior.step(size, size, ratio), LayerPeeled(budget, budget)
         found = []
         for number, shift in enumerate(shifts):
-            certificate = certify_collapse(model, prior, [2, 3], Setting(shift=shift).built())
+            certificate = certify_collapse(model, prior, prior.groups[-1].classes, Setting(shift=shift).built())
             keep(ctx, f"budgets-shift-{number}", certificate)
             found.append(bool(certificate.check()) and certificate.claim["statement"]["collapsed"])
         return evidence(
@@ -548,7 +553,7 @@ def budgets_claim(shifts: tuple[float, float] = (0.0, -1.0), ratio: float = 4.0)
     return Claim(
         id="budgets-shifts-move-collapse",
         title="Under budgets logit adjustment does move the threshold",
-        statement=f"At K_A = K_B = 2, R = {ratio:g}, E_W = E_H = 1 under cross-entropy the minority is collapsed, and with the shift "
+        statement=f"At K_A = K_B = {size}, R = {ratio:g}, E_W = E_H = {budget:g} under cross-entropy the minority is collapsed, and with the shift "
         f"{shifts[1]:g} of its logits it is not: unlike under weight decay, where the shift does not enter.",
         source="Derived here: the multiplier of a budget depends on the shifts",
         check=check,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ufm._words import scientific
 from ufm.architectures import (
     Architecture,
     DeepLinear,
@@ -113,6 +114,10 @@ def first_order_claim(factor: float = 1.0, end: float = 1.0) -> Claim:
     )
 
 
+#: Relative error to which the ratio of a jump is claimed.
+JUMP = 1e-7
+
+
 def converse_claim(ratio: float = 4.9425367) -> Claim:
     """Collapse ends continuously and then jumps at ``ratio``; another one is a false variant."""
     strength, rho, threshold, size, before, after = 6.0, 0.8, 20.0, 5, 0.2, 2.0
@@ -126,7 +131,7 @@ def converse_claim(ratio: float = 4.9425367) -> Claim:
             abs(low - before) < 0.05 and abs(high - after) < 0.05 and found.maxwell < found.collapsed_end * (1 - 1e-3)
         )
         leaving = [s for s in found.uncollapsed.states if 0 < s.s_B < 0.01 and s.ratio < found.collapsed_end]
-        jumps = abs(found.maxwell / ratio - 1) <= 5e-8 and abs(found.collapsed_end / end - 1) <= 1e-9
+        jumps = abs(found.maxwell / ratio - 1) <= JUMP / 2 and abs(found.collapsed_end / end - 1) <= 1e-9
         agree = found.curvature > 0 and continuous and jumps and bool(leaving)
         return evidence(
             f"curvature {found.curvature:+.2e}: s_B leaves 0 at R = {found.collapsed_end:.6f}, is {low:.3f} at R = {found.maxwell:.7f} and jumps "
@@ -142,7 +147,7 @@ def converse_claim(ratio: float = 4.9425367) -> Claim:
         title="Without the curvature criterion s_B can still jump, after collapse has ended continuously",
         statement=f"At λ_A = {strength:g} N λ², ρ = {rho:g}, K_A = K_B = {size}, N = {SAMPLES:g}, N² λ² = {threshold:g} the curvature in "
         "s_B at the end of the collapsed branch is positive, and the best point of the family leaves s_B = 0 continuously at R = "
-        f"{end:g}; but at R = {ratio:.7f}, to a relative 10⁻⁷, its s_B jumps from {before:.1f} to {after:.1f}. So a positive curvature there does not make s_B continuous in R.",
+        f"{end:g}; but at R = {ratio:.7f}, to a relative {scientific(JUMP)}, its s_B jumps from {before:.1f} to {after:.1f}. So a positive curvature there does not make s_B continuous in R.",
         source="Found here",
         scope=SYMMETRIC,
         check=check,
@@ -160,14 +165,18 @@ def _logits(state: State, prior: ClassPrior) -> np.ndarray:
     return np.asarray(z - z.mean(axis=0), dtype=float)
 
 
+#: K_A, K_B, λ_A/(N λ²) and ρ where the collapsed point is followed, and the R at which n_B = N² λ² there.
+MIXED = ((3, 4, 2.5, 0.6), (5, 5, 2.0, 0.5))
+OWN_END = 5
+
+
 def mixing_claim(factor: float = 1.0) -> Claim:
     """Mixing ends the collapsed branch at ``mixing_end``; a multiple of it is a false variant."""
-    settings = ((3, 4, 2.5, 0.6), (5, 5, 2.0, 0.5))
 
     def check(ctx: Context) -> Evidence:
         rows, right = [], True
-        for k_a, k_b, strength, rho in settings:
-            architecture = _penalised(strength, rho, SAMPLES / (5 * k_a + k_b))
+        for k_a, k_b, strength, rho in MIXED:
+            architecture = _penalised(strength, rho, SAMPLES / (OWN_END * k_a + k_b))
             found = ctx.once(
                 f"mixing {k_a} {k_b}", partial(mixing_threshold, architecture, k_a, k_b, num_samples=SAMPLES)
             )
@@ -187,7 +196,14 @@ def mixing_claim(factor: float = 1.0) -> Claim:
             signs = all(x < -1e-11 for x in least[:2]) and all(x > -1e-12 for x in least[2:])
             right = right and signs and kinds == ["strict saddle", "local minimum"]
             rows.append(
-                {"K_A": k_a, "K_B": k_b, "family": 5.0, "mixing": end, "kinds": kinds, "least curvatures": least}
+                {
+                    "K_A": k_a,
+                    "K_B": k_b,
+                    "family": float(OWN_END),
+                    "mixing": end,
+                    "kinds": kinds,
+                    "least curvatures": least,
+                }
             )
         return evidence(
             f"the Hessian in (W, A, H) changes sign at the predicted R, e.g. {rows[0]['mixing']:.4f}, not at the family's "
@@ -207,9 +223,9 @@ def mixing_claim(factor: float = 1.0) -> Claim:
         "for collapsed minority directions u', v', the collapsed point turns from a local minimum in (W, A, H) into a strict saddle where "
         "n_B/N² = (g + σ c₁)(g + σ c₂) as R falls, at n_B < N²λ², where its own direction does not grow yet: at "
         + " and ".join(
-            f"(K_A, K_B) = ({k_a}, {k_b}), λ_A = {strength:g} N λ², ρ = {rho:g}" for k_a, k_b, strength, rho in settings
+            f"(K_A, K_B) = ({k_a}, {k_b}), λ_A = {strength:g} N λ², ρ = {rho:g}" for k_a, k_b, strength, rho in MIXED
         )
-        + ", N = 600, N²λ² = N/(5 K_A + K_B).",
+        + f", N = {SAMPLES:g}, N²λ² = N/({OWN_END} K_A + K_B).",
         source="Derived here; without a penalty on A it is part of theorem factor-landscape",
         scope=Scope(models=("penalised-deq",), groups=(2, 2), minority=2, dimension="K"),
         check=check,
@@ -469,6 +485,13 @@ def _squared_errors(k_a: Any, k_b: Any, ratio: Any, unit: Any) -> tuple[np.ndarr
     return etf, duality, found.phase
 
 
+#: The self-duality error above which it is claimed not to rise.
+FLOOR = 1e-3
+
+#: Where rises are searched for: the largest K_A and K_B, log R, and log(τ/K).
+LARGEST, LOG_RATIOS, LOG_BUDGETS = 60, (0.003, 12.0), (-2, 3)
+
+
 def monotone_claim(
     measure: str,
     *,
@@ -487,9 +510,9 @@ def monotone_claim(
     def check(ctx: Context) -> Evidence:
         count = 1_000_000 if ctx.full else 150_000
         rng = np.random.default_rng(ctx.seed)
-        k_a, k_b = (_log_uniform_integers(rng, least, 60, count) for least in (smallest_majority, 2))
-        ratio = np.exp(np.exp(rng.uniform(math.log(0.003), math.log(12), count)))
-        unit, step = np.exp(rng.uniform(-2, 3, count)), np.exp(10 ** rng.uniform(-5, -0.3, count))
+        k_a, k_b = (_log_uniform_integers(rng, least, LARGEST, count) for least in (smallest_majority, 2))
+        ratio = np.exp(np.exp(rng.uniform(math.log(LOG_RATIOS[0]), math.log(LOG_RATIOS[1]), count)))
+        unit, step = np.exp(rng.uniform(*LOG_BUDGETS, count)), np.exp(10 ** rng.uniform(-5, -0.3, count))
         before, after = _squared_errors(k_a, k_b, ratio, unit), _squared_errors(k_a, k_b, ratio, unit * step)
         which = 0 if measure == "etf" else 1
         inside = np.isin(before[2], phases) & np.isin(after[2], phases) & (before[which] > floor**2)
@@ -519,7 +542,8 @@ def monotone_claim(
         id="etf-error-monotone" if measure == "etf" else "self-duality-monotone",
         title="Conjecture that survives: the ETF error does not rise with τ"
         if measure == "etf"
-        else "What is left of the conjecture: a self-duality error above 10⁻³ does not rise with τ, out of collapse",
+        else f"What is left of the conjecture: a self-duality error above {scientific(floor or FLOOR)} does not rise with τ, out of "
+        "collapse",
         statement=f"For the two-group layer-peeled model under CE the {name} does not rise with τ{above}"
         + ("." if len(phases) == 3 else f", above the collapse threshold, for K_A ≥ {smallest_majority}."),
         source="Open; searched for counterexamples here",
@@ -527,7 +551,9 @@ def monotone_claim(
         check=check,
         group=GROUP,
         topic="imbalance",
-        region="K_A, K_B ≤ 60, R ≤ e¹², 0.14 ≤ τ/K ≤ 20" + ("" if len(phases) == 3 else "; no collapse at both τ"),
+        region=f"K_A, K_B ≤ {LARGEST}, e^{{{LOG_RATIOS[0]:g}}} ≤ R ≤ e^{{{LOG_RATIOS[1]:g}}}, "
+        f"e^{{−{-LOG_BUDGETS[0]}}} ≤ τ/K ≤ e^{{{LOG_BUDGETS[1]}}}"
+        + ("" if len(phases) == 3 else "; no collapse at both τ"),
     )
 
 
@@ -614,19 +640,19 @@ CLAIMS = (
         resolution=1e-6,
     ),
     replace(
-        monotone_claim("duality", smallest_majority=2, phases=(0,), floor=1e-3),
+        monotone_claim("duality", smallest_majority=2, phases=(0,), floor=FLOOR),
         variants={
-            "self-duality: monotone for K_A = 1": monotone_claim("duality", phases=(0,), floor=1e-3),
-            "self-duality: monotone in every phase": monotone_claim("duality", smallest_majority=2, floor=1e-3),
+            "self-duality: monotone for K_A = 1": monotone_claim("duality", phases=(0,), floor=FLOOR),
+            "self-duality: monotone in every phase": monotone_claim("duality", smallest_majority=2, floor=FLOOR),
             "self-duality: monotone however small": monotone_claim("duality", smallest_majority=2, phases=(0,)),
             "self-duality: monotone after times √τ": monotone_claim(
-                "duality", smallest_majority=2, phases=(0,), floor=1e-3, power=0.5
+                "duality", smallest_majority=2, phases=(0,), floor=FLOOR, power=0.5
             ),
             "self-duality: monotone above 10⁻⁵": monotone_claim(
                 "duality", smallest_majority=2, phases=(0,), floor=1e-5
             ),
         },
-        off_by=lambda x: monotone_claim("duality", smallest_majority=2, phases=(0,), floor=1e-3, gain=abs(x)),
+        off_by=lambda x: monotone_claim("duality", smallest_majority=2, phases=(0,), floor=FLOOR, gain=abs(x)),
         resolution=1e-5,
     ),
     Claim(

@@ -10,6 +10,7 @@ from ufm.claims._figures import gram_figure, order_parameter_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Status
 from ufm.claims._tools import evidence
 from ufm.geometry import centred
+from ufm.trainings.judgement import MARGIN
 
 if TYPE_CHECKING:
     from ufm.deq import Sweep, SweepPoint, TrainingResult
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["CLAIMS", "digits_sweep", "gram_claim", "prediction_claim", "trapped_claim"]
 
 GROUP = "The trained network"
+
+#: n_B of the network whose Gram matrices are compared.
+GRAM_AT = 16
 HYPOTHESES = (
     "scikit-learn digits, K_A = K_B = 5, n_A = 100, subsampled by seed",
     "ReLU encoder with free features; objective = the modelled one (weight decay, averaged over samples)",
@@ -115,7 +119,7 @@ def prediction_claim(branch: str, tolerance: float = 0.01, scale: float = 1.0) -
         summary = (
             f"s_B measured (predicted) {numbers}; largest relative error {max(errors, default=float('inf')):.1e}, "
         )
-        summary += f"phase right at {phases} of {len(points)} points at least 15% from the threshold"
+        summary += f"phase right at {phases} of {len(points)} points at least {MARGIN:.0%} from the threshold"
         if wrong:
             summary += f"; {wrong[0]}"
         return evidence(
@@ -136,8 +140,8 @@ def prediction_claim(branch: str, tolerance: float = 0.01, scale: float = 1.0) -
         id="network-deq-predicted" if deq else "network-explicit-predicted",
         title=f"Trained {'DEQ' if deq else 'explicit network'}: s_B and phase as predicted",
         statement=f"{'A linear DEQ started at A = ρI' if deq else 'An explicit network'} trained on digits with the modelled objective "
-        "has, at every n_B that was trained at least 15% from the predicted threshold, the predicted phase, and s_B within 1% of the "
-        "prediction, which has no free parameter.",
+        f"has, at every n_B that was trained at least {MARGIN:.0%} from the predicted threshold, the predicted phase, and s_B within "
+        f"{tolerance:.0%} of the prediction, which has no free parameter.",
         source="Sun & Shi 2024 (claims P2, P4), quantitatively; prediction derived here",
         hypotheses=HYPOTHESES if deq else HYPOTHESES[:2],
         check=check,
@@ -155,7 +159,9 @@ def trapped_claim() -> Claim:
         sweep = digits_sweep(ctx)
         points = [p for p in sweep.branch("zero") if p.is_judged and p.predicted_phase == "none"]
         # the local threshold is that of the A reached; far enough below it that its own error does not matter
-        below = [p for p in points if p.local_threshold is not None and p.minority_count < 0.85 * p.local_threshold]
+        below = [
+            p for p in points if p.local_threshold is not None and p.minority_count < (1 - MARGIN) * p.local_threshold
+        ]
         trapped = [p for p in below if p.status == "trapped"]
         collapsed = sorted({p.minority_count for p in trapped if p.phase != "none"})
         excess = [p.objective_error for p in trapped if p.objective_error is not None]
@@ -191,7 +197,7 @@ def gram_claim(tolerance: float = 0.02) -> Claim:
     def check(ctx: Context) -> Evidence:
         from ufm.deq import TrainingConfig, train
 
-        config = TrainingConfig(architecture="deq", start="identity", minority_count=16, seed=ctx.seed)
+        config = TrainingConfig(architecture="deq", start="identity", minority_count=GRAM_AT, seed=ctx.seed)
 
         def compute() -> TrainingResult:
             return train(
@@ -216,7 +222,7 @@ def gram_claim(tolerance: float = 0.02) -> Claim:
             if name == "features":
                 figures.append(
                     gram_figure(
-                        "Gram matrix of the centred class means of a trained DEQ (n_B = 16), predicted beside measured",
+                        f"Gram matrix of the centred class means of a trained DEQ (n_B = {GRAM_AT}), predicted beside measured",
                         p,
                         m,
                         [config.num_majority, config.num_minority],
@@ -235,8 +241,8 @@ def gram_claim(tolerance: float = 0.02) -> Claim:
     return Claim(
         id="network-gram-predicted",
         title="Trained DEQ: whole Gram matrices as predicted",
-        statement="The Gram matrices of class means and classifier of a linear DEQ trained on digits (n_B = 16, started at A = ρI) equal "
-        "the predicted ones within 2% in the Frobenius norm, scale included.",
+        statement=f"The Gram matrices of class means and classifier of a linear DEQ trained on digits (n_B = {GRAM_AT}, started at A = ρI) "
+        f"equal the predicted ones within {tolerance:.0%} in the Frobenius norm, scale included.",
         source="Sun & Shi 2024 for the model; prediction and local threshold derived here",
         hypotheses=HYPOTHESES,
         check=check,

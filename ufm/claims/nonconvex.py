@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ufm._words import scientific
 from ufm.certificates import CertificationError, certify_code, certify_counterexample, certify_etf_optimal
 from ufm.claims._figures import curves_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status, combine
 from ufm.claims._tools import evidence, keep, symbolic
-from ufm.landscape.etf_boundary import etf_boundary, logits_beating_etf
+from ufm.landscape.etf_boundary import ACCURACY, etf_boundary, logits_beating_etf
+from ufm.landscape.etf_bounds import MARGIN
 
 if TYPE_CHECKING:
     import mpmath
@@ -48,6 +50,10 @@ RHO = Fraction(99, 100)
 
 #: sqrt(E_W E_H) at which E_A* is drawn at full effort.
 SCALES = (0.4, 0.6, 0.8, 1.0, 1.4, 2.0, 3.0, 4.5)
+KS = tuple(range(3, 11))
+
+#: And at quick effort, with the numbers of classes.
+QUICK = ((0.6, 1.0), (4, 5))
 
 
 def local_claim(factor: float = 1.0) -> Claim:
@@ -195,12 +201,12 @@ def suboptimal_claim(budgets: Mapping[int, str] = SUBOPTIMAL) -> Claim:
     return Claim(
         id="etf-suboptimal-frobenius",
         title="P1 with a larger Frobenius budget fails, first by a jump: codes win while the ETF is still a local minimum",
-        statement="For a linear DEQ with E_W = E_H = 1, |A|₂ ≤ 0.99 and |A|_F² ≤ E_A a softmax code beats every simplex ETF at "
+        statement=f"For a linear DEQ with E_W = E_H = 1, |A|₂ ≤ {float(RHO):g} and |A|_F² ≤ E_A a softmax code beats every simplex ETF at "
         + ", ".join(f"E_A = {float(Fraction(x)):g} (K = {k})" for k, x in budgets.items())
-        + "; for K ≥ 4 the ETF is still a strict local minimum among logits there (E_A < 1/(K − 1)).",
+        + f"; for K ≥ {STABLE.classes[0]} the ETF is still a strict local minimum among logits there (E_A < 1/(K − 1)).",
         source="Counterexamples to Sun & Shi 2024 (claim P1) read without a bound on |A|₂; softmax codes as in Garrod et al. 2026 for depth; "
         "derived here",
-        scope=replace(FROBENIUS, classes=(3, 10), conditions=("E_W = E_H = 1", "|A|₂ ≤ 0.99")),
+        scope=replace(FROBENIUS, classes=(3, 10), conditions=("E_W = E_H = 1", f"|A|₂ ≤ {float(RHO):g}")),
         check=check,
         group=GROUP,
         papers=("sun2024",),
@@ -382,11 +388,13 @@ def boundary_claim(share: float = 1.0, reverse: bool = False, factor: float = 1.
     return Claim(
         id="etf-boundary",
         title="The boundary E_A*(K, τ) grows with τ and stays below the bound of local stability",
-        statement="The least E_A at which a direct sum of simplices, relaxed, beats the simplex ETF by a relative 10⁻⁹ of the risk, bisected to a "
-        "relative 10⁻⁴, grows with τ = K √(E_W E_H) and is at most the E_A up to which the ETF is a local minimum.",
+        statement="The least E_A at which a direct sum of simplices, relaxed, beats the simplex ETF by a relative "
+        f"{scientific(MARGIN)} of the risk, bisected to a relative {scientific(ACCURACY)}, grows with τ = K √(E_W E_H) and is at most the E_A up to which the ETF is a local minimum.",
         source="Searched here; no proof of the growth; the second half is theorem etf-local-stability for K ≥ 4",
-        region="E_A* ≤ ρ²: beyond, the bound on |A|₂ takes part, and E_A*(3, τ) need not grow; K ≤ 10, 0.4 ≤ τ/K ≤ 4.5",
-        scope=replace(FROBENIUS, classes=(3, 10), conditions=("|A|₂ ≤ 0.99",)),
+        region="E_A* ≤ ρ²: beyond, the bound on |A|₂ takes part, and E_A*(3, τ) need not grow; K from "
+        f"{KS[0]} to {KS[-1]}, τ/K = {', '.join(f'{x:g}' for x in SCALES)} (at quick effort K = {', '.join(map(str, QUICK[1]))}, τ/K = "
+        f"{', '.join(f'{x:g}' for x in QUICK[0])})",
+        scope=replace(FROBENIUS, classes=(KS[0], KS[-1]), conditions=(f"|A|₂ ≤ {float(RHO):g}",)),
         check=partial(_boundary, share, reverse, factor),
         group=GROUP,
         topic="deq",
@@ -394,7 +402,7 @@ def boundary_claim(share: float = 1.0, reverse: bool = False, factor: float = 1.
 
 
 def _boundary(share: float, reverse: bool, factor: float, ctx: Context) -> Evidence:
-    scales, ks = (SCALES, range(3, 11)) if ctx.full else ((0.6, 1.0), (4, 5))
+    scales, ks = (SCALES, KS) if ctx.full else QUICK
     curves: dict[str, tuple[list[float], list[float | None]]] = {}
     ordered = []
     rows: list[dict[str, object]] = []

@@ -294,14 +294,18 @@ def bias_claim(rule: Callable[[ClassPrior], bool] | None = None) -> Claim:
     )
 
 
+#: Classes in each of the two groups between the thresholds.
+PAIR = 2
+
+
 def between_claim(n_b: float = 20.0, relu: bool = True, real: bool = False) -> Claim:
     """Between the thresholds; ``n_b``, and whether classes vanish or collapse, replaced in false variants."""
     root, samples = 4, 240  # N lam, N: merging at N^2 lam^2 = 16, vanishing at 64/3
-    lam, n_a = root / samples, samples / 2 - n_b
+    lam, n_a = root / samples, samples / PAIR - n_b
 
     def check(ctx: Context) -> Evidence:
-        prior = ClassPrior([n_a, n_a, n_b, n_b])
-        certificate = certify_collapse(UnconstrainedFeatures(lam, lam), prior, [2, 3])
+        prior = ClassPrior([n_a] * PAIR + [n_b] * PAIR)
+        certificate = certify_collapse(UnconstrainedFeatures(lam, lam), prior, prior.groups[-1].classes)
         keep(ctx, f"relu-between-{n_b:g}", certificate)
         collapsed = bool(certificate.check()) and certificate.claim["statement"]["collapsed"]
         vanished = not relu_sizes(prior.counts, float(root))[2:].any()
@@ -321,7 +325,7 @@ def between_claim(n_b: float = 20.0, relu: bool = True, real: bool = False) -> C
     return Claim(
         id="relu-vanishes-before-merging",
         title="Between the two thresholds ReLU features lose classes that other features keep apart",
-        statement=f"At K = 4, n = ({n_a:g}, {n_a:g}, {n_b:g}, {n_b:g}), λ_W = λ_H = {root}/{samples} under cross-entropy the two minority "
+        statement=f"At K = {2 * PAIR}, n = ({', '.join([f'{n_a:g}'] * PAIR + [f'{n_b:g}'] * PAIR)}), λ_W = λ_H = {root}/{samples} under cross-entropy the two minority "
         "classes vanish with features H ≥ 0, and without that condition they are not even collapsed.",
         source=f"Derived here: {root**2} < n_B ≤ {Fraction(4 * root**2, 3)} lies between N² λ² and N² λ² K/(K − 1)",
         check=check,

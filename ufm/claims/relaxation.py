@@ -107,22 +107,26 @@ def within_class_claim(**variant: Any) -> Claim:
     )
 
 
+#: Classes of the counterexample under slack budgets, in one dimension more, and the sides on which samples of a class are.
+SLACK_CLASSES, SIGNS = 2, (1, -1)
+
+
 def slack_claim(budget: Fraction = Fraction(2), apart: Fraction = Fraction(1)) -> Claim:
     """MSE with slack budgets: exact factors of risk 0 whose features differ by ``2 apart`` within a class."""
+    k = SLACK_CLASSES
 
     def check(ctx: Context) -> Evidence:
         # w_k = e_k and h_{k, +-} = e_k +- apart e_3, so that W h = e_k exactly; averages over classes as in the budgets
-        one, zero = Fraction(1), Fraction(0)
-        w = ((one, zero, zero), (zero, one, zero))
-        features = [[(*row[:2], sign * apart) for sign in (1, -1)] for row in w]
+        w = tuple(tuple(Fraction(int(i == j)) for j in range(k + 1)) for i in range(k))
+        features = [[(*row[:k], sign * apart) for sign in SIGNS] for row in w]
         logits = [[[sum(a * b for a, b in zip(row, h, strict=True)) for row in w] for h in pair] for pair in features]
-        risk = sum((z[i] - int(i == k)) ** 2 for k, pair in enumerate(logits) for z in pair for i in range(2))
-        spent_w = sum(x * x for row in w for x in row) / 2
-        spent_h = sum(x * x for pair in features for h in pair for x in h) / 4
+        risk = sum((z[i] - int(i == c)) ** 2 for c, pair in enumerate(logits) for z in pair for i in range(k))
+        spent_w = sum(x * x for row in w for x in row) / k
+        spent_h = sum(x * x for pair in features for h in pair for x in h) / (k * len(SIGNS))
         optimal = risk == 0 and spent_w <= budget and spent_h <= budget and apart != 0
         if optimal:
             model = LayerPeeled(float(budget), float(budget))
-            keep(ctx, "uncollapsed-optimum", certify_uncollapsed(model, ClassPrior([2, 2]), w, features))
+            keep(ctx, "uncollapsed-optimum", certify_uncollapsed(model, ClassPrior([len(SIGNS)] * k), w, features))
         return evidence(
             f"risk {risk}, |W|² per class {spent_w} and mean |h|² {spent_h}, both at most {budget}; features of a class differ by "
             f"{2 * apart}: exact",
@@ -134,11 +138,11 @@ def slack_claim(budget: Fraction = Fraction(2), apart: Fraction = Fraction(1)) -
     return Claim(
         id="within-class-collapse-slack",
         title="NC1 can fail: MSE with slack budgets has optima that are not collapsed",
-        statement=f"For MSE, K = 2 classes of 2 samples, d = 3 and E_W = E_H = {budget} there is an optimum, of risk 0, at which the features "
-        f"of each class differ: w_k = e_k, h_k = e_k ± {'' if apart == 1 else f'{apart} '}e_3.",
+        statement=f"For MSE, K = {k} classes of {len(SIGNS)} samples, d = {k + 1} and E_W = E_H = {budget} there is an optimum, of risk 0, at which the features "
+        f"of each class differ: w_k = e_k, h_k = e_k ± {'' if apart == 1 else f'{apart} '}e_{k + 1}.",
         source="Counterexample to NC1 for MSE under budgets, found here",
         scope=Scope(
-            ("mse",), ("layer-peeled",), (2, 2), (1, 1), dimension="K", conditions=("budgets that are not active",)
+            ("mse",), ("layer-peeled",), (k, k), (1, 1), dimension="K", conditions=("budgets that are not active",)
         ),
         check=check,
         group=GROUP,

@@ -93,6 +93,9 @@ def certified_claim(instances: Instances = INSTANCES) -> Claim:
     """The ETF is optimal at one c of each instance and beaten at the other."""
     optimal = ", ".join(f"{c:.6g} (K = {k}, L = {d}, λ √n = {lam:.6g})" for (k, d), (lam, c, _) in instances.items())
     beaten = ", ".join(f"{c:.6g} (K = {k}, L = {d})" for (k, d), (_, _, c) in instances.items() if c is not None)
+    ratios = sorted((dear / c, k, d) for (k, d), (_, dear, c) in instances.items() if c is not None)
+    gaps = [f"{ratio:.1f} at K = {k} and L = {d}" for ratio, k, d in ratios]
+    ks, depths = (sorted({at[i] for at in instances}) for i in range(2))
 
     return Claim(
         id="residual-depth-certified",
@@ -101,8 +104,8 @@ def certified_claim(instances: Instances = INSTANCES) -> Claim:
         f"λ_A/L = {optimal}, and some factors have a smaller objective than every simplex ETF at the λ √n of the same K and L and "
         f"λ_A/L = {beaten}.",
         source="Certified here; the codes are pairs, with one triangle for odd K",
-        scope=replace(BALANCED, classes=(3, 10), conditions=("L = 1, 8, 64",)),
-        region="between the two, a factor of 2.5 at K = 4 and L = 64 and of 7.9 at K = 10 and L = 8, optimality is open: the bound of the "
+        scope=replace(BALANCED, classes=(ks[0], ks[-1]), conditions=(f"L = {', '.join(map(str, depths))}",)),
+        region=f"between the two, a factor of {gaps[0]} to {gaps[-1]}, optimality is open: the bound of the "
         "columns, each by itself, allows few large singular values with columns that no matrix of that rank has",
         check=partial(_certified, instances),
         group=GROUP,
@@ -191,6 +194,7 @@ def _moved(at: int, value: float) -> Instances:
 
 
 #: K = 3, L = 2: lambda sqrt(n) and c = lambda_A/L at which a pair beats the ETF, and the size of the pair.
+THREE_CLASSES, THREE_DEPTH = 3, 2
 THREE = ((1 / 2, 3 / 32, 0.94), (1 / 2, 1 / 10, 0.9))
 
 
@@ -203,7 +207,8 @@ def three_claim(instances: tuple[tuple[float, float, float], ...] = THREE, orpha
             logits = size * np.array([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
             logits[2] += orphan * np.array([-0.5, -0.5, 1.0])
             try:
-                found = certify_residual_code(Residual(lam, lam, 2 * strength, 2), logits - logits.mean(axis=0))
+                network = Residual(lam, lam, THREE_DEPTH * strength, THREE_DEPTH)
+                found = certify_residual_code(network, logits - logits.mean(axis=0))
                 keep(ctx, f"residual-three-{i}", found)
                 margins.append(float(Fraction(found.claim["statement"]["margin"])))
                 statuses.append(Status.certified)
@@ -220,12 +225,12 @@ def three_claim(instances: tuple[tuple[float, float, float], ...] = THREE, orpha
     return Claim(
         id="residual-three-classes",
         title="Three classes: residual depth breaks the ETF only where weight decay is strong, by giving one class up",
-        statement=f"At K = 3 and L = 2, λ = √(λ_W λ_H) and n samples of each class, every simplex ETF has a larger objective, at {where}, "
+        statement=f"At K = {THREE_CLASSES} and L = {THREE_DEPTH}, λ = √(λ_W λ_H) and n samples of each class, every simplex ETF has a larger objective, at {where}, "
         "than the logits of a pair of opposite classes with the third at 0, of rank 1.",
         source="Certified here",
-        scope=replace(BALANCED, classes=(3, 3), conditions=("L = 2",)),
-        region="at K λ √n = 1.5; for K λ √n from 0.2 to 0.95, L = 1, 2, 4, 8, ∞ and λ_A/L from 0.0005 to 0.5 descents from 6 starts each "
-        "found nothing better than the ETF of three classes",
+        scope=replace(BALANCED, classes=(THREE_CLASSES, THREE_CLASSES), conditions=(f"L = {THREE_DEPTH}",)),
+        region=f"at K λ √n = {', '.join(dict.fromkeys(f'{THREE_CLASSES * lam:g}' for lam, *_ in instances))}; at K λ √n < 1, where zero is not "
+        "optimal without blocks, no such example is known",
         check=check,
         group=GROUP,
         topic="deq",

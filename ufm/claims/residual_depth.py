@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ufm._words import scientific
 from ufm.architectures import Residual
 from ufm.claims._figures import curves_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status
 from ufm.claims._tools import evidence, symbolic
 from ufm.labels import ClassPrior
-from ufm.landscape.residual_codes import Switch, cheapest_sum, residual_switch, simplex_sum
+from ufm.landscape.residual_codes import STRENGTHS, Switch, cheapest_sum, residual_switch, simplex_sum
 from ufm.problem import Problem
 
 __all__ = [
@@ -367,17 +368,21 @@ MAP = ((4, 9), (2, math.inf), (0.1, 0.5))
 EDGE = 5e-4
 
 
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join("∞" if math.isinf(x) else f"{x:g}" for x in values)
+
+
 def map_claim(growing: bool = True, stable: bool = True, wins: str = "pairs", scale: float = 1.0) -> Claim:
     """How the change from the ETF to codes goes; false variants deny a part of it, or have c* times ``scale``."""
     return Claim(
         id="residual-depth-map",
         title="From the ETF to pairs by a jump: the strength c = λ_A/L at which residual depth breaks neural collapse",
-        statement="At K = 4, 9, L = 2, ∞ and K λ √n = 0.1, 0.5, n samples of each class: among direct sums of simplices the "
-        "ETF is the cheapest for λ_A/L above some c*, and just below it pairs, with one triangle for odd K, are; c* grows with the "
+        statement=f"At K = {_listed(MAP[0])}, L = {_listed(MAP[1])} and K λ √n = {_listed(MAP[2])}, n samples of each class: among direct "
+        "sums of simplices the ETF is the cheapest for λ_A/L above some c*, and just below it pairs, with one triangle for odd K, are; c* grows with the "
         "depth L and with λ; at c* the ETF passes the bound of residual-etf-stability, so that it is left by a jump.",
         source="Searched here; kept at results/residual-depth for K = 4 to 10, L = 1 to ∞",
-        scope=replace(BALANCED, classes=(4, 9)),
-        region="λ_A/L from 10⁻⁵ to 50; K = 4 with L = 1 is different: no change at weak decay, a window of codes at strong",
+        scope=replace(BALANCED, classes=(MAP[0][0], MAP[0][-1])),
+        region=f"λ_A/L from {scientific(STRENGTHS[0])} to {STRENGTHS[1]:g}; K = 4 with L = 1 is different: no change at weak decay, a window of codes at strong",
         check=partial(_map, growing, stable, wins, scale),
         group=GROUP,
         topic="deq",

@@ -20,6 +20,10 @@ from ufm.claims._tools import evidence
 __all__ = ["CLAIMS", "false_claims", "false_theorems"]
 
 
+#: How many false variants are tried at least.
+LEAST = 60
+
+
 def false_claims(*, core: bool = False) -> dict[str, Claim]:
     """False variants of the claims, or of those of the core alone, by a description of what is wrong in each."""
     from ufm.claims import MODULES
@@ -82,7 +86,7 @@ def _check(ctx: Context) -> Evidence:
         kept.write()
     counts = Counter(kept.found[name] for name in trials)
     passed = [name for name in trials if Status(kept.found[name]).as_claimed]
-    outcome = Status.supported if total >= 60 and not passed else Status.inconclusive
+    outcome = Status.supported if total >= LEAST and not passed else Status.inconclusive
     return evidence(
         f"{total} false variants ({len(claims)} of {which}, {len(proofs)} of theorems): {counts['refuted']} refuted, "
         f"{counts['inconclusive']} inconclusive, {len(passed)} taken for true",
@@ -100,7 +104,7 @@ CLAIMS = (
     Claim(
         id="soundness-suite",
         title="False variants of the claims do not pass",
-        statement="Each of at least 60 false variants of the claims and theorems here (a sign, a constant, a swapped class count, a "
+        statement=f"Each of at least {LEAST} false variants of the claims and theorems here (a sign, a constant, a swapped class count, a "
         "dropped hypothesis, ρ for 1−ρ, > for <) comes out refuted or inconclusive; at quick effort those of the core's claims and of "
         "all theorems are tried, at full effort all.",
         source="Mutation testing of this package's own checks",

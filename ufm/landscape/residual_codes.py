@@ -25,7 +25,7 @@ from ufm.architectures import Residual
 
 Array = NDArray[np.float64]
 
-__all__ = ["SimplexSum", "Switch", "cheapest_sum", "residual_switch", "simplex_sum"]
+__all__ = ["STRENGTHS", "SimplexSum", "Switch", "cheapest_sum", "residual_switch", "simplex_sum"]
 
 #: Sizes s among which each block's is sought first, beside 0.
 _SIZES = np.geomspace(1e-3, 80.0, 150)
@@ -33,8 +33,11 @@ _SIZES = np.geomspace(1e-3, 80.0, 150)
 #: Then between the neighbours of the best, over and over.
 _ZOOMS, _FRACTIONS = 5, np.linspace(0.0, 1.0, 21)
 
-#: Strengths c = lambda_A/L among which changes are sought first, and halvings of the interval that has one.
-_STRENGTHS, _HALVINGS = np.geomspace(1e-5, 50.0, 24), 26
+#: Range of c = lambda_A/L in which changes are sought.
+STRENGTHS = (1e-5, 50.0)
+
+#: Strengths among which they are sought first, and halvings of the interval that has one.
+_STRENGTHS, _HALVINGS = np.geomspace(*STRENGTHS, 24), 26
 
 #: Absolute difference of objectives that counts.
 _LEAST = 1e-11

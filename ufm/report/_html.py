@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 from ufm._extras import optional
+from ufm._words import number
 from ufm.claims import PAPERS
 from ufm.report._build import labels, started
 from ufm.report._formula import to_html
@@ -126,20 +127,6 @@ def _paper(key: str) -> str:
 def _marks(verdict: dict[str, Any], filters: list[Filter]) -> str:
     """Classes of a claim's row and article, by which filters know it."""
     return " ".join(f.values[value] for f in filters for value in _values_of(verdict, f.name))
-
-
-def number(value: float) -> str:
-    """A number for readers: integers in full, others with up to 10 significant digits."""
-    if isinstance(value, int):
-        return str(value)
-    text = f"{value:.10g}"
-    if "e" in text:
-        mantissa, exponent = text.split("e")
-        text = f"{mantissa}·10{str(int(exponent)).translate(_EXPONENT)}"
-    return text.replace("-", "−")
-
-
-_EXPONENT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _seconds(value: float) -> str:
