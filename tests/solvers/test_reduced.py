@@ -19,6 +19,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 import ufm
 from ufm.problem import Problem
+from ufm.solvers import _grouped_newton as grouped
 from ufm.solvers._grouped_newton import svd_within
 from ufm.solvers._many_groups import ManyGroups
 from ufm.two_groups import scalar as _two_groups
@@ -585,6 +586,42 @@ def test_all_counts_distinct_agrees_with_the_problem_without_symmetry(tau_per_cl
         assert ours.is_global is other.is_global is True
         assert ours.value == pytest.approx(other.value, rel=1e-10)
         np.testing.assert_allclose(ours.logits, other.logits, atol=1e-6 * float(np.abs(other.logits).max()))
+
+
+@pytest.mark.parametrize("architecture", [layer_peeled(0.5), penalised(2e-4)])
+def test_rare_classes_merged_and_single_precision_change_nothing(architecture, monkeypatch):
+    """160 counts that all differ, by what saves time there and without: the same optimum, each with a closed gap."""
+    prior = ufm.ClassPrior.long_tailed(160, 100.0)
+    quick = ufm.solve(architecture, prior, method="reduced")
+    monkeypatch.setattr(grouped, "_MANY", 1000)
+    slow = ufm.solve(architecture, prior, method="reduced")
+    for solution in (quick, slow):
+        assert solution.is_global is True
+        assert solution.gap <= 1e-9 * solution.value
+    assert slow.gap <= 1e-11 * slow.value
+    assert quick.value == pytest.approx(slow.value, rel=1e-9)
+
+
+def test_interpolation_keeps_what_is_linear():
+    """Scales fall on a line to 0, which is where they end; a group of one class is taken as it is."""
+    knots = np.array([0.0, -1.0, -2.0, -3.0])
+    at = np.array([0.4, -0.5, -1.25, -1.9, -2.5])
+    found = grouped._to_the_end(at, knots, np.array([2.0, 1.0, 0.0, 0.0]), at)
+    np.testing.assert_allclose(found, [2.4, 1.5, 0.75, 0.1, 0.0], atol=1e-15)
+    np.testing.assert_allclose(grouped._between(at, knots) @ knots, at, atol=1e-15)
+
+
+def test_rare_groups_alone_are_merged():
+    prior = ufm.ClassPrior(np.arange(40, 0, -1))
+    classes = grouped.Classes.of(prior, np.ones(40))
+    index = classes.rare(math.log(classes.pi[15]))
+    alone = np.log(classes.pi) >= math.log(classes.pi[15]) - grouped._RARE
+    counts = np.bincount(index)
+    assert (counts[index[alone]] == 1).all()
+    assert (counts[index[~alone]] > 1).all()
+    merged = classes.merged(index)
+    assert merged.size.sum() == 40
+    assert merged.size @ merged.pi == pytest.approx(1.0)
 
 
 def test_many_groups_of_many_classes_cost_what_groups_cost():

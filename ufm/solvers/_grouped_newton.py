@@ -9,8 +9,9 @@ the gauge being a ball or a multiple of the norm. The method is that of :mod:`uf
 derives the second derivative and the preconditioner), here with the scales y beside the block, and three savings:
 
 * *Levels.* The classes are first merged into a quarter as many groups of neighbouring counts, and so on down to two,
-  which scalar equations solve. Every level starts from the logits of the one above it, whose rank and multiplier are
-  nearly right: a handful of singular value decompositions of the full block remain.
+  which scalar equations solve. Every level starts from the logits of the one above it, between whose groups they are
+  interpolated: their rank and multiplier are nearly right.
+* *Rare classes* that have no direction of their own are much alike: before the last level they alone stay merged.
 * *Proximal steps* are taken only where the rank has to change.
 * *Spans.* A step from a low rank changes the range of Y by as much again, within which it is decomposed.
 
@@ -19,8 +20,10 @@ Everything is in units of the multiplier, so that a tiny risk does not underflow
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,17 +36,23 @@ from ufm.two_groups.scalar import TwoGroups
 __all__ = ["Classes", "GroupedOptimum", "minimise_grouped"]
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 #: Groups of one level for one of the next.
 _MERGED = 4
+#: How far below the multiplier, in logarithms, groups are rare; how many of them are merged; what that has to save.
+_RARE, _RARE_MERGED, _WORTH_MERGING = 0.2, 12, 2
 _MAX_OUTER = 40
 _MAX_HALVINGS = 4
-_MAX_CG = 400
+_MAX_CG, _MAX_CG_SINGLE = 400, 40
 #: Singular values below this fraction of the largest count as zero.
 _ZERO = 1e-13
 _ROUNDING = 1e-14
 #: Relative size of the gradient on the manifold at which a level ends: on the way down, and on the last one.
-_COARSE, _FINE = 1e-2, 1e-12
+_COARSE, _MIDDLE, _FINE = 1e-2, 1e-4, 1e-12
+#: Groups from which on a step costs more than what saves one, the relative gap that ends their last level, and the
+#: relative residual down to which their Newton systems are solved in single precision.
+_MANY, _CLOSED, _SINGLE = 150, 3e-10, 1e-5
 #: Outer iterations without progress after which float64 has given what it can.
 _PATIENCE = 3
 #: Logarithm of units within which probabilities neither underflow nor overflow.
@@ -74,21 +83,27 @@ class Classes:
         size = np.array([group.size for group in prior.groups], dtype=float)
         return cls(size, np.array([group.count for group in prior.groups]) / prior.num_samples, weights)
 
-    def merged(self, into: int) -> tuple[Classes, NDArray[np.intp]]:
-        """``into`` groups of neighbours, about as many of ours in each, and the index of each of ours in them."""
-        index = np.arange(len(self.size)) * into // len(self.size)
+    def merged(self, index: Index) -> Classes:
+        """A group for each number of the index, with the mean probability and weight of those of ours that have it."""
         size = np.bincount(index, self.size).astype(float)
         mean = [np.bincount(index, self.size * x) / size for x in (self.pi, self.omega)]
-        return Classes(size, *mean), index
+        return Classes(size, *mean)
+
+    def rare(self, log_multiplier: float) -> Index:
+        """An index that merges neighbours among groups well below the multiplier, and no others."""
+        rare = np.log(self.pi) - np.log(self.omega) < log_multiplier - _RARE
+        counts = np.where(rare, (np.cumsum(rare) - 1) // _RARE_MERGED, -1 - np.arange(len(rare)))
+        return np.unique(counts, return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
 class GroupedOptimum:
-    """Optimum in reduced coordinates, the logarithm of its multiplier, and how many steps it took."""
+    """Optimum in reduced coordinates, the logarithm of its multiplier, how many steps it took, and its block's rank."""
 
     logits: ReducedLogits
     log_multiplier: float
     steps: int
+    rank: int
 
 
 def minimise_grouped(
@@ -98,11 +113,17 @@ def minimise_grouped(
     g = len(classes.size)
     if g <= 2:
         return _two_groups(classes, radius, strength)
-    coarse, index = classes.merged(max(2, g // _MERGED))
-    above = minimise_grouped(coarse, radius=radius, strength=strength, finest=False)
-    start = GroupedOptimum(_refined(above, coarse, classes, index), above.log_multiplier, above.steps)
-    search = _Search(classes, radius, strength, start, _FINE if finest else _COARSE)
-    return search.run()
+    index = np.arange(g) * max(2, g // _MERGED) // g
+    coarse = classes.merged(index)
+    start = _refined(minimise_grouped(coarse, radius=radius, strength=strength, finest=False), coarse, classes, index)
+    if not finest:
+        return _Search(classes, radius, strength, start, _COARSE).run()
+    index = classes.rare(start.log_multiplier) if g >= _MANY else np.arange(g)
+    if _WORTH_MERGING * (index.max() + 1) < g:
+        few = classes.merged(index)
+        above = _Search(few, radius, strength, _averaged(start, classes, few, index), _MIDDLE).run()
+        start = _refined(above, few, classes, index)
+    return _Search(classes, radius, strength, start, _FINE).run()
 
 
 def _two_groups(classes: Classes, radius: float | None, strength: float | None) -> GroupedOptimum:
@@ -113,15 +134,62 @@ def _two_groups(classes: Classes, radius: float | None, strength: float | None) 
     v = 0.0 if found.total else found.s_b + k_b * found.d_b
     root, k = math.sqrt(k_a * k_b), k_a + k_b
     trivial = np.array([[k_b * u / k, -root * v / k], [-root * u / k, k_a * v / k]])
-    return GroupedOptimum(ReducedLogits(np.array([found.s_a, found.s_b]), trivial), found.log_multiplier, 0)
+    logits = ReducedLogits(np.array([found.s_a, found.s_b]), trivial)
+    return GroupedOptimum(logits, found.log_multiplier, 0, int(trivial.any()))
 
 
-def _refined(above: GroupedOptimum, coarse: Classes, fine: Classes, index: NDArray[np.intp]) -> ReducedLogits:
-    """The same K x K logits in the coordinates of the finer groups."""
+def _refined(above: GroupedOptimum, coarse: Classes, fine: Classes, index: Index) -> GroupedOptimum:
+    """About the optimum of finer groups, interpolated between coarse ones in the logarithm of the probability.
+
+    A coarse group of one finer one is that one. Between the others ``t_ab`` is linear, and so is s, to where it ends.
+    """
     t = (above.logits.trivial - np.diag(above.logits.s)) / np.sqrt(np.outer(coarse.size, coarse.size))
-    s = above.logits.s[index]
-    block = t[np.ix_(index, index)] * np.sqrt(np.outer(fine.size, fine.size)) + np.diag(s)
-    return ReducedLogits(np.where(fine.size > 1, s, 0.0), block)
+    s, many = above.logits.s[index], np.bincount(index) > 1
+    weights = np.zeros((len(index), len(many)))
+    weights[np.arange(len(index)), index] = 1.0
+    if many.sum() > 1:
+        knots, inner = np.log(coarse.pi[many]), many[index]
+        weights[np.ix_(inner, many)] = _between(np.log(fine.pi[inner]), knots)
+        s[inner] = _to_the_end(np.log(fine.pi[inner]), knots, above.logits.s[many], s[inner])
+    return _moved(above, s, weights @ t @ weights.T, fine)
+
+
+def _averaged(start: GroupedOptimum, fine: Classes, coarse: Classes, index: Index) -> GroupedOptimum:
+    """About the optimum of merged groups: the mean logits of those that they are merged from."""
+    t = (start.logits.trivial - np.diag(start.logits.s)) / np.sqrt(np.outer(fine.size, fine.size))
+    weights = np.zeros((len(coarse.size), len(index)))
+    weights[index, np.arange(len(index))] = fine.size / coarse.size[index]
+    return _moved(start, weights @ start.logits.s, weights @ t @ weights.T, coarse)
+
+
+def _moved(found: GroupedOptimum, s: Array, t: Array, classes: Classes) -> GroupedOptimum:
+    """An optimum with the logits ``s [a = b] + t_ab`` of other groups; each that stands adds a rank to the block's."""
+    rank = found.rank + int((s > 0).sum()) - int((found.logits.s > 0).sum())
+    block = t * np.sqrt(np.outer(classes.size, classes.size)) + np.diag(s)
+    logits = ReducedLogits(np.where(classes.size > 1, s, 0.0), block)
+    return GroupedOptimum(logits, found.log_multiplier, found.steps, max(rank, 1))
+
+
+def _between(at: Array, knots: Array) -> Array:
+    """Weights (n, k) of linear interpolation between knots, and half an interval beyond their ends."""
+    order = np.argsort(knots)
+    x = knots[order]
+    i = np.clip(np.searchsorted(x, at) - 1, 0, len(x) - 2)
+    share = np.clip((at - x[i]) / (x[i + 1] - x[i]), -0.5, 1.5)
+    out, rows = np.zeros((len(at), len(x))), np.arange(len(at))
+    out[rows, order[i]], out[rows, order[i + 1]] = 1 - share, share
+    return out
+
+
+def _to_the_end(at: Array, knots: Array, s: Array, otherwise: Array) -> Array:
+    """Scales between knots, by those that are not 0; below the least of them on to 0."""
+    standing = np.flatnonzero(s > 0)
+    if len(standing) < 2:
+        return otherwise
+    last, before = standing[np.argsort(knots[standing])[:2]]
+    slope = (s[before] - s[last]) / (knots[before] - knots[last])
+    beyond = np.maximum(s[last] + slope * (at - knots[last]), 0.0)
+    return np.where(at < knots[last], beyond, _between(at, knots[standing]) @ s[standing])
 
 
 @dataclass
@@ -220,7 +288,7 @@ class _Search:
         self.steps = start.steps
         self.log_unit = math.log(strength) if strength is not None else start.log_multiplier
         self.y = np.where(self.n > 0, start.logits.s * self.omega, 0.0)
-        self.block = start.logits.trivial * self.omega
+        self.block, self.rank = start.logits.trivial * self.omega, start.rank
         self.length = 0.0
         self.cg_steps = self.svds = 0
 
@@ -253,6 +321,10 @@ class _Search:
             y, sigma = np.maximum(y - threshold, 0.0), sigma - threshold
         else:
             y, sigma = np.maximum(y, 0.0), sigma[:rank]
+        return self._valued(y, u, sigma, vt)
+
+    def _valued(self, y: Array, u: Array, sigma: Array, vt: Array) -> _Point:
+        """The point of singular values, those that are not rounding, moved to the ball."""
         sigma = sigma[sigma > _ZERO * max(float(sigma.max(initial=0.0)), float(y.max(initial=0.0)))]
         gauge = float(self.n @ y + sigma.sum())
         if self.radius is not None and gauge > 0:
@@ -272,7 +344,7 @@ class _Search:
 
     def run(self) -> GroupedOptimum:
         """Newton's steps, and proximal ones where the rank has to grow or Newton's are not taken in full."""
-        point = least = self.decomposed(self.y, self.block)
+        point = least = self.decomposed(self.y, self.block, self.rank)
         best, idle, log_mu = math.inf, 0, self.log_unit
         for _ in range(_MAX_OUTER):
             self.steps += 1
@@ -281,7 +353,8 @@ class _Search:
                 least, log_mu = point, self.log_multiplier(system)
             idle = 0 if system.error < 0.5 * best else idle + 1
             best = min(best, system.error)
-            if best <= self._enough(point) or idle >= (_PATIENCE if best < _SETTLED else _MAX_OUTER):
+            settled = best < _SETTLED and idle >= _PATIENCE
+            if best <= self._enough(point) or self._is_closed(point, system) or settled:
                 break
             full = False
             if system.mu > 0 and system.excess <= 1e-9:
@@ -291,14 +364,20 @@ class _Search:
                 grown = self._system(point)
                 if grown.mu > 0:
                     point, _ = self._newton(point, grown)
-        return GroupedOptimum(self.logits(least.y, least.block), log_mu, self.steps)
+        return GroupedOptimum(self.logits(least.y, least.block), log_mu, self.steps, least.rank)
 
     def _enough(self, point: _Point) -> float:
         """The error to end with; on the last level the gap counts, error times gauge, relative to the value."""
         gauge = float(self.n @ point.y + point.sigma.sum())
-        if self.accuracy == _COARSE or gauge == 0:
+        if self.accuracy != _FINE or gauge == 0:
             return self.accuracy
         return self.accuracy * min(1.0, max(abs(point.value) / gauge, 1e-3))
+
+    def _is_closed(self, point: _Point, system: _System) -> bool:
+        """Whether the duality gap of many groups is closed, to first order, at the end of the last level."""
+        if len(self.n) < _MANY or self.accuracy != _FINE or not system.error <= _CLOSED:
+            return False
+        return system.gap(float(self.n @ point.y + point.sigma.sum())) <= _CLOSED * abs(point.value)
 
     def log_multiplier(self, system: _System) -> float:
         """log mu."""
@@ -324,6 +403,9 @@ class _Search:
             new = self.decomposed(point.y + d_y, point.block + d_block, rank, spans=spans)
             if new.value <= point.value + 1e-4 * slope:
                 return new, True
+            new = self._without(point, system.vanishing(x))
+            if new.value <= point.value:
+                return new, True
         length = min(1.0, 0.95 * longest)
         for _ in range(_MAX_HALVINGS):
             new = self.decomposed(point.y + length * d_y, point.block + length * d_block, point.rank, spans=spans)
@@ -331,6 +413,15 @@ class _Search:
                 return new, length == 1.0
             length /= 2
         return point, False
+
+    def _without(self, point: _Point, directions: Array) -> _Point:
+        """The point less the directions (r, q), orthonormal beside ``diag(sigma)^(1/2)``."""
+        r, root = point.rank, np.sqrt(point.sigma)
+        part = root[:, None] * directions
+        left, sigma, right = np.linalg.svd(np.diag(point.sigma) - part @ part.T)
+        u, vt = point.u.copy(), point.vt.copy()
+        u[:, :r], vt[:r] = u[:, :r] @ left, right @ vt[:r]
+        return self._valued(point.y, u, sigma[: r - directions.shape[1]], vt)
 
     def _proximal(self, point: _Point) -> _Point:
         """Soft-thresholding after a gradient step, halved until the risk lies below its quadratic model."""
@@ -396,18 +487,36 @@ class _System:
             self.error += max(self.excess, 0.0)
         self.cg_steps = 0
 
+    def gap(self, gauge: float) -> float:
+        """The duality gap to first order: what the gradient misses of ``-mu`` times one of the gauge."""
+        norm = float(np.linalg.norm(self._local.block, 2))
+        standing = self._per > 0
+        norm = max(norm, float((-self._local.eta[standing] / self._per[standing]).max(initial=0.0)))
+        mu = norm if self._constrained else self.mu
+        inner = float(np.vdot(self._local.block, self._point.block) + self._per * self._local.eta @ self._point.y)
+        return abs(mu * gauge + inner) + max(norm - mu, 0.0) * gauge
+
     def _split(self, x: Array) -> tuple[Array, Array]:
         return x[: self._g], x[self._g :].reshape(self._g, self._g)
 
     def step(self, x: Array) -> tuple[Array, Array, int, float]:
         """The direction in y and Y, the rank of the point that it leads to, and its length up to a lower rank."""
         eta, block = self._split(x)
-        r, root = self._r, np.sqrt(self._point.sigma)
-        core = (block[:r, :r] + block[:r, :r].T) / (2 * np.outer(root, root))
-        values = np.linalg.eigvalsh(core) if r else np.zeros(1)
+        r = self._r
+        values = np.linalg.eigvalsh(self._core(block)) if r else np.zeros(1)
         longest = -1 / float(values[0]) if values[0] < 0 else math.inf
         rank = r - int((values <= -1).sum())
         return eta / np.where(self._per > 0, self._per, 1.0), self._ambient(block), rank, longest
+
+    def _core(self, block: Array) -> Array:
+        """The symmetric part of A beside ``diag(sigma)^(1/2)``: at length t a direction of value -1/t vanishes."""
+        r, root = self._r, np.sqrt(self._point.sigma)
+        return (block[:r, :r] + block[:r, :r].T) / (2 * np.outer(root, root))
+
+    def vanishing(self, x: Array) -> Array:
+        """Directions (r, q) that the step takes to 0 or beyond."""
+        values, vectors = np.linalg.eigh(self._core(self._split(x)[1]))
+        return vectors[:, values <= -1]
 
     def spans(self, x: Array) -> tuple[Array, Array] | None:
         """Bases of the columns and of the rows of Y and the direction, where they are few."""
@@ -489,10 +598,34 @@ class _System:
 
     def solve(self, accuracy: float) -> Array:
         """Conjugate gradients to a residual that falls with the gradient (Eisenstat and Walker 1996), or is enough."""
-        self._prepare()
         target = min(0.1, max(self.error, 0.1 * accuracy / max(self.error, accuracy)))
-        x, self.cg_steps = conjugate_gradients(self.apply, self._precondition, -self.gradient, target, _MAX_CG)
+        if self._g >= _MANY and target >= _SINGLE:
+            x, self.cg_steps = self._in_single_precision(target)
+            if self.cg_steps < _MAX_CG_SINGLE:
+                return x
+        self._prepare()
+        x, steps = conjugate_gradients(self.apply, self._precondition, -self.gradient, target, _MAX_CG)
+        self.cg_steps += steps
         return x
+
+    def _in_single_precision(self, target: float) -> tuple[Array, int]:
+        """Conjugate gradients in half the memory, and their steps: at the limit rounding may have hindered them."""
+        half, size = in_single_precision(self), float(np.abs(self.gradient).max())
+        half._prepare()
+        right: Any = (-self.gradient / max(size, 1e-300)).astype(np.float32)
+        x, steps = conjugate_gradients(half.apply, half._precondition, right, target, _MAX_CG_SINGLE)
+        return size * x.astype(np.float64), steps
+
+
+def in_single_precision(thing: Any) -> Any:
+    """A copy of a system and what it holds, with its arrays in half the memory."""
+    found = copy.copy(thing)
+    for name, value in vars(thing).items():
+        if isinstance(value, np.ndarray) and value.dtype == np.float64:
+            setattr(found, name, value.astype(np.float32))
+        elif isinstance(value, _Local | ReducedRisk | _Point):
+            setattr(found, name, in_single_precision(value))
+    return found
 
 
 def svd_within(block: Array, left: Array, right: Array) -> tuple[Array, Array, Array]:
