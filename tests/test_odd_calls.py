@@ -20,7 +20,7 @@ import ufm
 #: Calls that went wrong once: a tolerance that proves nothing, starts and saddles without end, sizes that
 #: leave float64, ...
 #: Tilts without a minimum, scales of 1e67 beside 1, points that restarts do not make stationary, kinks: from 5473 on.
-ONCE_WRONG = (81, 87, 312, 450, 782, 787, 828, 1134, 1142, 1147, 11875, 5473, 8810, 61242, 62727)
+ONCE_WRONG = (81, 87, 312, 450, 782, 787, 828, 1134, 1142, 1147, 11875, 5473, 8810, 61242, 62727, 70281)
 #: Of single entries: certificates' rationals, solutions and priors that are none, sizes of frames, a status.
 ENTRIES_ONCE_WRONG = (50, 61, 88, 271, 287, 551, 680, 706, 749, 751, 853, 1266, 1326, 1436)
 #: Of single entries too: arguments that cannot be iterated, seeds that are floats, squares that leave float64.

@@ -66,3 +66,21 @@ def test_repeated_columns_are_one_call():
     Quartic.calls = 0
     list(risk.curved_units(z))
     assert Quartic.calls == 2  # a difference of gradients
+
+
+def test_a_bias_that_is_not_found_again_and_again_is_sought_less(monkeypatch):
+    """Kinks, as of scales of 1e20: two long searches at each logits, then a short one, until one is found."""
+    lengths, found = [], [False] * 10 + [True, True]
+
+    def search(self, logits, starts, most):
+        lengths.append(most)
+        return starts[0]
+
+    monkeypatch.setattr(Risk, "_newton_bias", search)
+    risk = Risk(ufm.CrossEntropy(), TARGETS, PI, decay=0.1)
+    for step, best in enumerate(found):
+        monkeypatch.setattr(Risk, "_is_best", lambda self, logits, b, best=best: best)
+        risk.best_bias(np.full((3, 4), float(step)))
+    full, few = max(lengths), min(lengths)
+    assert lengths == [full] * 16 + [few] * 3 + [full]
+    assert few < full

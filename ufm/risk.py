@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 #: Values of the bias tried at one point: those of losses with kinks, as of scales of 1e60, take no Newton steps.
 _MOST_TRIED = 120
+#: And how many where it was not found this many times in a row.
+_FEW_TRIED, _HOPELESS = 90, 8
 _EPSILON = 2.0**-53
 #: Most entries of the columns repeated for every unit vector: beyond, calls cost nothing beside the work.
 _MOST_TILED = 2**16
@@ -53,8 +55,8 @@ class Risk:
     decay: float | None = None
     #: The last logits, as bytes, and their best bias: value, gradient and curvature ask for the same one.
     _found: dict[bytes, Array] = field(default_factory=dict, repr=False, compare=False)
-    #: Whether the loss gives of repeated columns what it gives of each.
-    _known: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
+    #: Whether the loss gives of repeated columns what it gives of each; how many times in a row no best bias was found.
+    _known: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def value(self, logits: Array) -> float:
         """The risk at logits (K, m)."""
@@ -108,10 +110,14 @@ class Risk:
             shared = logits @ self.pi / max(float(self.pi.sum()), 1e-300)
             starts = [np.zeros(len(logits)), -shared, *self._found.values()]
             self._found.clear()
-            found = self._newton_bias(logits, starts)
-            if not self._is_best(logits, found):
-                again = self._newton_bias(logits, starts[:1])
+            missed = self._known.get("missed", 0)
+            hopeless = missed >= _HOPELESS
+            found = self._newton_bias(logits, starts, _FEW_TRIED if hopeless else _MOST_TRIED)
+            best = self._is_best(logits, found)
+            if not best and not hopeless:
+                again = self._newton_bias(logits, starts[:1], _MOST_TRIED)
                 found = min((found, again), key=lambda b: self._biased(logits, b))
+            self._known["missed"] = 0 if best else missed + 1
             self._found[key] = found
         return self._found[key].copy()
 
@@ -121,12 +127,12 @@ class Risk:
         left = columns.sum(axis=1) + (self.decay or 0.0) * b
         return float(np.abs(left).max()) <= 1e-6 * float(np.abs(columns).sum())
 
-    def _newton_bias(self, logits: Array, starts: list[Array]) -> Array:
+    def _newton_bias(self, logits: Array, starts: list[Array], most: int) -> Array:
         decay = self.decay or 0.0
         value, b = min(((self._biased(logits, start), start) for start in starts), key=lambda pair: pair[0])
         idle = tried = 0
         best, least, lowest = b, np.inf, value
-        while tried < _MOST_TRIED:
+        while tried < most:
             shifted = logits + b[:, None]
             columns = self._gradient(shifted)
             gradient = columns.sum(axis=1) + decay * b
@@ -198,7 +204,7 @@ class Risk:
             except (ValueError, IndexError, TypeError):
                 same = False
             self._known["tiled"] = same
-        return self._known["tiled"]
+        return bool(self._known["tiled"])
 
     def _tiled(self, shifted: Array) -> Iterator[Array]:
         k, m = shifted.shape

@@ -164,6 +164,7 @@ class _Landscape:
         self._num_free = architecture.num_maps if self._blocks is not None and not self._is_bounded else 0
         self._rho = float(getattr(architecture, "rho", 0.0))
         self._upper = np.triu_indices(2 * dim, 1)
+        self._last: tuple[bytes, Array, NDArray[np.complex128]] | None = None
         k = problem.prior.num_classes
         self._budgets = architecture.factor_budgets(k) if isinstance(architecture, Constrained) else ()
         self._decays = () if isinstance(architecture, Constrained) else cast(Penalised, architecture).factor_decays
@@ -203,11 +204,14 @@ class _Landscape:
         return np.split(x[: len(x) - self._num_biases], self._ends)
 
     def _spectrum(self, s: Array) -> tuple[Array, NDArray[np.complex128]]:
-        """Angles t (2d,) and unitary U with ``S = U diag(i t) U^*``."""
-        skew = np.zeros((2 * self.dim, 2 * self.dim))
-        skew[self._upper] = s
-        angles, u = np.linalg.eigh(-1j * (skew - skew.T))
-        return angles, u
+        """Angles t (2d,) and unitary U with ``S = U diag(i t) U^*``; the map and its gradient ask for the same one."""
+        key = s.tobytes()
+        if self._last is None or self._last[0] != key:
+            skew = np.zeros((2 * self.dim, 2 * self.dim))
+            skew[self._upper] = s
+            angles, u = np.linalg.eigh(-1j * (skew - skew.T))
+            self._last = key, angles, u
+        return self._last[1:]
 
     def _layers(self, raw: list[Array]) -> list[Array]:
         """The factors, within their budgets where there are any."""
