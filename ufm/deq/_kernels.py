@@ -19,7 +19,7 @@ from ufm._extras import optional
 with optional("fast"):
     from numba import njit
 
-__all__ = ["anderson", "broyden", "judge"]
+__all__ = ["anderson", "broyden", "plain"]
 
 _MATH = {"contract", "reassoc", "nsz"}
 
@@ -30,6 +30,11 @@ AGAIN = 0.1
 def _compiled(function: Callable[..., Any]) -> Any:
     """The function as machine code, kept between processes."""
     return njit(nogil=True, cache=True, error_model="numpy", fastmath=_MATH)(function)
+
+
+def _part(function: Callable[..., Any]) -> Any:
+    """A part of the functions that call it, which is compiled with each and not by itself."""
+    return njit(inline="always", error_model="numpy", fastmath=_MATH)(function)
 
 
 @_compiled
@@ -95,37 +100,15 @@ def _subtract(x, rows, slots, count, by):
 
 
 @_compiled
-def _subtract_both(x, y, rows, slots, count, by, other):
-    """``x - sum_j by_j rows[slots[j]]`` into x, and with other into y: the rows are read once."""
-    j = 0
-    while j + 4 <= count:
-        a, b, c, d = rows[slots[j]], rows[slots[j + 1]], rows[slots[j + 2]], rows[slots[j + 3]]
-        s, t, u, v = by[j], by[j + 1], by[j + 2], by[j + 3]
-        o, p, q, r = other[j], other[j + 1], other[j + 2], other[j + 3]
-        for k in range(len(x)):
-            x[k] -= s * a[k] + t * b[k] + u * c[k] + v * d[k]
-            y[k] -= o * a[k] + p * b[k] + q * c[k] + r * d[k]
-        j += 4
-    while j < count:
-        a, s, o = rows[slots[j]], by[j], other[j]
-        for k in range(len(x)):
-            x[k] -= s * a[k]
-            y[k] -= o * a[k]
-        j += 1
-
-
-@_compiled
 def _divide(x, by, floor):
     """``x/by`` into x."""
-    scale = np.empty(1, x.dtype)  # a number of the same type: sums with others are not
+    number = x.dtype.type  # of the same type: products with others are slower
     if abs(by) > floor:
-        scale[0] = 1 / by
-        s = scale[0]
+        s = number(1 / by)
         for k in range(len(x)):
             x[k] *= s
     else:
-        scale[0] = by
-        s = scale[0]
+        s = number(by)
         for k in range(len(x)):
             x[k] /= s
 
@@ -161,44 +144,35 @@ def _others(used, slot):
     return slots, count
 
 
-@_compiled
-def judge(
-    z,
-    image,
-    numbers,
-    absolute,
-    plain,
-    held,
-    met,
-    norm,
-    size,
-    fresh,
-    residuals,
-    largest,
-    idle,
-    best_score,
-    is_last,
-    best_z,
-    best_image,
-    last_z,
-    last_image,
-    least,
-    stale,
-    limit,
-    guarded,
-    calm,
-    first,
-    ends,
+#: Rows of the numbers by unit that a kernel shares with the state: floating point, integers, flags.
+NORM, SIZE, FRESH, RESIDUAL, LARGEST, BEST_SCORE, LEAST = range(7)
+IDLE, STALE, LIMIT = range(3)
+HELD, MET, IS_LAST = range(3)
+
+#: Of the numbers that a kernel is told: tolerances, sizes and factors, see :mod:`ufm.deq.iteration`.
+TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT = range(9)
+
+#: What a kernel found of a step: something for tensor operations; nothing; another number of units met the tolerance.
+RARE, USUAL, MORE = range(3)
+
+
+@_part
+def _judge(
+    z, image, numbers, floats, longs, flags, best, last_z, last_image, absolute, plain, guarded, calm, first, ends
 ):
-    """Residuals of the rows and what follows; False, and nothing but norm, size and fresh changed, where more happens.
+    """Residuals of the rows and what follows; RARE, and nothing but norm, size and fresh changed, where more happens.
 
     More is: a row that is not finite, that has run away, that met the tolerance and no longer does, whose acceleration
-    is lost. ``best_z`` and ``best_image`` hold the best iterates of the rows without ``is_last``, of the others
-    ``last_z`` and ``last_image`` are. ``numbers``: tol, slack, quantum, floor, 100, .99, growth. Without ``calm`` norm
-    and size are all that is found; at the ``first`` evaluation largest is filled. Into ``ends`` go the largest
-    residual, the least size, how many rows have met the tolerance, and whether all are better than before.
+    is lost. ``best`` holds z and f(z) of the best iterates of the rows without ``IS_LAST``, of the others ``last_z``
+    and ``last_image`` are. Without ``calm`` norm and size are all that is found; at the ``first`` evaluation the
+    largest size is filled. Into ``ends`` go the largest residual, the least size, how many rows have met the
+    tolerance, and whether all are better than before.
     """
-    tol, slack, quantum, floor, runaway, record, growth = numbers
+    tol, slack, quantum, floor = numbers[TOL], numbers[SLACK], numbers[QUANTUM], numbers[FLOOR]
+    runaway, record, growth = numbers[RUNAWAY], numbers[RECORD], numbers[GROWTH]
+    norm, size, fresh, residuals, largest = floats[NORM], floats[SIZE], floats[FRESH], floats[RESIDUAL], floats[LARGEST]
+    best_score, least, idle, stale, limit = floats[BEST_SCORE], floats[LEAST], longs[IDLE], longs[STALE], longs[LIMIT]
+    held, met, is_last = flags[HELD], flags[MET], flags[IS_LAST]
     rows = len(z)
     for i in range(rows):
         total, whole = z[i, 0] * 0, z[i, 0] * 0
@@ -214,10 +188,10 @@ def judge(
         if first:
             largest[i] = max(_length(z[i], floor), size[i])
     if not calm:
-        return False
+        return RARE
     for i in range(rows):
         if not (norm[i] < inf and size[i] < inf):
-            return False
+            return RARE
         if absolute:
             fresh[i] = norm[i]
         else:
@@ -225,17 +199,17 @@ def judge(
         residual = residuals[i] if held[i] else fresh[i]
         if held[i]:
             if not fresh[i] <= tol + slack * (size[i] if absolute else 1.0):
-                return False
+                return RARE
         elif residual <= tol:
             telling = norm[i] > size[i] / runaway and (plain or largest[i] == 0)
             if size[i] > runaway * (max(norm[i], largest[i]) if telling else largest[i]):
-                return False
+                return RARE
         if guarded and not residual <= tol:
             better = residual < record * least[i]
             bound = residual if better else least[i]
             if not residual <= growth * bound or (0 if better else stale[i] + 1) >= limit[i]:
-                return False
-    most_residual, least_size, number, all_better = 0.0, inf, 0, True
+                return RARE
+    most_residual, least_size, number, before, all_better = 0.0, inf, 0, 0, True
     for i in range(rows):
         if not held[i]:
             residuals[i] = fresh[i]
@@ -243,6 +217,7 @@ def judge(
                 largest[i] = max(norm[i], largest[i])
         else:
             idle[i] += 1
+            before += 1
         residual = residuals[i]
         met[i] = residual <= tol
         number += met[i]
@@ -251,8 +226,8 @@ def judge(
         else:
             all_better = False
             if is_last[i]:
-                _copy(last_z[i], best_z[i])
-                _copy(last_image[i], best_image[i])
+                _copy(last_z[i], best[0, i])
+                _copy(last_image[i], best[1, i])
                 is_last[i] = False
         if guarded:
             if residual < record * least[i]:
@@ -261,115 +236,145 @@ def judge(
                 stale[i] += 1
         most_residual, least_size = max(most_residual, residual), min(least_size, size[i])
     ends[0], ends[1], ends[2], ends[3] = most_residual, least_size, number, all_better
-    return True
+    if number == before:
+        return USUAL
+    for i in range(rows):
+        held[i] = met[i]
+    return MORE
 
 
 @_compiled
-def anderson(
+def plain(
     z,
     image,
-    residual,
-    proposal,
-    former_image,
-    former_residual,
-    held,
-    norm,
-    size,
-    residuals,
-    images,
-    coefficients,
-    used,
-    slot,
+    out,
     numbers,
+    floats,
+    longs,
+    flags,
+    best,
+    last_z,
+    last_image,
+    absolute,
+    is_plain,
+    guarded,
+    calm,
+    first,
+    ends,
 ):
-    """Take the step to z into the memory, and write residual and proposal, rows that are held apart: they stay at z.
+    """:func:`_judge`, and the next plain step: f(z) into out, rows that are held stay at z."""
+    found = _judge(
+        z,
+        image,
+        numbers,
+        floats,
+        longs,
+        flags,
+        best,
+        last_z,
+        last_image,
+        absolute,
+        is_plain,
+        guarded,
+        calm,
+        first,
+        ends,
+    )
+    if found != RARE:
+        for i in range(len(z)):
+            _copy(z[i] if flags[HELD, i] else image[i], out[i])
+    return found
 
-    ``numbers``: rounding, dependent, floor. See :class:`ufm.deq.solvers._Anderson` for the memory.
+
+@_part
+def _mix(z, image, out, numbers, floats, flags, former, window, coefficients, used, slot):
+    """Take the step to z into the memory, and write what Anderson mixing proposes; rows that are held stay at z.
+
+    ``former``: f(z) and f(z) - z of the step before, replaced by those of this one. ``window`` (units, 2, memory, m)
+    holds residuals and images, see :class:`ufm.deq.solvers._Anderson`.
     """
-    rounding, dependent, floor = numbers
-    memory, width = residuals.shape[1], z.shape[1]
+    rounding, dependent, floor = numbers[ROUNDING], numbers[DEPENDENT], numbers[FLOOR]
+    norm, size, held = floats[NORM], floats[SIZE], flags[HELD]
+    memory, width = window.shape[2], z.shape[1]
     now, first, second = np.empty(memory, z.dtype), np.empty(memory, z.dtype), np.empty(memory, z.dtype)
     slots, count = _others(used, slot)
+    q, p = np.empty(width, z.dtype), np.empty(width, z.dtype)
     for i in range(len(z)):
-        r, o = residual[i], proposal[i]
+        v, y, r, o = image[i], former[0, i], former[1, i], out[i]
+        residuals, images = window[i, 0], window[i, 1]
         if held[i]:
-            _difference(image[i], z[i], r)
-            _copy(z[i], o)
+            for k in range(width):
+                y[k] = v[k]
+                r[k] = v[k] - z[i, k]
+                o[k] = z[i, k]
             continue
-        q, p = residuals[i, slot], images[i, slot]
         for k in range(width):
-            r[k] = image[i, k] - z[i, k]
-            q[k] = r[k] - former_residual[i, k]
+            now_k = v[k] - z[i, k]
+            q[k] = now_k - r[k]
+            r[k] = now_k
         length = _length(q, floor)
-        _products(residuals[i], slots, count, r, now)
+        _products(residuals, slots, count, r, now)
         for j in range(count):
             first[j] = now[j] - coefficients[i, slots[j]]
-        _subtract(q, residuals[i], slots, count, first)
+        _subtract(q, residuals, slots, count, first)
         kept = _length(q, floor)
         # Differences of the former products are as exact as these are large.
         if count and not kept >= AGAIN * max(length, norm[i]):
-            _products(residuals[i], slots, count, q, second)
-            _subtract(q, residuals[i], slots, count, second)
+            _products(residuals, slots, count, q, second)
+            _subtract(q, residuals, slots, count, second)
             kept = _length(q, floor)
             for j in range(count):
                 first[j] += second[j]
         along = r[0] * 0
         if kept > dependent * length and length > rounding * size[i]:
             _divide(q, kept, floor)
-            along = _product(q, r)
+            _copy(q, residuals[slot])
+            along = _product(residuals[slot], r)
             for k in range(width):
-                p[k] = image[i, k] - former_image[i, k]
-                o[k] = image[i, k]
-            _subtract_both(p, o, images[i], slots, count, first, now)
+                p[k] = v[k] - y[k]
+                o[k] = v[k]
+                y[k] = v[k]
+            _subtract(p, images, slots, count, first)
+            _subtract(o, images, slots, count, now)
             _divide(p, kept, floor)
             for k in range(width):
                 o[k] -= along * p[k]
+            _copy(p, images[slot])
         else:
             for k in range(width):
-                q[k] = 0
-                p[k] = 0
-                o[k] = image[i, k]
-            _subtract(o, images[i], slots, count, now)
+                o[k] = v[k]
+                y[k] = v[k]
+                residuals[slot, k] = 0
+                images[slot, k] = 0
+            _subtract(o, images, slots, count, now)
         for j in range(count):
             coefficients[i, slots[j]] = now[j]
         coefficients[i, slot] = along
 
 
-@_compiled
-def broyden(
-    z,
-    image,
-    residual,
-    proposal,
-    former_z,
-    former_residual,
-    held,
-    norm,
-    size,
-    us,
-    vs,
-    gamma,
-    used,
-    slot,
-    numbers,
-):
-    """The same for Broyden's method: see :class:`ufm.deq.solvers._Broyden`."""
-    rounding, dependent, floor = numbers
-    width = z.shape[1]
+@_part
+def _update(z, image, out, numbers, floats, flags, last_z, former, us, vs, gamma, used, slot):
+    """The same as :func:`_mix` for Broyden's method: see :class:`ufm.deq.solvers._Broyden`."""
+    rounding, dependent, floor = numbers[ROUNDING], numbers[DEPENDENT], numbers[FLOOR]
+    size, held, width = floats[SIZE], flags[HELD], z.shape[1]
     of_us, of_vs = np.empty(used + 1, z.dtype), np.empty(used + 1, z.dtype)
     slots, count = _others(used, slot)
     step, change = np.empty(width, z.dtype), np.empty(width, z.dtype)
     for i in range(len(z)):
-        r, o = residual[i], proposal[i]
+        y, r, o = former[0, i], former[1, i], out[i]
         if held[i]:
-            _difference(image[i], z[i], r)
-            _copy(z[i], o)
+            for k in range(width):
+                y[k] = image[i, k]
+                r[k] = y[k] - z[i, k]
+                o[k] = z[i, k]
             continue
         u, v, g = us[i, slot], vs[i, slot], gamma[i, 0]
         for k in range(width):
-            r[k] = image[i, k] - z[i, k]
-            step[k] = z[i, k] - former_z[i, k]
-            change[k] = r[k] - former_residual[i, k]
+            now = image[i, k] - z[i, k]
+            change[k] = now - r[k]
+            r[k] = now
+            y[k] = image[i, k]
+            step[k] = z[i, k] - last_z[i, k]
             v[k] = g * step[k]
         # v = -gamma step + sum_j <u_j, step> v_j, its sign apart
         _products(us[i], slots, count, step, of_us)
@@ -382,7 +387,8 @@ def broyden(
             u[k] = step[k] + g * change[k]
             o[k] = z[i, k] + g * r[k]
         _products(vs[i], slots, count, r, of_us)
-        _subtract_both(u, o, us[i], slots, count, of_vs, of_us)
+        _subtract(u, us[i], slots, count, of_vs)
+        _subtract(o, us[i], slots, count, of_us)
         if abs(along) > dependent * changed and changed > rounding * size[i]:
             _divide(u, along, floor)
             last = _product(v, r)
@@ -392,3 +398,98 @@ def broyden(
             for k in range(width):
                 u[k] = 0
                 v[k] = 0
+
+
+@_compiled
+def anderson(
+    z,
+    image,
+    out,
+    numbers,
+    floats,
+    longs,
+    flags,
+    best,
+    last_z,
+    former,
+    absolute,
+    is_plain,
+    judged,
+    ends,
+    window,
+    coefficients,
+    used,
+    slot,
+):
+    """:func:`_judge`, unless it is judged, and :func:`_mix`, where nothing happens and not all is done."""
+    found = USUAL
+    if not judged:
+        found = _judge(
+            z,
+            image,
+            numbers,
+            floats,
+            longs,
+            flags,
+            best,
+            last_z,
+            former[0],
+            absolute,
+            is_plain,
+            True,
+            True,
+            False,
+            ends,
+        )
+        if found == RARE or ends[2] == len(z):
+            return found
+    _mix(z, image, out, numbers, floats, flags, former, window, coefficients, used, slot)
+    return found
+
+
+@_compiled
+def broyden(
+    z,
+    image,
+    out,
+    numbers,
+    floats,
+    longs,
+    flags,
+    best,
+    last_z,
+    former,
+    absolute,
+    is_plain,
+    judged,
+    ends,
+    us,
+    vs,
+    gamma,
+    used,
+    slot,
+):
+    """The same with :func:`_update`."""
+    found = USUAL
+    if not judged:
+        found = _judge(
+            z,
+            image,
+            numbers,
+            floats,
+            longs,
+            flags,
+            best,
+            last_z,
+            former[0],
+            absolute,
+            is_plain,
+            True,
+            True,
+            False,
+            ends,
+        )
+        if found == RARE or ends[2] == len(z):
+            return found
+    _update(z, image, out, numbers, floats, flags, last_z, former, us, vs, gamma, used, slot)
+    return found

@@ -1,7 +1,7 @@
 """Steps of a fixed-point solve by the kernels of :mod:`ufm.deq._kernels`, as long as nothing happens in them.
 
 What is rare (a row that runs away, an acceleration that is lost, values that are not finite) stays with the tensor
-operations: :meth:`CompiledSteps.judge` then changes nothing, and the state is as if there were no kernels.
+operations: a kernel then changes nothing, and the state is as if there were no kernels.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -54,6 +53,19 @@ def _load() -> ModuleType:
     return importlib.import_module("ufm.deq._kernels")
 
 
+class Memory(Protocol):
+    """What an acceleration has for its kernels: how many steps it took, and its numbers."""
+
+    steps: int
+    #: Name of its kernel.
+    kernel: str
+    #: Part of a difference's length below which it is left out.
+    dependent: float
+
+    def arrays(self) -> tuple[Any, ...]:
+        """The numbers, with room for one more step; how many of the slots are used, and the one that is next."""
+
+
 class CompiledSteps:
     """Kernels bound to the state of a solve on a CPU, in which each unit is judged by itself.
 
@@ -73,18 +85,10 @@ class CompiledSteps:
 
     def __init__(self, state: Iteration) -> None:
         self.state, self.kernels = state, _load()
+        state.z.numpy()  # it must have numbers of its own
         self.bound, self.floor = False, least_norm(state.z.dtype)
-        self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
-        #: z and f(z), now and at the last step that was judged here.
-        self.now = tuple(t.numpy() for t in self.last)
-        self.last_arrays: Sequence[Any] = self.now
-        #: Norms of residuals and images as the kernels find them, whoever judges.
-        self.norm, self.length = state.z.new_empty(state.judged), state.z.new_empty(state.judged)
-        self.sizes = [self.norm.numpy(), self.length.numpy()]
-        self.nowhere, self.met = np.zeros(state.judged, bool), np.empty(state.judged, bool)
-        self.ends = np.empty(4)
+        self.ends, self.numbers = np.empty(4), np.empty(9)
         self.absolute = state.options.stop_mode == "abs"
-        self.seen, self.eps = state.seen, torch.finfo(state.seen).eps
 
     @staticmethod
     def attach(state: Iteration) -> None:
@@ -116,100 +120,207 @@ class CompiledSteps:
             self.release()
             return False
         try:
-            self.now = (state.z.numpy(), state.image.numpy())
-        except RuntimeError:  # and so may what f returns
+            z, image = state.z.numpy(), state.image.numpy()
+        except RuntimeError:  # what f returns may have no numbers of its own either
             self.release()
             state.compiled = None
             return False
         calm = guard is None or not (guard.any_plain or (guard.orbit is None and state.count > 1))
         if not self.bound:
             self._bind()
-        numbers = (
-            *(state.tol, SLACK * self._epsilon(), state.quantum, self.floor, RUNAWAY, RECORD),
-            1.0 if guard is None else guard.growth,
+        self._tell()
+        found = self.kernels.plain(
+            *(z, image, np.empty_like(z), self.numbers, *self.units, self.kept_arrays),
+            *(self.last[0].numpy(), self.last[1].numpy(), self.absolute, not state.accelerated),
+            *(guard is not None, calm, state.count == 1, self.ends),
         )
-        judged = self.kernels.judge(
-            *self.now, numbers, self.absolute, not state.accelerated, self._held(), self.met, *self.sizes, *self.units,
-            *self.best, *self.last_arrays, *self.guarded, guard is not None, calm, state.count == 1, self.ends,
-        )  # fmt: skip
-        if not judged:
+        if found == self.kernels.RARE:
             self.release()
             return False
-        self._commit()
+        if state.count == 1:
+            largest = self.units[0][self.kernels.LARGEST]
+            state.begin(float(largest.max()), float(largest.min()))
+        self._commit(found)
+        self.last = state.z, state.image
         return True
 
-    def _held(self) -> Any:
-        held = self.state.held
-        return self.nowhere if held is None else held.numpy()
-
-    def _epsilon(self) -> float:
-        """That of what f returns."""
-        if self.seen != self.state.seen:
-            self.seen, self.eps = self.state.seen, torch.finfo(self.state.seen).eps
-        return self.eps
+    def _tell(self, dependent: float = 0.0) -> None:
+        """Write what the kernels are told."""
+        state, guard, eps = self.state, self.state.guard, torch.finfo(self.state.seen).eps
+        self.numbers[:] = (
+            *(state.tol, SLACK * eps, state.quantum, self.floor, RUNAWAY, RECORD),
+            *(1.0 if guard is None else guard.growth, ROUNDING * eps, dependent),
+        )
 
     def _bind(self) -> None:
         """Share the numbers by unit with the state; the tensors that others may have kept stay as they are."""
         state, guard = self.state, self.state.guard
         self.bound = True
-        state.norm, state.size = self.norm, self.length
-        state.fresh, state.residuals = torch.empty_like(self.norm), state.residuals.clone()
-        state.largest = state.largest.clone()
-        state.idle, state.best_score = state.idle.clone(), state.best_score.clone()
+        none = state.residuals
+        floats = torch.stack(
+            (none, none, none, none, state.largest, state.best_score, none if guard is None else guard.least)
+        )
+        state.norm, state.size, state.fresh, state.residuals, state.largest, state.best_score, least = floats
+        longs = torch.stack((state.idle, *((state.idle,) * 2 if guard is None else (guard.stale, guard.limit))))
+        state.idle, stale, limit = longs
+        if guard is not None:
+            guard.least, guard.stale, guard.limit = least, stale, limit
         state.score = state.residuals
-        self.is_last = torch.full_like(state.idle, state.best_is_last, dtype=torch.bool)
-        self.last = state.best[0], state.best[1]
-        self.last_arrays = [t.numpy() for t in self.last]
-        self.kept = tuple(torch.empty_like(t) if state.best_is_last else t.clone() for t in self.last)
-        shared = (state.fresh, state.residuals, state.largest, state.idle)
-        self.units = [t.numpy() for t in shared]
-        self.best = [t.numpy() for t in (state.best_score, self.is_last, *self.kept)]
-        if guard is None:
-            self.guarded = [self.units[0], self.units[3], self.units[3]]
-        else:
-            guard.least, guard.stale, guard.limit = guard.least.clone(), guard.stale.clone(), guard.limit.clone()
-            self.guarded = [t.numpy() for t in (guard.least, guard.stale, guard.limit)]
+        self.flags = torch.zeros(3, state.judged, dtype=torch.bool)
+        if state.held is not None:
+            self.flags[0] = state.held
+        if state.best_is_last:
+            self.flags[2] = True
+        self.last = (state.best[0], state.best[1])
+        self.kept = torch.stack(self.last)
+        self.units, self.kept_arrays = (floats.numpy(), longs.numpy(), self.flags.numpy()), self.kept.numpy()
 
-    def _commit(self) -> None:
-        """What the state is told of the step by the way."""
+    def _commit(self, found: int) -> None:
+        """What the state is told of a step by the way."""
         state = self.state
-        assert state.image is not None
         most, least_size, number, all_better = self.ends.tolist()
-        state.event = False
-        self.last, self.last_arrays, state.best_is_last = (state.z, state.image), self.now, bool(all_better)
-        if state.count == 1:
-            largest = self.units[2]
-            state.begin(largest.max().item(), largest.min().item())
+        state.event, state.best_is_last = False, bool(all_better)
         state.take_in(most, least_size)
-        if number != state.num_held:
-            state.hold(torch.from_numpy(self.met.copy()), int(number))
+        if found == self.kernels.MORE:
+            state.hold(self.flags[1].clone(), int(number))
 
     def release(self) -> None:
         """Give the state its best iterates; it may then go on without kernels, and with them again."""
         if not self.bound:
             return
         self.bound = False
-        state, is_last = self.state, self.is_last[:, None]
-        state.best_is_last = bool(self.is_last.all())
+        state, is_last = self.state, self.flags[2]
+        state.best_is_last = bool(is_last.all())
         best = zip(self.last, self.kept, strict=True)
-        state.best = self.last if state.best_is_last else tuple(torch.where(is_last, a, b) for a, b in best)
+        state.best = self.last if state.best_is_last else tuple(torch.where(is_last[:, None], a, b) for a, b in best)
 
-    # Accelerations --------------------------------------------------------------------------------------------------
+    # Steps ----------------------------------------------------------------------------------------------------------
 
-    def accelerate(self, kernel: str, dependent: float, former: tuple[Tensor, Tensor], *memory: Any) -> Tensor:
+    @property
+    def flow(self) -> bool:
+        """Whether the last evaluation was judged by a kernel, and nothing is to be done before the next."""
+        state, guard = self.state, self.state.guard
+        return state.swift and state.vanishing is None and not (state.event or (guard is not None and guard.any_plain))
+
+    def plain(self) -> None:
+        """Take plain steps until one is left to tensor operations or is the last."""
+        state, kernels = self.state, self.kernels
+        assert state.image is not None
+        z = state.image if state.held is None else torch.where(state.held[:, None], state.z, state.image)
+        now, last = z.numpy(), self.last[0].numpy()
+        self._tell()
+        while True:
+            image, out = self._evaluate(z), torch.empty_like(z)
+            if image is None:
+                return
+            following = out.numpy()
+            if state.z is not z:  # rounded
+                z, now = state.z, state.z.numpy()
+            # Where a row was not held, its image was the next z.
+            found = kernels.plain(
+                *(now, image, following, self.numbers, *self.units, self.kept_arrays, last, now),
+                *(self.absolute, True, False, True, False, self.ends),
+            )
+            if found == kernels.RARE:
+                self._leave()
+                return
+            self._commit(found)
+            self.last = z, out
+            if not state.goes_on or state.vanishing is not None:
+                self._keep()
+                return
+            z, last, now = out, now, following
+
+    def accelerate(self, memory: Memory, z: Tensor) -> tuple[Tensor | None, tuple[Tensor, Tensor, Tensor]]:
+        """Take accelerated steps, the first to z, until one is left to tensor operations or is the last.
+
+        Args:
+            memory: of the method.
+            z: what it proposed; held rows stay.
+
+        Returns:
+            What the method proposes next, None if it is yet to learn from the last step; and z, f(z) and f(z) - z of
+            the step before that one.
+        """
+        state, rare, last_z = self.state, self.kernels.RARE, self.state.z
+        assert state.image is not None
+        former = torch.stack((state.image, state.residual))
+        kernel, rows, now, last = getattr(self.kernels, memory.kernel), former.numpy(), z.numpy(), last_z.numpy()
+        self._tell(memory.dependent)
+        image_rows = former[0]
+        shared, absolute, ends = (self.numbers, *self.units, self.kept_arrays), self.absolute, self.ends
+        while True:
+            plain = memory.steps == 0
+            state.accelerated = not plain
+            image = self._evaluate(z)
+            if image is None:
+                break
+            out = torch.empty_like(z)
+            following = out.numpy()
+            if state.z is not z:  # rounded
+                z, now = state.z, state.z.numpy()
+            found = kernel(now, image, following, *shared, last, rows, absolute, plain, False, ends, *memory.arrays())
+            if found == rare:
+                self._leave()
+                break
+            self._commit(found)
+            if not state.goes_on:
+                self.last = z, self.image
+                self._keep()
+                break
+            memory.steps += 1
+            self.last = z, image_rows
+            if state.vanishing is not None:
+                state.image, state.residual = former
+                return out, (last_z, former[0], former[1])
+            last_z, last, z, now = z, now, out, following
+        return None, (last_z, former[0], former[1])
+
+    def learn(self, memory: Memory, z: Tensor, image: Tensor, residual: Tensor) -> Tensor:
         """Take the step that was judged into a memory, and return what the method proposes; held rows stay.
 
         Args:
-            kernel: ``"anderson"`` or ``"broyden"``.
-            dependent: part of a difference's length below which it is left out.
-            former: f(z) or z, and the residual, of the step before.
-            memory: arrays and numbers of the method.
+            memory: of the method.
+            z, image, residual: the step before, z, f(z) and f(z) - z.
         """
         state = self.state
         assert state.image is not None
-        proposal, residual = torch.empty_like(state.z), torch.empty_like(state.z)
-        numbers = (ROUNDING * self._epsilon(), dependent, self.floor)
-        arrays = [t.numpy() for t in (residual, proposal, *former)]
-        getattr(self.kernels, kernel)(*self.now, *arrays, self._held(), *self.sizes, *memory, numbers)
-        state.residual = residual
-        return proposal
+        self._tell(memory.dependent)
+        self.flags[0] = False if state.held is None else state.held
+        former, out = torch.stack((image, residual)), torch.empty_like(z)
+        getattr(self.kernels, memory.kernel)(
+            *(state.z.numpy(), state.image.numpy(), out.numpy(), self.numbers, *self.units, self.kept_arrays),
+            *(z.numpy(), former.numpy(), self.absolute, False, True, self.ends, *memory.arrays()),
+        )
+        memory.steps += 1
+        state.residual = former[1]
+        return out
+
+    # Evaluations ----------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, rows: Tensor) -> Any:
+        """f of rows, as an array; None where it has no numbers of its own, and the state goes on without kernels.
+
+        The array may be f's own, for kernels copy what they keep.
+        """
+        state = self.state
+        state.z = rows
+        self.image, self.owned = state.look(rows)
+        state.count += 1
+        try:
+            return self.image.numpy()
+        except RuntimeError:
+            self._leave()
+            state.compiled = None
+            return None
+
+    def _keep(self) -> None:
+        """Give the state the last image."""
+        self.state.image = self.image if self.owned or self.state.done else self.image.clone()
+        self.state.residual = None
+
+    def _leave(self) -> None:
+        """Leave the last evaluation to tensor operations."""
+        self._keep()
+        self.release()
+        self.state.measure()

@@ -253,6 +253,8 @@ class Iteration:
         self.vanishing: Tensor | None = None  # samples that shrink towards 0, until they have been moved there
         self.vanished = torch.zeros(self.judged, dtype=torch.bool, device=z0.device)
         self.writes: bool | None = None  # whether f writes into its argument
+        self.fresh_images = getattr(f, "fresh", False)  # whether they are nobody else's
+        self.flat = self.shape == self.z.shape
         self.compact = _Compaction(f, options.compact) if self._may_compact() else None
         self.trace: list[Tensor] = []
         self.states: list[Tensor] = []
@@ -269,7 +271,13 @@ class Iteration:
         self._look()
         self.count += 1
         self.swift = self.compiled is not None and self.compiled.judge()
-        if self.swift or not self.batch or self._is_uneventful():
+        if not self.swift and self.batch:
+            self.measure()
+
+    def measure(self) -> None:
+        """Update residuals after an evaluation by tensor operations, and what follows from them."""
+        self.swift = False
+        if self._is_uneventful():
             return
         numbers = self._measure()
         if not self.extreme and self._is_extreme(numbers):
@@ -311,11 +319,42 @@ class Iteration:
         """
         if self.relative is not None or self.options.stop_mode == "abs":
             return
-        unit = torch.finfo(self.seen).eps / RUNAWAY
+        unit = self._epsilon / RUNAWAY
         if least < unit * self.largest_of_all:
             small = (self.size < unit * self.largest) & ~(self.residuals <= self.tol) & ~self.vanished
             if bool(small.any()):
                 self.vanishing, self.vanished = small, self.vanished | small
+
+    def look(self, rows: Tensor) -> tuple[Tensor, bool]:
+        """``f(z)`` at rows (units, m), and whether it is nobody else's: less to do than :meth:`_look`, where it can be.
+
+        What is another's may change at the next evaluation.
+        """
+        self.z = rows
+        if self.writes is not False or self.dtype != rows.dtype or self.compact is not None or rows.is_inference():
+            self._look()
+            assert self.image is not None
+            return self.image, True
+        point = rows if self.flat else rows.view(self.shape)
+        version = point._version
+        image = self.f(point)
+        if (
+            type(image) is Tensor
+            and image.dtype is rows.dtype
+            and image.shape == self.shape
+            and point._version == version
+            and image.is_contiguous()
+            and image.is_cpu
+            and not image.requires_grad
+        ):
+            self.seen = image.dtype
+            return image if self.flat else image.view(rows.shape), self.fresh_images
+        return self._take(self.f, image, point, version, self.z.view(self.batch, -1)).view_as(rows), True
+
+    @property
+    def _epsilon(self) -> float:
+        """That of what f returns."""
+        return torch.finfo(self.seen).eps
 
     def _call(self, f: Map, rows: Tensor) -> Tensor:
         """f of rows, as rows of the solver's dtype that no one else writes to.
@@ -323,20 +362,29 @@ class Iteration:
         Captured graphs return the same buffer each time, and some maps write into their argument: both are copied.
         """
         point = rows if rows.dtype == self.dtype else rows.to(self.dtype)
-        shape = self.shape if rows.shape[0] == self.batch else torch.Size((rows.shape[0], *self.shape[1:]))
+        shape = self._shape_of(rows)
         if point is rows and self.writes is not False:
             point = rows.clone()
+        point = point if point.shape == shape else point.view(shape)
         version = None if point.is_inference() else point._version
-        image = f(point if point.shape == shape else point.view(shape))
-        check_image(image, shape)
+        return self._take(f, f(point), point, version, rows)
+
+    def _shape_of(self, rows: Tensor) -> torch.Size:
+        """Shape of the state with these samples."""
+        return self.shape if rows.shape[0] == self.batch else torch.Size((rows.shape[0], *self.shape[1:]))
+
+    def _take(self, f: Map, image: Any, point: Tensor, version: int | None, rows: Tensor) -> Tensor:
+        """What f returned of a point, as rows that no one else writes to; the version is that of the point before."""
+        check_image(image, self._shape_of(rows))
         written = version is None or point._version != version
-        if self.writes is False and written and point is rows:
+        if self.writes is False and written and point.data_ptr() == rows.data_ptr():
             raise RuntimeError("f must not write into its argument at some calls only: give it a copy, or none")
         self.writes = bool(self.writes) or written
         self.seen = image.dtype
         if image.shape != rows.shape:
             image = image.reshape(rows.shape)
-        fresh = getattr(f, "fresh", False)  # its images are nobody else's
+        # Nobody else's need no copy.
+        fresh = getattr(f, "fresh", False)
         return image.to(rows.dtype, copy=not fresh, memory_format=torch.contiguous_format)
 
     def _is_uneventful(self) -> bool:
@@ -476,7 +524,8 @@ class Iteration:
 
     def take_in(self, most: float, least_size: float) -> None:
         """Keep what was asked for of an evaluation that is judged, given the largest residual and the least |f(z)|."""
-        self._record()
+        if self.options.trace or self.options.states:
+            self._record()
         if most <= self.whole_score:
             self.whole, self.whole_score = self.z, most
         self._watch(least_size)

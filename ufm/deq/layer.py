@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -423,6 +424,18 @@ class DEQ(nn.Module):
         return text
 
 
+def jacobian_product(image: Tensor, root: Tensor, y: Tensor) -> Tensor | None:
+    """``J^T y``, J the derivative of image by root, whose record is kept; None where image does not depend on it.
+
+    Without the checks of ``torch.autograd.grad``, which take as long as the product of a small map.
+    """
+    run = getattr(getattr(torch.autograd.Variable, "_execution_engine", None), "run_backward", None)
+    if run is None or type(y) is not Tensor or type(image) is not Tensor:
+        return torch.autograd.grad(image, root, y, retain_graph=True, allow_unused=True)[0]
+    # The graph is kept, no graph of the gradient made, what is not reached is None, nothing is accumulated.
+    return run((image,), (y,), True, False, (root,), True, False)[0]  # type: ignore[no-any-return]
+
+
 class _Adjoint:
     """The map ``y -> J^T y + gradient``."""
 
@@ -433,9 +446,7 @@ class _Adjoint:
         self.f, self.image, self.root, self.gradient = f, image, root, gradient
 
     def __call__(self, y: Tensor) -> Tensor:
-        # allow_unused: a map that ignores z has J = 0.
-        y = y.to(self.image.dtype)
-        (product,) = torch.autograd.grad(self.image, self.root, y, retain_graph=True, allow_unused=True)
+        product = jacobian_product(self.image, self.root, y if y.dtype == self.image.dtype else y.to(self.image.dtype))
         return self.gradient if product is None else product + self.gradient
 
 
@@ -456,6 +467,9 @@ _DEFAULTS: dict[str, Any] = dict(DEQ.__init__.__kwdefaults__ or {})
 
 #: Names of the settings of a layer, and of a call.
 _SETTINGS = ("solver", *_DEFAULTS)
+
+#: Exponent of the least power of two that float32 has without loss.
+LEAST_EXPONENT = -126
 
 #: Least relative residual that products in TF32 resolve, of 10 explicit bits: four times their epsilon.
 TF32 = 4 * 2.0**-10
@@ -546,6 +560,8 @@ def unit_scale(gradient: Tensor, by_sample: bool) -> Tensor:
     if by_sample:
         largest = torch.linalg.vector_norm(gradient.flatten(1), ord=torch.inf, dim=1)
         return power_of_two(largest).view(-1, *(1,) * (gradient.ndim - 1))
+    if gradient.is_cpu and math.isfinite(largest := float(torch.linalg.vector_norm(gradient, ord=math.inf))):
+        return gradient.new_tensor(2.0 ** (max(math.frexp(largest)[1] - 1, LEAST_EXPONENT)) if largest else 1.0)
     return power_of_two(torch.where(gradient.isfinite(), gradient.abs(), 0.0).amax())
 
 

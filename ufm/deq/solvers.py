@@ -8,7 +8,7 @@ rounds only the points at which it evaluates ``f``.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from ufm._extras import optional
 from ufm._validation import one_of
@@ -115,9 +115,14 @@ class _Acceleration:
 
     #: Times the least residual at which it counts as lost.
     growth = GROWTH
+    #: Part of a difference's length below which it is left out.
+    dependent = DEPENDENT
+    #: Name of its compiled loop.
+    kernel: str
 
     def __init__(self, state: Iteration, memory: int) -> None:
         self.state, self.memory, self.steps = state, memory, 0
+        self.last: tuple[Tensor, Tensor]  # step and change of the residual, where units were lost
 
     def propose(self) -> Tensor:
         """Next iterates (units, m)."""
@@ -130,7 +135,9 @@ class _Acceleration:
         """
         compiled = self.state.compiled
         if isinstance(compiled, CompiledSteps) and compiled.apply:
-            return self.learn_compiled(compiled, z, image, residual)
+            if self.state.event:  # it will be asked for
+                self.last = self.state.z - z, self.state.residual - residual
+            return compiled.learn(self, z, image, residual)
         self.learn_tensors(z, image, residual)
         return None
 
@@ -138,8 +145,8 @@ class _Acceleration:
         """:meth:`learn` by tensor operations."""
         raise NotImplementedError
 
-    def learn_compiled(self, steps: CompiledSteps, z: Tensor, image: Tensor, residual: Tensor) -> Tensor:
-        """:meth:`learn` by a compiled loop."""
+    def arrays(self) -> tuple[Any, ...]:
+        """Numbers for a compiled loop with room for one more step, how many slots are used, and which one is next."""
         raise NotImplementedError
 
     def forget(self, lost: Tensor) -> None:
@@ -175,12 +182,17 @@ def _iterate(kind: type[_Acceleration], memory: int, state: Iteration) -> None:
         held_stay = proposal is not None
         if proposal is None:
             proposal = method.propose()
-        if guard.any_plain:
-            proposal = torch.where(guard.plain[:, None] > 0, state.image, proposal)
-        former = (state.z, state.image, state.residual)
-        state.accelerated = method.steps > 0
-        state.move(proposal, held_stay and not guard.any_plain)
-        state.evaluate()
+        if isinstance(state.compiled, CompiledSteps) and state.compiled.flow and (held_stay or state.held is None):
+            proposal, former = state.compiled.accelerate(method, proposal)
+            if proposal is not None:
+                continue
+        else:
+            if guard.any_plain:
+                proposal = torch.where(guard.plain[:, None] > 0, state.image, proposal)
+            former = (state.z, state.image, state.residual)
+            state.accelerated = method.steps > 0
+            state.move(proposal, held_stay and not guard.any_plain)
+            state.evaluate()
         if not state.goes_on:
             break
         proposal = method.learn(*former)
@@ -215,9 +227,12 @@ def fixed_point(
     CompiledSteps.attach(state)
     state.evaluate()
     while not state.done and state.count < max_steps:
-        if state.image is not None:
-            state.move(state.image)
-        state.evaluate()
+        if isinstance(state.compiled, CompiledSteps) and state.compiled.flow:
+            state.compiled.plain()
+        else:
+            if state.image is not None:
+                state.move(state.image)
+            state.evaluate()
         if state.interacting:
             state.join()
     return state.result()
@@ -226,63 +241,61 @@ def fixed_point(
 class _Anderson(_Acceleration):
     """Memory of :func:`anderson`: an orthonormal basis of residual differences, and what they do to f(z)."""
 
+    kernel = "anderson"
+
     def __init__(self, state: Iteration, memory: int) -> None:
         units, m = state.z.shape
         memory = min(memory, max(m, 1))  # more differences depend linearly
         super().__init__(state, memory)
-        self.all_residuals = state.z.new_empty(units, memory, m)
-        self.all_images = state.z.new_empty(units, memory, m)
+        self.window = state.z.new_empty(units, 2, memory, m)
+        self.all_residuals, self.all_images = self.window.unbind(1)
         self.all_coefficients = state.z.new_zeros(units, memory)  # of the residual in the basis
-        self._use(0)
+        self._arrays: tuple[Any, ...] | None = None
 
-    def _use(self, number: int) -> None:
-        """Let so many of the slots count."""
-        self.residuals, self.images = self.all_residuals[:, :number], self.all_images[:, :number]
-        self.coefficients = self.all_coefficients[:, :number]
+    @property
+    def used(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Residuals, images and coefficients of the slots that count."""
+        number = min(self.steps, self.memory)
+        return self.all_residuals[:, :number], self.all_images[:, :number], self.all_coefficients[:, :number]
 
     def propose(self) -> Tensor:
         assert self.state.image is not None
-        return _minus(self.state.image, self.coefficients, self.images)
+        _, images, coefficients = self.used
+        return _minus(self.state.image, coefficients, images)
 
     def learn_tensors(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
         state, slot, new = self.state, self.steps % self.memory, self.steps < self.memory
         assert state.image is not None
+        residuals, images, coefficients = self.used
         if not new:
-            self.all_residuals[:, slot].zero_()
-            self.all_images[:, slot].zero_()
-            self.coefficients[:, slot].zero_()
+            residuals[:, slot].zero_()
+            images[:, slot].zero_()
+            coefficients[:, slot].zero_()
         q = state.residual - residual
         length = state.lengths(q)
         # Gram-Schmidt, twice: q is then orthogonal to rounding (Kahan). The first inner products are differences of
         # those that the next step needs anyway, and the images follow once.
-        now = _rows_times(self.residuals, state.residual)
-        first = now - self.coefficients
-        q = _minus(q, first, self.residuals)
-        second = _rows_times(self.residuals, q)
-        q = _minus(q, second, self.residuals)
-        p = _minus(state.image - image, first + second, self.images)
+        now = _rows_times(residuals, state.residual)
+        first = now - coefficients
+        q = _minus(q, first, residuals)
+        second = _rows_times(residuals, q)
+        q = _minus(q, second, residuals)
+        p = _minus(state.image - image, first + second, images)
         kept = state.lengths(q)
-        usable = (kept > DEPENDENT * length) & state.resolves(length)
+        usable = (kept > self.dependent * length) & state.resolves(length)
         q = state.quotient(q, kept, usable, self.all_residuals[:, slot])
         state.quotient(p, kept, usable, self.all_images[:, slot])
-        self.coefficients.copy_(now)
+        coefficients.copy_(now)
         self.all_coefficients[:, slot] = torch.linalg.vecdot(q, state.residual)
         self.steps += 1
-        if new:
-            self._use(self.steps)
 
-    def learn_compiled(self, steps: CompiledSteps, z: Tensor, image: Tensor, residual: Tensor) -> Tensor:
-        slot, used = self.steps % self.memory, min(self.steps, self.memory)
-        memory = (t.numpy() for t in (self.all_residuals, self.all_images, self.all_coefficients))
-        proposal = steps.accelerate("anderson", DEPENDENT, (image, residual), *memory, used, slot)
-        self.steps += 1
-        if used < self.memory:
-            self._use(self.steps)
-        return proposal
+    def arrays(self) -> tuple[Any, ...]:
+        if self._arrays is None:
+            self._arrays = self.window.numpy(), self.all_coefficients.numpy()
+        return *self._arrays, min(self.steps, self.memory), self.steps % self.memory
 
     def forget(self, lost: Tensor) -> None:
-        self.all_residuals.masked_fill_(lost[:, None, None], 0)
-        self.all_images.masked_fill_(lost[:, None, None], 0)
+        self.window.masked_fill_(lost[:, None, None, None], 0)
         self.all_coefficients.masked_fill_(lost[:, None], 0)
 
 
@@ -336,49 +349,49 @@ class _Broyden(_Acceleration):
     """
 
     growth = BROYDEN_GROWTH
+    kernel = "broyden"
 
     def __init__(self, state: Iteration, memory: int) -> None:
         super().__init__(state, memory)
         units, m = state.z.shape
         self.all_us, self.all_vs = (state.z.new_empty(units, min(ROOM, memory), m) for _ in range(2))
-        self.us, self.vs = self.all_us[:, :0], self.all_vs[:, :0]
+        self._arrays: tuple[Any, ...] | None = None
         self.gamma = state.z.new_ones(units, 1)
         self.scaled = False
 
     def propose(self) -> Tensor:
         residual = self.state.residual
         step = self.gamma * residual if self.scaled else residual
-        return _minus(self.state.z + step, _rows_times(self.vs, residual), self.us)
+        us, vs = self._terms(self.steps)
+        return _minus(self.state.z + step, _rows_times(vs, residual), us)
 
     def learn_tensors(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
         state, slot = self.state, self.steps % self.memory
         step, change = state.z - z, state.residual - residual
         self._make_room(slot)
-        self.us[:, slot] = 0
-        self.vs[:, slot] = 0
-        v = _minus(-self.gamma * step if self.scaled else -step, -_rows_times(self.us, step), self.vs)
+        us, vs = self._terms(self.steps + 1)
+        us[:, slot] = 0
+        vs[:, slot] = 0
+        v = _minus(-self.gamma * step if self.scaled else -step, -_rows_times(us, step), vs)
         # A factor moves from v to u: products of small steps would underflow.
         v = v / state.lengths(v)
         denominator = torch.linalg.vecdot(v, change)[:, None]
         length = state.lengths(change)
         # No update where the secant condition is degenerate: held samples, repetitions, overflow.
-        usable = (denominator.abs() > DEPENDENT * length) & state.resolves(length)
+        usable = (denominator.abs() > self.dependent * length) & state.resolves(length)
         start = self.gamma * change if self.scaled else change
-        u = _minus(step + start, _rows_times(self.vs, change), self.us)
-        state.quotient(u, denominator, usable, self.us[:, slot])
-        state.quotient(v, None, usable, self.vs[:, slot])
+        u = _minus(step + start, _rows_times(vs, change), us)
+        state.quotient(u, denominator, usable, us[:, slot])
+        state.quotient(v, None, usable, vs[:, slot])
         self.last = step, change
         self.steps += 1
 
-    def learn_compiled(self, steps: CompiledSteps, z: Tensor, image: Tensor, residual: Tensor) -> Tensor:
-        slot, used = self.steps % self.memory, min(self.steps, self.memory)
-        self._make_room(slot)
-        memory = (t.numpy() for t in (self.all_us, self.all_vs, self.gamma))
-        proposal = steps.accelerate("broyden", DEPENDENT, (z, residual), *memory, used, slot)
-        if self.state.event:  # it will be asked for
-            self.last = self.state.z - z, self.state.residual - residual
-        self.steps += 1
-        return proposal
+    def arrays(self) -> tuple[Any, ...]:
+        slot = self.steps % self.memory
+        if self._arrays is None or slot == self.all_us.shape[1]:
+            self._make_room(slot)
+            self._arrays = self.all_us.numpy(), self.all_vs.numpy()
+        return *self._arrays, self.gamma.numpy(), min(self.steps, self.memory), slot
 
     def _make_room(self, slot: int) -> None:
         """Let the memory have the slot: it doubles where it is full."""
@@ -388,12 +401,15 @@ class _Broyden(_Acceleration):
                 more = self.all_us.new_empty(units, min(2 * slot, self.memory), m)
                 more[:, :slot] = getattr(self, name)
                 setattr(self, name, more)
-        used = min(self.steps + 1, self.memory)
-        self.us, self.vs = self.all_us[:, :used], self.all_vs[:, :used]
+
+    def _terms(self, number: int) -> tuple[Tensor, Tensor]:
+        """The first of the terms, so many at most."""
+        used = min(number, self.memory)
+        return self.all_us[:, :used], self.all_vs[:, :used]
 
     def forget(self, lost: Tensor) -> None:
-        self.us.masked_fill_(lost[:, None, None], 0)
-        self.vs.masked_fill_(lost[:, None, None], 0)
+        for terms in self._terms(self.steps):
+            terms.masked_fill_(lost[:, None, None], 0)
         step, change = self.last
         unit = self.state.lengths(change)
         gamma = -torch.linalg.vecdot(step / unit, change / unit)[:, None]
