@@ -89,6 +89,10 @@ class CompiledSteps:
         self.bound, self.floor = False, least_norm(state.z.dtype)
         self.ends, self.numbers = np.empty(4), np.empty(9)
         self.absolute = state.options.stop_mode == "abs"
+        #: z and f(z) of the last step that a kernel judged; numbers by unit, and best iterates, that are shared.
+        self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
+        self.units: tuple[Any, ...] = ()
+        self.kept_arrays: Any = None
 
     @staticmethod
     def attach(state: Iteration) -> None:
@@ -316,8 +320,7 @@ class CompiledSteps:
 
     def _keep(self) -> None:
         """Give the state the last image."""
-        self.state.image = self.image if self.owned or self.state.done else self.image.clone()
-        self.state.residual = None
+        self.state.see(self.image if self.owned or self.state.done else self.image.clone())
 
     def _leave(self) -> None:
         """Leave the last evaluation to tensor operations."""

@@ -296,8 +296,11 @@ class Iteration:
             image = self.image.view_as(rows).index_copy(0, self.compact.rows, part)
         else:
             image = self._call(self.f, rows)
-        self.image = image if image.shape == self.z.shape else image.view(self.z.shape)
-        self._residual = None
+        self.see(image if image.shape == self.z.shape else image.view(self.z.shape))
+
+    def see(self, image: Tensor) -> None:
+        """Take rows (units, m) for ``f(z)``."""
+        self.image, self._residual = image, None
 
     @property
     def residual(self) -> Tensor:
