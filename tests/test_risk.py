@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ufm
+from ufm.problem import Problem
 from ufm.risk import Risk
 
 TARGETS = np.array([[0.7, 0.1, 0.5, 1.0], [0.2, 0.9, 0.25, 0.0], [0.1, 0.0, 0.25, 0.0]])
@@ -84,3 +85,14 @@ def test_a_bias_that_is_not_found_again_and_again_is_sought_less(monkeypatch):
     full, few = max(lengths), min(lengths)
     assert lengths == [full] * 16 + [few] * 3 + [full]
     assert few < full
+
+
+def test_curvatures_that_jump_do_not_hold_the_bias_up():
+    """A squared hinge whose kinks Newton's method zigzags along: exchanging classes changes no risk."""
+    model, prior = ufm.LayerPeeled(0.3, 0.3), ufm.ClassPrior([2, 1, 1, 1])
+    problem = Problem.of(model, prior, ufm.SquaredHinge(0.5), "free")
+    rng = np.random.default_rng(0)
+    for scale in (1.0, 4.0):
+        z = scale * rng.standard_normal((4, 4))
+        order = [0, 2, 1, 3]
+        assert problem.risk(z[np.ix_(order, order)]) == pytest.approx(problem.risk(z), rel=1e-9)

@@ -117,6 +117,10 @@ class Risk:
             if not best and not hopeless:
                 again = self._newton_bias(logits, starts[:1], _MOST_TRIED)
                 found = min((found, again), key=lambda b: self._biased(logits, b))
+                if not self._is_best(logits, found):
+                    smooth = self._descended_bias(logits, found)
+                    if self._is_best(logits, smooth):
+                        found = self._newton_bias(logits, [found, smooth], _MOST_TRIED)
             self._known["missed"] = 0 if best else missed + 1
             self._found[key] = found
         return self._found[key].copy()
@@ -126,6 +130,17 @@ class Risk:
         columns = self._gradient(logits + b[:, None])
         left = columns.sum(axis=1) + (self.decay or 0.0) * b
         return float(np.abs(left).max()) <= 1e-6 * float(np.abs(columns).sum())
+
+    def _descended_bias(self, logits: Array, b: Array) -> Array:
+        """Where a quasi-Newton descent ends from b: curvatures that jump may hold Newton's method up."""
+        from scipy.optimize import minimize
+
+        def objective(x: Array) -> tuple[float, Array]:
+            value, _, slope = self.joint(logits, x)
+            return value, slope
+
+        found = minimize(objective, b, jac=True, method="L-BFGS-B", options={"ftol": 1e-16, "gtol": 1e-12})
+        return np.asarray(found.x, dtype=float)
 
     def _newton_bias(self, logits: Array, starts: list[Array], most: int) -> Array:
         decay = self.decay or 0.0

@@ -313,10 +313,11 @@ def _balanced(point: ConePoint, share: float) -> ConePoint:
 class _State:
     """A point of Newton's method: gradient, held entries, residual."""
 
-    def __init__(self, phi: Smooth, point: ConePoint, lam: float, tau: float | None) -> None:
+    def __init__(self, phi: Smooth, point: ConePoint, lam: float, tau: float | None, idle: bool | None = None) -> None:
         self._phi, self._lam, self._tau = phi, lam, tau
         self.w, self.h = point.w, point.h
-        self._idle = tau is not None and point.multiplier == 0.0
+        # steps stay on the sphere that they began on, though the multiplier may be 0 on their way
+        self._idle = tau is not None and point.multiplier == 0.0 if idle is None else idle
         y = self.w @ self.h
         self._y = y
         self._g = phi.gradient(y)
@@ -401,4 +402,4 @@ class _State:
         if self._tau is not None and not self._idle:
             x = x * math.sqrt(2 * self._tau / float(x @ x))
         w, h = x[: self.w.size].reshape(self.w.shape), x[self.w.size :].reshape(self.h.shape)
-        return _State(self._phi, ConePoint(w, h, self.mu), self._lam, self._tau)
+        return _State(self._phi, ConePoint(w, h, self.mu), self._lam, self._tau, self._idle)

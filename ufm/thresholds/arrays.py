@@ -59,7 +59,7 @@ class ThresholdArray:
         Of a parameter of several numbers, such as ``budgets``, they are along a last axis.
 
         Raises:
-            ValueError: some R* was bisected, so that its slopes are not known.
+            ValueError: some R* has a kink in a parameter, so that it has no slope.
         """
         found = [t.derivative if 1.0 < t.ratio < math.inf else {} for t in self.thresholds.ravel()]
         names = {name: np.shape(value) for slopes in found for name, value in slopes.items()}

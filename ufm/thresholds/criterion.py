@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ufm._validation import array, integer, sequence
 from ufm.problem import Problem
 from ufm.solution import Solution
+from ufm.thresholds.slack import has_slack
 
 __all__ = ["GroupMargin", "check_alike", "check_criterion", "collapsed_logits", "group_margin", "kappa", "multiplier"]
 
@@ -153,10 +154,11 @@ def check_criterion(problem: Problem, members: Sequence[int]) -> None:
     """
     if not problem.loss.is_convex:
         raise ValueError(f"loss must be convex for a collapse threshold, got {problem.loss!r}")
-    if not problem.has_nuclear_norm:
+    if not problem.has_nuclear_norm and not has_slack(problem.architecture):
         raise ValueError(
-            f"architecture must have a nuclear-norm gauge for a collapse threshold, got {problem.architecture!r}, "
-            "for which no criterion is known"
+            "architecture must have a nuclear-norm gauge, nonnegative features or bounded norms for a collapse "
+            f"threshold, got {problem.architecture!r}, for which no criterion is known: where its problem is convex, "
+            "the R from which on ufm.solve(...).geometry.group_scales[-1] is 0 can be bisected"
         )
     check_symmetric(problem, members, "a collapse threshold")
 

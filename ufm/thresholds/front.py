@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ufm._validation import integer
-from ufm.architectures import Constrained, NormBounded, known_architecture
+from ufm.architectures import NormBounded, known_architecture
 from ufm.losses import Loss, get_loss
 from ufm.problem import check_bias
 from ufm.thresholds.bounded_norms import BoundedQuestion
 from ufm.thresholds.general import Family, general_threshold
+from ufm.thresholds.slack import has_slack
 from ufm.two_groups.counts import count_rule
 from ufm.two_groups.thresholds import Threshold
 from ufm.two_groups.thresholds import collapse_threshold as closed_form_threshold
@@ -37,14 +38,17 @@ def collapse_threshold(
     at the collapsed optimum. Plain cross-entropy and mean squared error without a bias have R* in closed form
     (:func:`ufm.two_groups.collapse_threshold`). Every other convex loss, and every bias, is solved on the way: R* is
     the root of ``pi_B kappa_B - mu`` (budgets) or of ``n_B = N^2 lam^2 / kappa_B^2`` (weight decay), kappa_B taken from
-    the loss's own gradients, and the phases on both sides are looked at before it is returned.
+    the loss's own gradients, and the phases on both sides are looked at before it is returned. With nonnegative
+    features or bounded norms the slack of the atoms that tell the minority's classes apart takes the place of the
+    margin (:mod:`ufm.thresholds.slack`), and R* is bisected on certified solutions to a relative 1e-9.
 
     For architectures with budgets R alone matters. For weight decay the number of samples sets the scale, and *exactly
     one* of three quantities must be held fixed while R varies: ``num_samples`` (N), ``majority_count`` (n_A) or
     ``minority_count`` (n_B).
 
     Args:
-        architecture: one with a nuclear-norm gauge, or bounded norms under plain cross-entropy without a bias.
+        architecture: one with a nuclear-norm gauge, nonnegative features (beyond the closed forms up to 12 classes),
+            or bounded norms.
         num_majority: K_A >= 1; the majority's classes come first where the loss tells classes apart.
         num_minority: K_B >= 2; a single minority class has nothing to collapse with.
         loss: ``"ce"``, ``"mse"``, ``"bce"``, or a convex loss that treats the classes of either group alike.
@@ -77,9 +81,10 @@ def collapse_threshold(
     counts = {"num_samples": num_samples, "majority_count": majority_count, "minority_count": minority_count}
     if type(architecture) is NormBounded and found == get_loss("ce") and decay is None:
         return _bounded(architecture, num_majority, num_minority, counts)
-    if found.closed_form is not None and decay is None:
+    if found.closed_form is not None and decay is None and type(architecture) is not NormBounded:
         return closed_form_threshold(architecture, num_majority, num_minority, loss=found, **counts)
-    known_architecture(architecture, where="for a collapse threshold")
+    if not has_slack(architecture):
+        known_architecture(architecture, where="for a collapse threshold")
     k_a = integer("num_majority", num_majority, minimum=1)
     k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
     if k_a + k_b > MOST_CLASSES:
@@ -87,8 +92,9 @@ def collapse_threshold(
             f"num_majority + num_minority must be at most {MOST_CLASSES} for a loss or bias without a closed form, "
             f"got {k_a + k_b}"
         )
-    rule = count_rule(architecture, **counts)
-    if rule is None and not isinstance(architecture, Constrained):
+    _without_counts(architecture, counts)
+    rule = None if type(architecture) is NormBounded else count_rule(architecture, **counts)
+    if rule is None and not architecture.is_constrained:
         raise ValueError(f"architecture must have budgets or weight decay, got {architecture!r}")
     family = Family(architecture, k_a, k_b, found, bias, rule)
     return general_threshold(family)
@@ -96,7 +102,12 @@ def collapse_threshold(
 
 def _bounded(architecture: NormBounded, num_majority: int, num_minority: int, counts: dict[str, Any]) -> Threshold:
     """With bounded norms, where R alone matters."""
-    given = [name for name, value in counts.items() if value is not None]
-    if given:
-        raise ValueError(f"{given[0]} plays no role for {architecture!r}: its threshold depends on R alone")
+    _without_counts(architecture, counts)
     return BoundedQuestion(architecture, num_majority, num_minority).threshold()
+
+
+def _without_counts(architecture: Any, counts: dict[str, Any]) -> None:
+    """Raise ValueError for a count that is given where norms are bounded."""
+    given = [name for name, value in counts.items() if value is not None]
+    if given and type(architecture) is NormBounded:
+        raise ValueError(f"{given[0]} plays no role for {architecture!r}: its threshold depends on R alone")

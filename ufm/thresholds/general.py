@@ -3,7 +3,8 @@
 The criterion's margin ``pi_B kappa_B - mu omega_B`` is positive where the minority is out of collapse and at most 0
 where it is in it. Its sign is looked at over the whole range of R, for that it changes once is not a theorem for every
 loss; between two R it is bisected, and from there the root is found on the collapsed branch to rounding
-(:mod:`ufm.thresholds.branch`).
+(:mod:`ufm.thresholds.branch`). Where there is no such branch, or it has a kink, the sign is bisected to
+:data:`ROUGH`; for nonnegative features and bounded norms it is that of :func:`ufm.thresholds.slack.signed_slack`.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ufm.architectures import known_architecture
+from ufm.architectures import FeatureCone
 from ufm.labels import ClassPrior
 from ufm.losses import Loss
-from ufm.problem import Problem
+from ufm.problem import Problem, check_bias
 from ufm.solution import Solution
 from ufm.solvers import solve
 from ufm.thresholds.branch import Branch, Root, Setting
 from ufm.thresholds.criterion import check_criterion, group_margin, multiplier
+from ufm.thresholds.slack import has_slack, signed_slack
 from ufm.two_groups.counts import CountRule
 from ufm.two_groups.thresholds import Question, Threshold
 
@@ -36,6 +38,12 @@ LOOKED_AT = (1.0, 1.3, 2.0, 4.0, 12.0, 64.0, 1e3, 1e5, 1e8)
 NEAR = 0.4
 #: Of R* where no root on the branch was found: what bisection leaves, for the multiplier has some ten digits.
 ROUGH = 1e-9
+#: Most classes where features are nonnegative: solutions are certified up to there.
+MOST_NONNEGATIVE = 12
+#: Largest relative gap of a solution whose slack is believed.
+CERTIFIED = 1e-6
+#: Relative step of the differences of a margin to one side, and relative difference of slopes that is a kink.
+STEP, KINK = 2e-3, 1e-2
 #: R at which the minority counts for nothing.
 NO_MINORITY = 1e280
 #: What budgets press with, ``mu tau``, below which they count as idle, relative to the risk.
@@ -47,7 +55,7 @@ class Family:
     """The problems of a two-group prior while R varies.
 
     Attributes:
-        architecture: with a nuclear-norm gauge.
+        architecture: with a nuclear-norm gauge, nonnegative features, or bounded norms.
         num_majority: K_A.
         num_minority: K_B.
         loss: a convex one.
@@ -100,6 +108,33 @@ class Family:
             warnings.simplefilter("ignore", RuntimeWarning)
             return solve(self.architecture, self.prior(ratio), self.loss, bias=self.bias)
 
+    def margin(self, solution: Solution) -> float:
+        """Positive where the minority is out of collapse at an optimum of the family, at most 0 where it is in it."""
+        if has_slack(self.architecture):
+            if not solution.gap <= CERTIFIED * abs(solution.value) + solution.problem.floor:
+                raise ValueError(
+                    f"architecture {self.architecture!r} leaves a gap of {solution.gap:.2g} at the prior "
+                    f"{solution.problem.prior!r}: its threshold would not rest on certified solutions"
+                )
+            return signed_slack(solution, self.groups)
+        return group_margin(solution, self.groups[1]).margin
+
+    def at(self, ratio: float) -> float:
+        """The margin of the optimum at R."""
+        return self.margin(self.solve(ratio))
+
+    def check(self) -> None:
+        """Raise ValueError unless the sign of the margin is known to tell the phase."""
+        problem = self.problem(2.0)
+        size = problem.prior.num_classes
+        if isinstance(self.architecture, FeatureCone) and has_slack(self.architecture) and size > MOST_NONNEGATIVE:
+            raise ValueError(
+                f"num_majority + num_minority must be at most {MOST_NONNEGATIVE} with nonnegative features, a loss or "
+                f"a bias without a closed form, got {size}: beyond, solutions are not certified"
+            )
+        for group in self.groups:
+            check_criterion(problem, group)
+
 
 @dataclass(frozen=True)
 class BranchQuestion:
@@ -137,13 +172,10 @@ class BranchQuestion:
 
     def _by_loss(self) -> dict[str, Any]:
         """Slopes by the numbers that the loss is built with; for a number a class those of majority and minority."""
-        loss: Any = self.family.loss
         found: dict[str, Any] = {}
-        for name, value in built_with(loss).items():
-            if isinstance(value, float):
-                found[name] = self._slope(functools.partial(_with, loss, name), value)
-            elif isinstance(value, tuple) and len(value) == self.family.num_majority + self.family.num_minority:
-                found[name] = tuple(self._slope(*_group_of(loss, name, value, group)) for group in self.family.groups)
+        for name, changed, values in loss_numbers(self.family):
+            slopes = tuple(self._slope(at, value) for at, value in zip(changed, values, strict=True))
+            found[name] = slopes[0] if len(slopes) == 1 else slopes
         return found
 
     def _slope(self, loss: Callable[[float], Loss], at: float) -> float:
@@ -153,6 +185,29 @@ class BranchQuestion:
         h = 6e-6 * value
         ahead, behind = (dataclasses.replace(self.family.setting, **{name: value + x}) for x in (h, -h))
         return self.branch.slope(self.root, ahead, behind) / (2 * h)
+
+
+Changed = Callable[[float], Loss]
+
+
+def loss_numbers(family: Family) -> Iterator[tuple[str, list[Changed], list[float]]]:
+    """The numbers that a loss is built with: name, the loss as a function of each, and what each is.
+
+    Of a number a class there are two, those of majority and minority, whose classes change together.
+
+    >>> import ufm
+    >>> loss = ufm.CrossEntropy(0.1, scales=(1.0, 1.0, 2.0, 2.0))
+    >>> family = Family(ufm.LayerPeeled(1.0, 1.0), 2, 2, loss, None, None)
+    >>> [(name, values) for name, _, values in loss_numbers(family)]
+    [('smoothing', [0.1]), ('scales', [1.0, 2.0])]
+    """
+    loss: Any = family.loss
+    for name, value in built_with(loss).items():
+        if isinstance(value, float):
+            yield name, [functools.partial(_with, loss, name)], [value]
+        elif isinstance(value, tuple) and len(value) == family.num_majority + family.num_minority:
+            pairs = [_group_of(loss, name, value, group) for group in family.groups]
+            yield name, [at for at, _ in pairs], [x for _, x in pairs]
 
 
 def _with(loss: Any, name: str, value: float) -> Any:
@@ -180,6 +235,117 @@ def _group_of(loss: Any, name: str, value: tuple[float, ...], group: range) -> t
     return at, value[group[0]]
 
 
+@dataclass(frozen=True)
+class BisectedQuestion:
+    """What a bisected threshold is one of: the root of a margin that has a kink there, smooth to either side.
+
+    Attributes:
+        family: the problems while R varies.
+
+    >>> import ufm
+    >>> relu = ufm.LayerPeeled(0.5, 0.5, features="nonnegative")
+    >>> t = ufm.collapse_threshold(relu, 2, 2, bias="free")
+    >>> round(t.ratio, 6), {name: round(slope, 3) for name, slope in t.derivative.items()}
+    (1.543268, {'E_W': 0.916, 'E_H': 0.916, 'smoothing': 0.838})
+    """
+
+    family: Family
+
+    def derivative(self, ratio: float) -> dict[str, Any]:
+        """``dR*/dp`` by parameter, to some 1e-6.
+
+        Raises:
+            ValueError: R* has a kink in a parameter, whose slopes to both sides the message has.
+        """
+        family, sides = self.family, self._sides(ratio)
+        found = self._of_architecture(ratio, sides)
+        if (rule := family.rule) is not None:
+
+            def held(x: float) -> Family:
+                return dataclasses.replace(family, rule=CountRule(rule.held, x))
+
+            found[rule.held] = self._slope(rule.held, held, rule.value, ratio, sides)
+        if decay := check_bias(family.bias):
+            found["bias"] = self._slope("bias", functools.partial(_replaced, family, "bias"), decay, ratio, sides)
+        for name, changed, values in loss_numbers(family):
+            slopes = tuple(
+                self._slope(name, functools.partial(_of_loss, family, at), value, ratio, sides)
+                for at, value in zip(changed, values, strict=True)
+            )
+            found[name] = slopes[0] if len(slopes) == 1 else slopes
+        return found
+
+    def _of_architecture(self, ratio: float, sides: dict[int, float]) -> dict[str, Any]:
+        """Slopes by the architecture's numbers; a tuple for one of several numbers."""
+        found: dict[str, Any] = {}
+        for name, value in self.family.architecture.parameters.items():
+            if isinstance(value, float):
+                found[name] = self._slope(name, functools.partial(_of_model, self.family, name), value, ratio, sides)
+            elif isinstance(value, tuple):
+                found[name] = tuple(
+                    self._slope(name, functools.partial(_of_entry, self.family, name, i), value[i], ratio, sides)
+                    for i in range(len(value))
+                )
+        return found
+
+    def _sides(self, ratio: float) -> dict[int, float]:
+        """``d margin / dR`` at R*, from smaller R (1, where the margin is positive) and from larger (-1)."""
+
+        def margin(side: int, x: float) -> float:
+            return self.family.at(ratio * (1 - side * x))
+
+        return {side: -side * _forward(functools.partial(margin, side)) / ratio for side in (1, -1)}
+
+    def _slope(
+        self, name: str, at: Callable[[float], Family], value: float, ratio: float, sides: dict[int, float]
+    ) -> float:
+        """``-g_p/g_R`` of the margin g from both sides of p, each with the g_R of the phase that it lies in."""
+        size = abs(value) or 1.0
+
+        def margin(sign: int, x: float) -> float:
+            return at(value + sign * size * x).at(ratio)
+
+        slopes, collapsed = [], []
+        for sign in (1, -1):
+            try:
+                rise = _forward(functools.partial(margin, sign)) / size
+            except ValueError:  # beyond an end of what the parameter may be
+                continue
+            slopes.append(-sign * rise / sides[1 if rise > 0 else -1])
+            collapsed += slopes[-1:] if rise <= 0 else []
+        after, before = slopes[0], slopes[-1]
+        if abs(after - before) > KINK * max(abs(after), abs(before), ratio * STEP / size):
+            raise ValueError(
+                f"the threshold R* = {ratio:g} has no derivative by {name}: it has a kink there, with the slope "
+                f"{before:.6g} below and {after:.6g} above"
+            )
+        return (collapsed or slopes)[0]  # the slack has more digits than s_B
+
+
+def _replaced(family: Family, name: str, x: float) -> Family:
+    return dataclasses.replace(family, **{name: x})  # type: ignore[arg-type]
+
+
+def _of_loss(family: Family, changed: Changed, x: float) -> Family:
+    return dataclasses.replace(family, loss=changed(x))
+
+
+def _of_model(family: Family, name: str, x: float) -> Family:
+    return dataclasses.replace(family, architecture=dataclasses.replace(family.architecture, **{name: x}))
+
+
+def _of_entry(family: Family, name: str, entry: int, x: float) -> Family:
+    value = getattr(family.architecture, name)
+    changed = {name: (*value[:entry], x, *value[entry + 1 :])}
+    return dataclasses.replace(family, architecture=dataclasses.replace(family.architecture, **changed))
+
+
+def _forward(function: Callable[[float], float]) -> float:
+    """Slope at 0+ of a function that is 0 there, by three points."""
+    first, second, third = (function(i * STEP) for i in (1, 2, 3))
+    return (18 * first - 9 * second + 2 * third) / (6 * STEP)
+
+
 def general_threshold(family: Family) -> Threshold:
     """The threshold of a family of problems, see :func:`ufm.collapse_threshold`.
 
@@ -191,18 +357,14 @@ def general_threshold(family: Family) -> Threshold:
     >>> abs(general_threshold(family).ratio / ufm.collapse_threshold(ufm.LayerPeeled(1.0, 1.0), 3, 3).ratio - 1) < 1e-12
     True
     """
-    from scipy.optimize import brentq
-
-    known_architecture(family.architecture, where="for a collapse threshold")
-    for group in family.groups:
-        check_criterion(family.problem(2.0), group)
+    family.check()
 
     @cache
     def at(ratio: float) -> Solution:
         return family.solve(ratio)
 
     def margin(ratio: float) -> float:
-        return group_margin(at(ratio), family.groups[1]).margin
+        return family.margin(at(ratio))
 
     inside = [margin(ratio) <= 0 for ratio in LOOKED_AT[:-1]]
     if not inside[-1] and family.rule is None and _is_idle(at):
@@ -222,7 +384,7 @@ def general_threshold(family: Family) -> Threshold:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if margin(middle) <= 0 else (middle, high)
     for _ in range(2):
-        found = _newton(family, at(high))
+        found = None if has_slack(family.architecture) else _newton(family, at(high))
         if found is not None and low * (1 - 1e-9) <= found.root.ratio <= high * (1 + 1e-9):
             ratio, error = found.root.ratio, found.root.error
             return Threshold(
@@ -232,11 +394,18 @@ def general_threshold(family: Family) -> Threshold:
         while math.log(high / low) > 1e-3:
             middle = math.sqrt(low * high)
             low, high = (low, middle) if margin(middle) <= 0 else (middle, high)
+    ratio = _between(margin, low, high)
+    question, counts = BisectedQuestion(family), _counts(family, ratio)
+    return Threshold(ratio, ratio * (1 - ROUGH), ratio * (1 + ROUGH), *counts, question, is_monotone=monotone)
+
+
+def _between(margin: Callable[[float], float], low: float, high: float) -> float:
+    """R between two at which the margin has its two signs, to :data:`ROUGH`."""
+    from scipy.optimize import brentq
+
     ends = math.log(low), math.log(high)
     known = dict(zip(ends, (low, high), strict=True))  # exp(log R) may lie on the other side of a close root
-    ratio = math.exp(brentq(lambda x: margin(known.get(x) or math.exp(x)), *ends, xtol=ROUGH / 10, rtol=ROUGH / 10))
-    counts = _counts(family, ratio)
-    return Threshold(ratio, ratio * (1 - ROUGH), ratio * (1 + ROUGH), *counts, is_monotone=monotone)
+    return math.exp(brentq(lambda x: margin(known.get(x) or math.exp(x)), *ends, xtol=ROUGH / 10, rtol=ROUGH / 10))
 
 
 def _newton(family: Family, solution: Solution) -> BranchQuestion | None:
@@ -271,5 +440,5 @@ def _is_idle(at: Callable[[float], Solution]) -> bool:
 
 
 def _presses_nothing(solution: Solution) -> bool:
-    slack = multiplier(solution) * solution.problem.radius
+    slack = multiplier(solution) * solution.problem.bound
     return solution.value <= solution.problem.loss.floor or slack <= IDLE * solution.value

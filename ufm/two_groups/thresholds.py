@@ -227,7 +227,7 @@ class Threshold:
 
         Raises:
             ValueError: R* is infinite, or 1 because every R >= 1 collapses the minority: it has no derivative there.
-                Or R* was bisected, where the branch is not smooth enough for Newton's method.
+                Or it has a kink in a parameter, whose slopes to both sides the message has.
 
         >>> import ufm
         >>> t = collapse_threshold(ufm.LinearDEQ(1.0, 5.0, rho=0.1), 5, 5)
