@@ -14,7 +14,8 @@ __all__ = ["NotExported", "conditions", "name_symbols", "term"]
 
 _RESERVED = (
     "R S N C O D E T Q Z PI INR IZR exp ln sqrt sin cos Rabs Rmax Rmin Rpower fun forall exists let in if then else "
-    "match with end at as ball abs plus mult zero one norm scal opp minus eq eta pi"
+    "match with end at as ball abs plus mult zero one norm scal opp minus eq eta pi "
+    "d_ locally filterlim at_right is_derive Rbar_locally p_infty m_infty"
 )
 _TAKEN = frozenset(_RESERVED.split())
 
@@ -28,7 +29,7 @@ def name_symbols(symbols: Iterator[sp.Symbol] | list[sp.Symbol]) -> dict[sp.Symb
     names: dict[sp.Symbol, str] = {}
     for x in symbols:
         base = "".join(c if (c.isalnum() and c.isascii()) or c in "_'" else "_" for c in x.name)
-        base = base + "_" if base in _TAKEN or not base[0].isalpha() else base
+        base = base + "_" if base in _TAKEN else base if base[0].isalpha() else "v" + base
         while base in names.values():
             base += "'"
         names[x] = base

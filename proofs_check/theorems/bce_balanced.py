@@ -37,7 +37,13 @@ _COUNTS = "With n samples in every class and c = K √(n λ_W λ_H)"
 
 
 def statements(
-    *, free: sp.Expr = FREE, three: sp.Expr = THREE, mean_zero: sp.Expr = (K - 2) / 2, relation: str = "<=", **_: Any
+    *,
+    free: sp.Expr = FREE,
+    three: sp.Expr = THREE,
+    mean_zero: sp.Expr = (K - 2) / 2,
+    relation: str = "<=",
+    least: int = 4,
+    **_: Any,
 ) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
@@ -48,7 +54,7 @@ def statements(
         "free": f"{_COUNTS} and a free bias the optimal logits without the bias are s (I − 11ᵀ/K), e^s = "
         f"{say(free)}, if c < 1, and zero if c ≥ 1.",
         "none": f"{_COUNTS} < 1 and no bias class means and classifiers form a simplex ETF for K = 2, for K = 3 if "
-        f"and only if c ≥ {say(three)}, and for no K ≥ 4.",
+        f"and only if c ≥ {say(three)}, and for no K ≥ {least}.",
         "zero": f"{_COUNTS} and no bias the optimum is zero if and only if c ≥ 1 and c ≥ {say(mean_zero)}; for 1 ≤ c < "
         f"{say(mean_zero)} all class means coincide, and so do all classifiers, without being zero.",
     }
@@ -142,7 +148,9 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=" ".join(statements(free=free, three=three, mean_zero=mean_zero, relation=relation).values()),
+        statement=" ".join(
+            statements(free=free, three=three, mean_zero=mean_zero, relation=relation, least=least).values()
+        ),
         source="Li, Xiao, Shen 2025",
         hypotheses=hypotheses(SCOPE),
         steps=steps,

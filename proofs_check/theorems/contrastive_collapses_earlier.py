@@ -34,12 +34,13 @@ SCOPE = (
 )
 
 
-def statements(*, relation: str = "<", ratio: sp.Expr = RATIO, **_: Any) -> dict[str, str]:
+def statements(*, relation: str = "<", ratio: sp.Expr = RATIO, power: int = 1, **_: Any) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
         "earlier": "With one majority class the minority of the contrastive loss Σ_c π_c log Σ_c' π_c' e^{β (⟨x_c, "
         "x_c'⟩ − 1)} has its R* "
-        f"{'below' if relation == '<' else 'above'} that of cross-entropy with |w_k| ≤ a, |h_k| ≤ b and a b = β, "
+        f"{'below' if relation == '<' else 'above'} that{'' if power == 1 else f' to the power {power}'} of "
+        "cross-entropy with |w_k| ≤ a, |h_k| ≤ b and a b = β, "
         f"for every β > 0.",
         "ratio": f"As β → 0 the second over the first tends to {say(ratio)}.",
     }
@@ -77,7 +78,7 @@ def prove(*, relation: str = "<", ratio: sp.Expr = RATIO, power: int = 1) -> Pro
     )
     return Proof(
         id=ID,
-        statement=" ".join(statements(relation=relation, ratio=ratio).values()),
+        statement=" ".join(statements(relation=relation, ratio=ratio, power=power).values()),
         source="new",
         hypotheses=hypotheses(SCOPE),
         steps=steps,

@@ -100,7 +100,7 @@ def prove(
         # so sum cos^2 = sum sin^2 = K/2 and sum sin cos = 0: the two coordinates are singular vectors of size K/2
         identity("K/2 over 1 - cos(2 h) = 2 w^2", 1 / (4 * w**2 / K), size),
         identity(
-            "trace of Z: K diagonal entries 1/(2 w^2) are as much as both", 2 * size - K / (4 * w**2), K / (4 * w**2)
+            "trace of Z: K diagonal entries 1/(2 w^2) are as much as both", rank * size - K / (4 * w**2), K / (4 * w**2)
         ),
         identity(
             "margin to the class m places on: 1 - cos(2 a) over 1 - cos(2 h), with sin a = x",
@@ -131,7 +131,15 @@ def prove(
             (least - 1) * (1 + y),
             {y: at_least(0)},
         ),
-        compare(f"K = 4, M = {factors}: size 4/(4/2) = 2", rank * sp.Integer(2) ** power, "<", 3),
+        *(
+            compare(
+                f"K = {k}, M = {factors}: size {k}/(4 sin^2(pi/{k}))",
+                rank * (k / (4 * sp.sin(sp.pi / k) ** 2)) ** power,
+                "<",
+                k - 1,
+            )
+            for k in range(CLASSES, least)
+        ),
         monotone(
             "prices s^p grow with p for s = 1 + y > 1", (1 + y) ** x, x, "increasing", {y: above(0), x: between(0, 1)}
         ),

@@ -22,12 +22,15 @@ import sympy as sp
 
 from proofs_check.notation import say
 from proofs_check.scope import LOSSES, Scope, hypotheses
-from proofs_check.theorems._kernel import Proof, argue, between, compare, holds, identity, limit
+from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity, limit
 
 ID = "deep-collapse-stable"
 
-x, m, g, s, lam, lA, kappa, y = sp.symbols("x m g s lambda lambda_A kappa y", positive=True)
+x, m, g, s, u, lam, lA, kappa, y = sp.symbols("x m g s u lambda lambda_A kappa y", positive=True)
 M = sp.Symbol("M", positive=True, integer=True)
+
+#: Factors from which on the price of a new direction has an infinite slope at 0.
+LEAST = 3
 
 
 #: What the proof needs of the minimum that it starts from.
@@ -41,11 +44,11 @@ PRICE = (
 SCOPE = (Scope(tuple(LOSSES), ("deep-linear",), conditions=("differentiable risk", PRICE)),)
 
 
-def statements(*, exponent: sp.Expr = 2 / M, slope: sp.Expr = sp.oo, **_: Any) -> dict[str, str]:
+def statements(*, exponent: sp.Expr = 2 / M, slope: sp.Expr = sp.oo, least: int = LEAST, **_: Any) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
-        "stable": "A local minimum among logits of its own rank or lower is a local minimum among all logits, at "
-        "every ratio "
+        "stable": f"With M ≥ {least} factors a local minimum among logits of its own rank or lower is a local minimum "
+        "among all logits, at every ratio "
         f"R: a new direction of size s costs s^{{{say(exponent)}}} of the budget, of slope {say(slope)} at 0. This "
         f"holds of "
         "a collapsed one too.",
@@ -55,7 +58,7 @@ def statements(*, exponent: sp.Expr = 2 / M, slope: sp.Expr = sp.oo, **_: Any) -
 def prove(
     *,
     exponent: sp.Expr = 2 / M,
-    depths: tuple[int, ...] = (3, 4, 10),
+    least: int = LEAST,
     radius: sp.Expr = m / (2 * g),
     slope: sp.Expr = sp.oo,
     shallow: sp.Expr = lam,
@@ -64,21 +67,27 @@ def prove(
 
     Args:
         exponent: of the singular values in the budget.
-        depths: M at which the slope at 0 is computed.
+        least: M from which on the exponent leaves an infinite slope at 0.
         radius: x^{M-2} below which a new direction costs more than it gains.
-        slope: of s^{2/M} at s = 0 for these.
+        slope: of s^{2/M} at s = 0 for the least M.
         shallow: slope at 0 of the equilibrium layer's price.
     """
     price = lam * s - lam**2 * s**2 / (2 * lA)
+    many, shallowest = {M: at_least(least)}, exponent.subs(M, least)
     steps = (
         identity("size s = x^M takes x^2 from the budget", (x**M) ** exponent, x**2),
         identity("price minus gain", m * x**2 / 2 - g * x**2 * y, x**2 * (m / 2 - g * y)),
         holds("positive for x^{M-2} = y = kappa radius", m / 2 - g * kappa * radius, ">", 0, {kappa: between(0, 1)}),
-        *(compare(f"M = {depth}: the exponent is below 1", exponent.subs(M, depth), "<", 1) for depth in depths),
-        *(
-            limit(f"M = {depth}: slope of s^(2/M) at 0", sp.diff(s ** exponent.subs(M, depth), s), s, 0, slope)
-            for depth in depths
+        holds(f"M >= {least}: the exponent is below 1", exponent, "<", 1, many),
+        limit(f"M = {least}: slope of s^(2/M) at 0", sp.diff(s**shallowest, s), s, 0, slope),
+        identity(
+            "for more factors it is a constant times s^(-u) times as large, u the difference of the exponents",
+            sp.diff(s**exponent, s),
+            exponent / shallowest * s ** (exponent - shallowest) * sp.diff(s**shallowest, s),
+            many,
         ),
+        holds("which is not negative", shallowest - exponent, ">=", 0, many),
+        holds("so s^(-u) >= 1 for s < 1", s ** (-u), ">=", 1, {s: between(0, 1), u: at_least(0)}),
         # two new directions: s_1 + s_2 = x^M + y^M take at least what one of that size takes
         holds("M = 3: (x^2 + y^2)^3 >= (x^3 + y^3)^2", 2 * x**2 + 2 * y**2 + (x - y) ** 2, ">", 0),
         identity(
@@ -91,7 +100,7 @@ def prove(
     )
     return Proof(
         id=ID,
-        statement=" ".join(statements(exponent=exponent, slope=slope).values()),
+        statement=" ".join(statements(exponent=exponent, slope=slope, least=least).values()),
         source="new",
         hypotheses=hypotheses(SCOPE),
         steps=steps,
@@ -109,7 +118,7 @@ def prove(
 MUTANTS: dict[str, dict[str, Any]] = {
     "exponent 1/M": {"exponent": 1 / M},
     "exponent 2": {"exponent": 2 * M / M},
-    "two factors too": {"depths": (2, 3)},
+    "two factors too": {"least": 2},
     "radius four times as large": {"radius": 4 * m / (2 * g)},
     "finite slope": {"slope": sp.Integer(1)},
     "equilibrium layer with an infinite slope": {"shallow": sp.oo},

@@ -45,7 +45,6 @@ THEOREMS_SAY = {
     "for K ≥ 3": "fewer classes have no two wrong logits",
     "K ≥ 3 classes": "two classes are the other part of the statement",
     "K = 3 if": "the cases of K, a step each",
-    "no K ≥ 4": "the cases of K, a step each",
     "K ≥ 3 unit vectors": "a polygon",
     "K_A ≥ 3": "two majority classes are the case before",
     "4 K_A": "a bound in a step of its own",

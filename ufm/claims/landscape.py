@@ -426,8 +426,8 @@ def depth_claim(depths: tuple[int, ...] = (3, 4)) -> Claim:
     return Claim(
         id="deep-collapse-stable",
         title="Depth: with three factors a collapsed minimum of its rank is a local minimum at every R",
-        statement="A local minimum among logits of its own rank or lower is a local minimum among all logits, at every ratio R: a new direction "
-        "of size s costs s^{2/M} of the budget, of slope ∞ at 0. This holds of a collapsed one too.",
+        statement="With M ≥ 3 factors a local minimum among logits of its own rank or lower is a local minimum among all logits, at every "
+        "ratio R: a new direction of size s costs s^{2/M} of the budget, of slope ∞ at 0. This holds of a collapsed one too.",
         source="Derived here",
         scope=Scope(
             models=("deep-linear",),
