@@ -40,10 +40,15 @@ def load(name: str) -> TrappedMinimum:
 
 
 @settings(max_examples=12)
-@given(seed=st.integers(0, 10**6), which=st.sampled_from([0, 2, 3]), loss=st.sampled_from(["ce", "mse"]))
-def test_hessian_is_the_second_difference_of_the_objective(seed: int, which: int, loss: str) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    which=st.sampled_from([0, 2, 3]),
+    loss=st.sampled_from(["ce", "mse"]),
+    bias=st.sampled_from([None, 0.1, "free"]),
+)
+def test_hessian_is_the_second_difference_of_the_objective(seed: int, which: int, loss: str, bias: Any) -> None:
     rng = np.random.default_rng(seed)
-    problem = Problem.of(ARCHITECTURES[which], PRIOR, loss)
+    problem = Problem.of(ARCHITECTURES[which], PRIOR, loss, bias)
     d = 3
     w, h, a = rng.normal(size=(4, d)), rng.normal(size=(d, 4)), rng.normal(size=(d, d))
     a *= 0.3 / np.linalg.norm(a, 2)

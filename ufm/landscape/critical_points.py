@@ -94,7 +94,7 @@ def classify(problem: Problem, factors: Factors, *, tol: float = 1e-8) -> Critic
     curvature of the semidefinite cone is part of them (Shapiro 1997).
 
     Args:
-        problem: what is minimised, with two factors or an equilibrium layer.
+        problem: what is minimised, with two factors or an equilibrium layer; a bias is the best one beside the logits.
         factors: W (K, d), H (d, K) and, for a DEQ, A (d, d).
         tol: relative residual > 0 up to which the point counts as critical.
 
@@ -149,6 +149,7 @@ class _Analysis:
         self.seen, self.read = self.x @ h, w @ self.x
         self.logits = self.read @ h
         self.g = problem.gradient(self.logits)
+        self._risk = problem.risk_of.model(self.logits)
         self.counts = problem.prior.counts if isinstance(architecture, Penalised) else np.ones(k)
         self._lagrangian()
 
@@ -243,7 +244,7 @@ class _Analysis:
         d_seen = self.x @ (da @ self.seen + dh)
         d_read = (dw + self.read @ da) @ self.x
         dz = dw @ self.seen + self.read @ da @ self.seen + self.read @ dh
-        dg = self._risk_hessian(dz)
+        dg = self._risk.hessian(dz)  # a bias stays the best one on the way
         h_w = dg @ self.seen.T + self.g @ d_seen.T + self.m_w * dw
         h_h = self.read.T @ dg + d_read.T @ self.g + self.m_h * dh * self.counts
         if not self.is_deq:
@@ -256,10 +257,6 @@ class _Analysis:
             moved = da.T @ self.a + self.a.T @ da
             h_a = h_a + da @ multiplier + self.a @ (inverse @ moved @ multiplier + multiplier @ moved @ inverse)
         return np.concatenate([h_w.ravel(), h_h.ravel(), h_a.ravel()])
-
-    def _risk_hessian(self, dz: Array) -> Array:
-        problem = self.problem
-        return problem.loss.curvatures(self.logits, problem.targets, dz) * problem.prior.probabilities
 
     def _orbit(self) -> Array:
         """Tangent vectors of the orbit under rotations of the features, as columns."""
@@ -343,7 +340,7 @@ class _Analysis:
         if rank:
             shrunk = 1 - self.rho
             explicit = UnconstrainedFeatures(architecture.lambda_W, architecture.lambda_H * shrunk**2)
-            small = Problem(explicit, self.problem.prior, self.problem.loss)
+            small = Problem(explicit, self.problem.prior, self.problem.loss, self.problem.bias)
             # f(W (I-A)^{-1} H) with A = rho on the features used: the injection over 1 - rho is the explicit H
             inner = classify(small, Factors(self.w @ used, used.T @ self.h / shrunk))
             if inner.kind not in ("local minimum", "global minimum") or inner.nullity > inner.expected_nullity:
