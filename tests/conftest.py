@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import effort
 import pytest
@@ -30,10 +31,34 @@ LONG = (
 )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collecting makes what stays to the end: the garbage collector need not walk through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+class Backwards(pytest.Dir):
+    """A folder that is collected from its end."""
+
+    def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
+        yield from reversed(list(super().collect()))
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Dir | None:
+    """Every second worker starts from the end: what one has compiled of the tests, the other finds."""
+    worker = getattr(parent.config, "workerinput", {}).get("workerid", "gw0")
+    return Backwards.from_parent(parent, path=path) if int(worker[2:]) % 2 else None
+
+
 @pytest.hookimpl(trylast=True)  # Hypothesis has marked its tests by then
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests; a full run is of those that are samples otherwise: the others would only say the same again."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    items.sort(key=lambda item: (item.path.name not in LONG, item.path))
     if effort.FULL:
         left = {item for item in items if not _takes_samples(item)}
     elif any("::" in argument for argument in config.args):  # asked for by name
@@ -67,11 +92,6 @@ def _values(item: pytest.Item) -> tuple[int, ...]:
     """What stands for the values of its parameters: cases that share a value hold the same object."""
     callspec = getattr(item, "callspec", None)
     return tuple(id(value) for value in callspec.params.values()) if callspec else ()
-
-
-def pytest_collection_finish() -> None:
-    """What collecting made stays to the end: the garbage collector need not walk through it again and again."""
-    gc.freeze()
 
 
 def pytest_runtest_setup() -> None:
