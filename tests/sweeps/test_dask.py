@@ -26,14 +26,26 @@ from ufm.claims import Status
 from ufm.sweeps._json import decode_result, encode_result
 
 
+@contextlib.contextmanager
+def local_cluster(n_workers: int, allowed_failures: int = 3) -> Iterator[LocalCluster]:
+    """Workers that are forked from one process, which has made their imports; a busy machine has time to end them."""
+    settings = {
+        "distributed.scheduler.allowed-failures": allowed_failures,
+        "distributed.worker.multiprocessing-method": "forkserver",
+    }
+    with dask.config.set(settings):
+        made = {"processes": True, "n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": ":0"}
+        cluster = LocalCluster(**made, scheduler_kwargs={"dashboard": False})
+        try:
+            yield cluster
+        finally:
+            cluster.close(timeout=60)
+
+
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     # A worker that a test killed comes back at once, and the cluster closes without waiting for it.
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster) as connected,
-    ):
+    with local_cluster(2, allowed_failures=0) as cluster, Client(cluster) as connected:
         yield connected
 
 
@@ -127,10 +139,7 @@ def test_a_client_in_place_of_its_executor_is_refused_with_a_hint(client: Client
 
 
 def test_a_closed_cluster_breaks_the_sweep_and_keeps_what_is_finished(store: Path) -> None:
-    with (
-        LocalCluster(processes=True, n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
+    with local_cluster(1) as cluster, Client(cluster) as client:
 
         def progress(_: str, completed: float, __: float | None) -> None:
             if completed == 1:
@@ -144,11 +153,7 @@ def test_a_closed_cluster_breaks_the_sweep_and_keeps_what_is_finished(store: Pat
 
 
 def test_workers_that_join_work_and_those_that_die_lose_nothing(store: Path) -> None:
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 10}),
-        LocalCluster(processes=True, n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
+    with local_cluster(1, allowed_failures=10) as cluster, Client(cluster) as client:
         (first,) = (w.pid for w in cluster.workers.values())
         told = threading.Event()
 
@@ -191,7 +196,7 @@ def test_trainings_and_claims(client: Client, store: Path) -> None:
 def test_workers_that_are_killed_at_random_never_hang_a_sweep(tmp_path: Path) -> None:
     rng = random.Random(20261128)
     points = [{"x": i, "seconds": 0.05} for i in range(60)]
-    with LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with local_cluster(2) as cluster:
         for trial in range(count(2, 0), count(3, 4)):
             store = tmp_path / f"{trial}.sqlite"
             done = threading.Event()
