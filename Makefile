@@ -14,7 +14,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test test-full lint proofs bench claims docs notebooks clean
+.PHONY: setup verify test test-full lint proofs bench claims docs notebooks clean
+
+# What the first run of either command would make beside its work: packages, loops that Numba compiles, their types.
+setup: $(VENV)/.prepared
 
 verify: $(STAMP)
 	$(BIN)/ufm verify --effort $(EFFORT) --out $(OUT)
@@ -25,7 +28,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --disable-plugin-auto
 PYTEST += -n $(WORKERS) --dist worksteal
 
 # Types are checked beside the tests: mypy has one process, and the tests leave none of the cores idle.
-test: $(STAMP) style compiled
+test: $(VENV)/.prepared style compiled
 	@$(BIN)/mypy ufm proofs_check > $(VENV)/types.log 2>&1 & types=$$!; \
 	$(PYTEST) $(PYTEST_ARGS); tests=$$?; \
 	wait $$types; types=$$?; cat $(VENV)/types.log; \
@@ -79,6 +82,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) '.[test]'
 	@touch $(STAMP)
+
+$(VENV)/.prepared: $(STAMP)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python tests/helpers/prepare.py
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(OUT) *.egg-info .pytest_cache .ruff_cache .hypothesis
