@@ -192,12 +192,18 @@ def test_what_rests_on_formulas_refuses_by_name(loss):
         "certify": lambda: ufm.certify(solution),
         "certify_phase": lambda: ufm.certify_phase(PEELED, PRIOR, loss),
         "certify_threshold": lambda: ufm.certify_threshold(PEELED, 3, 3, loss=loss),
-        "solve_batch": lambda: ufm.solve_batch(3, 3, 5.0, E_W=1.0, E_H=1.0, loss=loss),
         "phase_diagram": lambda: ufm.phase_diagram(R=[2.0, 3.0], E_W=[1.0], E_H=1.0, K_A=3, K_B=3, loss=loss),
     }
     for call in calls.values():
         with pytest.raises((ValueError, TypeError), match="loss"):
             call()
+
+
+@pytest.mark.parametrize("loss", OWN, ids=lambda loss: type(loss).__name__)
+def test_arrays_of_problems_take_it(loss):
+    found = ufm.solve_batch(2, 2, 3.0, E_W=0.4, E_H=0.4, loss=loss)
+    alone = ufm.solve(ufm.LayerPeeled(0.4, 0.4), ufm.ClassPrior([3.0, 3.0, 1.0, 1.0]), loss)
+    assert float(found.value) == pytest.approx(alone.value, rel=1e-9, abs=1e-14)
 
 
 @pytest.mark.parametrize("loss", OWN, ids=lambda loss: type(loss).__name__)

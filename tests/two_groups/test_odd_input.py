@@ -430,16 +430,22 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "function",
     [
-        lambda loss: solve_batch(3, 2, 4.0, E_W=1.0, E_H=1.0, loss=loss),
         lambda loss: ufm.phase_diagram(loss, num_majority=3, num_minority=2, ratio=4.0, E_W=1.0, E_H=1.0),
         lambda loss: closed_threshold(LPM, 3, 2, loss=loss),
         lambda loss: closed_threshold(ufm.UnconstrainedFeatures(0.01, 0.01), 3, 2, loss=loss, num_samples=60),
     ],
-    ids=["solve_batch", "phase_diagram", "budgets", "weight decay"],
+    ids=["phase_diagram", "budgets", "weight decay"],
 )
 def test_other_losses_are_refused_by_name(function: Any, loss: Any) -> None:
     with pytest.raises((ValueError, TypeError), match=r"^loss "):
         function(loss)
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("loss", [Half(), "hinge", None, 3, CrossEntropy], ids=str)
+def test_arrays_refuse_what_is_no_loss_by_name(loss: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match=r"^loss "):
+        solve_batch(3, 2, 4.0, E_W=1.0, E_H=1.0, loss=loss)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: type(a).__name__)
