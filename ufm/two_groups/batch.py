@@ -57,8 +57,8 @@ class BatchSolution:
     Attributes:
         value: optimal risk (budgets) or objective (weight decay) at feasible logits.
         lower: lower bound of the optimal value from weak duality, in floating point.
-        multiplier: mu, with budgets minus the derivative of the value by the radius ``g(rho) K sqrt(E_W E_H)``; for weight
-            decay the strength, by which the derivative of the value is the gauge, ``(value - risk) / strength``.
+        multiplier: mu, with budgets minus the derivative of the value by the radius ``g(rho) K sqrt(E_W E_H)``; for
+            weight decay the strength, by which the derivative of the value is the gauge, ``(value - risk) / strength``.
         s_A, s_B: scale of either group's standard representation, 0 for a collapsed group and for a single class.
         d_A, d_B: how far a group stands out of the other, ``d_A = t_AA - t_BA``, ``d_B = t_BB - t_AB``: logits are
             ``Z_ij = s_a [i=j] + t_ab`` for i in group a, j in group b.
