@@ -107,10 +107,10 @@ class TestEquilibria:
     @pytest.mark.parametrize("solver", SOLVERS)
     @pytest.mark.sample(3)
     def test_tolerances_are_the_loosest_that_reach_the_goals(self, problem, solver):
-        goal = problem.step(DEQ(solver, tol=1e-4))
+        goal = problem.step(DEQ(solver, tol=1e-3))
         goals = problem.residual(goal[0]), problem.error(goal[1])
-        assert 0 < goals[0] < 1e-3
-        assert 0 < goals[1] < 1e-2
+        assert 0 < goals[0] < 1e-2
+        assert 0 < goals[1] < 1e-1
         forward, backward = equilibria.as_accurate(problem, solver, 1e-2, *goals)
         assert 1e-6 < min(forward, backward) <= max(forward, backward) <= 1e-2
 
