@@ -273,7 +273,7 @@ run_experiment(ExperimentConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2])
 @pytest.mark.slow
 @pytest.mark.usefixtures("plain_figure")
 def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
-    config = dataclasses.replace(SMALL, model="explicit", options={}, epochs=50, evaluate_every=1)
+    config = dataclasses.replace(SMALL, model="explicit", options={}, epochs=30, evaluate_every=1)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run_experiment(config, whole)
     rng, epochs = random.Random(20260102), []
@@ -293,7 +293,7 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait(timeout=60) == -signal.SIGKILL
         epochs.append(epoch())
-    assert 0 < epochs[0] <= epochs[-1] < 50, "the kills must hit a run that is under way"
+    assert 0 < epochs[0] <= epochs[-1] < 30, "the kills must hit a run that is under way"
     run_experiment(config, killed)
     assert_same_bits(whole, killed)
     assert (killed / "result.json").exists()
