@@ -68,10 +68,13 @@ def test_threshold_of_weight_decay_is_the_formula():
     assert t.minority_count == pytest.approx(90**2 * lam**2 * k / (k - 1), rel=1e-14)
 
 
-def test_no_threshold_under_bounded_norms_but_for_cross_entropy():
-    with pytest.raises(ValueError, match="architecture must have a gauge that is a function of singular values"):
-        ufm.collapse_threshold(ufm.NormBounded(1.0, 3.0), 2, 3, loss="bce")
+def test_threshold_of_bounded_norms_is_where_the_minority_vanishes_under_any_loss():
     assert ufm.collapse_threshold(ufm.NormBounded(1.0, 1.0), 2, 2).ratio == pytest.approx(22.544857, rel=1e-7)
+    bounded = ufm.NormBounded(1.0, 3.0)
+    ratio = ufm.collapse_threshold(bounded, 2, 3, loss="bce").ratio
+    for factor, apart in ((0.98, True), (1.02, False)):
+        logits = ufm.solve(bounded, ufm.ClassPrior.step(2, 3, ratio * factor), "bce").logits
+        assert bool(np.abs(logits[:, 2] - logits[:, 3]).max() > 1e-4) is apart
 
 
 def test_beyond_float():
