@@ -603,12 +603,18 @@ def test_rare_classes_merged_and_single_precision_change_nothing(architecture, m
 
 
 def test_interpolation_keeps_what_is_linear():
-    """Scales fall on a line to 0, which is where they end; a group of one class is taken as it is."""
     knots = np.array([0.0, -1.0, -2.0, -3.0])
     at = np.array([0.4, -0.5, -1.25, -1.9, -2.5])
-    found = grouped._to_the_end(at, knots, np.array([2.0, 1.0, 0.0, 0.0]), at)
-    np.testing.assert_allclose(found, [2.4, 1.5, 0.75, 0.1, 0.0], atol=1e-15)
     np.testing.assert_allclose(grouped._between(at, knots) @ knots, at, atol=1e-15)
+
+
+def test_scales_between_groups_end_where_those_of_one_group_do():
+    """Of balanced classes ``e^s = 1 + K (1 - beta)/beta``, and s = 0 from beta = 1 on: kappa is the same everywhere."""
+    beta = np.array([0.1, 0.3, 0.8, 1.2, 1.5])
+    s = np.log(np.maximum(1 + 7 * (1 - beta) / beta, 1.0))
+    found = grouped._scales(-np.log(beta), -np.log(beta[[0, 2, 4]]), s[[0, 2, 4]])
+    np.testing.assert_allclose(found, s, rtol=1e-12)
+    assert not grouped._scales(-np.log(beta), -np.log(beta[3:]), s[3:]).any()
 
 
 def test_rare_groups_alone_are_merged():

@@ -51,8 +51,8 @@ _ROUNDING = 1e-14
 #: Relative size of the gradient on the manifold at which a level ends: on the way down, and on the last one.
 _COARSE, _MIDDLE, _FINE = 1e-2, 1e-4, 1e-12
 #: Groups from which on a step costs more than what saves one, the relative gap that ends their last level, and the
-#: relative residual down to which their Newton systems are solved in single precision.
-_MANY, _CLOSED, _SINGLE = 150, 3e-10, 1e-5
+#: relative residual to which their Newton systems are solved in single precision.
+_MANY, _CLOSED, _SINGLE = 150, 3e-10, 5e-4
 #: Outer iterations without progress after which float64 has given what it can.
 _PATIENCE = 3
 #: Logarithm of units within which probabilities neither underflow nor overflow.
@@ -61,6 +61,8 @@ _SAME_SCALE = 100.0
 _SETTLED = 1e-8
 #: Ranks of which so many make a block are decomposed within the spans of a step.
 _FEW = 3
+#: Groups below which the whole block is decomposed as fast.
+_SPANNED = 80
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ def _two_groups(classes: Classes, radius: float | None, strength: float | None) 
 def _refined(above: GroupedOptimum, coarse: Classes, fine: Classes, index: Index) -> GroupedOptimum:
     """About the optimum of finer groups, interpolated between coarse ones in the logarithm of the probability.
 
-    A coarse group of one finer one is that one. Between the others ``t_ab`` is linear, and so is s, to where it ends.
+    A coarse group of one finer one is that one. Between the others ``t_ab`` is linear, and so is ``log kappa`` in
+    ``e^s = 1 + kappa (pi/(mu omega) - 1)``, by which s ends where it has to (kappa is beta/q of :mod:`ufm.two_groups`).
     """
     t = (above.logits.trivial - np.diag(above.logits.s)) / np.sqrt(np.outer(coarse.size, coarse.size))
     s, many = above.logits.s[index], np.bincount(index) > 1
@@ -150,7 +153,8 @@ def _refined(above: GroupedOptimum, coarse: Classes, fine: Classes, index: Index
     if many.sum() > 1:
         knots, inner = np.log(coarse.pi[many]), many[index]
         weights[np.ix_(inner, many)] = _between(np.log(fine.pi[inner]), knots)
-        s[inner] = _to_the_end(np.log(fine.pi[inner]), knots, above.logits.s[many], s[inner])
+        excess = [np.log(x.pi) - np.log(x.omega) - above.log_multiplier for x in (coarse, fine)]
+        s[inner] = _scales(excess[1][inner], excess[0][many], above.logits.s[many])
     return _moved(above, s, weights @ t @ weights.T, fine)
 
 
@@ -181,15 +185,16 @@ def _between(at: Array, knots: Array) -> Array:
     return out
 
 
-def _to_the_end(at: Array, knots: Array, s: Array, otherwise: Array) -> Array:
-    """Scales between knots, by those that are not 0; below the least of them on to 0."""
-    standing = np.flatnonzero(s > 0)
-    if len(standing) < 2:
-        return otherwise
-    last, before = standing[np.argsort(knots[standing])[:2]]
-    slope = (s[before] - s[last]) / (knots[before] - knots[last])
-    beyond = np.maximum(s[last] + slope * (at - knots[last]), 0.0)
-    return np.where(at < knots[last], beyond, _between(at, knots[standing]) @ s[standing])
+def _scales(at: Array, knots: Array, s: Array) -> Array:
+    """Scales by ``log pi/(mu omega)``, from those at knots."""
+    found, known = np.zeros(len(at)), (s > 0) & (knots > 0)
+    stands = at > 0
+    if known.any() and stands.any():
+        kappa = s[known] + np.log(-np.expm1(-s[known])) - np.log(np.expm1(knots[known]))
+        order = np.argsort(knots[known])
+        kappa = np.interp(at[stands], knots[known][order], kappa[order])
+        found[stands] = np.logaddexp(0.0, kappa + np.log(np.expm1(at[stands])))
+    return found
 
 
 @dataclass
@@ -521,7 +526,7 @@ class _System:
     def spans(self, x: Array) -> tuple[Array, Array] | None:
         """Bases of the columns and of the rows of Y and the direction, where they are few."""
         r = self._r
-        if _FEW * r > self._g:
+        if _FEW * r > self._g or self._g < _SPANNED:
             return None
         block = self._split(x)[1]
         left = np.hstack([self._u[:, :r], self._u[:, r:] @ block[r:, :r]])
@@ -599,8 +604,8 @@ class _System:
     def solve(self, accuracy: float) -> Array:
         """Conjugate gradients to a residual that falls with the gradient (Eisenstat and Walker 1996), or is enough."""
         target = min(0.1, max(self.error, 0.1 * accuracy / max(self.error, accuracy)))
-        if self._g >= _MANY and target >= _SINGLE:
-            x, self.cg_steps = self._in_single_precision(target)
+        if self._g >= _MANY and self.error > _SETTLED * _SINGLE:
+            x, self.cg_steps = self._in_single_precision(max(target, _SINGLE))
             if self.cg_steps < _MAX_CG_SINGLE:
                 return x
         self._prepare()
