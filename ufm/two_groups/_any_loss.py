@@ -500,6 +500,7 @@ def _solved_alone(loss: Loss, points: Points, i: int) -> tuple[Any, ...]:
     size = np.array([k_a, k_b], dtype=float)
     pairs = size * (size - 1)
     s = np.where(pairs > 0, own / size - (np.diagonal(sums) - own) / np.maximum(pairs, 1.0), 0.0)
+    s[np.abs(s) <= max(_SAME * float(np.abs(z).max()), ZERO_LOGITS)] = 0.0  # what rounding leaves of a collapsed group
     t = (sums - np.diag(s * size)) / np.outer(size, size)
     multiplier = found.multiplier if points.is_ball else limit
     code = _phases(s[:, None], t[:, :, None], (k_a, k_b))[0]
