@@ -82,13 +82,13 @@ def shown(cell: NotebookNode) -> str | None:
 @contextlib.contextmanager
 def unhurried() -> Iterator[None]:
     """Within it no test of hypothesis fails because the machine is busy."""
-    before = settings.get_current_profile_name()
+    settings.register_profile("before guides", settings())
     settings.register_profile("guides", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("guides")
     try:
         yield
     finally:
-        settings.load_profile(before)
+        settings.load_profile("before guides")
 
 
 def run(notebook: NotebookNode) -> None:

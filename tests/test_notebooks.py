@@ -314,13 +314,13 @@ test_on_a_busy_machine()
 
 
 def test_a_busy_machine_stops_no_guide() -> None:
-    before = settings.get_current_profile_name()
     settings.load_profile("default")
+    hurried = settings.default.deadline
     try:
         guides.run(guides.new_notebook(cells=[guides.new_code_cell(SLUGGISH, id="busy")]))
-        assert settings.get_current_profile_name() == "default"
+        assert settings.default.deadline == hurried
     finally:
-        settings.load_profile(before)
+        settings.load_profile("ufm")
 
 
 # What the checks above must catch --------------------------------------------------------------------------------
