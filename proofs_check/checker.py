@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 try:
-    from flint import arb, arb_mat, ctx, fmpq, fmpz
+    from flint import arb, arb_mat, fmpq, fmpz
 except ModuleNotFoundError as missing:
     if missing.name != "flint":
         raise
@@ -57,6 +57,7 @@ from proofs_check.kinds.reading import (
     rational,
     vector,
 )
+from proofs_check.precision import precision
 
 __all__ = [
     "FORMAT",
@@ -147,7 +148,7 @@ def check(source: str | bytes | dict[str, Any]) -> Outcome:
     statement = ""
     try:
         certificate = parse(source if isinstance(source, str | bytes) else json.dumps(source))
-        with ctx.workprec(PRECISION):
+        with precision(PRECISION):
             claim = read(certificate)
             statement = describe(claim) if isinstance(claim, Claim) else OPEN_DESCRIBED[claim.kind](claim)
             checks: Any = CHECKS if isinstance(claim, Claim) else OPEN
@@ -450,7 +451,7 @@ def spectral_norm_at_most(claim: Claim, point: Point, bound: arb, weights: Seque
     size = [arb(k).sqrt() for k in claim.sizes]
     scale = [k / root for k, root in zip(size, roots, strict=True)]
     for bits in (QUICK, PRECISION):
-        with ctx.workprec(bits):
+        with precision(bits):
             x = arb_mat([[size[a] * point.block[a][b] * scale[b] for b in range(g)] for a in range(g)])
             if positive_definite(identity(g) * bound**2 - x.transpose() * x):
                 return True

@@ -21,9 +21,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Protocol
 
-from flint import arb, ctx, fmpq
+from flint import arb, fmpq
 
 from proofs_check.kinds.reading import Answer, Claim, Reject, brief, fields, rational, vector
+from proofs_check.precision import precision
 
 MAX_CLASSES = 64
 MAX_BOXES = 1000
@@ -80,7 +81,7 @@ def check(claim: Claim, witness: Any) -> Answer:
     if not isinstance(boxes_data, list) or not 1 <= len(boxes_data) <= MAX_BOXES:
         raise Reject(f"boxes must be a list of 1 to {MAX_BOXES}")
     boxes = [vector(box, "box", 6) for box in boxes_data]
-    with ctx.workprec(PRECISION):
+    with precision(PRECISION):
         model = Model(claim)
         if not (arb(low) <= model.value and model.value <= arb(high)):
             raise Reject("the risk of the ETF is not in the claimed interval")

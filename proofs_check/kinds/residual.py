@@ -22,10 +22,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from flint import arb, arb_mat, ctx, fmpq
+from flint import arb, arb_mat, fmpq
 
 from proofs_check.kinds.optimality import convex, corner, root
 from proofs_check.kinds.reading import Answer, Claim, Reject, fields, integer, interval, matrix, rational, vector
+from proofs_check.precision import precision
 
 MAX_DEPTH = 100_000
 MAX_CLASSES = 64
@@ -128,7 +129,7 @@ def check_optimality(claim: Claim, witness: Any) -> Answer:
     model.value, model.alpha = model.etf(a), model.size(a)
     if not (arb(low) <= model.value and model.value <= arb(high)):
         raise Reject("the objective of the ETF is not in the claimed interval")
-    with ctx.workprec(PRECISION):
+    with precision(PRECISION):
         m = rational(home, "home", positive=True)
         left = MAX_RECTANGLES - check_home(model, arb(m), *model.parabola(a), vector(near, "near", 3))
         for box in boxes:

@@ -235,7 +235,7 @@ def test_krawczyk_needs_a_box_around_the_zero(certificates):
 def test_corners_bound_a_column_from_below(certificates):
     """On random rectangles the bound is below the column's value at random points of it, and near at small ones."""
     data = certificates["optimality"]
-    with checker.ctx.workprec(128):
+    with checker.precision(128):
         model = optimality.Model(checker.read_claim(data))
         rng = random.Random(3)
         for _ in range(300):
@@ -251,7 +251,7 @@ def test_corners_bound_a_column_from_below(certificates):
 
 
 def test_the_hessian_of_a_local_minimum_is_the_derivative_of_its_gradient(certificates):
-    with checker.ctx.workprec(256):
+    with checker.precision(256):
         _compare_derivatives(checker.read_claim(certificates["step"]))
 
 

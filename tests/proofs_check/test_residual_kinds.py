@@ -119,7 +119,7 @@ def test_a_checker_with_a_mistake_lets_a_false_certificate_pass(certificates, mo
 def test_parabolas_are_below_the_price_and_touch_it(certificates):
     rng = random.Random(2)
     for name in ("etf", "flow"):
-        with checker.ctx.workprec(256):
+        with checker.precision(256):
             model = residual.Model(checker.read_claim(certificates[name]))
             for _ in range(40):
                 a, b = (arb(rng.expovariate(1.0)) for _ in range(2))
@@ -133,7 +133,7 @@ def test_the_bound_is_below_the_objective_of_drawn_logits(certificates):
     """F of the ETF's box, over the columns of drawn logits: at most their objective."""
     net, k = network(3.0), 4
     rng = np.random.default_rng(0)
-    with checker.ctx.workprec(128):
+    with checker.precision(128):
         model = residual.Model(checker.read_claim(certificates["etf"]))
         slope, bend = (
             float(x) for x in model.parabola(arb(float(Fraction(certificates["etf"]["witness"]["block"][0]))))

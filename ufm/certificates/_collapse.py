@@ -10,9 +10,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from flint import arb, ctx, fmpq
+from flint import arb, fmpq
 
 from proofs_check import checker
+from proofs_check.precision import precision
 from ufm._validation import integer
 from ufm.architectures import known_architecture
 from ufm.certificates._certificate import Certificate, CertificationError
@@ -110,7 +111,7 @@ def certify_threshold(
         raise ValueError(f"bias must be None for a threshold in budgets, got {bias!r}")
     else:
         claim |= {"loss": closed_form(loss, where="in a certificate")}
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         problem = _parse(claim)
         if problem.penalised:
             return _rational_threshold(claim, _penalised_ratio(problem))
@@ -159,7 +160,7 @@ def certify_phase(architecture: Any, prior: ClassPrior, loss: str | Loss = "ce")
         "statement": {},
     }
     attempts: list[tuple[str, dict[str, Any]]] = [(phase, {}) for phase in ("none", "partial", "total")]
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         problem = _parse(claim)
         for phase, witness in attempts:
             certificate = Certificate({**claim, "statement": {"phase": phase}}, witness)

@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import ctx
 from numpy.typing import ArrayLike
 
 from proofs_check import checker
+from proofs_check.precision import precision
 from ufm._validation import array, integer, positive
 from ufm.architectures import LinearDEQ
 from ufm.certificates._certificate import Certificate, CertificationError
@@ -77,7 +77,7 @@ def certify_counterexample(
         if isinstance(factors, Mapping)
         else {"factors": [_texts(f"factors[{i}]", m) for i, m in enumerate(_listed("factors", factors))]}
     )
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         try:
             problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": witness})
         except checker.Reject as reason:

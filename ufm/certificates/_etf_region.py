@@ -27,11 +27,12 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import arb, ctx, fmpq
+from flint import arb, fmpq
 from numpy.typing import NDArray
 
 from proofs_check.kinds import optimality
 from proofs_check.kinds.reading import Reject
+from proofs_check.precision import precision
 from ufm._validation import integer, positive, real
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import rational, text
@@ -147,7 +148,7 @@ def certify_etf_optimal(num_classes: int, tau: Any, E_A: Any) -> EtfOptimality:
     (0.873515296, 0.873515296)
     """
     k, radius, budget = _arguments(num_classes, tau, E_A)
-    with ctx.workprec(PRECISION):
+    with precision(PRECISION):
         proof = _Proof(k, _ball(radius), _ball(budget).sqrt())
         boxes = proof.run() if budget else 0  # E_A = 0 is the layer-peeled model
         return EtfOptimality(k, radius, budget, *_outward(proof.value), boxes, proof.witness() if budget else {})
@@ -163,7 +164,7 @@ def bound_balanced_risk(num_classes: int, tau: Any, E_A: Any) -> float:
     True
     """
     k, radius, budget = _arguments(num_classes, tau, E_A)
-    with ctx.workprec(PRECISION):
+    with precision(PRECISION):
         proof = _Proof(k, _ball(radius), _ball(budget).sqrt())
         return max(0.0, _down(proof.bound() if budget else proof.value))
 

@@ -24,10 +24,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from flint import arb, arb_series, ctx, fmpq
+from flint import arb, arb_series, fmpq
 
 from proofs_check import checker
 from proofs_check.kinds import geometry as box_check
+from proofs_check.precision import precision
 from ufm.architectures import Constrained
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import (
@@ -146,7 +147,7 @@ def enclose_geometry(architecture: Constrained, prior: ClassPrior) -> GeometryEn
         raise TypeError(f"prior must be a ufm.ClassPrior, got {prior!r}")
     if len(prior.groups) != 2 or prior.groups[1].size < 2:
         raise ValueError(f"prior must have two groups of classes, at least 2 of them in the minority, got {prior!r}")
-    with ctx.workprec(PRECISION):
+    with precision(PRECISION):
         problem = _problem(architecture, prior)
         k_a, k_b = problem.sizes
         ratio, radius = problem.counts[0] / problem.counts[1], arb(problem.radius2).sqrt()
@@ -184,7 +185,7 @@ def certify_geometry(architecture: Constrained, prior: ClassPrior) -> Certificat
         "loss": "ce",
         "statement": {},
     }
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
         tau, witness = arb(problem.radius2).sqrt(), {}
         if found.phase == "total":

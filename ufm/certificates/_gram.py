@@ -13,11 +13,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from flint import arb, ctx
+from flint import arb
 
 from proofs_check import checker
 from proofs_check.kinds import gram
 from proofs_check.kinds.reading import fmpq
+from proofs_check.precision import precision
 from ufm._extras import require
 from ufm._validation import integer, one_of
 from ufm.certificates._certificate import Certificate, CertificationError
@@ -111,7 +112,7 @@ def _bounds(
     pi: list[Fraction], beta: Fraction, vectors: list[list[Fraction]]
 ) -> tuple[list[Fraction], tuple[Fraction, Fraction]]:
     """A shift just above the multiplier of the diagonal, and rounded ends of the value."""
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         rational_pi = [fmpq(x.numerator, x.denominator) for x in pi]
         g = gram.gram([[fmpq(x.numerator, x.denominator) for x in row] for row in vectors])
         value, s = gram.tangent(rational_pi, ball(beta), g)

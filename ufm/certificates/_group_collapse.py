@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from flint import ctx
-
 from proofs_check import checker
 from proofs_check.kinds import collapse as criterion
 from proofs_check.kinds.labels import OpenClaim
+from proofs_check.precision import precision
 from ufm._validation import integer, sequence
 from ufm.architectures import LayerPeeled
 from ufm.certificates._certificate import Certificate, CertificationError
@@ -62,7 +61,7 @@ def certify_collapse(
             f"architecture must have a nuclear-norm gauge for a certificate of collapse, got {architecture!r}"
         )
     claim: dict[str, Any] = {"kind": "collapse"} | describe_open(problem)
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         parsed = checker.read_open({**claim, "statement": {}})
         try:
             pull = parsed.pi[criterion.own_column(parsed, chosen)]

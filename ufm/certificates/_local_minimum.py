@@ -7,11 +7,12 @@ from itertools import combinations, groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx
+from flint import arb, arb_mat
 from numpy.typing import NDArray
 
 from proofs_check import checker
 from proofs_check.kinds.local_minimum import Point
+from proofs_check.precision import precision
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import ball, dyadic, lower_end, round_down, round_up, text, upper_end
 
@@ -61,7 +62,7 @@ def certify_local_minimum(minimum: TrappedMinimum) -> Certificate:
         "statement": {},
     }
     try:
-        with ctx.workprec(checker.PRECISION):
+        with precision(checker.PRECISION):
             problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
             witness, interval = _witness(problem, *_across(minimum.left, minimum.right))
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:

@@ -11,12 +11,12 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import ctx
 from numpy.typing import NDArray
 
 from proofs_check import checker
 from proofs_check.kinds import open_value
 from proofs_check.kinds.labels import OpenClaim, pairs
+from proofs_check.precision import precision
 from ufm.architectures import NormBounded
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import describe_open, dyadic, lower_end, round_down, round_up, text, upper_end
@@ -54,7 +54,7 @@ def certify_open(solution: Solution) -> Certificate:
     problem = solution.problem
     claim: dict[str, Any] = {"kind": "open-value"} | describe_open(problem) | {"statement": {}}
     _finite(solution.logits)
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         try:
             parsed = checker.read_open(claim)
         except checker.Reject as refused:

@@ -15,12 +15,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb
 from numpy.typing import ArrayLike, NDArray
 
 from proofs_check import checker
 from proofs_check.kinds import residual
 from proofs_check.kinds.reading import Reject, fmpq
+from proofs_check.precision import precision
 from ufm._validation import array, integer
 from ufm.architectures import Residual
 from ufm.certificates._certificate import Certificate, CertificationError
@@ -68,7 +69,7 @@ def certify_residual_etf(network: Residual, num_classes: int, num_samples: int =
     """
     k, n = _checked(network, num_classes, num_samples, 3)
     claim = _claim("optimality", network, k, n)
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         model = residual.Model(checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}}))
         search = _Search(model, network, n)
         witness = search.witness()
@@ -103,7 +104,7 @@ def certify_residual_code(network: Residual, logits: ArrayLike, num_samples: int
         raise ValueError(f"logits must have shape (K, K), K at most {residual.MAX_FACTOR_SIZE}, got {z.shape}")
     k, n = _checked(network, len(z), num_samples, 3)
     claim, witness = _claim("counterexample", network, k, n), _factors(network, z, n)
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         model = residual.Model(checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": witness}))
         paid = float(residual.objective(model, witness).mid())
     margin = _best_etf(network, k, n)[1] - paid
@@ -246,7 +247,7 @@ class _Search:
                 part = 2.0 ** (-power / 2)
                 near = self.alpha * (1 - part), self.alpha * (1 + part), self.alpha * part
                 try:
-                    with ctx.workprec(residual.PRECISION):
+                    with precision(residual.PRECISION):
                         self._check_home(home, near)
                 except Reject as reason:
                     if "near" in str(reason):
@@ -292,7 +293,7 @@ class _Search:
     def _holds(self, *box: float) -> bool:
         """Whether the checker takes a box: the grid of a guess can miss the least column."""
         try:
-            with ctx.workprec(residual.PRECISION):
+            with precision(residual.PRECISION):
                 return residual.check_box(self.model, MAX_RECTANGLES, *map(arb, box)) >= 0
         except Reject:
             return False

@@ -13,10 +13,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import arb, ctx, fmpq
+from flint import arb, fmpq
 from numpy.typing import NDArray
 
 from proofs_check import checker
+from proofs_check.precision import precision
 from ufm.architectures import known_architecture
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import (
@@ -135,7 +136,7 @@ def _diagonal_point(claim: dict[str, Any]) -> dict[str, Any]:
 
     With budgets ``sum_k z_k = radius`` fixes mu; near radius = K the risk is so small that doubles would not do.
     """
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
         rates = [arb(problem.total / n) for n in problem.counts]  # omega_k / pi_k
         omega = [arb(1)] * len(rates)
@@ -185,7 +186,7 @@ def _is_zero(problem: Problem) -> bool:
 
 def _certificate(claim: dict[str, Any], point: dict[str, Any]) -> Certificate | None:
     """The certificate at this point, or None when the point is not feasible."""
-    with ctx.workprec(checker.PRECISION):
+    with precision(checker.PRECISION):
         problem = checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}})
         at = checker.evaluate(problem, point)
         norm, weights = _dual_norm(problem, at), problem.counts if problem.penalised else [fmpq(1)] * len(at.block)
@@ -230,7 +231,7 @@ def _dual_norm(problem: checker.Claim, at: checker.Point) -> Fraction:
         return Fraction(1)
     counts = [float(n.p) / float(n.q) if problem.penalised else 1.0 for n in problem.counts]
     omega = np.sqrt(counts)
-    with ctx.workprec(64):  # what becomes a double
+    with precision(64):  # what becomes a double
         block = np.array([[float(x / scale) for x in row] for row in at.block])
     scalars = [abs(float(at.standard[a] / scale)) / omega[a] for a in range(g) if problem.sizes[a] > 1]
     return lower_end(scale) * Fraction(max(np.linalg.norm(sizes[:, None] * block * sizes / omega, 2), *scalars, 0.0))

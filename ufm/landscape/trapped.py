@@ -13,7 +13,9 @@ from ufm.certificates import CertificationError
 from ufm.landscape.trapped_minima import TrappedMinimum
 
 with optional("certify"):
-    from flint import arb, arb_mat, ctx
+    from flint import arb, arb_mat
+
+    from proofs_check import precision as working
 
 __all__ = ["prove_trapped"]
 
@@ -44,14 +46,11 @@ def prove_trapped(minimum: TrappedMinimum, width: float, precision: int) -> dict
     """
     if not (np.isfinite(minimum.left).all() and np.isfinite(minimum.right).all()):
         raise CertificationError("the data carry no proof: they are not finite")
-    old = ctx.prec
-    ctx.prec = precision
     try:
-        return _Proof(minimum, width).numbers()
+        with working.precision(precision):
+            return _Proof(minimum, width).numbers()
     except (ValueError, np.linalg.LinAlgError) as error:  # numbers so large that no rounded inverse is left of them
         raise CertificationError(f"the data carry no proof: {error}") from None
-    finally:
-        ctx.prec = old
 
 
 def _exact(matrix: NDArray[np.floating[Any]]) -> arb_mat:

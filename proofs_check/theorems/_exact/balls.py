@@ -9,6 +9,8 @@ from typing import Any
 import flint
 import sympy as sp
 
+from proofs_check.precision import precision
+
 __all__ = ["PRECISION", "Number", "Undefined", "ball", "evaluate", "exp_bounds", "gap", "sign_of"]
 
 #: Working precision in bits of the balls that refute steps and compare constants.
@@ -45,13 +47,13 @@ def evaluate(expr: sp.Expr, point: Mapping[sp.Symbol, Any]) -> Number:
     Raises:
         Undefined: no enclosure is known, the value is not real, or a denominator may be zero.
     """
-    with flint.ctx.workprec(PRECISION):
+    with precision(PRECISION):
         return _evaluate(expr, point)
 
 
 def gap(lhs: sp.Expr, rhs: sp.Expr, point: Mapping[sp.Symbol, Any]) -> Number:
     """``lhs - rhs`` at a point, each side evaluated as it is written; raises what :func:`evaluate` does."""
-    with flint.ctx.workprec(PRECISION):
+    with precision(PRECISION):
         return _evaluate(lhs, point) - _evaluate(rhs, point)
 
 

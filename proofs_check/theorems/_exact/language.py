@@ -27,6 +27,7 @@ import flint
 import sympy as sp
 from sympy.polys.rings import PolyElement, PolyRing
 
+from proofs_check.precision import precision
 from proofs_check.theorems._exact import balls
 from proofs_check.theorems._exact.polynomials import Sign, cancelled, factors, powers, quotient, reduce, ring_of
 from proofs_check.theorems._exact.polynomials import sign_on_box as box_sign
@@ -253,7 +254,7 @@ class Language:
 
     def _of_constant(self, kind: str, argument: sp.Expr, order: int = 1) -> sp.Dummy:
         inner = self._value(argument)
-        with flint.ctx.workprec(balls.PRECISION):
+        with precision(balls.PRECISION):
             value = (
                 None
                 if inner is None
@@ -392,7 +393,7 @@ class Language:
             inner = self._value(angle)
             if inner is None:
                 raise Refused("no enclosure of a constant angle")
-            with flint.ctx.workprec(balls.PRECISION):
+            with precision(balls.PRECISION):
                 more = [{"value": inner.sin()}, {"value": inner.cos()}]
         sin = self._make("sin", angle, within(-1, 1), **more[0])
         return self._make("cos", angle, within(-1, 1), partner=sin, **more[1]), sin
