@@ -190,11 +190,16 @@ def _scales(at: Array, knots: Array, s: Array) -> Array:
     found, known = np.zeros(len(at)), (s > 0) & (knots > 0)
     stands = at > 0
     if known.any() and stands.any():
-        kappa = s[known] + np.log(-np.expm1(-s[known])) - np.log(np.expm1(knots[known]))
+        kappa = _log_expm1(s[known]) - _log_expm1(knots[known])
         order = np.argsort(knots[known])
         kappa = np.interp(at[stands], knots[known][order], kappa[order])
-        found[stands] = np.logaddexp(0.0, kappa + np.log(np.expm1(at[stands])))
+        found[stands] = np.logaddexp(0.0, kappa + _log_expm1(at[stands]))
     return found
+
+
+def _log_expm1(x: Array) -> Array:
+    """``log(e^x - 1)`` for x > 0, where e^x may overflow."""
+    return x + np.log(-np.expm1(-x))
 
 
 @dataclass
