@@ -18,6 +18,11 @@ PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ufm", max_examples=effort.examples(100), derandomize=True, print_blob=True, **PATIENT)
 settings.load_profile("ufm")
 
+# Below nohup, signals that tests and their programs are to answer would be ignored
+for _number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
+
 
 #: Files with single tests that take long: they come first, so that no worker is left with one when the others are done.
 LONG = (
