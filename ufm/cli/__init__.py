@@ -7,14 +7,27 @@ SIGTERM, 129 by SIGHUP, which keep the same. With ``--json`` standard output hol
 
 from __future__ import annotations
 
+from typing import Any
+
 from ufm._extras import optional
 
 with optional("cli"):
     import typer as _  # noqa: F401  # named before the commands need it
 
-# The order of the imports is that of the commands in the help.
-from ufm.cli._app import app, main  # isort: skip
-from ufm.cli import verify, claims, solve, threshold, phase, explore, measure, certify, deq  # noqa: F401  # isort: skip
-from ufm.cli.architectures import ARCHITECTURES  # isort: skip
+from ufm.cli._app import load_commands, main
 
 __all__ = ["ARCHITECTURES", "app", "main"]
+
+
+def __getattr__(name: str) -> Any:
+    """What all commands make together: :func:`main` loads the one that it runs alone."""
+    if name == "app":
+        from ufm.cli import _app
+
+        load_commands()
+        return _app.app
+    if name == "ARCHITECTURES":
+        from ufm.cli.architectures import ARCHITECTURES
+
+        return ARCHITECTURES
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

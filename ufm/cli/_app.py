@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import inspect
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,10 @@ from ufm._interrupts import (
     interrupts_held,
 )
 
-__all__ = ["app", "command", "deq_app", "main"]
+__all__ = ["app", "command", "deq_app", "load_commands", "main"]
+
+#: Commands in the order of the help, each a module of this package.
+COMMANDS = ("verify", "claims", "solve", "threshold", "phase", "explore", "measure", "certify", "deq")
 
 app = typer.Typer(
     name="ufm",
@@ -54,6 +58,18 @@ def _options(
     pass
 
 
+def load_commands(names: Sequence[str] = COMMANDS) -> None:
+    """Register commands, by default all of them, in their order.
+
+    >>> load_commands()
+    >>> [found.name for found in app.registered_commands][:3]
+    ['verify', 'claims', 'solve']
+    """
+    for name in names:
+        importlib.import_module(f"ufm.cli.{name}")
+    app.registered_commands.sort(key=lambda found: COMMANDS.index(str(found.name)))
+
+
 def main() -> None:
     """Run the command that ``sys.argv`` names, and end the process with its exit status.
 
@@ -78,6 +94,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         with interruptible(), interrupts_held():  # a command says from where on it can be interrupted
+            # every command costs: its module, and an adapter for each of its options. Help and completion need all.
+            load_commands([name for name in sys.argv[1:2] if name in COMMANDS] or COMMANDS)
             app(prog_name="ufm")
     except KeyboardInterrupt:  # after the command's end
         sys.exit(exit_status())
