@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import re
 import tomllib
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sympy as sp
 from claim_samples import NETWORK
 
 import ufm
@@ -22,6 +26,7 @@ EXPECTED = {
     for name, status in module.items()
 }
 FALSE = false_claims()
+DOCS = Path(__file__).parents[2] / "docs"
 #: What claims and variants of them compute alike, computed once.
 SHARED: dict[str, Any] = {}
 
@@ -33,18 +38,50 @@ def test_every_claim_is_tested() -> None:
 def test_no_claim_overlooks_a_thousandth() -> None:
     """Every resolution, which the false variants of that size measure, is 1e-3 or finer."""
     stated = {name: claim.resolution for name, claim in all_claims().items() if claim.resolution is not None}
-    assert len(stated) > 50
+    assert len(stated) > 110
     assert {name: size for name, size in stated.items() if size > 1e-3} == {}
 
 
-#: Supported without a quantity that could be off: trainings, judged by the errors that they state, and the verifier.
-WITHOUT_RESOLUTION = {*NETWORK, "soundness-suite"}
+def without_numbers() -> dict[str, set[str]]:
+    """The table of claims that have no number to be off by: what they say, and which they are."""
+    text = (DOCS / "claims.md").read_text(encoding="utf-8")
+    table = text.split("## Without a number to be off by")[1].split("##")[0]
+    return {
+        row.split("|")[1].strip(): set(re.findall(r"`([\w-]+)`", row.split("|")[2]))
+        for row in table.splitlines()
+        if row.startswith("| ") and "`" in row
+    }
 
 
-def test_every_supported_claim_says_what_it_would_notice() -> None:
-    """What is proved or certified needs none: another number is another theorem, or outside its enclosure."""
+def test_every_claim_says_what_it_would_notice_or_why_not() -> None:
+    listed = [name for names in without_numbers().values() for name in names]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {name for name, claim in all_claims().items() if claim.resolution is None}
+
+
+def test_what_is_supported_says_what_it_would_notice() -> None:
+    """Trainings, judged by the errors that they state, and the verifier are the exceptions."""
     supported = {name for name in all_claims() if EXPECTED.get(name, Status.supported) is Status.supported}
-    assert {name for name in supported if all_claims()[name].resolution is None} <= WITHOUT_RESOLUTION
+    assert {name for name in supported if all_claims()[name].resolution is None} == {*NETWORK, "soundness-suite"}
+
+
+#: Claims whose numbers theorems alone decide, and those theorems.
+DECIDED = {
+    "deq-frobenius-counterexample": "square_code_beats_etf",
+    "threshold-not-log-convex": "threshold_not_log_convex",
+    "focal-first-order": "focal_first_order",
+    "deep-mse-larger-root": "deep_mse_threshold",
+    "deep-square-scale": "deep_square_scale",
+}
+
+
+def test_numbers_that_theorems_decide_are_pieces_of_them() -> None:
+    """Which are made false by a thousandth where theorems are tested."""
+    (names,) = (names for said, names in without_numbers().items() if "theorem alone" in said)
+    assert names == set(DECIDED)
+    for theorem in DECIDED.values():
+        prove = importlib.import_module(f"proofs_check.theorems.{theorem}").prove
+        assert any(isinstance(p.default, sp.Expr) for p in inspect.signature(prove).parameters.values()), theorem
 
 
 @pytest.mark.parametrize("claim", EXPECTED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from ufm.architectures import Architecture
@@ -41,11 +42,14 @@ def stated(
         parts: keys of its statements.
         variants: false formulas by what is wrong in each.
         summary: what the instances show, in one line.
-        off_by: the formula with its quantity multiplied by ``1 + x``; needs ``resolution`` among the fields.
+        off_by: the formula with its quantity multiplied by ``1 + x``; needs ``resolution`` among the fields. By default
+            everything that the formula returns, where there is a ``resolution``.
         figure: what the report draws.
         **fields: of the :class:`Claim`.
     """
     resolution = fields.pop("resolution", None)
+    if resolution is not None and off_by is None:
+        off_by = partial(_scaled, formula)
 
     def made(tried: F) -> Claim:
         def check(ctx: Context) -> Evidence:
@@ -64,6 +68,16 @@ def stated(
         off_by=None if off_by is None else lambda x: made(off_by(x)),
         resolution=resolution,
     )
+
+
+def _scaled(formula: Any, x: float) -> Any:
+    """The formula with every number that it returns times ``1 + x``."""
+
+    def scaled(*arguments: Any) -> Any:
+        found = formula(*arguments)
+        return tuple((1 + x) * part for part in found) if isinstance(found, tuple) else (1 + x) * found
+
+    return scaled
 
 
 def enclosed(

@@ -137,6 +137,7 @@ SMOOTHING = stated(
     summary="the logits at 6 optima with and without a bias; zero certified on the right side of s = 1 at relative "
     "distances to 10⁻⁶",
     figure=_smoothing_figure,
+    resolution=1e-4,
     id="label-smoothing-equals-decay",
     title="Label smoothing δ acts on the optimum as more weight decay does: through c + δ alone",
     statement="With label smoothing 0 ≤ δ < 1, n samples in every class and s = K √(n λ_W λ_H) + δ the optimal "
@@ -233,6 +234,7 @@ NORMS = stated(
         "feature norms: |h| for its square": lambda k, c, n, t: math.sqrt(feature_square(k, c, n, t)),
     },
     summary="norms of features and classifiers at 4 optima, two weight decays at K = 3",
+    resolution=1e-4,
     id="feature-norms-under-decay",
     title="Feature norms at collapse depend on the weight decay, by a formula",
     statement="With label smoothing 0 ≤ δ < 1, n samples in every class and s = K √(n λ_W λ_H) + δ < 1, e^a = 1 + "
@@ -279,6 +281,7 @@ CONDITIONING = stated(
         "conditioning: grows with smoothing": lambda k, c, d: condition_number(k, c - d, 0.0),
     },
     summary="eigenvalues of the Hessian at 5 optima, two of them with one s",
+    resolution=1e-5,
     id="smoothing-conditioning",
     title="Smoothed labels condition the loss better at one weight decay, and no better at one c + δ",
     statement="With label smoothing 0 ≤ δ < 1, n samples in every class and s = K √(n λ_W λ_H) + δ the Hessian of "
@@ -356,6 +359,7 @@ MSE_BIAS = stated(
         "MSE with a bias: 2 c": lambda c, b: (max(0.0, 1 - 2 * c), mse_parts(c, b)[1]),
     },
     summary="both parts of the logits and the bias at 7 optima on both sides of the switch and at it",
+    resolution=1e-5,
     id="mse-bias-logits",
     title="Squared error with a penalised bias, in closed form",
     statement="With n samples in every class, c = K √(n λ_W λ_H) and λ_b > 0 the optimal logits without the bias "
@@ -411,6 +415,7 @@ MSE_SWITCH = stated(
     },
     summary="the cosine of features at 12 optima, on both sides of the switch at relative distances to 10⁻³",
     figure=_switch_figure,
+    resolution=1e-5,
     id="mse-bias-switch",
     title="Squared error with a bias: a simplex ETF exactly up to λ_b = c/(1 − c)",
     statement="With n samples in every class, c = K √(n λ_W λ_H) < 1, class means and classifiers form a simplex "
@@ -469,7 +474,7 @@ def _bce_sides(ctx: Context, formula: Callable[[int, float, float], bool]) -> li
     rows = []
     for k, c in ((4, 0.3), (10, 0.5), (3, 0.2)):
         switch = ctx.once(f"bce switch {k} {c}", partial(bce_switch, k, c))
-        for distance in (1e-2, -1e-2, 1e-3, -1e-3, -0.5, 1.0):
+        for distance in (1e-2, -1e-2, 5e-4, -5e-4, -0.5, 1.0):
             decay = switch * (1 + distance)
             s, m = logit_parts(_solved(ctx, k, c, "bce", decay).logits)
             name = f"K={k}, c={c}, λ_b={decay:.6g}"
@@ -504,8 +509,10 @@ BCE_BIAS = stated(
         "BCE: λ_b against √(n λ_W λ_H)": lambda k, c, b: b <= c / k,
         "BCE: |β| against √(n λ_W λ_H)": lambda k, c, b: abs(bce_point(k, c, b)[1]) <= c / k,
     },
-    summary="ETF or not at 18 optima, on both sides of the switch at relative distances to 10⁻³, K = 3, 4 and 10",
+    summary="ETF or not at 18 optima, on both sides of the switch at relative distances to 5·10⁻⁴, K = 3, 4 and 10",
     figure=_bce_figure,
+    off_by=lambda x: lambda k, c, b: b * abs(bce_point(k, c, b)[1]) <= (1 + x) * c / k,
+    resolution=1e-3,
     id="bce-etf-condition",
     title="Binary cross-entropy with a penalised bias: an ETF only where the bias is cheap",
     statement="With n samples in every class and c = K √(n λ_W λ_H) < 1 and a bias with weight decay λ_b > 0 there "
@@ -548,6 +555,7 @@ BCE_FREE = stated(
         "BCE, free bias: half of it": lambda k, c: bce_free_size(k, c) / 2,
     },
     summary="the logits at 6 optima, one with c > 1",
+    resolution=1e-4,
     id="bce-free-bias",
     title="Binary cross-entropy with a free bias is the simplex ETF, in closed form",
     statement="With n samples in every class and c = K √(n λ_W λ_H) and a free bias the optimal logits without "
@@ -572,7 +580,7 @@ def bce_plain_etf(num_classes: int, c: float) -> bool:
 
 def _bce_plain(ctx: Context, formula: Callable[[int, float], bool]) -> list[Comparison]:
     rows = []
-    cases = [(3, THREE * (1 + d)) for d in (1e-2, -1e-2, 1e-3, -1e-3)]
+    cases = [(3, THREE * (1 + d)) for d in (1e-2, -1e-2, 5e-4, -5e-4)]
     for k, c in [*cases, (3, 0.1), (3, 0.8), (2, 0.1), (2, 0.7), (4, 0.1), (4, 0.9), (6, 0.6), (10, 0.5)]:
         s, m = logit_parts(_solved(ctx, k, c, "bce", None).logits)
         seen = 1.0 if abs(m) < 1e-5 * max(1.0, s) else 2.0
@@ -592,7 +600,9 @@ BCE_PLAIN = stated(
         "BCE, no bias: K = 3 from c = 1/2 on": lambda k, c: k == 2 or (k == 3 and c >= 0.5),
         "BCE, no bias: K = 4 as well": lambda k, c: bce_plain_etf(min(k, 3), c),
     },
-    summary="ETF or not at 12 optima, K = 2 to 10, and at relative distances to 10⁻³ from the switch at K = 3",
+    summary="ETF or not at 12 optima, K = 2 to 10, and at relative distances to 5·10⁻⁴ from the switch at K = 3",
+    off_by=lambda x: lambda k, c: k == 2 or (k == 3 and c >= THREE * (1 + x)),
+    resolution=1e-3,
     id="bce-no-bias-etf",
     title="Binary cross-entropy without a bias: no simplex ETF from four classes on",
     statement="With n samples in every class and c = K √(n λ_W λ_H) < 1 and no bias class means and classifiers "
@@ -614,7 +624,7 @@ def bce_zero_from(num_classes: int) -> float:
 def _bce_zero(ctx: Context, formula: Callable[[int], float]) -> list[Comparison]:
     rows = []
     for k in (2, 4, 5, 8):
-        for distance in (1e-2, -1e-2, 1e-3, -1e-3):
+        for distance in (1e-2, -1e-2, 5e-4, -5e-4):
             c = bce_zero_from(k) * (1 + distance)
             size = float(np.abs(_solved(ctx, k, c, "bce", None).logits).max())
             claimed = 1.0 if c >= formula(k) else 2.0
@@ -633,7 +643,8 @@ BCE_ZERO = stated(
         "BCE, zero: from K/2 on": lambda k: max(1.0, k / 2),
         "BCE, zero: the smaller of the two": lambda k: min(1.0, (k - 2) / 2),
     },
-    summary="zero or not at 16 optima, at relative distances to 10⁻³ on both sides",
+    summary="zero or not at 16 optima, at relative distances to 5·10⁻⁴ on both sides",
+    resolution=1e-3,
     id="bce-zero-threshold",
     title="Binary cross-entropy without a bias: all classes merge long before the optimum is zero",
     statement="With n samples in every class and c = K √(n λ_W λ_H) and no bias the optimum is zero if and only if "

@@ -203,19 +203,19 @@ def _gains() -> Figure:
     )
 
 
-def unrolled_claim(shift: int = 0, **variant: Any) -> Claim:
-    """T unrolled steps miss the share rho^T; ``shift`` adds to T."""
+def unrolled_claim(shift: int = 0, factor: float = 1.0, **variant: Any) -> Claim:
+    """T unrolled steps miss the share rho^T; ``shift`` adds to T, and a ``factor`` to the gain."""
 
     def check(ctx: Context) -> Evidence:
         rows: list[Comparison] = []
         rho, k = 0.6, 4
         for steps in (1, 2, 6, 20):
             found = solve(Gain(0.7, 0.7, rho, "unrolled", depth=steps), ClassPrior.balanced(k))
-            claimed = etf_value(k, 0.7 * k * (1 - rho ** (steps + shift)) / (1 - rho))
+            claimed = etf_value(k, factor * 0.7 * k * (1 - rho ** (steps + shift)) / (1 - rho))
             rows.append(compare(f"T = {steps}", claimed, enclose(found, ctx, f"unrolled-{steps}"), "certificate"))
         return evidence(
             "balanced values at T = 1, 2, 6, 20 match certified enclosures",
-            proofs=[symbolic("gain-order", "unrolled", **variant)] if shift == 0 else [],
+            proofs=[symbolic("gain-order", "unrolled", **variant)] if (shift, factor) == (0, 1.0) else [],
             comparisons=rows,
         )
 
@@ -278,5 +278,7 @@ CLAIMS = (
             "unrolled: T − 1 steps": unrolled_claim(-1),
             "unrolled: a step takes away": unrolled_claim(relation="<"),
         },
+        off_by=lambda x: unrolled_claim(factor=1 + x),
+        resolution=1e-9,
     ),
 )

@@ -128,11 +128,12 @@ def _balanced(size: Callable[[int, float, float], float] | None = None) -> Claim
     )
 
 
+def _theta(k_a: int, k_b: int, n_a: float, n_b: float) -> float:
+    return (k_a + k_b) * n_a * n_b / (k_a * n_a + k_b * n_b)
+
+
 def groups_claim(block: Callable[[int, int, float, float], float] | None = None, swap: bool = False) -> Claim:
     """Singular values of two groups; another theta, or groups exchanged, are false variants."""
-
-    def theta(k_a: int, k_b: int, n_a: float, n_b: float) -> float:
-        return (k_a + k_b) * n_a * n_b / (k_a * n_a + k_b * n_b)
 
     def check(ctx: Context) -> Evidence:
         worst = 0.0
@@ -142,7 +143,7 @@ def groups_claim(block: Callable[[int, int, float, float], float] | None = None,
             seen = np.sort(np.linalg.svd(found.logits * np.sqrt(counts), compute_uv=False))
             first, second = (k_b, k_a) if swap else (k_a, k_b)
             values = [math.sqrt(n_a)] * (first - 1) + [math.sqrt(n_b)] * (second - 1)
-            values += [math.sqrt((block or theta)(k_a, k_b, n_a, n_b)), 0.0]
+            values += [math.sqrt((block or _theta)(k_a, k_b, n_a, n_b)), 0.0]
             claimed = np.sort(np.maximum(0.0, np.array(values) - n_lam))
             worst = max(worst, float(np.abs(claimed - seen).max()))
         return evidence(
@@ -231,6 +232,8 @@ CLAIMS = (
             "MSE, two groups: multiplicities exchanged": groups_claim(swap=True),
             "MSE, two groups: θ = n_B": groups_claim(lambda a, b, m, n: n),
         },
+        off_by=lambda x: groups_claim(lambda *sizes: _theta(*sizes) * (1 + x)),
+        resolution=1e-6,
     ),
     replace(
         interlacing_claim(),
@@ -247,5 +250,7 @@ CLAIMS = (
             "MSE, balanced: K λ": _balanced(lambda k, n, lam: 1 - k * lam),
             "MSE, balanced: (K − 1) √n λ": _balanced(lambda k, n, lam: 1 - (k - 1) * math.sqrt(n) * lam),
         },
+        off_by=lambda x: _balanced(lambda k, n, lam: 1 - k * math.sqrt(n) * lam * (1 + x)),
+        resolution=1e-6,
     ),
 )

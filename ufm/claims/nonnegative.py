@@ -398,9 +398,14 @@ def budgets_claim(power: float = 1.0, spend: float = 0.5) -> Claim:
     )
 
 
+def relu_value(num_classes: int, tau: float) -> float:
+    """The least risk under equal counts, ``log(1 + (K-1) e^{-tau/sqrt(K (K-1))})``."""
+    return math.log(1 + (num_classes - 1) * math.exp(-tau / math.sqrt(num_classes * (num_classes - 1))))
+
+
 def balanced_claim(value: Callable[[int, float], float] | None = None) -> Claim:
     """The least risk under equal counts; another value is a false variant."""
-    claimed = value or (lambda k, tau: math.log(1 + (k - 1) * math.exp(-tau / math.sqrt(k * (k - 1)))))
+    claimed = value or relu_value
 
     def check(ctx: Context) -> Evidence:
         rows: list[Comparison] = []
@@ -520,6 +525,8 @@ CLAIMS = (
             "ReLU, smoothing: α²": form_claim(None, (0.1, 0.3), 2.0),
             "ReLU, smoothing: √α": form_claim(None, (0.1, 0.3), 0.5),
         },
+        off_by=lambda x: form_claim(lambda k: math.sqrt(k / (k - 1)) * (1 + x), (0.1, 0.3)),
+        resolution=1e-5,
     ),
     replace(
         disjoint_claim(),
@@ -563,6 +570,8 @@ CLAIMS = (
             "ReLU, budgets: radius τ": budgets_claim(spend=0.0),
             "ReLU, budgets: radius τ K/(K − 1)": budgets_claim(spend=1.0),
         },
+        off_by=lambda x: budgets_claim(1 + x),
+        resolution=1e-4,
     ),
     replace(
         balanced_claim(),
@@ -573,6 +582,8 @@ CLAIMS = (
             "ReLU: value with τ/K": balanced_claim(lambda k, t: math.log(1 + (k - 1) * math.exp(-t / k))),
             "ReLU: K others": balanced_claim(lambda k, t: math.log(1 + k * math.exp(-t / math.sqrt(k * (k - 1))))),
         },
+        off_by=lambda x: balanced_claim(lambda k, t: relu_value(k, t) * (1 + x)),
+        resolution=1e-9,
     ),
     replace(
         losses_claim("ce"),

@@ -129,7 +129,7 @@ def _focal_objective(k: int, gamma: float, price: float, sizes: Array) -> Array:
 def _focal_traps(ctx: Context, formula: Callable[[int, float], float]) -> list[Comparison]:
     rows = []
     for k, gamma in ((2, 2.0), (5, 1.0), (10, 2.0), (30, 2.0), (200, 3.0)):
-        for distance in (1e-2, -1e-2, 1e-3, -1e-3):
+        for distance in (1e-2, -1e-2, 5e-4, -5e-4):
             price = focal_slope(k, gamma) * (1 + distance)
             local = _focal_objective(k, gamma, price, np.array([1e-5]))[0] > 0
             name = f"K={k}, γ={gamma}, μ={price:.6g}"
@@ -152,8 +152,9 @@ TRAP = stated(
         "focal trap: without the power": lambda k, g: (k - 1 + g * math.log(k)) / (k * (k - 1)),
         "focal trap: 2 % above": lambda k, g: 1.02 * focal_slope(k, g),
     },
-    summary="a local minimum or not on both sides of κ at relative distances to 10⁻³, and global or not above it, at 6 (K, "
+    summary="a local minimum or not on both sides of κ at relative distances to 5·10⁻⁴, and global or not above it, at 6 (K, "
     "γ)",
+    resolution=1e-3,
     id="focal-zero-trap",
     title="Focal loss: zero is a spurious local minimum of the network, for γ = 2 from 18 classes on",
     statement="With n samples in every class, the focal loss with exponent γ > 0, μ = √(n λ_W λ_H) and κ = ((K − "
@@ -217,6 +218,7 @@ FIXED = stated(
         "fixed ETF: b² for b": lambda k, a, b: fixed_loss(k, a, b * b),
     },
     summary="loss and direction found by descent over the feature of a class, K = 2 to 6",
+    resolution=1e-4,
     id="fixed-etf-features",
     title="A classifier fixed to a simplex ETF serves every class alike, whatever the counts",
     statement="With a classifier fixed to a simplex ETF of length α and |h_i| ≤ b the only optimal feature of a "
@@ -260,6 +262,7 @@ FIXED_DECAY = stated(
         "fixed ETF, decay: α² for α": lambda k, a, d: fixed_size(k, a * a if a != 1 else 1.5, d),
     },
     summary="the feature found by descent at 4 weight decays, from weak to strong",
+    resolution=1e-4,
     id="fixed-etf-no-collapse",
     title="With a classifier fixed to a simplex ETF no weight decay of the features makes a class vanish",
     statement="With a classifier fixed to a simplex ETF of length α and weight decay of the features, N samples in "
@@ -387,6 +390,7 @@ CONTRASTIVE = stated(
     },
     summary="the least loss at one t, near and far from equal wrong logits, at 12 (K, δ, t); the minimiser on both sides "
     "of its boundary",
+    resolution=1e-6,
     id="contrastive-property",
     title="Cross-entropy, with smoothed labels as well, has the contrastive property",
     statement="With label smoothing 0 ≤ δ < 1 the loss of a sample of class k is at least φ(t), t = Σ_{j ≠ k} (z_j "
@@ -436,6 +440,7 @@ HINGE = stated(
         "squared hinge: margin 1": lambda k, m: (1.0, hinge_optimum(k, m)[1]),
     },
     summary="logits and minimum at 5 optima with and without a bias, one with μ > 1",
+    resolution=1e-4,
     id="hinge-balanced-etf",
     title="Squared hinge loss: the simplex ETF, up to K times the weight decay that cross-entropy bears",
     statement="With n samples in every class and μ = √(n λ_W λ_H) the optimal logits are a (I − 11ᵀ/K), a = max(0, "
@@ -479,6 +484,7 @@ TEMPERATURE = stated(
         "temperature: without the weight": lambda k, c, w, t: temperature_size(k, c, 1.0, t),
     },
     summary="the size at 8 optima, on both sides of c T = w at relative distances to 10⁻³",
+    resolution=1e-4,
     id="temperature-etf",
     title="A temperature T makes cross-entropy bear 1/T times the weight decay",
     statement="With n samples in every class and c = K √(n λ_W λ_H), weight w and temperature T the optimal logits "
@@ -548,6 +554,7 @@ EXPONENT = stated(
         "error exponent: that of two classes": lambda k: 0.5,
     },
     summary="the best of random, optimised and simplex codes, K = 2 to 5, and less in d = K − 2",
+    resolution=1e-5,
     id="error-exponent-simplex",
     title="The simplex ETF has the best error exponent of nearest-mean classification, K/(4(K − 1))",
     statement="The least |x_j − x_k|²/8 over pairs of unit vectors is at most K/(4 K − 4), with equality exactly "
@@ -603,6 +610,7 @@ ORTHOGONAL = stated(
         "orthogonal classifier: K wrong classes": lambda k, r: math.log1p(k * math.exp(-r / math.sqrt(k - 1))),
     },
     summary="the least risk over the Frobenius ball at 4 instances, K = 2 to 4",
+    resolution=1e-5,
     id="orthogonal-classifier-etf",
     title="Classifiers of bounded spectral norm: the simplex ETF, with larger margins",
     statement="With equal counts the only optimal logits are a (I − 11ᵀ/K), a = s t/√(K − 1), and the minimum of "

@@ -14,6 +14,7 @@ from ufm.architectures import LayerPeeled, UnconstrainedFeatures
 from ufm.claims._figures import curves_figure
 from ufm.claims._model import Claim, Context, Evidence, Figure, Scope, Status, combine
 from ufm.claims._tools import Comparison, compare, enclose, evidence, extrapolated, symbolic
+from ufm.claims.balanced import etf_value
 from ufm.labels import ClassPrior
 from ufm.losses import CrossEntropy
 from ufm.solution import Solution
@@ -390,7 +391,7 @@ def two_claim(factor: float = 1.0, power: float = 0.5) -> Claim:
 
 def budgets_claim(value: Callable[[int, float], float] | None = None) -> Claim:
     """Under budgets equal weights restore the ETF; another value is a false variant."""
-    claimed = value or (lambda k, tau: math.log(1 + (k - 1) * math.exp(-tau / (k - 1))))
+    claimed = value or etf_value
 
     def check(ctx: Context) -> Evidence:
         rows: list[Comparison] = []
@@ -498,6 +499,8 @@ CLAIMS = (
             "SELI: θ = R": step_claim("values", lambda a, b, r: r),
             "SELI: full rank": step_claim("values", plus=0.1),
         },
+        off_by=lambda x: step_claim("values", lambda a, b, r: _theta(a, b, r) * (1 + x)),
+        resolution=1e-8,
     ),
     replace(
         step_claim("classifiers"),
@@ -556,6 +559,8 @@ CLAIMS = (
                 lambda k, t: math.log(1 + (k - 1) * math.exp(-k * t / (k - 1)))
             ),
         },
+        off_by=lambda x: budgets_claim(lambda k, t: etf_value(k, t) * (1 + x)),
+        resolution=1e-9,
     ),
     replace(
         limit_claim(),
@@ -574,6 +579,8 @@ CLAIMS = (
             "CDT: scales squared": scaled_claim(power=2.0),
             "CDT: no scales": scaled_claim(power=0.0),
         },
+        off_by=lambda x: scaled_claim(power=1 + x),
+        resolution=1e-6,
     ),
     replace(
         scaled_claim(False),
@@ -582,5 +589,7 @@ CLAIMS = (
             "LDT: scales squared": scaled_claim(False, power=2.0),
             "LDT: no scales": scaled_claim(False, power=0.0),
         },
+        off_by=lambda x: scaled_claim(False, power=1 + x),
+        resolution=1e-6,
     ),
 )

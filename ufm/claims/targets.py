@@ -134,6 +134,7 @@ SHRINKAGE = stated(
         "regression: ridge instead of thresholds": lambda l, c: float((l * c / (np.sqrt(l) + math.sqrt(c)) ** 2).sum()),
     },
     summary="training errors of the solver on 7 instances, √c below, among and above the roots of the eigenvalues",
+    resolution=1e-5,
     id="regression-shrinkage",
     title="Regression collapse is soft thresholding of principal components",
     statement="With the targets' second moments Σ = (1/N) Σ_n y_n y_nᵀ = U diag(s_i²) Uᵀ and c = N λ_W λ_H the "
@@ -215,6 +216,7 @@ GRAM = stated(
         "regression: W Wᵀ of Σ for its root": lambda s, k, f: math.sqrt(f) * np.maximum(0, s * s - k * k),
     },
     summary="W Wᵀ of the solver on 5 instances, c below and between the eigenvalues",
+    resolution=1e-5,
     id="regression-gram",
     title="W Wᵀ under regression: the printed formula needs c ≤ λ_min(Σ)",
     statement="At every optimum W Wᵀ = √(N λ_H/λ_W) U diag(max(0, s_i − √c)) Uᵀ. No W has W Wᵀ = √(N λ_H/λ_W) "
@@ -294,6 +296,7 @@ GAIN = stated(
     },
     summary="training errors of joint and separate networks on 6 instances; equal at those with c ≤ λ_min(Σ)",
     figure=_gain_figure,
+    resolution=1e-4,
     id="multi-task-gain",
     title="Joint training is never worse, and strictly better only for intermediate decay",
     statement="With Σ = (1/N) Σ_n y_n y_nᵀ and the same λ_W, λ_H, c = N λ_W λ_H, one network a target has the "
@@ -349,6 +352,7 @@ TWO = stated(
         "two tasks: gain outside the window too": lambda v, r, c: abs(min(v * (1 + r) - c, c - v * (1 - r))),
     },
     summary="joint and separate networks for two targets, c on both sides of both ends of the window",
+    resolution=1e-4,
     id="multi-task-two-targets",
     title="Two equally varying targets: what joint training gains",
     statement="Two targets of second moment v and product moment r v, 0 < r < 1, gain min(v (1 + r) − c, c − v (1 − "
@@ -399,6 +403,7 @@ WHITENING = stated(
         "whitening: error c tr Σ^{1/2}": lambda m, c: c * float(np.sqrt(np.linalg.eigvalsh(m)).sum()),
     },
     summary="whitened problems solved and mapped back, 10 instances",
+    resolution=1e-5,
     id="regression-whitening",
     title="Whitening the targets helps at small decay exactly where they vary by less than 1 on average",
     statement="Training on Σ^{−1/2} y and mapping predictions back by Σ^{1/2} has the error c tr Σ for c ≤ 1; that "
@@ -462,6 +467,7 @@ LOW_DIMENSION = stated(
     },
     summary="the search in d dimensions and d classes alone have the value claimed on 4 instances, γ on both sides "
     "of 1",
+    resolution=1e-6,
     id="mse-low-dimension",
     title="MSE in d < K dimensions: any projection is optimal, d classes alone included",
     statement="With n samples a class, λ = √(λ_W λ_H) and γ = K λ √n < 1 the optimal logits are exactly (1 − γ) Q, "
@@ -536,6 +542,7 @@ FLOOR = stated(
     },
     summary="attained by projections on 5 instances, and nothing near them is below",
     figure=_floor_figure,
+    resolution=1e-9,
     id="etf-error-floor",
     title="In d < K − 1 dimensions the ETF error has a floor set by d/(K − 1)",
     statement="Let K vectors of ℝ^d, not all 0, have the Gram matrix G and the ETF error e = |G/|G|_F − P/√(K − "
@@ -578,6 +585,7 @@ CEILING = stated(
         "ETF ceiling: 2 (K − 1)/K": lambda k: 2 * (k - 1) / k,
     },
     summary="attained by equal vectors on 3 instances, and nothing near them is above",
+    resolution=1e-9,
     id="etf-error-ceiling",
     title="The ETF error is largest, √2, exactly where all vectors coincide",
     statement="Let K vectors of ℝ^d, not all 0, have the Gram matrix G and the ETF error e = |G/|G|_F − P/√(K − "
