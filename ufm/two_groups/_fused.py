@@ -20,9 +20,9 @@ from ufm.two_groups._vector import COMPILED, compiled, exp, expm1, lanes, log, l
 __all__ = ["BLOCK", "COMPILED", "budgets", "weight_decay"]
 
 #: Points of a block.
-BLOCK = 512
+BLOCK = 384
 _ROWS = 44
-#: Numbers between rows: 33 lines of cache and not 32, so that rows do not meet in the same places of it.
+#: Numbers between rows: 49 lines of cache and not 48, so that rows do not meet in the same places of it.
 _STRIDE = BLOCK + 8
 #: Points of an instruction, to a multiple of which packs are filled up.
 _WIDTH = 8
@@ -50,6 +50,8 @@ K_A, K_B, RATIO, SCALE, S_A, S_B, D_A, D_B, PHASE, LEFT, SETTLED, AT, SIDE, VALU
 PK_A, PK_B, PLOG, PSCALE, X, LOW, HIGH, X0, F0, G0, WAS, DONE = _ARGS[16:28]
 E, OVER, A, B, LOG_A, LOG_B, A_X, B_L, NOW, P, P_X, Q, Q_X, T, T_X, INVERSE = _ARGS[28:44]
 _ONE, _FILL = np.uint64(1), np.uint64(_WIDTH - 1)
+# Places of the index behind those of the pack's points: which of these have come to their end, and which have not
+_ENDED, _STAYING = np.uint64(BLOCK), np.uint64(2 * BLOCK)
 
 
 @compiled
@@ -319,17 +321,23 @@ def _step(w, m):  # type: ignore[no-untyped-def]
 @compiled
 def _shrink(w, index, m):  # type: ignore[no-untyped-def]
     """Write where points that have come to their end are to their places, and fill their gaps from the pack's end."""
-    j = np.uint64(0)
-    while j < m:
-        if w[DONE + j] == 0:
-            j += _ONE
-            continue
+    ended, staying = np.uint64(0), np.uint64(0)
+    for j in range(m):  # without a branch: a processor cannot foresee which points end
+        index[_ENDED + ended], index[_STAYING + staying] = j, j
+        done = np.uint64(w[DONE + j] > 0)
+        ended += done
+        staying += _ONE - done
+    gaps = np.uint64(0)
+    for q in range(ended):
+        j = index[_ENDED + q]
         i = index[j]
         w[AT + i], w[SIDE + i] = w[X + j], w[WAS + j]
-        m -= _ONE
-        index[j] = index[m]
-        _move(w, j, m)
-    return m
+        gaps += np.uint64(j < staying)
+    for q in range(gaps):
+        to, at = index[_ENDED + q], index[_STAYING + staying - gaps + q]
+        index[to] = index[at]
+        _move(w, to, at)
+    return staying
 
 
 @compiled
@@ -796,7 +804,7 @@ def budgets(arguments, out):  # type: ignore[no-untyped-def]
     that go on 4 to begin, 6 a step and 3 for their logits.
     """
     k_a, k_b, ratio, e_w, e_h, shrink = arguments
-    w, index = _workspace(), np.zeros(BLOCK, np.uint64)
+    w, index = _workspace(), np.zeros(3 * BLOCK, np.uint64)
     size, at, taken = np.uint64(len(out[0])), np.uint64(0), 0
     while at < size:
         n = min(np.uint64(BLOCK), size - at)
@@ -821,7 +829,7 @@ def weight_decay(arguments, out):  # type: ignore[no-untyped-def]
     Exponentials and logarithms: 2 and 6 as there, 5 a step and for logits, and 3 a step to the scale of total collapse.
     """
     k_a, k_b, ratio, lambda_w, lambda_h, shrink, count = arguments
-    w, index = _workspace(), np.zeros(BLOCK, np.uint64)
+    w, index = _workspace(), np.zeros(3 * BLOCK, np.uint64)
     size, at, taken = np.uint64(len(out[0])), np.uint64(0), 0
     while at < size:
         n = min(np.uint64(BLOCK), size - at)
