@@ -112,6 +112,8 @@ class Risk:
             self._found.clear()
             missed = self._known.get("missed", 0)
             hopeless = missed >= _HOPELESS
+            if all(math.isinf(self._biased(logits, start)) for start in starts):
+                return starts[0]  # of logits at which float64 does not hold the risk
             found = self._newton_bias(logits, starts, _FEW_TRIED if hopeless else _MOST_TRIED)
             best = self._is_best(logits, found)
             if not best and not hopeless:

@@ -316,18 +316,24 @@ def nonnegative(claim: Any) -> bool:
 
 @dataclass(frozen=True)
 class Tangent:
-    """f >= offset + <matrix, Z>, with f itself at the point, and whether f >= 0 everywhere."""
+    """f >= offset + <matrix, Z>, with f itself at the point, and whether f >= 0 everywhere.
+
+    ``rows`` has the sums of the matrix's rows times N, in which slopes that cancel do so exactly: n_j is short, pi_j is
+    not.
+    """
 
     offset: arb
     matrix: arb_mat
     value_at: arb
     low: bool
+    rows: list[arb]
 
 
 def tangent(claim: Any, logits: list[list[Any]], direction: list[fmpq]) -> tuple[Tangent, bool]:
     """The tangent of f at logits (K x m), and whether f is constant along ``direction``."""
     k, m = len(logits), len(logits[0])
     g, value, offset, low, still = arb_mat(k, m), arb(0), arb(0), True, True
+    rows = [arb(0)] * k
     for j, pi in enumerate(claim.pi):
         z = [row[j] for row in logits]
         cell = column(claim.formula, z, claim.column(j), direction)
@@ -336,14 +342,15 @@ def tangent(claim: Any, logits: list[list[Any]], direction: list[fmpq]) -> tuple
         low, still = low and cell.low, still and cell.drift == 0
         for i, x in cell.slopes.items():
             g[i, j] = arb(pi) * x
-    return Tangent(offset, g, value, low), still
+            rows[i] += arb(claim.counts[j]) * x
+    return Tangent(offset, g, value, low, rows), still
 
 
 def dual(claim: Any, data: Any) -> tuple[list[list[arb]], arb]:
     """G and a number a with f(Z) >= a + <G, Z>, from a witness; with a free bias the rows of G sum to 0.
 
     The witness: ``logits``, one matrix or two; ``biases``, added to the first; the ``share`` of the second, or where it
-    is missing of f >= 0; ``direction``, along which f does not change.
+    is missing of f >= 0, which all of it leaves of the others nothing; ``direction``, along which f does not change.
     """
     k, m = len(claim.targets), len(claim.counts)
     logits_data, biases_data, share_data, direction_data = fields(
@@ -357,16 +364,18 @@ def dual(claim: Any, data: Any) -> tuple[list[list[arb]], arb]:
     biases = [vector(x, "biases", k) for x in biases_data]
     direction = [fmpq(0)] * k if direction_data is None else vector(direction_data, "direction", k)
     share = rational(share_data, "share")
-    if not 0 <= share < 1:
-        raise Reject("share must lie in [0, 1)")
+    if not 0 <= share <= 1:
+        raise Reject("share must lie in [0, 1]")
     points = [[[x + b for x in row] for row, b in zip(first, bias, strict=True)] for bias in biases]
     found = [tangent(claim, point, direction) for point in [*points, *other]]
     if any(direction) and not all(still for _, still in found):
         raise Reject("direction: the loss is not shown to be constant along it")
     tangents = [part for part, _ in found]
-    rest = tangents[len(points) :] or [Tangent(arb(0), arb_mat(k, m), arb(0), True)]
+    rest = tangents[len(points) :] or [Tangent(arb(0), arb_mat(k, m), arb(0), True, [arb(0)] * k)]
     if share and not other and not tangents[0].low:
         raise Reject("share: the loss is not shown to be >= 0, and there is no second matrix of logits")
+    if share == 1 and not other:
+        return rest[0].matrix.tolist(), rest[0].offset
     shares = weights(claim, tangents[: len(points)], rest[0], share, direction)
     every = [*zip(shares, tangents[: len(points)], strict=True), (arb(share), rest[0])]
     g, offset = arb_mat(k, m), arb(0)
@@ -384,7 +393,7 @@ def weights(claim: Any, tangents: list[Tangent], rest: Tangent, share: fmpq, dir
     k = len(direction)
     # rows of a tangent, weighted by the direction, sum to 0: one equation follows from the others
     spare = next((i for i, c in enumerate(direction) if c != 0), None)
-    *given, last = ([sum(row, arb(0)) for row in part.matrix.tolist()] for part in (*tangents, rest))
+    *given, last = (part.rows for part in (*tangents, rest))
     rows = [i for i in range(k) if i != spare and not all(sums[i] == 0 for sums in (*given, last))]
     if len(tangents) != len(rows) + 1:
         raise Reject(f"dual: a free bias takes {len(rows) + 1} biases here")

@@ -129,7 +129,8 @@ CONDITIONS: list[tuple[str, dict[str, Any], str]] = [
     ("quartic", {"witness__dual__biases__0__0": "1"}, "no positive weights or not an upper bound"),
     ("quartic", {"witness__dual__biases__0": ...}, "a free bias takes"),
     ("quartic", {"witness__dual__direction": ["1", "1", "1"]}, "constant along it"),
-    ("quartic", {"witness__dual__share": "1"}, "share must lie in"),
+    ("quartic", {"witness__dual__share": "3/2"}, "share must lie in"),
+    ("quartic", {"witness__dual__share": "1"}, "lower bound not proved"),
     ("quartic", {"witness__dual__share": "1/2"}, "lower bound not proved"),
     ("quartic", {"witness__bound": "1/1000"}, "not an upper bound of the dual's spectral norm"),
     ("softmax", {"witness__dual__direction": None}, "a free bias takes"),
@@ -287,6 +288,69 @@ def test_a_checker_with_a_mistake_accepts_what_is_not_proved(certificates, monke
     assert not checker.check(tampered)
     monkeypatch.setattr(rules, function, value)
     assert checker.check(tampered)
+
+
+class Huber(ufm.Loss):
+    is_convex = True
+
+    def __init__(self, width):
+        self.width = width
+
+    def values(self, logits, targets):
+        r = np.clip(logits - targets, -self.width, self.width)
+        return (r * (logits - targets - r / 2)).sum(axis=0)
+
+    def gradients(self, logits, targets):
+        return np.clip(logits - targets, -self.width, self.width)
+
+    def formula(self, logits, target):
+        return (logits - target).huber(self.width).sum()
+
+
+REAL = ufm.Labels([[-2, -1, 1.25, 1], [0.25, -0.75, -0.125, -0.25]], [5, 24, 22, 7])
+NONNEGATIVE = ufm.LayerPeeled(4, 4, features="nonnegative")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "prior", "width"),
+    [
+        (ufm.LayerPeeled(2, 2), ufm.ClassPrior([6, 6, 1, 1]), 0.5),  # idle budgets: all of G is rounding
+        (NONNEGATIVE, ufm.ClassPrior([22, 5]), 0.5),
+        (ufm.LayerPeeled(0.05, 0.05), SOFT, 0.125),
+        (ufm.NormBounded(0.5, 0.5), SOFT, 0.25),
+        # 5 + 24 samples pull one way and 22 + 7 the other, in numbers that are no doubles: 0.02 n_j / N
+        (ufm.UnconstrainedFeatures(0.01, 0.01), REAL, 0.02),
+    ],
+)
+@pytest.mark.parametrize("bias", ["free", 0.5])
+def test_slopes_that_jump_or_cancel(architecture, prior, width, bias):
+    solution = ufm.solve(architecture, prior, Huber(width), bias=bias)
+    certificate = ufm.certify(solution)
+    assert certificate.check()
+    assert certificate.upper - certificate.lower <= 1e-10 * solution.value + 1e-20
+
+
+class Exponential(ufm.Loss):
+    is_convex = True
+
+    def values(self, logits, targets):
+        return np.exp((1 - 2 * targets) * logits).sum(axis=0)
+
+    def gradients(self, logits, targets):
+        return (1 - 2 * targets) * np.exp((1 - 2 * targets) * logits)
+
+    def formula(self, logits, target):
+        return self.values(logits, target)
+
+
+def test_a_bias_without_a_best_value_is_named_or_has_the_bound_zero():
+    nothing = ufm.Labels([[1], [1]], [3])  # the risk falls to 0 as the bias grows
+    found = ufm.certify(ufm.solve(ufm.LayerPeeled(0.1, 0.1), nothing, Exponential(), bias="free"))
+    assert found.check()
+    assert 0 == found.lower <= found.upper < 1e-50
+    some = ufm.Labels([[1, 0], [1, 1]], [3, 2])
+    with pytest.raises(ufm.certificates.CertificationError, match=r"bias of class 1 seems to have no best value"):
+        ufm.certify(ufm.solve(ufm.LayerPeeled(0.1, 0.1), some, Exponential(), bias="free"))
 
 
 # From the user's side -------------------------------------------------------------------------------------------------

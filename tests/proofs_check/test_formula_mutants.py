@@ -431,9 +431,9 @@ DUALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     ),
     "values have the columns' weights": ("offset += arb(pi) * (", "offset += (", "quartic", {}),
     "slopes have the columns' weights": ("g[i, j] = arb(pi) * x", "g[i, j] = arb(pi) ** 2 * x", "quartic", {}),
-    "a share is not negative": ("if not 0 <= share < 1:", "if not share < 1:", "quartic", {"share": "-1"}),
-    "a share is below 1": (
-        "if not 0 <= share < 1:",
+    "a share is not negative": ("if not 0 <= share <= 1:", "if not share <= 1:", "quartic", {"share": "-1"}),
+    "a share is at most 1": (
+        "if not 0 <= share <= 1:",
         "if not 0 <= share:",
         "quartic",
         {"share": "2", "logits": [FAR, lambda s: s.logits]},

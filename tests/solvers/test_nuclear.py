@@ -361,3 +361,49 @@ def test_proximal_steps_alone_reach_the_optimum(monkeypatch):
         s = solve_nuclear(p)
     assert s.value == pytest.approx(value, rel=1e-10)
     assert s.info["newton_steps"] == 0
+
+
+class Huber(ufm.Loss):
+    """Linear from a distance of 1/2 on: without curvature at logits 0."""
+
+    is_convex = True
+
+    def values(self, logits, targets):
+        r = np.clip(logits - targets, -0.5, 0.5)
+        return (r * (logits - targets - r / 2)).sum(axis=0)
+
+    def gradients(self, logits, targets):
+        return np.clip(logits - targets, -0.5, 0.5)
+
+
+def test_a_loss_without_curvature_at_0_is_left_where_0_is_not_optimal():
+    """Just beyond it: along the targets the objective rises from 0 on, along the largest class alone it falls."""
+    prior, strength = ufm.ClassPrior([20, 7, 3, 1]), 0.06
+    found = ufm.solve(ufm.UnconstrainedFeatures(strength, strength), prior, Huber(), method="nuclear")
+    pi, n = 20 / 31, 20
+    z = 1 - strength * math.sqrt(n) / pi  # of the first class alone: pi (z - 1) + strength sqrt(n) = 0
+    value = pi * (1 - z) ** 2 / 2 + strength * math.sqrt(n) * z + (1 - pi) * 3 / 8
+    assert found.is_global
+    assert found.value == pytest.approx(value, rel=1e-12)
+
+
+class Exponential(ufm.Loss):
+    """sum_k t_k sum_i exp(z_i - z_k): overflows at logits of 710."""
+
+    is_convex = True
+
+    def values(self, logits, targets):
+        return np.exp(logits).sum(axis=0) * (targets * np.exp(-logits)).sum(axis=0)
+
+    def gradients(self, logits, targets):
+        up, down = np.exp(logits), targets * np.exp(-logits)
+        return up * down.sum(axis=0) - down * up.sum(axis=0)
+
+    def constant_direction(self, num_classes):
+        return np.ones(num_classes)
+
+
+@pytest.mark.parametrize("bias", ["free", 0.3])
+def test_beside_logits_at_which_a_loss_overflows_no_bias_is_looked_for(bias):
+    found = ufm.solve(ufm.UnconstrainedFeatures(0.06, 0.06), ufm.ClassPrior([6, 6, 1, 1]), Exponential(), bias=bias)
+    assert found.is_global

@@ -25,7 +25,7 @@ from ufm.solvers import solve
 
 Features = Literal["real", "nonnegative"]
 
-__all__ = ["Tangents", "is_nonnegative", "shorter", "slopes", "tangents"]
+__all__ = ["Tangents", "endless", "is_nonnegative", "shorter", "slopes", "tangents"]
 
 Array = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def tangents(problem: Problem, logits: Array, apart: float) -> Tangents:
     shifted = logits + bias[:, None]
     gradient, curved = slopes(problem, shifted), problem.risk_of.bias_hessian(shifted)
     sums = gradient.sum(axis=1)
-    idle = (sums == 0) & ~curved.any(axis=0)
+    idle = _are_balanced(problem, shifted) & ~curved.any(axis=0)
     spare = None if direction is None else int(np.flatnonzero(direction)[0])
     rows = [i for i in range(k) if i != spare and not idle[i]]
     small = curved[np.ix_(rows, rows)]
@@ -92,6 +92,14 @@ def tangents(problem: Problem, logits: Array, apart: float) -> Tangents:
     if not np.isfinite(moves).all():
         raise CertificationError("the solution's numbers are not finite")
     return Tangents(logits, bias, moves, direction, _mean(problem, shifted, moves, rows))
+
+
+def _are_balanced(problem: Problem, shifted: Array) -> NDArray[np.bool_]:
+    """Of which classes ``sum_j n_j g_j`` is 0, exactly: rounded slopes that cancel leave something of their sum."""
+    counts = [Fraction(n) for n in problem.prior.counts.tolist()]
+    each = problem.loss.gradients(shifted, problem.targets).tolist()
+    sums = [sum((n * Fraction(x) for n, x in zip(counts, row, strict=True)), Fraction(0)) for row in each]
+    return np.array([x == 0 for x in sums])
 
 
 def _mean(problem: Problem, shifted: Array, moves: Array, rows: list[int]) -> Array:
@@ -122,6 +130,18 @@ def _off_edges(problem: Problem, logits: Array, bias: Array) -> Array:
 def slopes(problem: Problem, shifted: Array) -> Array:
     """The risk's gradient (K, m) at logits that their bias is added to already."""
     return problem.loss.gradient(shifted, problem.prior.probabilities, problem.targets)
+
+
+def endless(problem: Problem, logits: Array) -> str:
+    """Which class's free bias has no best value where none seems to be, in words; empty where all have one."""
+    if problem.bias != 0:
+        return ""
+    bias = problem.best_bias(logits)
+    for i, row in enumerate(slopes(problem, logits + (0.0 if bias is None else bias[:, None]))):
+        if row.any() and (row.min() >= 0 or row.max() <= 0):
+            way = "falls" if row.max() > 0 else "grows"
+            return f"; the free bias of class {i} seems to have no best value, the risk falls for ever as it {way}"
+    return ""
 
 
 def is_nonnegative(claim: OpenClaim) -> bool:

@@ -7,10 +7,12 @@ gradient, repaired until it lies in the domain of the conjugate and, for a free 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from flint import arb
 from numpy.typing import NDArray
 
 from proofs_check import checker
@@ -20,7 +22,7 @@ from proofs_check.precision import precision
 from ufm.architectures import NormBounded
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import describe_open, dyadic, lower_end, round_down, round_up, text, upper_end
-from ufm.certificates._formula import Tangents, is_nonnegative, shorter, slopes, tangents
+from ufm.certificates._formula import Tangents, endless, is_nonnegative, shorter, slopes, tangents
 from ufm.gauges import gamma2_polar
 from ufm.gauges.copositive import split
 from ufm.problem import Problem
@@ -39,6 +41,9 @@ BALANCE_STEPS = 8
 
 #: Relative margins, as powers of two, by which points keep inside of their budgets and bounds exceed a norm.
 MARGINS = (-52, -50, -47, -44, -40, -36, -30, -24)
+
+#: Values below this share of the risk at logits and bias 0 may be bounded by 0.
+IDLE = 1e-9
 
 #: Largest row of a copositive split's bound is raised by so much before N is rounded.
 SPLIT_MARGIN = 2.0**-44
@@ -70,6 +75,8 @@ def certify_open(solution: Solution) -> Certificate:
             low = max(low, Fraction(0)) if parsed.loss != "formula" or is_nonnegative(parsed) else low
             statement = {"lower": text(round_down(low, DIGITS)), "upper": text(round_up(high, DIGITS))}
             return Certificate.proving({**claim, "statement": statement}, witness)
+    if parsed.loss == "formula":
+        reason += endless(problem, solution.logits)
     raise CertificationError(f"no exact witness was found near the solution: {reason}")
 
 
@@ -91,6 +98,8 @@ def _formula_witnesses(claim: OpenClaim, dual_of: Solution, point_of: Solution) 
     problem = dual_of.problem
     logits = dual_of.info.get("dual_logits", dual_of.logits)
     nonnegative = is_nonnegative(claim)
+    at_zero = problem.loss.value(np.zeros_like(logits), problem.prior.probabilities, problem.targets)
+    idle = nonnegative and point_of.value <= IDLE * at_zero
     outer = None
     for margin in MARGINS:
         excess = 1 + Fraction(2) ** margin
@@ -99,6 +108,21 @@ def _formula_witnesses(claim: OpenClaim, dual_of: Solution, point_of: Solution) 
         if outer is None and claim.penalised and not nonnegative:
             outer = shorter(problem, float(np.sqrt(float(claim.scale2))))
         yield _texts(_point(point_of, 2 - excess) | _mixed(claim, problem, at, excess, outer))
+    if idle:  # then that it is >= 0 says it all
+        yield _texts(_point(point_of, 1 - Fraction(1, 2**40)) | _without_tangents(claim))
+
+
+def _without_tangents(claim: OpenClaim) -> dict[str, Any]:
+    """Dual and bound 0."""
+    k, m = len(claim.targets), len(claim.counts)
+    zero = [Fraction(0)] * k
+    matrix = [[Fraction(0)] * m for _ in range(k)]
+    found: dict[str, Any] = {"dual": {"logits": [matrix], "biases": [zero], "share": Fraction(1), "direction": None}}
+    tiny = Fraction(1, 10**60)
+    found["bound"] = [[tiny] * k, [tiny] * m] if claim.architecture == "norm_bounded" else tiny
+    if "features" in claim.parameters:
+        found["copositive"] = [[Fraction(0)] * m for _ in range(m)]
+    return found
 
 
 def _mixed(claim: OpenClaim, problem: Problem, at: Tangents, excess: Fraction, outer: Array | None) -> dict[str, Any]:
@@ -121,14 +145,23 @@ def _mixed(claim: OpenClaim, problem: Problem, at: Tangents, excess: Fraction, o
                 raise CertificationError("no logits with a shorter gradient were found; a formula >= 0 needs none")
             other, share = outer, (first - room) / (first - second)
             g = (1 - share) * at.gradient + share * tail
+    dual = at.witness(other, Fraction(share))
+    with suppress(checker.Reject):  # which the checker's verdict on the witness will say
+        # where the slopes all but cancel, the float64 gradient is rounding
+        g = _middle(open_value.balanced(claim, _texts(dual))[0])
     norm, n = _polar(claim, problem, g)
-    found: dict[str, Any] = {"dual": at.witness(other, Fraction(share))}
+    found: dict[str, Any] = {"dual": dual}
     found |= {"bound": max(Fraction(norm) * excess, Fraction(1, 10**60))}
     if claim.penalised:
         found["bound"] = min(found["bound"], Fraction(limit) * (1 - Fraction(1, 2**52)))
     if n is not None:
         found["copositive"] = [[dyadic(Fraction(float(y)), DUAL_BITS) for y in row] for row in n.tolist()]
     return found
+
+
+def _middle(g: Any) -> Array:
+    """A matrix of balls, or of rationals, in float64."""
+    return np.array([[float(x.mid()) if isinstance(x, arb) else float(x) for x in row] for row in g])
 
 
 def _size(claim: OpenClaim, problem: Problem, g: Array) -> float:

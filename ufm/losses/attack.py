@@ -184,7 +184,9 @@ def _shapes(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
 def _derivatives(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
     step = 1e-5 * max(1.0, float(np.abs(z).max()))
     values = [loss.values(z + x * d, t) for x in (step, -step, step / 7, -step / 7)]
-    noise = 1e-14 * np.abs(values).max() / step
+    # what is next to nothing at an optimum may be a difference of numbers as large as the loss is a unit away
+    far = z + d
+    noise = 1e-14 * max(float(np.abs(x).max()) for x in (*values, loss.values(far, t))) / step
     slope, stated = (values[0] - values[1]) / (2 * step), (loss.gradients(z, t) * d).sum(axis=0)
     # an error that shrinks with the step is the loss's curvature, on one side of a kink of its gradient
     nearer = np.abs(stated - (values[2] - values[3]) / (2 * step / 7))
@@ -195,7 +197,7 @@ def _derivatives(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
     slopes = (loss.gradients(z + step * d, t) - loss.gradients(z - step * d, t)) / (2 * step)
     curved = loss.curvatures(z, t, d)
     # a kink between the two points is no contradiction where the loss is only once differentiable
-    noise = 1e-14 * float(np.abs(loss.gradients(z, t)).max()) / step
+    noise = 1e-14 * max(float(np.abs(loss.gradients(x, t)).max()) for x in (z, far)) / step
     shorter = (loss.gradients(z + step / 7 * d, t) - loss.gradients(z - step / 7 * d, t)) / (2 * step / 7)
     smooth = np.abs(slopes - shorter).max(axis=0) <= 1e-5 * np.abs(slopes).max(axis=0) + 10 * noise
     size = np.abs(slopes).max(axis=0)

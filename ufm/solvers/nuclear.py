@@ -275,8 +275,6 @@ class _Search:
 
     def _feasible_start(self, start: Array | None) -> tuple[Array, float]:
         """``start`` scaled to the radius; by default the (centred) identity, under weight decay at its best length."""
-        from scipy.optimize import minimize_scalar
-
         problem = self.problem
         logits = self._centred(self._first_guess() if start is None else start)
         y = logits * problem.weights
@@ -287,11 +285,35 @@ class _Search:
         if problem.is_constrained:  # the constraint binds at the optimum, see _without_iterating
             return y * problem.radius, self._objective(y * problem.radius, problem.radius)
         if start is None:
-            found = minimize_scalar(
-                lambda t: self._objective(y * math.exp(t), math.exp(t)), bounds=(-40.0, 40.0), method="bounded"
-            )
-            norm = math.exp(found.x)
+            y, norm = self._best_length(y)
         return y * norm, self._objective(y * norm, norm)
+
+    def _best_length(self, y: Array) -> tuple[Array, float]:
+        """Y of gauge 1 and its best length under weight decay; where no length beats 0, of the steepest descent at 0.
+
+        Along the first Y the objective may rise from 0 on although 0 is not optimal, and next to 0 a loss that is
+        linear there, as one with kinks is, has no curvature that says how far to go.
+        """
+        from scipy.optimize import minimize_scalar
+
+        def along(y: Array, low: float, high: float) -> tuple[float, float]:
+            found = minimize_scalar(
+                lambda t: self._objective(y * math.exp(t), math.exp(t)), bounds=(low, high), method="bounded"
+            )
+            return float(found.fun), math.exp(found.x)
+
+        at_zero = self._objective(np.zeros_like(y), 0.0)
+        value, norm = along(y, -40.0, 40.0)
+        if value < at_zero - 100 * _ROUNDING * abs(at_zero):
+            return y, norm
+        u, _, vt = np.linalg.svd(-self.problem.gradient(np.zeros_like(y)) / self.problem.weights, full_matrices=False)
+        steepest = np.outer(u[:, 0], vt[0])
+        # from short to long: where all lengths are about as good as 0 a search by halves may end at any of them
+        tried = [(self._objective(steepest * math.exp(t), math.exp(t)), t) for t in np.arange(-40.0, 41.0, 2.0)]
+        least, t = min(tried)
+        if not least < min(at_zero, value):
+            return y, norm
+        return steepest, along(steepest, t - 2, t + 2)[1]
 
     def _centred(self, logits: Array) -> Array:
         """``logits`` without what changes no risk and costs gauge; steps along gradients leave that out as well.
