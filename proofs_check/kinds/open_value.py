@@ -8,12 +8,13 @@ by weak duality, Omega° the polar of the gauge. A free bias needs G 1 = 0, exac
 |G 1|^2/(2 lambda_b). Gauges, their factors, and what shows a bound of the polar of X = G or G D^{-1/2}:
 
     nuclear norm          |L|^2 |R|^2 <= radius^2                      bound^2 I - X X^T > 0
-    nonnegative features  the same, R >= 0 entrywise                   bound^2 I - X^T X - N > 0 for some N >= 0
+    nonnegative features  the same, R >= 0 entrywise                   bound^2 I - X^T X - N > 0 for some N >= 0, or
+                                                                       without N: it is strictly copositive
     norm-bounded          rows |l_k| <= w, columns |r_j| <= h          [[diag alpha, -G], [-G^T, diag beta]] > 0 shows
                                                                        tau Omega°(G) <= (w^2 sum alpha + h^2 sum beta)/2
 
-The witness names ``factors`` (left, right), ``bias``, ``dual`` and ``bound``, and N as ``copositive`` where features
-are nonnegative; ``bound`` is [alpha, beta] where rows and columns are bounded.
+The witness names ``factors`` (left, right), ``bias``, ``dual`` and ``bound``, and N as ``copositive``, or null, where
+features are nonnegative; ``bound`` is [alpha, beta] where rows and columns are bounded.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 from flint import arb, arb_mat, fmpq
 
 from proofs_check.kinds import formula
+from proofs_check.kinds.copositive import strictly_copositive
 from proofs_check.kinds.labels import MAX_SIZE, Matrix, OpenClaim, dual, risk, words
 from proofs_check.kinds.reading import (
     Answer,
@@ -128,11 +130,16 @@ def check_polar(claim: OpenClaim, g: Matrix, limit: fmpq, rest: list[Any]) -> No
         if not positive_definite(identity(k) * arb(limit) ** 2 - x * x.transpose()):
             raise Reject("bound is not an upper bound of the dual's spectral norm")
         return
+    form = identity(m) * arb(limit) ** 2 - x.transpose() * x
+    if rest[0] is None:
+        if not strictly_copositive(form):
+            raise Reject("bound is not shown to be an upper bound of |G v| over nonnegative unit vectors v")
+        return
     n = matrix(rest[0], "copositive", m, m, MAX_SIZE)
     if any(n[i][j] < 0 or n[i][j] != n[j][i] for i in range(m) for j in range(m)):
         raise Reject("copositive must be symmetric and nonnegative")
     split = arb_mat([[arb(y) for y in row] for row in n])
-    if not positive_definite(identity(m) * arb(limit) ** 2 - x.transpose() * x - split):
+    if not positive_definite(form - split):
         raise Reject("bound is not an upper bound of |G v| over nonnegative unit vectors v")
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from proofs_check import checker
 from proofs_check.kinds import open_value
+from proofs_check.kinds.copositive import MAX_COPOSITIVE
 from proofs_check.kinds.labels import OpenClaim, pairs
 from proofs_check.precision import precision
 from ufm.architectures import NormBounded
@@ -24,7 +25,7 @@ from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import describe_open, dyadic, lower_end, round_down, round_up, text, upper_end
 from ufm.certificates._formula import Tangents, endless, is_nonnegative, shorter, slopes, tangents
 from ufm.gauges import gamma2_polar
-from ufm.gauges.copositive import split
+from ufm.gauges.copositive import cone_maximum, split
 from ufm.problem import Problem
 from ufm.solution import Solution
 
@@ -47,6 +48,8 @@ IDLE = 1e-9
 
 #: Largest row of a copositive split's bound is raised by so much before N is rounded.
 SPLIT_MARGIN = 2.0**-44
+#: How much lower, relative, the maximum must be than every split's for the split to be done without.
+NO_SPLIT = 1e-11
 
 
 def certify_open(solution: Solution) -> Certificate:
@@ -154,8 +157,8 @@ def _mixed(claim: OpenClaim, problem: Problem, at: Tangents, excess: Fraction, o
     found |= {"bound": max(Fraction(norm) * excess, Fraction(1, 10**60))}
     if claim.penalised:
         found["bound"] = min(found["bound"], Fraction(limit) * (1 - Fraction(1, 2**52)))
-    if n is not None:
-        found["copositive"] = [[dyadic(Fraction(float(y)), DUAL_BITS) for y in row] for row in n.tolist()]
+    if "features" in claim.parameters:
+        found["copositive"] = n if n is None else _rounded(n)
     return found
 
 
@@ -173,8 +176,25 @@ def _polar(claim: OpenClaim, problem: Problem, g: Array) -> tuple[float, Array |
     x = g / problem.weights
     if "features" not in claim.parameters:
         return float(np.linalg.norm(x, 2)), None
-    size, n = split(x.T @ x)
-    return float(np.sqrt(size * (1 + SPLIT_MARGIN))), np.maximum((n + n.T) / 2, 0.0)
+    size, n = _cone(x.T @ x)
+    return float(np.sqrt(size * (1 + SPLIT_MARGIN))), n
+
+
+def _rounded(matrix: Array, scale: Fraction = Fraction(1)) -> Exact:
+    return [[dyadic(Fraction(y) * scale, DUAL_BITS) for y in row] for row in matrix.tolist()]
+
+
+def _cone(gram: Array) -> tuple[float, Array | None]:
+    """``max {v^T M v : v >= 0, |v| = 1}`` and the nonnegative part of a split, None where no split reaches it.
+
+    For up to four columns one does.
+    """
+    size, n = split(gram)
+    if 4 < len(gram) <= MAX_COPOSITIVE:
+        found = cone_maximum(gram).bound
+        if found < size * (1 - NO_SPLIT):
+            return found, None
+    return size, np.maximum((n + n.T) / 2, 0.0)
 
 
 def _finite(*arrays: Array) -> None:
@@ -403,8 +423,7 @@ def _bounded(claim: OpenClaim, problem: Problem, dual: Any, g: Exact, excess: Fr
     x = numbers / problem.weights
     nonnegative = "features" in claim.parameters
     if nonnegative:
-        gram = x.T @ x
-        size, n = split(gram)
+        size, n = _cone(x.T @ x)
         norm = Fraction(float(np.sqrt(size * (1 + SPLIT_MARGIN) * float(excess))))
     else:
         norm, n = Fraction(float(np.linalg.norm(x, 2))) * excess, np.zeros((0, 0))
@@ -414,8 +433,7 @@ def _bounded(claim: OpenClaim, problem: Problem, dual: Any, g: Exact, excess: Fr
         scale = min(Fraction(1), limit / norm) if norm else Fraction(1)
     found = {"dual": _scaled(claim, dual, scale), "bound": max(norm * scale, Fraction(1, 10**60))}
     if nonnegative:
-        split_ = [[Fraction(float(y)) * scale**2 for y in row] for row in np.maximum((n + n.T) / 2, 0.0).tolist()]
-        found["copositive"] = [[dyadic(y, DUAL_BITS) for y in row] for row in split_]
+        found["copositive"] = n if n is None else _rounded(n, scale**2)
     return found
 
 
