@@ -418,7 +418,7 @@ def evaluate(claim: Claim, data: Any) -> Point:
             standard.append(pi[b] * (within[b] - 1))
             for a in range(g):
                 block[a][b] = pi[b] * residual[a]
-            squares = sum((sizes[a] * residual[a] ** 2 for a in range(g)), arb(0))
+            squares = sum((sizes[a] * residual[a] * residual[a] for a in range(g)), arb(0))
             risk += pi[b] * ((k - 1) * (within[b] - 1) ** 2 + k * squares) / 2
             trace += (k - 1) * standard[b] + k * block[b][b]
 

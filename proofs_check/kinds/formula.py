@@ -28,7 +28,7 @@ from typing import Any
 
 from flint import arb, arb_mat, fmpq
 
-from proofs_check.kinds.reading import Reject, fields, integer, matrix, rational, vector
+from proofs_check.kinds.reading import Reject, fields, integer, matrix, rational, vector, whole_power
 
 MAX_DEPTH, MAX_NODES, MAX_WORK = 40, 20_000, 8_000_000
 MAX_POWER = 64
@@ -274,7 +274,7 @@ def power(cell: Cell, x: arb, exponent: Cell) -> Cell:
         return constant(cell.value ** int(p.p))
     if whole and int(p.p) % 2 == 0:
         n = int(p.p)
-        return composed("power", [cell], x**n, [n * x ** (n - 1)], [cell.low], [cell.high], True)
+        return composed("power", [cell], whole_power(x, n), [n * whole_power(x, n - 1)], [cell.low], [cell.high], True)
     if not cell.low:
         raise Reject("expression: a power that is not even, of what is not shown to be >= 0")
     x = x.max(arb(0))

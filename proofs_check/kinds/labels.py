@@ -27,7 +27,18 @@ from typing import Any
 from flint import arb, fmpq
 
 from proofs_check.kinds import formula
-from proofs_check.kinds.reading import Reject, brief, exact_sum, fields, fraction, integer, matrix, rational, vector
+from proofs_check.kinds.reading import (
+    Reject,
+    brief,
+    exact_sum,
+    fields,
+    fraction,
+    integer,
+    matrix,
+    rational,
+    vector,
+    whole_power,
+)
 
 MAX_SIZE = 64
 LOSSES: dict[str, tuple[str, ...]] = {
@@ -168,7 +179,7 @@ def risk(claim: OpenClaim, logits: list[list[arb]]) -> arb:
             for a, y in zip(t, z, strict=True):
                 loss += arb(a) * (-y).exp().log1p() + arb(1 - a) * y.exp().log1p()
         elif claim.loss == "mse":
-            loss = sum(((y - arb(a)) ** 2 for a, y in zip(t, z, strict=True)), arb(0)) / 2
+            loss = sum((whole_power(y - arb(a), 2) for a, y in zip(t, z, strict=True)), arb(0)) / 2
         elif claim.loss == "squared_hinge":
             for k, i in pairs(t):
                 loss += arb(t[k]) * (arb(claim.margin) + z[i] - z[k]).max(arb(0)) ** 2 / 2

@@ -33,6 +33,7 @@ from proofs_check.kinds.reading import (
     positive_definite,
     rational,
     vector,
+    whole_power,
 )
 
 MAX_CLASSES = 16
@@ -71,7 +72,7 @@ class Point:
 
     def value(self) -> arb:
         """F."""
-        squares = [m[i, j] ** 2 for m in (self.p, self.q) for i in range(self.k) for j in range(self.r)]
+        squares = [whole_power(m[i, j], 2) for m in (self.p, self.q) for i in range(self.k) for j in range(self.r)]
         return self.risk + self.strength * sum(squares, arb(0)) / 2
 
     def first(self) -> list[arb]:
@@ -132,7 +133,7 @@ def check(claim: Claim, witness: Any) -> Answer:
     first, second = middle.first(), around.second()
     if not positive_definite(arb_mat([[second[i, j] - int(i == j) * curvature for j in free] for i in free])):
         raise Reject("no proof that F is strongly convex on the slice")
-    if not sum((first[i] ** 2 for i in free), arb(0)) < (curvature * radius) ** 2:
+    if not sum((whole_power(first[i], 2) for i in free), arb(0)) < (curvature * radius) ** 2:
         raise Reject("no proof that a critical point is near: the gradient is too large")
     check_orbit(box, kept)
     check_norm(claim, around, [arb_mat([[arb(x)] for x in vector(v, "left and right", k)]) for v in (left, right)])

@@ -38,6 +38,7 @@ from proofs_check.kinds.reading import (
     positive_definite,
     rational,
     vector,
+    whole_power,
 )
 
 
@@ -79,7 +80,7 @@ def balanced(claim: OpenClaim, data: Any) -> tuple[Any, arb]:
     if claim.loss == "formula":
         balls, value = formula.dual(claim, data)
         if claim.bias:
-            value -= sum((sum(row, arb(0)) ** 2 for row in balls), arb(0)) / arb(2 * claim.bias)
+            value -= sum((whole_power(sum(row, arb(0)), 2) for row in balls), arb(0)) / arb(2 * claim.bias)
         return balls, value
     g, value = dual(claim, data)
     if claim.bias is not None:

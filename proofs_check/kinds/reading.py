@@ -178,6 +178,14 @@ def identity(n: int) -> arb_mat:
     return arb_mat(n, n, [int(i == j) for i in range(n) for j in range(n)])
 
 
+def whole_power(x: arb, n: int) -> arb:
+    """x^n, n >= 1. FLINT's own is NaN for a ball about exactly 0."""
+    if x.mid() != 0:
+        return x**n
+    most, any_sign = arb(x.upper()) ** n, arb(0, 1)
+    return most * any_sign if n % 2 else most * (1 + any_sign) / 2
+
+
 def positive_definite(m: arb_mat) -> bool:
     """Whether every symmetric matrix in a ball matrix is positive definite.
 

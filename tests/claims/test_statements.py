@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -305,3 +306,38 @@ def test_wider_than_its_theorem(name: str, theorem: str, fields: dict[str, objec
         return evidence("found", proofs=[symbolic(theorem)])
 
     assert status(check) is Status.inconclusive
+
+
+def _behind_residual_depth(strength: float, share: float) -> tuple[Problem, residual_bounds._Symmetric]:
+    """The problem of the claim about two groups behind residual depth, and its objective on symmetric logits."""
+    k_a, k_b, depth, total, threshold = residual_bounds.IMBALANCED
+    decay = math.sqrt(threshold) / total
+    few = share * threshold
+    many = (total - k_b * few) / k_a
+    network = ufm.Residual(decay, decay, strength * k_b * total * decay**2 * depth, depth)
+    prior = ufm.ClassPrior([many] * k_a + [few] * k_b)
+    return Problem.of(network, prior), residual_bounds._Symmetric(network, k_a, k_b, many, few)
+
+
+def test_symmetric_logits_behind_residual_depth_have_the_problems_objective() -> None:
+    problem, symmetric = _behind_residual_depth(1.0, 0.9)
+    k_a, k_b = residual_bounds.IMBALANCED[:2]
+    rng = np.random.default_rng(0)
+    for v in rng.normal(size=(5, 4)) * 2:
+        d_a, d_b = (v[2] - v[0]) / k_a, (v[3] - v[1]) / k_b
+        z = np.diag(np.repeat(v[:2], (k_a, k_b)))
+        z[:k_a, :k_a] += d_a
+        z[k_a:, k_a:] += d_b
+        value, slope = symmetric(v)
+        assert value == pytest.approx(problem.objective(z - z.mean(axis=0)), rel=1e-12)
+        steps = 1e-6 * np.eye(4)
+        assert slope == pytest.approx([(symmetric(v + e)[0] - symmetric(v - e)[0]) / 2e-6 for e in steps], abs=1e-8)
+
+
+@pytest.mark.parametrize("end", [residual_bounds.ENDS[1], residual_bounds.ENDS[-1]])
+@pytest.mark.sample(0)
+def test_scales_behind_residual_depth_are_those_of_the_solvers(end: tuple[float, float, bool]) -> None:
+    """Where the groups share nothing, a kink of the price, and beside it."""
+    problem, _ = _behind_residual_depth(*end[:2])
+    scale = solve(problem.architecture, problem.prior).geometry.group_scales[1]
+    assert abs(scale) == pytest.approx(residual_bounds._apart(*end[:2])[0], rel=1e-7)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import certificate_oracle as oracle
+import numpy as np
 import pytest
 from effort import count
 from flint import arb, arb_mat
@@ -19,6 +21,7 @@ from tampering import Json, check_rejected, edited, tampered_by_kind
 import ufm
 from proofs_check import checker, coq
 from proofs_check.kinds import geometry, local_minimum, optimality
+from proofs_check.kinds.reading import whole_power
 from ufm.certificates import certify_geometry, certify_local_minimum, certify_uncollapsed
 from ufm.landscape import TrappedMinimum
 
@@ -271,3 +274,28 @@ def _compare_derivatives(claim: checker.Claim) -> None:
         assert abs((ahead.value() - behind.value()) / (2 * step) - first[j]) < 1e-18
         slopes = [(x - y) / (2 * step) for x, y in zip(ahead.first(), behind.first(), strict=True)]
         assert all(abs(slope - hessian[i, j]) < 1e-18 for i, slope in enumerate(slopes))
+
+
+def test_a_local_minimum_on_the_axes_is_certified():
+    """Balls about exactly 0: which of its rotations a descent ends in hangs on the processor."""
+    square = TrappedMinimum.load(STORED / "square_k4.json")
+    axes = float(abs(square.left[0]).max()) * np.array([[0.0, -1], [-1, 0], [1, 0], [0, 1]])
+    size = np.linalg.norm(square.left, axis=1).mean() / np.linalg.norm(axes, axis=1).mean()
+    found = certify_local_minimum(replace(square, left=size * axes, right=size * axes))
+    assert found.check().accepted
+    assert found.relative_width < 1e-20
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+def test_whole_powers_hold_the_powers_of_what_a_ball_holds(n: int) -> None:
+    rng = random.Random(n)
+    for middle, radius in ((0.0, 1e-3), (0.0, 2.0), (1e-30, 1.0), (-2.0, 0.5), (0.5, 0.0), (0.0, 0.0)):
+        ball = arb(middle, radius)
+        found = whole_power(ball, n)
+        assert found.is_finite()
+        inside = [middle + radius * rng.uniform(-1, 1) for _ in range(20)]
+        inside.append(0.0 if radius >= abs(middle) else middle)
+        assert all(found.contains(arb(x) ** n) for x in inside)
+        assert found.abs_upper() <= 1.0001 * ball.abs_upper() ** n
+        assert n % 2 or middle or found.lower() >= -1e-6 * found.abs_upper()
+    assert not whole_power(arb("nan"), n).is_finite()

@@ -187,7 +187,7 @@ class _Proof:
         box = self._factors(radius)
         curvature = smallest_eigenvalue(normal.transpose() * self._hessian(*box) * normal)
         start = normal.transpose() * arb_mat([[v] for v in self._gradient(*self._factors(arb(0)))])
-        gradient = sum((start[i, 0] ** 2 for i in range(start.nrows())), arb(0)).sqrt().upper()
+        gradient = sum((start[i, 0] * start[i, 0] for i in range(start.nrows())), arb(0)).sqrt().upper()
         if not (curvature > 0 and gradient < curvature * self.width):
             raise CertificationError(
                 f"no critical point certain: curvature {float(curvature):.2e}, gradient {float(gradient):.2e}"
