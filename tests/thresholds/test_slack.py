@@ -33,7 +33,7 @@ CASES = [
     (RELU, {"loss": "bce"}),
     (RELU, {"loss": ufm.CrossEntropy(smoothing=0.1), "bias": "free"}),
     (DECAY, {"loss": "mse", "bias": 0.3, "minority_count": 2.0}),
-    (NORMS, {"loss": "bce", "bias": 0.3}),
+    (NORMS, {"loss": "bce"}),
 ]
 
 
@@ -52,6 +52,28 @@ def test_s_b_grows_from_zero_at_the_threshold(architecture, options):
     two, one = spread(t.ratio * 0.996), spread(t.ratio * 0.998)
     assert two > one > 1e-5
     assert two / one == pytest.approx(2, rel=0.05)  # linearly
+
+
+def test_idle_features_leave_no_threshold():
+    """A bias keeps the minority's features off their bound: s_B falls as 1/R and is never 0."""
+    with pytest.raises(ValueError, match=r"must leave a threshold below R = 100000 with loss bce and bias 0\.3"):
+        ufm.collapse_threshold(NORMS, 2, 2, loss="bce", bias=0.3)
+    scales = []
+    for ratio in (1e2, 1e3, 1e4):
+        z = ufm.solve(NORMS, ufm.ClassPrior.step(2, 2, ratio), "bce", bias=0.3).logits
+        scales.append(ratio * (z[2, 2] - z[2, 3]))
+    assert scales == pytest.approx([scales[-1]] * 3, rel=0.1)
+    assert scales[-1] > 0.1
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (2, 3)])
+@pytest.mark.sample(0)
+def test_a_sign_that_is_rounding_is_no_threshold(monkeypatch, sizes):
+    from ufm.thresholds import general
+
+    monkeypatch.setattr(general, "RESOLVED_RATIO", 1e9)
+    with pytest.raises(ValueError, match=r"must leave a threshold (that solutions resolve|below R = 1e\+08)"):
+        ufm.collapse_threshold(NORMS, *sizes, loss="bce", bias=0.3)
 
 
 def test_slopes_against_differences_of_thresholds():

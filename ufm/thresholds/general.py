@@ -42,6 +42,10 @@ ROUGH = 1e-9
 MOST_NONNEGATIVE = 12
 #: Largest relative gap of a solution whose slack is believed.
 CERTIFIED = 1e-6
+#: Largest R at which that resolves a slack: what tells the minority apart is of its size, 1/R.
+RESOLVED_RATIO = 1e5
+#: Two factors beyond R*: what the minority lacks there is beyond rounding, and grows as they do, or R* is none.
+BEYOND, LACKS, GROWS = (1.05, 1.1), 1e-4, (1.5, 2.5)
 #: Relative step of the differences of a margin to one side, and relative difference of slopes that is a kink.
 STEP, KINK = 2e-3, 1e-2
 #: R at which the minority counts for nothing.
@@ -118,6 +122,13 @@ class Family:
                 )
             return signed_slack(solution, self.groups)
         return group_margin(solution, self.groups[1]).margin
+
+    def lack(self, solution: Solution) -> float:
+        """What the minority lacks to leave collapse, relative to what it needs; at most 0 where it is out of it."""
+        if has_slack(self.architecture):
+            return -self.margin(solution)
+        found = group_margin(solution, self.groups[1])
+        return 1 - found.gain / found.price if found.price > 0 else 0.0
 
     def at(self, ratio: float) -> float:
         """The margin of the optimum at R."""
@@ -366,20 +377,21 @@ def general_threshold(family: Family) -> Threshold:
     def margin(ratio: float) -> float:
         return family.margin(at(ratio))
 
-    inside = [margin(ratio) <= 0 for ratio in LOOKED_AT[:-1]]
+    looked_at = [r for r in LOOKED_AT if r <= RESOLVED_RATIO] if has_slack(family.architecture) else LOOKED_AT
+    inside = [margin(ratio) <= 0 for ratio in looked_at[:-1]]
     if not inside[-1] and family.rule is None and _is_idle(at):
         return Threshold(math.inf, math.inf, math.inf, is_monotone=not any(inside))
-    inside.append(inside[-1] or margin(LOOKED_AT[-1]) <= 0)
+    inside.append(inside[-1] or margin(looked_at[-1]) <= 0)
     if not inside[-1]:
         raise ValueError(
-            f"architecture must leave a threshold below R = {LOOKED_AT[-1]:g} with loss {family.loss.name} and bias "
+            f"architecture must leave a threshold below R = {looked_at[-1]:g} with loss {family.loss.name} and bias "
             f"{family.bias!r}, none was looked for beyond; got {family.architecture!r}"
         )
     if all(inside):
         return Threshold(1.0, 1.0, 1.0 + 1e-12, *_counts(family, 1.0), is_monotone=True)
     last = max(i for i, is_in in enumerate(inside) if not is_in)
     monotone = not any(inside[: last + 1])
-    low, high = LOOKED_AT[last], LOOKED_AT[last + 1]
+    low, high = looked_at[last], looked_at[last + 1]
     while math.log(high / low) > NEAR:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if margin(middle) <= 0 else (middle, high)
@@ -395,6 +407,13 @@ def general_threshold(family: Family) -> Threshold:
             middle = math.sqrt(low * high)
             low, high = (low, middle) if margin(middle) <= 0 else (middle, high)
     ratio = _between(margin, low, high)
+    near, far = (family.lack(at(ratio * factor)) for factor in BEYOND)
+    if not (near > LACKS and GROWS[0] * near < far < GROWS[1] * near):
+        raise ValueError(
+            f"architecture must leave a threshold that solutions resolve with loss {family.loss.name} and bias "
+            f"{family.bias!r}, got {family.architecture!r}: beyond R = {ratio:g} the minority lacks nothing that would "
+            "keep it in collapse, as where a bound of its features or classifiers is idle, and it has no threshold"
+        )
     question, counts = BisectedQuestion(family), _counts(family, ratio)
     return Threshold(ratio, ratio * (1 - ROUGH), ratio * (1 + ROUGH), *counts, question, is_monotone=monotone)
 
