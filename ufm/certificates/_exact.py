@@ -13,11 +13,15 @@ from proofs_check.kinds.labels import MAX_SIZE
 from ufm.architectures import (
     ARCHITECTURES,
     Architecture,
+    DeepLinear,
     Gain,
+    LinearDEQ,
     NormBounded,
     PenalisedDeepLinear,
+    Residual,
     file_word,
     is_known,
+    known_architecture,
 )
 from ufm.certificates._certificate import CertificationError
 from ufm.labels import ClassPrior
@@ -40,6 +44,13 @@ __all__ = [
     "text",
     "upper_end",
 ]
+
+#: What says something of architectures whose gauge is no norm.
+_INSTEAD: dict[type[Architecture], str] = {
+    LinearDEQ: "ufm.certify_etf_optimal, ufm.certify_counterexample",
+    DeepLinear: "ufm.certify_counterexample",
+    Residual: "ufm.certificates.certify_residual_etf, ufm.certificates.certify_residual_code",
+}
 
 #: Binary exponents beyond this, in size, belong to numbers that certificates (400 digits) cannot hold.
 MAX_EXPONENT = 1 << 16
@@ -83,14 +94,25 @@ def describe_architecture(architecture: Architecture) -> dict[str, Any]:
         ValueError: the architecture's gauge is not a norm, so that no bound from below is known.
     """
     given = architecture.parameters
-    if not is_known(architecture) or set(given) - {"E_W", "E_H", "rho", "budgets", "lambda_W", "lambda_H"}:
-        raise ValueError(f"architecture must have a nuclear-norm gauge to be certified, got {architecture!r}")
+    known_architecture(architecture, "architecture", "in a certificate")
+    if set(given) - {"E_W", "E_H", "rho", "budgets", "lambda_W", "lambda_H"}:
+        raise ValueError(
+            f"architecture must have a nuclear-norm gauge to be certified, got {architecture!r}{_instead(architecture)}"
+        )
     if "budgets" in given and len(given["budgets"]) != 2:
-        raise ValueError(f"architecture must have 2 factors to be certified, got {architecture!r}")
+        raise ValueError(
+            f"architecture must have 2 factors to be certified, got {architecture!r}{_instead(architecture)}"
+        )
     known = next(cls for cls in type(architecture).__mro__ if cls in ARCHITECTURES.values())
     return {"name": file_word(known)} | {
         key: [text(c) for c in value] if isinstance(value, tuple) else text(value) for key, value in given.items()
     }
+
+
+def _instead(architecture: Architecture) -> str:
+    """What is certified of an architecture whose gauge is no norm."""
+    others = [names for cls, names in _INSTEAD.items() if isinstance(architecture, cls)]
+    return "".join(f"; whether the simplex ETF of balanced classes is optimal: {names}" for names in others)
 
 
 def describe_open(problem: Problem) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from ufm.gauges.copositive import cone_maximum, split
 from ufm.problem import Problem
 from ufm.solution import Solution
 
-__all__ = ["certify_open", "witnesses"]
+__all__ = ["certify_open", "read_problem", "witnesses"]
 
 Array = NDArray[np.float64]
 Exact = list[list[Fraction]]
@@ -60,13 +60,9 @@ def certify_open(solution: Solution) -> Certificate:
         CertificationError: no exact witness was found near the solution.
     """
     problem = solution.problem
-    claim: dict[str, Any] = {"kind": "open-value"} | describe_open(problem) | {"statement": {}}
     _finite(solution.logits)
     with precision(checker.PRECISION):
-        try:
-            parsed = checker.read_open(claim)
-        except checker.Reject as refused:
-            raise ValueError(f"solution.problem must be one that the checker reads: {refused}") from None
+        claim, parsed = read_problem(problem)
         reason = "no margin was wide enough"
         for witness in witnesses(parsed, solution, solution):
             try:
@@ -81,6 +77,22 @@ def certify_open(solution: Solution) -> Certificate:
     if parsed.loss == "formula":
         reason += endless(problem, solution.logits)
     raise CertificationError(f"no exact witness was found near the solution: {reason}")
+
+
+def read_problem(problem: Problem) -> tuple[dict[str, Any], OpenClaim]:
+    """The claim, its statement to be filled in, and what the checker reads of it.
+
+    Raises:
+        ValueError: a loss, an architecture or a size that the checker does not know.
+    """
+    claim: dict[str, Any] = {"kind": "open-value"} | describe_open(problem) | {"statement": {}}
+    try:
+        parsed = checker.read_open(claim)
+    except checker.Reject as refused:
+        raise ValueError(f"solution.problem must be one that the checker reads: {refused}") from None
+    if parsed.loss == "formula":
+        is_nonnegative(parsed)  # which a formula is not asked that is not shown to be convex
+    return claim, parsed
 
 
 def witnesses(claim: OpenClaim, dual_of: Solution, point_of: Solution) -> Iterator[dict[str, Any]]:

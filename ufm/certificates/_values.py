@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from proofs_check import checker
 from proofs_check.precision import precision
-from ufm.architectures import known_architecture
 from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import (
     ball,
@@ -31,14 +30,14 @@ from ufm.certificates._exact import (
     text,
     upper_end,
 )
-from ufm.certificates._open_values import certify_open
+from ufm.certificates._open_values import certify_open, read_problem
 from ufm.labels import ClassPrior
 from ufm.losses import ClosedForm, closed_form
 from ufm.problem import Problem
 from ufm.reduction import ReducedLogits
 from ufm.solution import Solution
 
-__all__ = ["certify"]
+__all__ = ["certify", "refusal"]
 
 Array = NDArray[np.float64]
 
@@ -84,17 +83,7 @@ def certify(solution: Solution) -> Certificate:
     problem = solution.problem
     if _is_open(problem):
         return certify_open(solution)
-    known_architecture(problem.architecture, "solution.problem.architecture", "in a certificate")
-    groups = problem.class_prior.groups
-    if len(groups) > checker.MAX_GROUPS:
-        raise ValueError(f"prior must have at most {checker.MAX_GROUPS} groups of classes, got {len(groups)}")
-    claim: dict[str, Any] = {
-        "kind": "value",
-        "architecture": describe_architecture(problem.architecture),
-        "prior": describe_prior(problem.class_prior),
-        "loss": closed_form(problem.loss, "solution.problem.loss", "in a certificate"),
-        "statement": {},
-    }
+    claim = _claim(problem)
     if _is_zero(problem):
         statement = {"lower": "0", "upper": "0"}
         return Certificate.proving({**claim, "statement": statement}, {})
@@ -103,6 +92,40 @@ def certify(solution: Solution) -> Certificate:
         if certificate is not None:
             return certificate
     raise CertificationError("no feasible rational point was found near the solution")
+
+
+def _claim(problem: Problem) -> dict[str, Any]:
+    """The claim about plain labels, its statement to be filled in; a ValueError where the checker knows no dual."""
+    groups = problem.class_prior.groups
+    if len(groups) > checker.MAX_GROUPS:
+        raise ValueError(f"prior must have at most {checker.MAX_GROUPS} groups of classes, got {len(groups)}")
+    return {
+        "kind": "value",
+        "architecture": describe_architecture(problem.architecture),
+        "prior": describe_prior(problem.class_prior),
+        "loss": closed_form(problem.loss, "solution.problem.loss", "in a certificate"),
+        "statement": {},
+    }
+
+
+def refusal(problem: Problem) -> str:
+    """Why :func:`certify` refuses a problem whatever its solution, in words; empty where it does not.
+
+    >>> import ufm
+    >>> refusal(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([2, 1]), "bce", "free"))
+    ''
+    >>> refusal(Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([2, 1]), ufm.FocalLoss()))[:56]
+    'loss must be one whose conjugate the checker knows, or s'
+    """
+    try:
+        if _is_open(problem):
+            with precision(checker.PRECISION):
+                read_problem(problem)
+        else:
+            _claim(problem)
+    except ValueError as reason:
+        return str(reason)
+    return ""
 
 
 def _is_open(problem: Problem) -> bool:
