@@ -53,6 +53,13 @@ def _load() -> ModuleType:
     return importlib.import_module("ufm.deq._kernels")
 
 
+#: Where the addresses of a method's memory begin among those that a kernel is given.
+FIRST_MEMORY = 8
+
+#: An array of each dtype, by the size of its entries.
+_LIKE: dict[int, Any] = {4: np.empty(1, np.float32), 8: np.empty(1, np.float64)}
+
+
 class Memory(Protocol):
     """What an acceleration has for its kernels: how many steps it took, and its numbers."""
 
@@ -62,8 +69,8 @@ class Memory(Protocol):
     #: Part of a difference's length below which it is left out.
     dependent: float
 
-    def arrays(self) -> tuple[Any, ...]:
-        """The numbers, with room for one more step; how many of the slots are used, and the one that is next."""
+    def share(self, where: Any) -> tuple[int, int]:
+        """Write where the numbers are, with room for one more step; how many slots are used, and which is next."""
 
 
 class CompiledSteps:
@@ -85,14 +92,27 @@ class CompiledSteps:
 
     def __init__(self, state: Iteration) -> None:
         self.state, self.kernels = state, _load()
-        state.z.numpy()  # it must have numbers of its own
+        state.z.data_ptr()  # it must have numbers of its own
         self.bound, self.floor = False, least_norm(state.z.dtype)
-        self.ends, self.numbers = np.empty(4), np.empty(9)
-        self.absolute = state.options.stop_mode == "abs"
-        #: z and f(z) of the last step that a kernel judged; numbers by unit, and best iterates, that are shared.
+        #: Whether the numbers by unit are only here, and the state's as they were before.
+        self.separate = False
+        self.floats: Any = None
+        self.longs: Any = None
+        self.flags: Any = None
+        self.kept: Any = None
+        self.mark: Any = None  # the residuals of the start
+        self.records = state.options.trace or bool(state.options.states)
+        self.small = -np.inf  # images below this are on their way to 0
+        self.ends, self.numbers = np.empty(7), np.empty(10)
+        #: z and f(z) of the last step that a kernel judged.
         self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
-        self.units: tuple[Any, ...] = ()
-        self.kept_arrays: Any = None
+        #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.SLOTS``.
+        self.like = _LIKE[state.z.element_size()]
+        self.where = np.zeros(self.kernels.SLOTS + 1, np.int64)
+        self.where[: self.kernels.NUMBERS + 1] = *state.z.shape, self.numbers.ctypes.data
+        self.where[self.kernels.ENDS] = self.ends.ctypes.data
+        #: Next iterates and images of a step that a kernel left at a row, the rows before it taken.
+        self.left: tuple[Tensor, Tensor] | None = None
 
     @staticmethod
     def attach(state: Iteration) -> None:
@@ -103,8 +123,8 @@ class CompiledSteps:
         rows, asked = state.z, state.options.compiled
         if asked is None and torch.get_num_threads() > 2 and rows.numel() > LARGE:
             return
-        usual = state.relative is None and rows.device.type == "cpu" and len(rows) == state.judged and rows.numel() > 0
-        if usual and type(rows) is Tensor and can_compile(asked):
+        usual = state.relative is None and rows.device.type == "cpu" and rows.shape[0] == state.judged
+        if usual and rows.numel() > 0 and type(rows) is Tensor and can_compile(asked):
             # A tensor may have no numbers of its own: under a transform of torch.func.
             with contextlib.suppress(RuntimeError):
                 state.compiled = CompiledSteps(state)
@@ -120,11 +140,11 @@ class CompiledSteps:
         """Take in an evaluation in which nothing happens; else return False, and leave the state to itself."""
         state, guard = self.state, self.state.guard
         assert state.image is not None
-        if not self.apply:
+        if not (self.apply and state.z.is_contiguous() and state.image.is_contiguous()):
             self.release()
             return False
         try:
-            z, image = state.z.numpy(), state.image.numpy()
+            image = state.image.data_ptr()
         except RuntimeError:  # what f returns may have no numbers of its own either
             self.release()
             state.compiled = None
@@ -134,16 +154,18 @@ class CompiledSteps:
             self._bind()
         self._tell()
         found = self.kernels.plain(
-            *(z, image, np.empty_like(z), self.numbers, *self.units, self.kept_arrays),
-            *(self.last[0].numpy(), self.last[1].numpy(), self.absolute, not state.accelerated),
-            *(guard is not None, calm, state.count == 1, self.ends),
+            *(self.like, self.where, state.z.data_ptr(), image, 0),
+            *(self.last[0].data_ptr(), self.last[1].data_ptr(), not state.accelerated),
+            *(guard is not None, calm, state.count == 1),
         )
         if found == self.kernels.RARE:
             self.release()
             return False
         if state.count == 1:
-            largest = self.units[0][self.kernels.LARGEST]
-            state.begin(float(largest.max()), float(largest.min()))
+            state.begin(self.ends[self.kernels.MOST_LARGEST], self.ends[self.kernels.LEAST_LARGEST])
+            if guard is not None:
+                guard.orbit, self.mark = (state.z, state.image), self.floats[self.kernels.LEAST].copy()
+        self.small = state.smallest()
         self._commit(found)
         self.last = state.z, state.image
         return True
@@ -153,50 +175,88 @@ class CompiledSteps:
         state, guard, eps = self.state, self.state.guard, torch.finfo(self.state.seen).eps
         self.numbers[:] = (
             *(state.tol, SLACK * eps, state.quantum, self.floor, RUNAWAY, RECORD),
-            *(1.0 if guard is None else guard.growth, ROUNDING * eps, dependent),
+            *(1.0 if guard is None else guard.growth, ROUNDING * eps, dependent, state.options.stop_mode == "abs"),
         )
 
     def _bind(self) -> None:
-        """Share the numbers by unit with the state; the tensors that others may have kept stay as they are."""
-        state, guard = self.state, self.state.guard
+        """Have numbers by unit: those of a new solve, or the state's, of which others may have kept the tensors."""
+        state, guard, kernels, shape = self.state, self.state.guard, self.kernels, (3, self.state.judged)
         self.bound = True
-        none = state.residuals
-        floats = torch.stack(
-            (none, none, none, none, state.largest, state.best_score, none if guard is None else guard.least)
-        )
-        state.norm, state.size, state.fresh, state.residuals, state.largest, state.best_score, least = floats
-        longs = torch.stack((state.idle, *((state.idle,) * 2 if guard is None else (guard.stale, guard.limit))))
-        state.idle, stale, limit = longs
+        self.separate = state.count == 1
+        if self.separate:
+            self.floats = np.full((kernels.LEAST + 1, state.judged), np.inf, self.like.dtype)
+            self.floats[kernels.LARGEST] = 0
+            self.longs = np.zeros(shape, np.int64)
+            self.longs[kernels.LIMIT] = 0 if guard is None else guard.patience
+        else:
+            none = state.residuals
+            least = none if guard is None else guard.least
+            self.floats = torch.stack((none, none, none, none, state.largest, state.best_score, least)).numpy()
+            longs = (state.idle, *((state.idle,) * 2 if guard is None else (guard.stale, guard.limit)))
+            self.longs = torch.stack(longs).numpy()
+            self._share()
+        self.flags = np.zeros(shape, np.bool_)
+        if state.held is not None:
+            self.flags[kernels.HELD] = state.held.numpy()
+        self.flags[kernels.IS_LAST] = state.best_is_last
+        self.last = (state.best[0], state.best[1])
+        self.kept = np.empty((2, *state.z.shape), self.like.dtype)
+        if not state.best_is_last:
+            self.kept[:] = torch.stack(self.last).numpy()
+        arrays = (self.floats, self.longs, self.flags, self.kept)
+        self.where[kernels.FLOATS : kernels.BEST + 1] = [array.ctypes.data for array in arrays]
+
+    def share(self) -> None:
+        """Give the state the numbers by unit, which the kernels then go on writing to."""
+        if self.separate:
+            self._share()
+
+    def _share(self) -> None:
+        state, guard, self.separate = self.state, self.state.guard, False
+        numbers = torch.from_numpy(self.floats)
+        state.norm, state.size, state.fresh, state.residuals, state.largest, state.best_score, least = numbers
+        state.idle, stale, limit = torch.from_numpy(self.longs)
+        state.score = state.residuals
         if guard is not None:
             guard.least, guard.stale, guard.limit = least, stale, limit
-        state.score = state.residuals
-        self.flags = torch.zeros(3, state.judged, dtype=torch.bool)
-        if state.held is not None:
-            self.flags[0] = state.held
-        if state.best_is_last:
-            self.flags[2] = True
-        self.last = (state.best[0], state.best[1])
-        self.kept = torch.stack(self.last)
-        self.units, self.kept_arrays = (floats.numpy(), longs.numpy(), self.flags.numpy()), self.kept.numpy()
+            if self.mark is not None:
+                guard.mark, self.mark = torch.from_numpy(self.mark), None
 
     def _commit(self, found: int) -> None:
         """What the state is told of a step by the way."""
         state = self.state
-        most, least_size, number, all_better = self.ends.tolist()
-        state.event, state.best_is_last = False, bool(all_better)
-        state.take_in(most, least_size)
+        most, least_size, number, all_better = self.ends.tolist()[:4]
+        state.event, state.best_is_last = False, all_better > 0
+        if self.records:
+            self.share()
+            state._record()
+        if most <= state.whole_score:
+            state.whole, state.whole_score = state.z, most
+        if least_size < self.small:
+            self.share()
+            state._watch(least_size)
         if found == self.kernels.MORE:
-            state.hold(self.flags[1].clone(), int(number))
+            state.hold(torch.from_numpy(self.flags[self.kernels.MET].copy()), int(number))
 
     def release(self) -> None:
         """Give the state its best iterates; it may then go on without kernels, and with them again."""
         if not self.bound:
             return
+        self.share()
         self.bound = False
-        state, is_last = self.state, self.flags[2]
+        state, is_last = self.state, torch.from_numpy(self.flags[self.kernels.IS_LAST])
         state.best_is_last = bool(is_last.all())
-        best = zip(self.last, self.kept, strict=True)
+        best = zip(self.last, torch.from_numpy(self.kept), strict=True)
         state.best = self.last if state.best_is_last else tuple(torch.where(is_last[:, None], a, b) for a, b in best)
+
+    def found(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Residuals, steps and what has converged where all samples have and the state was told of none of it."""
+        state = self.state
+        if not (self.bound and self.separate and state.done and state.judged == state.batch):
+            return None
+        idle, kernels = self.longs[self.kernels.IDLE], self.kernels
+        arrays = self.floats[kernels.RESIDUAL], state.count - idle, self.flags[kernels.MET]
+        return torch.from_numpy(arrays[0]), torch.from_numpy(arrays[1]), torch.from_numpy(arrays[2])
 
     # Steps ----------------------------------------------------------------------------------------------------------
 
@@ -211,20 +271,17 @@ class CompiledSteps:
         state, kernels = self.state, self.kernels
         assert state.image is not None
         z = state.image if state.held is None else torch.where(state.held[:, None], state.z, state.image)
-        now, last = z.numpy(), self.last[0].numpy()
+        now, last = z.data_ptr(), self.last[0].data_ptr()
         self._tell()
         while True:
             image, out = self._evaluate(z), torch.empty_like(z)
             if image is None:
                 return
-            following = out.numpy()
+            following = out.data_ptr()
             if state.z is not z:  # rounded
-                z, now = state.z, state.z.numpy()
+                z, now = state.z, state.z.data_ptr()
             # Where a row was not held, its image was the next z.
-            found = kernels.plain(
-                *(now, image, following, self.numbers, *self.units, self.kept_arrays, last, now),
-                *(self.absolute, True, False, True, False, self.ends),
-            )
+            found = kernels.plain(self.like, self.where, now, image, following, last, now, True, False, True, False)
             if found == kernels.RARE:
                 self._leave()
                 return
@@ -235,7 +292,7 @@ class CompiledSteps:
                 return
             z, last, now = out, now, following
 
-    def accelerate(self, memory: Memory, z: Tensor) -> tuple[Tensor | None, tuple[Tensor, Tensor, Tensor]]:
+    def accelerate(self, memory: Memory, z: Tensor) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
         """Take accelerated steps, the first to z, until one is left to tensor operations or is the last.
 
         Args:
@@ -243,16 +300,18 @@ class CompiledSteps:
             z: what it proposed; held rows stay.
 
         Returns:
-            What the method proposes next, None if it is yet to learn from the last step; and z, f(z) and f(z) - z of
-            the step before that one.
+            What the method proposes next, None if it is yet to learn from the last step; and z and f(z) of the step
+            before that one, None where there is no next.
         """
         state, rare, last_z = self.state, self.kernels.RARE, self.state.z
         assert state.image is not None
-        former = torch.stack((state.image, state.residual))
-        kernel, rows, now, last = getattr(self.kernels, memory.kernel), former.numpy(), z.numpy(), last_z.numpy()
+        # f(z) of the last step and of this one, by turns: what f returns may be its own.
+        first = last_image = state.image
+        image_rows = torch.empty_like(last_image)
+        before, after = last_image.data_ptr(), image_rows.data_ptr()
+        kernel, now, last = getattr(self.kernels, memory.kernel), z.data_ptr(), last_z.data_ptr()
         self._tell(memory.dependent)
-        image_rows = former[0]
-        shared, absolute, ends = (self.numbers, *self.units, self.kept_arrays), self.absolute, self.ends
+        like, where = self.like, self.where
         while True:
             plain = memory.steps == 0
             state.accelerated = not plain
@@ -260,59 +319,63 @@ class CompiledSteps:
             if image is None:
                 break
             out = torch.empty_like(z)
-            following = out.numpy()
+            following = out.data_ptr()
             if state.z is not z:  # rounded
-                z, now = state.z, state.z.numpy()
-            found = kernel(now, image, following, *shared, last, rows, absolute, plain, False, ends, *memory.arrays())
+                z, now = state.z, state.z.data_ptr()
+            used, slot = memory.share(where)
+            found = kernel(like, where, now, image, following, last, before, after, plain, -1, used, slot)
             if found == rare:
+                self.left = out, image_rows
                 self._leave()
                 break
             self._commit(found)
-            if not state.goes_on:
-                self.last = z, self.image
-                self._keep()
-                break
-            memory.steps += 1
             self.last = z, image_rows
+            if not state.goes_on:
+                self._keep()
+                return None, None
+            memory.steps += 1
             if state.vanishing is not None:
-                state.image, state.residual = former
-                return out, (last_z, former[0], former[1])
+                state.image, state.residual = image_rows, image_rows - z
+                return out, (last_z, last_image)
             last_z, last, z, now = z, now, out, following
-        return None, (last_z, former[0], former[1])
+            last_image, image_rows = image_rows, torch.empty_like(z) if last_image is first else last_image
+            before, after = after, image_rows.data_ptr()
+        return None, (last_z, last_image)
 
-    def learn(self, memory: Memory, z: Tensor, image: Tensor, residual: Tensor) -> Tensor:
+    def learn(self, memory: Memory, z: Tensor, image: Tensor) -> Tensor:
         """Take the step that was judged into a memory, and return what the method proposes; held rows stay.
 
         Args:
             memory: of the method.
-            z, image, residual: the step before, z, f(z) and f(z) - z.
+            z, image: the step before, z and f(z).
         """
         state = self.state
         assert state.image is not None
         self._tell(memory.dependent)
-        self.flags[0] = False if state.held is None else state.held
-        former, out = torch.stack((image, residual)), torch.empty_like(z)
-        getattr(self.kernels, memory.kernel)(
-            *(state.z.numpy(), state.image.numpy(), out.numpy(), self.numbers, *self.units, self.kept_arrays),
-            *(z.numpy(), former.numpy(), self.absolute, False, True, self.ends, *memory.arrays()),
-        )
+        self.flags[self.kernels.HELD] = False if state.held is None else state.held.numpy()
+        # Rows that a kernel had come to before it met something rare have taken the step.
+        started = 0 if self.left is None else int(self.ends[self.kernels.ROW])
+        out, rows = self.left or (torch.empty_like(z), torch.empty_like(z))
+        self.left = None
+        used, slot = memory.share(self.where)
+        points = (t.data_ptr() for t in (state.z, state.image, out, z, image, rows))
+        getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, started, used, slot)
         memory.steps += 1
-        state.residual = former[1]
         return out
 
     # Evaluations ----------------------------------------------------------------------------------------------------
 
-    def _evaluate(self, rows: Tensor) -> Any:
-        """f of rows, as an array; None where it has no numbers of its own, and the state goes on without kernels.
+    def _evaluate(self, rows: Tensor) -> int | None:
+        """Where f of rows is; None where it has no numbers of its own, and the state goes on without kernels.
 
-        The array may be f's own, for kernels copy what they keep.
+        It may be f's own, for kernels copy what they keep.
         """
         state = self.state
         state.z = rows
         self.image, self.owned = state.look(rows)
         state.count += 1
         try:
-            return self.image.numpy()
+            return self.image.data_ptr()
         except RuntimeError:
             self._leave()
             state.compiled = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from ufm._extras import optional
@@ -69,6 +70,9 @@ HEADWAY = 0.25
 #: A residual is a new least one when it is below this part of the former: less is no progress worth waiting for.
 RECORD = 0.99
 
+#: The dtypes that solvers compute in.
+_WIDE = (torch.float32, torch.float64)
+
 #: Plain steps after the first failure of an acceleration; each failure doubles them.
 PLAIN_STEPS = 8
 
@@ -118,6 +122,7 @@ class FixedPoint:
         joint: whether the samples were taken as one, asked for or because they depend on each other.
         trace: residuals at every evaluation, shape (evaluations, batch), or None.
         states: iterates after the evaluations asked for, at most as many; those that were not reached are ``z``.
+        done: whether all samples are known to have converged, which is then not to be read from ``converged``.
     """
 
     z: Tensor
@@ -128,6 +133,7 @@ class FixedPoint:
     joint: bool = False
     trace: Tensor | None = None
     states: tuple[Tensor, ...] = ()
+    done: bool = False
 
 
 def norms(x: Tensor, careful: bool = True) -> Tensor:
@@ -184,6 +190,9 @@ class Kernels(Protocol):
     def release(self) -> None:
         """Give the state its best iterates."""
 
+    def found(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Residuals, steps and what has converged, where that is all that there is to be said."""
+
 
 class Iteration:
     """Iterates as (units, m) rows, where a unit is a sample or, in a joint solve, the whole state.
@@ -221,14 +230,14 @@ class Iteration:
         self, f: Map, z0: Tensor, tol: float, max_steps: int, relative: Relative | None, options: Options
     ) -> None:
         self.f, self.shape, self.dtype, self.relative, self.options = f, z0.shape, z0.dtype, relative, options
-        self.max_steps, self.batch = max_steps, len(z0)
-        rows = z0.reshape(self.batch, z0.shape[1:].numel())
-        wide = torch.promote_types(z0.dtype, torch.float32)
+        self.max_steps, self.batch = max_steps, z0.shape[0]
+        rows = z0 if z0.ndim == 2 else z0.reshape(self.batch, z0.shape[1:].numel())
+        wide = z0.dtype if z0.dtype in _WIDE else torch.promote_types(z0.dtype, torch.float32)
         self.z = rows.to(wide, copy=True, memory_format=torch.contiguous_format)
         self.image: Tensor | None = None
         self.seen = z0.dtype
         #: As the comparison with residuals rounds it: that of their least must not differ.
-        self.tol = torch.tensor(tol, dtype=self.z.dtype).item()
+        self.tol = float(tol) if wide is torch.float64 else torch.tensor(tol, dtype=wide).item()
         self.count, self.extreme, self.interacting = 0, False, False
         self.whole_score: float = math.inf
         self.finite = self.calm = False  # whether residuals and images are of moderate size, and above the tolerance
@@ -238,20 +247,16 @@ class Iteration:
         self.joint = options.samples != "separate"
         if self.joint:
             self.z = self.z.reshape(min(self.batch, 1), rows.numel() if self.batch else rows.shape[1])
-        full = torch.full((self.judged,), torch.inf, dtype=self.z.dtype, device=z0.device)
-        self.residuals = self.norm = self.size = full
-        self.largest = full.new_zeros(self.judged)
         self.start = self._by_sample(self.z)
-        self.first: Tensor | None = None  # residual at the start
+        self.first: Tensor | None = None  # residual at the start, or z and f(z) there
+        self._begun: tuple[Tensor, Tensor] | None = None
         self.held: Tensor | None = None
         self.num_held = 0
-        info = torch.finfo(self.z.dtype)
+        info = torch.finfo(wide)
         self.quantum = SLACK * info.tiny * info.eps * max(self.z.numel() // max(self.judged, 1), 1) ** 0.5
-        self.idle = torch.zeros(self.judged, dtype=torch.long, device=z0.device)
         self.guard: Guard | None = None
         self.event = self.accelerated = self.probed = False
         self.vanishing: Tensor | None = None  # samples that shrink towards 0, until they have been moved there
-        self.vanished = torch.zeros(self.judged, dtype=torch.bool, device=z0.device)
         self.writes: bool | None = None  # whether f writes into its argument
         self.fresh_images = getattr(f, "fresh", False)  # whether they are nobody else's
         self.flat = self.shape == self.z.shape
@@ -263,6 +268,43 @@ class Iteration:
         #: Kernels that do what follows an evaluation where nothing happens, and whether they did at the last one.
         self.compiled: Kernels | None = None
         self.swift = False
+
+    # Numbers by sample, made when they are first asked for: compiled steps have their own ---------------------------
+
+    @cached_property
+    def residuals(self) -> Tensor:
+        """Of the last evaluation, shape (judged,)."""
+        return torch.full((self.judged,), torch.inf, dtype=self.z.dtype, device=self.z.device)
+
+    @cached_property
+    def norm(self) -> Tensor:
+        """``|f(z) - z|``, shape (judged,)."""
+        return self.residuals
+
+    @cached_property
+    def size(self) -> Tensor:
+        """``|f(z)|``, shape (judged,)."""
+        return self.residuals
+
+    @cached_property
+    def largest(self) -> Tensor:
+        """What residuals are relative to of samples that have run away, shape (judged,)."""
+        return torch.zeros(self.judged, dtype=self.z.dtype, device=self.z.device)
+
+    @cached_property
+    def best_score(self) -> Tensor:
+        """Least residuals, shape (units,)."""
+        return torch.full((self.z.shape[0],), torch.inf, dtype=self.z.dtype, device=self.z.device)
+
+    @cached_property
+    def idle(self) -> Tensor:
+        """Evaluations at which a sample was held, shape (judged,)."""
+        return torch.zeros(self.judged, dtype=torch.long, device=self.z.device)
+
+    @cached_property
+    def vanished(self) -> Tensor:
+        """Samples that have been moved to 0, shape (judged,)."""
+        return torch.zeros(self.judged, dtype=torch.bool, device=self.z.device)
 
     # Evaluations ----------------------------------------------------------------------------------------------------
 
@@ -314,16 +356,20 @@ class Iteration:
     def residual(self, rows: Tensor) -> None:
         self._residual = rows
 
+    def smallest(self) -> float:
+        """The norm of f(z) below which a sample may be on its way to 0."""
+        if self.relative is not None or self.options.stop_mode == "abs":
+            return -math.inf
+        return self._epsilon / RUNAWAY * self.largest_of_all
+
     def _watch(self, least: float) -> None:
         """See which samples have shrunk below the epsilon of where they started, given the least norm of f(z).
 
         Their fixed point is 0 or next to it, where a residual relative to f(z) stays what it is for ever: once in a
         solve a sample is moved to 0, which is a fixed point or a start as good as any.
         """
-        if self.relative is not None or self.options.stop_mode == "abs":
-            return
-        unit = self._epsilon / RUNAWAY
-        if least < unit * self.largest_of_all:
+        if least < self.smallest():
+            unit = self._epsilon / RUNAWAY
             small = (self.size < unit * self.largest) & ~(self.residuals <= self.tol) & ~self.vanished
             if bool(small.any()):
                 self.vanishing, self.vanished = small, self.vanished | small
@@ -349,6 +395,7 @@ class Iteration:
             and image.is_contiguous()
             and image.is_cpu
             and not image.requires_grad
+            and not image.is_neg()
         ):
             self.seen = image.dtype
             return image if self.flat else image.view(rows.shape), self.fresh_images
@@ -404,7 +451,7 @@ class Iteration:
         norm = norms(self._by_sample(self.residual), careful=False)
         size = norms(self._by_sample(self.image), careful=False)
         fresh = norm / size
-        score = fresh if len(self.z) == self.judged else fresh.amax(dim=0, keepdim=True)
+        score = fresh if self.z.shape[0] == self.judged else fresh.amax(dim=0, keepdim=True)
         happens = () if guard is None else (guard.look_quickly(score),)
         flags = ((score < self.best_score).all(), *happens)
         ends = [end for x in (fresh, norm, size) for end in torch.aminmax(x)]
@@ -473,7 +520,7 @@ class Iteration:
         else:
             self._raised, far = self.largest, torch.zeros_like(met)
         self._met, self._far = met, far
-        score = self.residuals if len(self.z) == self.judged else self.residuals.amax(dim=0, keepdim=True)
+        score = self.residuals if self.z.shape[0] == self.judged else self.residuals.amax(dim=0, keepdim=True)
         self.score = score
         self._better = (score < self.best_score) | (score <= self.tol)
         happens = self.guard.look(score, score <= self.tol) if self.guard is not None else self._better.new_zeros(())
@@ -513,25 +560,23 @@ class Iteration:
         self.event = bool(happens)
         if self.guard is not None:
             self.guard.commit()
-        if len(self.z) != self.judged:
+        if self.z.shape[0] != self.judged:
             number = number if number == self.judged else 0
         if number != self.num_held:
             self.hold(self._met, number)
 
     def begin(self, largest: float, least: float) -> None:
         """What is remembered of the first evaluation, given the ends of the numbers in ``largest``."""
-        self.first = self.residual
+        assert self.image is not None
+        self._begun = self.z, self.image
         self.largest_of_all, self.least_largest = largest, least
-        if self.guard is not None:
-            self.guard.begin()
 
-    def take_in(self, most: float, least_size: float) -> None:
-        """Keep what was asked for of an evaluation that is judged, given the largest residual and the least |f(z)|."""
-        if self.options.trace or self.options.states:
-            self._record()
-        if most <= self.whole_score:
-            self.whole, self.whole_score = self.z, most
-        self._watch(least_size)
+    def _first(self) -> Tensor:
+        """The residual at the start."""
+        if self.first is None:
+            assert self._begun is not None
+            self.first = self._by_sample(self._begun[1] - self._begun[0])
+        return self.first
 
     def hold(self, met: Tensor, number: int) -> None:
         """Hold the samples that have met the tolerance, so many."""
@@ -548,11 +593,10 @@ class Iteration:
 
     def _disbelieve(self) -> None:
         """Residuals of samples that have run away, relative to where they started."""
-        assert self.first is not None
         assert self.image is not None
         way = self._by_sample(self.image) - self.start
         direction = way / norms(way)[:, None].clamp_min(torch.finfo(way.dtype).tiny)
-        along = torch.linalg.vecdot(direction, self.first).abs()
+        along = torch.linalg.vecdot(direction, self._first()).abs()
         unit = torch.finfo(self.seen).eps / 2
         part = torch.where(self.norm == 0, FALLEN_EXACTLY, FALLEN)
         doubted = self._far & ~(torch.maximum(self.norm, unit * self.size) <= part * along)
@@ -561,18 +605,18 @@ class Iteration:
             least = least / (RUNAWAY * self.largest)
         self.residuals = torch.where(doubted, least, self.residuals)
         self._met = self.residuals <= self.tol
-        self.score = self.residuals if len(self.z) == self.judged else self.residuals.amax(dim=0, keepdim=True)
+        self.score = self.residuals if self.z.shape[0] == self.judged else self.residuals.amax(dim=0, keepdim=True)
 
     def _is_plain(self) -> Tensor:
         """Whether a sample's last step was plain, shape (judged,) or a scalar."""
         if not self.accelerated:
             return self.largest.new_ones((), dtype=torch.bool)
         plain = self.largest.new_zeros((), dtype=torch.bool) if self.guard is None else self.guard.plain > 0
-        return plain if len(self.z) == self.judged else plain.any()
+        return plain if self.z.shape[0] == self.judged else plain.any()
 
     def _by_sample(self, rows: Tensor) -> Tensor:
         """Rows (units, m) as those whose residuals are judged: samples, or the whole state."""
-        return rows if len(rows) == self.judged else rows.view(self.judged, -1)
+        return rows if rows.shape[0] == self.judged else rows.view(self.judged, -1)
 
     # Samples --------------------------------------------------------------------------------------------------------
 
@@ -588,7 +632,7 @@ class Iteration:
 
     def resolves(self, change: Tensor) -> Tensor:
         """Return whether norms (units, 1) of differences of residuals are more than the rounding of f(z)."""
-        size = self.size if len(self.z) == self.judged else norms(self.size[None])
+        size = self.size if self.z.shape[0] == self.judged else norms(self.size[None])
         return change > ROUNDING * torch.finfo(self.seen).eps * size[:, None]
 
     def lengths(self, rows: Tensor) -> Tensor:
@@ -663,7 +707,7 @@ class Iteration:
     # The best iterate -----------------------------------------------------------------------------------------------
 
     def _forget_best(self) -> None:
-        self.best_score = torch.full((len(self.z),), torch.inf, dtype=self.z.dtype, device=self.z.device)
+        self.__dict__.pop("best_score", None)
         self.best: tuple[Tensor, ...] = (self.z, self.z)  # z, image
         self.best_is_last, self.whole = True, self.z
         self.whole_score = math.inf
@@ -689,6 +733,9 @@ class Iteration:
         residuals are not what they were, the samples depend on each other, and the best state as a whole is returned.
         """
         if self.compiled is not None:
+            known = self.compiled.found() if self.compact is None else None
+            if known is not None:
+                return FixedPoint(self._z(), *known, self.seen, self.joint, None, (), True)
             self.compiled.release()
             self.compiled = None
         if self.image is None and self.batch:
@@ -716,8 +763,13 @@ class Iteration:
             self._disbelieve()
         self.count = steps
 
+    def _z(self) -> Tensor:
+        """The iterates as f takes them."""
+        z = self.z if self.z.dtype == self.dtype else self.z.to(self.dtype)
+        return z if z.shape == self.shape else z.reshape(self.shape)
+
     def _package(self) -> FixedPoint:
-        z = self.z.to(self.dtype).reshape(self.shape)
+        z = self._z()
         residuals, steps = self.residuals, self.count - self.idle
         trace = torch.stack(self.trace) if self.trace else None
         if self.judged != self.batch:
@@ -807,15 +859,49 @@ class Guard:
     """
 
     def __init__(self, state: Iteration, patience: int, growth: float) -> None:
-        self.state, self.growth = state, growth
-        zeros = torch.zeros(len(state.z), dtype=torch.long, device=state.z.device)
-        self.stale, self.plain, self.failures = zeros, zeros, zeros
-        self.limit = zeros + patience
-        infinite = torch.full_like(zeros, torch.inf, dtype=state.z.dtype)
-        self.least, self.mark = infinite, infinite
-        self.on_orbit = zeros.bool()
+        self.state, self.patience, self.growth = state, patience, growth
         self.orbit: tuple[Tensor, ...] | None = None
         self.any_plain = False
+
+    # Numbers by unit, made when they are first asked for ------------------------------------------------------------
+
+    def _zeros(self) -> Tensor:
+        return torch.zeros(self.state.z.shape[0], dtype=torch.long, device=self.state.z.device)
+
+    @cached_property
+    def stale(self) -> Tensor:
+        """Steps since the least residual."""
+        return self._zeros()
+
+    @cached_property
+    def plain(self) -> Tensor:
+        """Plain steps to come."""
+        return self._zeros()
+
+    @cached_property
+    def failures(self) -> Tensor:
+        """How often the acceleration has failed."""
+        return self._zeros()
+
+    @cached_property
+    def limit(self) -> Tensor:
+        """Steps without a new least residual after which a unit is lost."""
+        return self._zeros() + self.patience
+
+    @cached_property
+    def least(self) -> Tensor:
+        """Least residuals since units were last sent back."""
+        return torch.full_like(self._zeros(), torch.inf, dtype=self.state.z.dtype)
+
+    @cached_property
+    def mark(self) -> Tensor:
+        """Least residuals when units were last sent back."""
+        return self.least
+
+    @cached_property
+    def on_orbit(self) -> Tensor:
+        """Whether units were sent to where the plain iteration had got to."""
+        return self._zeros().bool()
 
     def look(self, score: Tensor, met: Tensor) -> Tensor:
         """Return whether some unit is lost, or done with its plain steps; :meth:`commit` counts the step.

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ufm._extras import optional
 from ufm._validation import one_of
-from ufm.deq.compiled import CompiledSteps
+from ufm.deq.compiled import FIRST_MEMORY, CompiledSteps
 from ufm.deq.iteration import (
     FixedPoint,
     Guard,
@@ -128,25 +128,25 @@ class _Acceleration:
         """Next iterates (units, m)."""
         raise NotImplementedError
 
-    def learn(self, z: Tensor, image: Tensor, residual: Tensor) -> Tensor | None:
-        """Take in the step from the former ``z``, ``f(z)`` and ``f(z) - z`` to the state's.
+    def learn(self, z: Tensor, image: Tensor, residual: Tensor | None) -> Tensor | None:
+        """Take in the step from the former ``z``, ``f(z)`` and, if it is at hand, ``f(z) - z`` to the state's.
 
         Where a compiled loop does it, it returns what :meth:`propose` would, held rows apart.
         """
         compiled = self.state.compiled
         if isinstance(compiled, CompiledSteps) and compiled.apply:
             if self.state.event:  # it will be asked for
-                self.last = self.state.z - z, self.state.residual - residual
-            return compiled.learn(self, z, image, residual)
-        self.learn_tensors(z, image, residual)
+                self.last = self.state.z - z, self.state.residual - (image - z)
+            return compiled.learn(self, z, image)
+        self.learn_tensors(z, image, image - z if residual is None else residual)
         return None
 
     def learn_tensors(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
         """:meth:`learn` by tensor operations."""
         raise NotImplementedError
 
-    def arrays(self) -> tuple[Any, ...]:
-        """Numbers for a compiled loop with room for one more step, how many slots are used, and which one is next."""
+    def share(self, where: Any) -> tuple[int, int]:
+        """Tell a compiled loop where the numbers are, with room for a step; how many slots are used, which is next."""
         raise NotImplementedError
 
     def forget(self, lost: Tensor) -> None:
@@ -176,6 +176,7 @@ def _iterate(kind: type[_Acceleration], memory: int, state: Iteration) -> None:
         guard.look(state.score, state.score <= state.tol)
         guard.commit()
     proposal: Tensor | None = None
+    former: tuple[Tensor, Tensor, Tensor | None]
     while state.goes_on:
         assert state.image is not None
         # What a kernel proposes leaves held rows where they are.
@@ -183,9 +184,10 @@ def _iterate(kind: type[_Acceleration], memory: int, state: Iteration) -> None:
         if proposal is None:
             proposal = method.propose()
         if isinstance(state.compiled, CompiledSteps) and state.compiled.flow and (held_stay or state.held is None):
-            proposal, former = state.compiled.accelerate(method, proposal)
-            if proposal is not None:
+            proposal, before = state.compiled.accelerate(method, proposal)
+            if proposal is not None or before is None:
                 continue
+            former = (*before, None)
         else:
             if guard.any_plain:
                 proposal = torch.where(guard.plain[:, None] > 0, state.image, proposal)
@@ -250,7 +252,6 @@ class _Anderson(_Acceleration):
         self.window = state.z.new_empty(units, 2, memory, m)
         self.all_residuals, self.all_images = self.window.unbind(1)
         self.all_coefficients = state.z.new_zeros(units, memory)  # of the residual in the basis
-        self._arrays: tuple[Any, ...] | None = None
 
     @property
     def used(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -260,6 +261,8 @@ class _Anderson(_Acceleration):
 
     def propose(self) -> Tensor:
         assert self.state.image is not None
+        if not self.steps:
+            return self.state.image
         _, images, coefficients = self.used
         return _minus(self.state.image, coefficients, images)
 
@@ -289,10 +292,10 @@ class _Anderson(_Acceleration):
         self.all_coefficients[:, slot] = torch.linalg.vecdot(q, state.residual)
         self.steps += 1
 
-    def arrays(self) -> tuple[Any, ...]:
-        if self._arrays is None:
-            self._arrays = self.window.numpy(), self.all_coefficients.numpy()
-        return *self._arrays, min(self.steps, self.memory), self.steps % self.memory
+    def share(self, where: Any) -> tuple[int, int]:
+        if not self.steps:
+            where[FIRST_MEMORY:] = self.window.data_ptr(), self.all_coefficients.data_ptr(), 0, self.memory
+        return min(self.steps, self.memory), self.steps % self.memory
 
     def forget(self, lost: Tensor) -> None:
         self.window.masked_fill_(lost[:, None, None, None], 0)
@@ -355,7 +358,6 @@ class _Broyden(_Acceleration):
         super().__init__(state, memory)
         units, m = state.z.shape
         self.all_us, self.all_vs = (state.z.new_empty(units, min(ROOM, memory), m) for _ in range(2))
-        self._arrays: tuple[Any, ...] | None = None
         self.gamma = state.z.new_ones(units, 1)
         self.scaled = False
 
@@ -386,12 +388,12 @@ class _Broyden(_Acceleration):
         self.last = step, change
         self.steps += 1
 
-    def arrays(self) -> tuple[Any, ...]:
+    def share(self, where: Any) -> tuple[int, int]:
         slot = self.steps % self.memory
-        if self._arrays is None or slot == self.all_us.shape[1]:
-            self._make_room(slot)
-            self._arrays = self.all_us.numpy(), self.all_vs.numpy()
-        return *self._arrays, self.gamma.numpy(), min(self.steps, self.memory), slot
+        self._make_room(slot)
+        terms = (self.all_us, self.all_vs, self.gamma)
+        where[FIRST_MEMORY:] = *(t.data_ptr() for t in terms), self.all_us.shape[1]
+        return min(self.steps, self.memory), slot
 
     def _make_room(self, slot: int) -> None:
         """Let the memory have the slot: it doubles where it is full."""
