@@ -30,6 +30,7 @@ AGREEING = {
     "squared hinge": (DECAY, PRIOR, ufm.SquaredHinge(), None),
     "focal": (DECAY, PRIOR, ufm.FocalLoss(2.0), None),
     "soft labels": (DECAY, SOFT, "ce", None),
+    "weights of columns": (DECAY, SOFT, ufm.CrossEntropy(smoothing=0.1, weights=[1, 2, 3]), None),
     "multi-label": (DECAY, SETS, "bce", "free"),
     "one of a class, a long tail": (DECAY, ufm.ClassPrior([12, 7, 3, 1]), "ce", None),
     "two classes": (DECAY, ufm.ClassPrior([8, 3]), "ce", None),
@@ -74,6 +75,31 @@ def test_codes_of_residual_depth_are_among_the_predicted_minima(seed: int) -> No
     assert found.trap is not None
     assert found.rank == found.trap.rank < 5
     assert math.isclose(found.fit.objective, found.trap.value, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize(("rho", "rank"), [(0.8, None), (0.95, 0)])
+@pytest.mark.sample(2)
+def test_an_equilibrium_from_zero_is_trapped_where_the_theory_says(rho: float, rank: int | None) -> None:
+    """Among the logits of its rank it is at a minimum; from A = rho I the same objective ends at the optimum."""
+    lam = 2 / (60 * (1 - rho))
+    model, prior = ufm.PenalisedDEQ(lam, lam, rho), ufm.ClassPrior([12, 12, 6, 6])
+    solution = ufm.solve(model, prior)
+    found = train_problem(model, prior, solution=solution, start="zero", device="cpu")
+    assert found.status == "trapped", str(found)
+    assert found.trap is not None
+    assert found.rank == found.trap.rank < solution.geometry.rank
+    assert rank is None or rank == found.rank
+    assert math.isclose(found.fit.objective, found.trap.value, rel_tol=1e-6)
+    other = dataclasses.replace(found, fit=dataclasses.replace(found.fit, objective=1.01 * found.fit.objective))
+    assert other.trap is None
+    assert train_problem(model, prior, solution=solution, device="cpu").status == "agrees"
+
+
+def test_dimensions_below_the_rank_are_a_constraint() -> None:
+    found = train_problem(DECAY, PRIOR, dim=2, device="cpu")
+    assert found.solution.value > ufm.solve(DECAY, PRIOR).value + 1e-3
+    assert found.rank <= 2
+    assert found.status == "agrees" or found.trap is not None, str(found)
 
 
 def test_optima_that_break_the_symmetry_are_found_behind_a_saddle() -> None:

@@ -68,6 +68,7 @@ _EXPORTS = {
     "run_sweep": "ufm.trainings.sweep",
     "spectral_radius": "ufm.deq.jacobian",
     "train": "ufm.trainings.training",
+    "train_monotone": "ufm.trainings.monotone",
     "train_problem": "ufm.trainings.stated",
     "train_threshold": "ufm.trainings.stated_threshold",
 }
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
         low_rank_branch,
         low_rank_codes,
     )
+    from ufm.trainings.monotone import train_monotone
     from ufm.trainings.paper import Comparison, paper_points
     from ufm.trainings.plotting import plot_curves, plot_departure, plot_hysteresis, plot_sweep
     from ufm.trainings.prediction import Budgets, predict, predict_from_budgets
@@ -160,6 +162,7 @@ __all__ = [
     "run_sweep",
     "spectral_radius",
     "train",
+    "train_monotone",
     "train_problem",
     "train_threshold",
 ]

@@ -33,6 +33,8 @@ with optional("deq"):
 
 __all__ = ["ACTIVATIONS", "SPLITTINGS", "MonotoneDEQ"]
 
+#: Rounding of the argument of a prox, over the eps of its dtype and its norm.
+ROUNDING = 4.0
 #: ``prox(x, alpha) = argmin_z |z - x|^2 / 2 + alpha f(z)``; at alpha = 1 it is the activation.
 Prox = Callable[[Tensor, float], Tensor]
 
@@ -95,12 +97,13 @@ class _Splitting:
     def relative(self, state: Tensor, image: Tensor) -> Tensor:
         """Relative residual ``|prox_1(A z + p) - z| / |prox_1(A z + p)|`` of the candidate.
 
-        Where the prox is 0 throughout, as of a dead relu, relative to its argument, whose rounding z has.
+        Where the prox is 0 throughout, as of a dead relu, relative to its argument, whose rounding z has; and none
+        where it is within that rounding: a relu that is all but dead leaves of its argument a small part.
         """
         value = self.prox(self.inner, 1.0)
-        norm, size = norms(value - self.z), norms(value)
-        size = torch.where(size == 0, norms(self.inner), size)
-        return torch.where(norm == 0, 0.0, norm / size)
+        norm, size, argument = norms(value - self.z), norms(value), norms(self.inner)
+        size = torch.where(size == 0, argument, size)
+        return torch.where(norm <= ROUNDING * torch.finfo(value.dtype).eps * argument, 0.0, norm / size)
 
 
 class _ForwardBackward(_Splitting):

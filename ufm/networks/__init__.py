@@ -19,6 +19,7 @@ _EXPORTS = {
     "ExplicitNetwork": "ufm.networks.dense",
     "LinearDEQNetwork": "ufm.networks.dense",
     "MODELS": "ufm.networks.models",
+    "MonotoneNetwork": "ufm.networks.monotone",
     "Network": "ufm.networks.models",
     "Output": "ufm.networks.output",
     "ResNet18": "ufm.networks.cellular",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ufm.networks.dense import ExplicitNetwork, LinearDEQNetwork
     from ufm.networks.encoders import ConvEncoder, Encoder
     from ufm.networks.models import MODELS, Network, build_model, check_options, matched_width, parameter_counts
+    from ufm.networks.monotone import MonotoneNetwork
     from ufm.networks.output import Output
     from ufm.networks.resnet import ResNet18Encoder
     from ufm.networks.stated import StatedNetwork
@@ -48,6 +50,7 @@ __all__ = [
     "Encoder",
     "ExplicitNetwork",
     "LinearDEQNetwork",
+    "MonotoneNetwork",
     "Network",
     "Output",
     "ResNet18",

@@ -64,6 +64,7 @@ _EXPORTS = {
     "run_sweep": "ufm.trainings.sweep",
     "threshold_of_sweep": "ufm.trainings.threshold",
     "train": "ufm.trainings.training",
+    "train_monotone": "ufm.trainings.monotone",
     "train_problem": "ufm.trainings.stated",
     "train_threshold": "ufm.trainings.stated_threshold",
 }
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from ufm.trainings.judgement import STATUSES, judge
     from ufm.trainings.loop import HysteresisPoint, Loop, LoopInterrupted
     from ufm.trainings.low_rank import LowRankCode, low_rank_branch, low_rank_codes
+    from ufm.trainings.monotone import train_monotone
     from ufm.trainings.optimisation import Fit, fit, objective
     from ufm.trainings.paper import Comparison, Observation, experiment_point, paper_points
     from ufm.trainings.plotting import plot_curves, plot_departure, plot_hysteresis, plot_sweep
@@ -151,6 +153,7 @@ __all__ = [
     "run_sweep",
     "threshold_of_sweep",
     "train",
+    "train_monotone",
     "train_problem",
     "train_threshold",
 ]

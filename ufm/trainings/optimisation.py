@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from ufm._extras import optional
 from ufm._validation import one_of
 from ufm.deq.wellposed import SpectralBound
 from ufm.networks.models import DEQNetwork, Encoder, ExplicitNetwork, LinearDEQNetwork, Output
+from ufm.trainings.lbfgs import End, minimise
 from ufm.trainings.running import Progress
 
 with optional("deq"):
@@ -35,8 +36,6 @@ WHITENING_RIDGE = 1e-3
 LBFGS_MEMORY = 20
 #: Where L-BFGS keeps its vectors: in SciPy, beside the weights in torch, or the one that their device asks for.
 OPTIMISERS = ("auto", "scipy", "torch")
-#: Iterations on the device between two looks at the progress.
-STRIDE = 20
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,8 @@ def descend(
 ) -> Fit:
     """Minimise ``value()`` over all weights of ``network``, in place, by L-BFGS in its :class:`Coordinates`.
 
-    On a GPU the vectors of L-BFGS stay there: no weights cross the bus in a step, and the host waits for the value and
-    a few scalars of the line search alone.
+    On a GPU the vectors of L-BFGS stay there (:mod:`ufm.trainings.lbfgs`): no weights cross the bus in a step, and the
+    host waits once an evaluation, for some inner products.
 
     Args:
         network: with an :class:`ufm.networks.Encoder` as ``encoder``; other weights as they are.
@@ -166,23 +165,13 @@ def descend(
     )
 
 
-class _End(NamedTuple):
-    """What an optimiser says of its last point, where the weights are left; see :class:`Fit`."""
-
-    objective: float
-    gradient: float
-    iterations: int
-    evaluations: int
-    message: str
-
-
 def _by_scipy(
     coordinates: Coordinates,
     value: Callable[[], Tensor],
     max_iterations: int,
     gradient_tol: float,
     progress: Progress | None,
-) -> _End:
+) -> End:
 
     def value_and_gradient(vector: Array) -> tuple[float, Array]:
         coordinates.assign(torch.from_numpy(vector))
@@ -213,7 +202,7 @@ def _by_scipy(
     )
     coordinates.assign(torch.from_numpy(np.asarray(result.x)))
     gradient = float(np.abs(result.jac).max())
-    return _End(float(result.fun), gradient, int(result.nit), int(result.nfev), str(result.message))
+    return End(float(result.fun), gradient, int(result.nit), int(result.nfev), str(result.message))
 
 
 def _by_torch(
@@ -222,40 +211,22 @@ def _by_torch(
     max_iterations: int,
     gradient_tol: float,
     progress: Progress | None,
-) -> _End:
-    x = coordinates.read().requires_grad_()
-    lbfgs = torch.optim.LBFGS(
-        [x],
-        max_iter=STRIDE,
-        max_eval=10 * STRIDE,
-        tolerance_grad=gradient_tol,
-        tolerance_change=0.0,
-        history_size=LBFGS_MEMORY,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure() -> Tensor:
-        coordinates.assign(x.detach())
+) -> End:
+    def value_and_gradient(x: Tensor) -> tuple[Tensor, Tensor]:
+        coordinates.assign(x)
         found = value()
-        x.grad = coordinates.gradient(found).to(x)
-        return found.detach()
+        return found, coordinates.gradient(found)
 
-    state, message, last = lbfgs.state[x], "the iterations are used up", -1
-    while state.get("n_iter", 0) < max_iterations:
-        lbfgs.param_groups[0]["max_iter"] = min(STRIDE, max_iterations - state.get("n_iter", 0))
-        found = float(lbfgs.step(closure))
-        if progress is not None:
-            progress(f"objective {found:.6f}", state["n_iter"], None)
-        if float(cast(Tensor, x.grad).abs().max()) <= gradient_tol:
-            message = "the gradient is small"
-            break
-        if state["n_iter"] == last:
-            message = "no step lowers the value"
-            break
-        last = state["n_iter"]
-    value_there = float(closure())  # at the last point, where the weights are left
-    gradient = float(cast(Tensor, x.grad).abs().max())
-    return _End(value_there, gradient, int(state.get("n_iter", 0)), int(state.get("func_evals", 0)), message)
+    x, end = minimise(
+        value_and_gradient,
+        coordinates.read().double(),
+        memory=LBFGS_MEMORY,
+        max_iterations=max_iterations,
+        gradient_tol=gradient_tol,
+        progress=progress,
+    )
+    coordinates.assign(x)
+    return end
 
 
 def _array(vector: Tensor) -> Array:
@@ -304,7 +275,7 @@ class Coordinates:
         encoder = cast(Encoder, network.encoder)
         self.output, self.hidden = encoder.output, encoder.hidden
         own = set(encoder.parameters())
-        self.others = [p for p in network.parameters() if p not in own]
+        self.others = [p for p in network.parameters() if p not in own and p.requires_grad]
         bound = equilibrium_of(network)
         step = 1.0 if bound is None else _equilibrium_step(bound)
         free = None if bound is None else bound.weight

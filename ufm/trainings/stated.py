@@ -41,7 +41,7 @@ with optional("deq"):
     import torch
     from torch import Tensor
 
-__all__ = ["StatedTraining", "train_problem"]
+__all__ = ["StatedTraining", "train_problem", "trained"]
 
 Array = NDArray[np.float64]
 
@@ -49,6 +49,8 @@ Array = NDArray[np.float64]
 _COARSE = 1e-3
 #: How far weights are moved from where a training of a problem that is not convex has ended, to see whether it stays.
 SHAKE = 1e-3
+#: Most iterations with each slope of a leaky ReLU that leads to the ReLU.
+WAY = 60
 #: Curvature that the augmented Lagrangian of E_A adds, times E_A^2, and at most so many rounds.
 MULTIPLIER_WEIGHT, MULTIPLIER_ROUNDS = 6.0, 12
 #: Largest entry of the gradient at which training ends, by dtype.
@@ -70,6 +72,8 @@ class StatedTraining:
         spread: largest distance of a sample's logits from their column's mean, over 1 and the size of the logits.
         fit: how the optimisation ended.
         network: the network.
+        is_attained: whether some weights of the network reach the problem's optimum. Where False its value is a bound
+            that every training stays above.
     """
 
     problem: Problem
@@ -82,6 +86,7 @@ class StatedTraining:
     spread: float
     fit: Fit
     network: Any = field(repr=False)
+    is_attained: bool = True
 
     @property
     def objective_error(self) -> float:
@@ -115,17 +120,39 @@ class StatedTraining:
         """Of the mean logits, descending, shape (min(K, m),)."""
         return np.asarray(np.linalg.svd(self.logits, compute_uv=False), dtype=float)
 
-    @property
+    @cached_property
     def trap(self) -> LocalMinimum | None:
-        """The local minimum of the theory's search that the network is in: same objective, same singular values.
+        """The local minimum of the theory that the network is in: same objective, same singular values.
 
-        Which classes share a direction in a code is a matter of the start, so logits are not compared. None where the
-        search found none like it; only solutions by search have any, those of problems that are not convex.
+        Of a problem that is not convex those are what its search found. Of a convex one they are the minima among the
+        logits of the network's rank, zero included: a linear equilibrium layer whose A is rho on the directions in use
+        and small beside them cannot leave one, by :mod:`ufm.landscape`. Which classes share a direction in a code is a
+        matter of the start, so logits are not compared. None where no minimum is like the network.
         """
-        for minimum in self.solution.local_minima:
+        for minimum in self._minima:
             if self._like(minimum.value, minimum.singular_values):
                 return minimum
         return None
+
+    @property
+    def _minima(self) -> tuple[LocalMinimum, ...]:
+        problem, rank = self.problem, self.rank
+        if self.solution.local_minima:
+            return self.solution.local_minima
+        if not problem.is_convex or not problem.is_spectral or rank >= rank_of(self.solution.logits):
+            return ()
+        if rank == 0:
+            zero = np.zeros(problem.targets.shape)
+            return (LocalMinimum(problem.objective(zero), 1.0, 0.0, None, zero, zero, None),)
+        searched = solve(
+            problem.architecture,
+            problem.prior,
+            problem.loss,
+            bias=problem.stated_bias,
+            method="search",
+            dim=rank,
+        )
+        return searched.local_minima
 
     def _like(self, value: float, singular_values: Array) -> bool:
         size = max(1.0, float(np.linalg.norm(singular_values)))
@@ -160,13 +187,16 @@ class StatedTraining:
         ``"agrees"``: the objective is the predicted one to the square of 1 %, and the logits are to 1 %, or, where the
         problem is not convex, their singular values. ``"trapped"``: a stationary point above the optimum; :attr:`trap`
         says whether the theory has it. ``"below"``: below the predicted value, which then is no global optimum.
-        ``"unconverged"``: above it, and not at a stationary point.
+        ``"unconverged"``: above it, and not at a stationary point. ``"above"``: not below it, of a bound.
         """
         error, (below, above) = self.objective_error, self._resolution
         if error < -below:
             return "below"
+        if not self.is_attained:
+            return "above"
+        searched = not self.problem.is_convex or self.solution.local_minima
         same = self.logits_error <= TOLERANCE or (
-            not self.problem.is_convex and self._like(self.solution.value, self.solution.singular_values)
+            searched and self._like(self.solution.value, self.solution.singular_values)
         )
         if error <= above and same:
             return "agrees"
@@ -182,19 +212,50 @@ class StatedTraining:
         )
 
 
+#: Values (N,) and gradients (K, N) of a loss at logits (K, N) of the samples.
+_Evaluate = Callable[[Array], tuple[Array, Array]]
+
+
+def _of_samples(loss: Loss, targets: Array, j: NDArray[np.int64]) -> _Evaluate:
+    """The loss of samples, each of the column of the targets (K, m) that ``j`` (N,) says.
+
+    One that treats columns differently, as by weights, knows them by their place: it is then asked for a sample of
+    every column at a time.
+    """
+    m = targets.shape[1]
+    if loss.on_columns(slice(0, 1), m) is loss:
+        of_each = targets[:, j]
+        return lambda z: loss.values_and_gradients(z, of_each)
+    place = np.empty(len(j), dtype=np.int64)
+    for column in range(m):
+        place[j == column] = np.arange((j == column).sum())
+    rounds = [np.flatnonzero(place == r) for r in range(int(place.max()) + 1)]
+
+    def evaluate(z: Array) -> tuple[Array, Array]:
+        values, gradients = np.empty(len(j)), np.empty_like(z)
+        for taken in rounds:
+            columns = np.zeros(targets.shape)
+            columns[:, j[taken]] = z[:, taken]
+            value, gradient = loss.values_and_gradients(columns, targets)
+            values[taken], gradients[:, taken] = value[j[taken]], gradient[:, j[taken]]
+        return values, gradients
+
+    return evaluate
+
+
 class _Risk(torch.autograd.Function if torch else object):  # type: ignore[misc]
     """Mean of a loss over samples: values and gradients of the loss itself, whatever it is written in."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, loss: Loss, targets: Array) -> Tensor:
-        z = logits.detach().cpu().numpy().astype(np.float64).T
-        ctx.gradient = loss.gradients(z, targets).T / len(logits)
-        return logits.new_tensor(float(loss.values(z, targets).mean()))
+    def forward(ctx: Any, logits: Tensor, evaluate: _Evaluate) -> Tensor:
+        values, gradients = evaluate(logits.detach().cpu().numpy().astype(np.float64).T)
+        ctx.gradient = gradients.T / len(logits)
+        return logits.new_tensor(float(values.mean()))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (grad,) = grads
-        return grad * torch.from_numpy(np.ascontiguousarray(ctx.gradient)).to(grad), None, None
+        return grad * torch.from_numpy(np.ascontiguousarray(ctx.gradient)).to(grad), None
 
 
 def train_problem(
@@ -230,7 +291,8 @@ def train_problem(
         dataset: one of :func:`ufm.trainings.config.fitted_datasets`, whose class j gives the samples of column j.
         inputs, columns: samples of your own instead, (N, p), and the column of each, (N,): the counts must be those of
             ``prior``.
-        dim: feature dimension d, default the larger of 16 and K.
+        dim: feature dimension d, default the larger of 16 and K. Below the rank of the optimum it is a constraint, of
+            the prediction too.
         width: hidden units; default 1.2 N, enough to give every sample any features.
         start: of the maps, ``"identity"`` or ``"zero"``.
         starts: trainings from weights of seeds ``seed``, ``seed + 1``, ..., of which the one of lowest objective
@@ -255,9 +317,68 @@ def train_problem(
     """
     problem = Problem.of(architecture, prior, loss, bias)
     if solution is None:
-        solution = solve(architecture, prior, loss, bias=bias, seed=seed)
+        solution = solve(architecture, prior, loss, bias=bias, dim=dim, seed=seed)
     elif not isinstance(solution, Solution) or solution.problem != problem:
         raise ValueError(f"solution must be one of this problem, got {solution!r}")
+    return trained(
+        problem,
+        solution,
+        StatedNetwork,
+        dataset=dataset,
+        inputs=inputs,
+        columns=columns,
+        dim=dim,
+        width=width,
+        start=start,
+        starts=starts,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        max_iterations=max_iterations,
+        gradient_tol=gradient_tol,
+        root=root,
+        progress=progress,
+    )
+
+
+def trained(
+    problem: Problem,
+    solution: Solution,
+    build: Callable[..., StatedNetwork],
+    *,
+    is_attained: bool = True,
+    dataset: str = "digits",
+    inputs: Any = None,
+    columns: Any = None,
+    dim: int | None = None,
+    width: int | None = None,
+    start: str = "identity",
+    starts: int = 1,
+    seed: int = 0,
+    dtype: str = "float64",
+    device: str = "auto",
+    max_iterations: int = 1000,
+    gradient_tol: float | None = None,
+    root: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> StatedTraining:
+    """Train the networks that ``build`` makes, as :func:`train_problem` does those of the architecture.
+
+    Args:
+        problem: whose objective they have.
+        solution: of the problem.
+        build: :class:`ufm.networks.StatedNetwork`, or what takes its arguments.
+        is_attained: see :class:`StatedTraining`.
+        dataset, inputs, columns, dim, width, start, starts, seed, dtype, device, max_iterations, gradient_tol, root,
+            progress: as of :func:`train_problem`.
+
+    >>> import ufm
+    >>> prior, model = ufm.ClassPrior([4, 2]), ufm.UnconstrainedFeatures(0.1, 0.1)
+    >>> found = trained(Problem.of(model, prior, "mse"), solve(model, prior, "mse"), StatedNetwork)
+    >>> found.status
+    'agrees'
+    """
+    prior = problem.prior
     counts, seed = _whole_counts(prior), integer("seed", seed, minimum=0)
     kind = torch.float64 if one_of("dtype", dtype, tuple(_GRADIENTS)) == "float64" else torch.float32
     tol = positive("gradient_tol", _GRADIENTS[dtype] if gradient_tol is None else gradient_tol)
@@ -266,11 +387,11 @@ def train_problem(
     x, j = _samples(counts, dataset, inputs, columns, seed, root)
     where = torch.from_numpy(j)
     data = torch.from_numpy(x).to(target_device, kind)
-    targets = np.asarray(problem.targets[:, j], dtype=float)
+    evaluate = _of_samples(problem.loss, np.asarray(problem.targets, dtype=float), j)
     found: list[StatedTraining] = []
     with threads(1):
         for weights in range(seed, seed + integer("starts", starts, minimum=1)):
-            network = StatedNetwork(
+            network = build(
                 problem,
                 where,
                 x.shape[1],
@@ -280,21 +401,29 @@ def train_problem(
                 seed=weights,
                 dtype=kind,
             ).to(target_device)
-            fitted = _descended(network, data, targets, max_iterations, tol, progress)
+            fitted = _descended(network, data, evaluate, max_iterations, tol, progress)
             with torch.no_grad():
-                found.append(_measured(problem, solution, network, network(data), j, fitted))
+                training = _measured(problem, solution, network, network(data), j, fitted)
+            found.append(dataclasses.replace(training, is_attained=is_attained))
     return min(found, key=lambda training: training.fit.objective)
 
 
 def _descended(
-    network: StatedNetwork, data: Tensor, targets: Array, max_iterations: int, tol: float, progress: Progress | None
+    network: StatedNetwork,
+    data: Tensor,
+    evaluate: _Evaluate,
+    max_iterations: int,
+    tol: float,
+    progress: Progress | None,
 ) -> Fit:
     def value() -> Tensor:
         output = network(data)
-        return cast(Tensor, _Risk.apply(output.logits, network.problem.loss, targets)) + network.decay(output)
+        return cast(Tensor, _Risk.apply(output.logits, evaluate)) + network.decay(output)
 
     def descended() -> Fit:
-        return descend(network, data, value, max_iterations=max_iterations, gradient_tol=tol, progress=progress)
+        # with a slope that is not the true one it is a way to somewhere
+        most = min(WAY, max_iterations) if network.leak else max_iterations
+        return descend(network, data, value, max_iterations=most, gradient_tol=tol, progress=progress)
 
     for leak in network.leaks:
         network.leak = leak
