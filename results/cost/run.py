@@ -1,4 +1,4 @@
-"""How CPU time grows with classes, columns, groups, points, starts and samples, fitted; and what large plans cost."""
+"""How CPU time grows with classes, columns, groups, points, starts, samples; wall time with cores; and large plans."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import hashlib
+import importlib.util
 import json
 import math
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +25,7 @@ from kept import FINISHED_ONLY, draw, finish, write, write_json
 
 import ufm
 from ufm import sweeps
+from ufm._threads import available_cpus
 from ufm.certificates import certify_point
 from ufm.problem import Problem
 from ufm.problem_file import state_problem
@@ -32,7 +35,7 @@ from ufm.sweeps.points import train_point
 
 FOLDER = Path(__file__).parent
 #: Files that this writes, as patterns.
-WRITES = ("cost.json", "table.md", "plans.md", "cost.svg")
+WRITES = ("cost.json", "table.md", "cores.md", "plans.md", "cost.svg")
 
 PEELED, DECAY = ufm.LayerPeeled(1.0, 5.0), ufm.UnconstrainedFeatures(1e-3, 1e-3)
 #: Series that the plans rest on.
@@ -146,6 +149,94 @@ def measured() -> list[Series]:
     ]
 
 
+@dataclass(frozen=True)
+class Cores:
+    """Wall seconds of one piece of work over several workers.
+
+    Attributes:
+        what: is done, and by threads or processes.
+        workers: their numbers, 1 first.
+        seconds: medians of the rounds, in which all numbers and the exponentials alone take turns.
+    """
+
+    what: str
+    workers: list[int]
+    seconds: list[float]
+
+    @property
+    def gains(self) -> list[float]:
+        """How many times as fast as one worker."""
+        return [self.seconds[0] / s for s in self.seconds]
+
+    def share(self) -> float:
+        """The part p of the work that workers divide, by Amdahl's ``1/gain = 1 - p + p/n``, least squares."""
+        idle = 1 - 1 / np.array(self.workers[1:], float)
+        saved = 1 - 1 / np.array(self.gains[1:])
+        return float(idle @ saved / (idle @ idle)) if len(idle) else math.nan
+
+
+#: What the processor itself gives: threads that do nothing but NumPy's exponentials.
+EXPONENTIALS = "exponentials alone, threads"
+
+
+def over_cores(rounds: int = 5) -> list[Cores]:
+    """Wall seconds by threads and processes, one thread of arithmetic in each."""
+    numbers = [n for n in (1, 2, 4, 8, 16, 32) if n <= available_cpus()]
+    ways: dict[str, Callable[[int], float]] = {EXPONENTIALS: _exponentials, "a batch of arrays, threads": _batch}
+    if importlib.util.find_spec("numba") is not None:
+        ways["a compiled batch, threads"] = partial(_batch, size=4_000_000, compiled=True)
+    ways |= {"searches, processes": _searches, "certificates, processes": _certificates}
+    times = [[[way(n) for n in numbers] for way in ways.values()] for _ in range(rounds + 1)][1:]
+    medians = np.median(times, axis=0)
+    return [Cores(what, numbers, row.tolist()) for what, row in zip(ways, medians, strict=True)]
+
+
+def _wall(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _exponentials(workers: int) -> float:
+    parts = [np.linspace(-3, 3, 1 << 14) for _ in range(workers)]
+
+    def work(values: Any) -> None:
+        out = np.empty_like(values)
+        for _ in range(3000 // workers):
+            np.exp(values, out=out)
+
+    with ThreadPoolExecutor(workers) as pool:
+        return _wall(lambda: list(pool.map(work, parts)))
+
+
+def _batch(workers: int, size: int = 500_000, compiled: bool = False) -> float:
+    ratios = np.geomspace(1, 1e4, size)
+    return _wall(lambda: ufm.solve_batch(5, 5, ratios, E_W=1.0, E_H=5.0, workers=workers, compiled=compiled))
+
+
+def _searches(workers: int) -> float:
+    return _in_processes(workers, _one_search, 12)
+
+
+def _certificates(workers: int) -> float:
+    return _in_processes(workers, _one_certificate, 16)
+
+
+def _in_processes(workers: int, work: Callable[[int], Any], count: int) -> float:
+    """Wall seconds of the calls, once every worker has made one: what it imports is no cost of the work."""
+    with ProcessPoolExecutor(workers) as pool:
+        list(pool.map(work, range(2 * workers)))
+        return _wall(lambda: list(pool.map(work, range(count))))
+
+
+def _one_search(_: int) -> float:
+    return float(_search(6, 25).value)
+
+
+def _one_certificate(_: int) -> bool:
+    return bool(_certificate(16))
+
+
 def nothing(*, x: float) -> dict[str, float]:
     """A point that costs nothing but its keeping."""
     return {"x": x, "s_A": x / 3, "s_B": x / 7, "value": x / 11}
@@ -207,6 +298,19 @@ def table(found: list[Series]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def cores_table(found: list[Cores]) -> str:
+    """Gains by workers, and the parts that workers divide, beside what the processor gives to exponentials."""
+    lines = [
+        "Wall seconds, medians of five turns; the share of the work that workers divide by Amdahl's law.\n",
+        "| what | workers | seconds | times as fast as one | share divided |",
+        "|---|---|---|---|---|",
+    ]
+    for c in found:
+        columns = (map(str, c.workers), (f"{s:.2g}" for s in c.seconds), (f"{g:.2f}" for g in c.gains))
+        lines.append(f"| {c.what} | {' | '.join(', '.join(column) for column in columns)} | {c.share():.2f} |")
+    return "\n".join(lines) + "\n"
+
+
 def plans(found: list[Series], keeping: dict[str, float]) -> str:
     """What the large plans cost, from the measured rates."""
     of = {s.what: s for s in found}
@@ -230,12 +334,14 @@ def plans(found: list[Series], keeping: dict[str, float]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def drawn(found: list[Series]) -> Any:
-    """A panel a series: what was measured, and the line of its exponent."""
+def drawn(found: list[Series], cores: list[Cores]) -> Any:
+    """A panel a series: what was measured, and the line of its exponent; and one of the gains by cores."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 8), layout="constrained")
-    for axes, s in zip(figure.subplots(3, 3).flat, found, strict=True):
+    figure = Figure(figsize=(9, 10.5), layout="constrained")
+    grid = figure.add_gridspec(4, 3)
+    for i, s in enumerate(found):
+        axes = figure.add_subplot(grid[divmod(i, 3)])
         slope, error = s.exponent()
         x, y = np.array(s.at), np.array(s.seconds)
         constant = np.exp(np.mean(np.log(y) - slope * np.log(x)))
@@ -244,6 +350,20 @@ def drawn(found: list[Series]) -> Any:
         axes.set(title=s.what, xlabel=s.size, ylabel="CPU seconds")
         axes.title.set_fontsize(9)
         axes.legend(fontsize=8)
+    axes = figure.add_subplot(grid[3, :])
+    for c, style in zip(cores, ("o:", "s-", "D-", "^-", "v-"), strict=False):
+        axes.plot(
+            c.workers,
+            c.gains,
+            style,
+            label=f"{c.what}, {c.share():.2f} divided",
+            color="#666666" if c.what == EXPONENTIALS else None,
+        )
+    most = max(c.workers[-1] for c in cores)
+    axes.plot([1, most], [1, most], color="#bbbbbb", linewidth=0.8)
+    axes.set(title="cores", xlabel="threads or processes", ylabel="times as fast as one", xticks=cores[0].workers)
+    axes.title.set_fontsize(9)
+    axes.legend(fontsize=8)
     return figure
 
 
@@ -251,13 +371,16 @@ def main() -> None:
     """Measure, unless only what was measured is to be written again."""
     path = FOLDER / "cost.json"
     if not FINISHED_ONLY:
-        series_, keeping = measured(), stored()
-        write_json(path, {"series": [asdict(s) for s in series_], "keeping": keeping})
+        cores, series_, keeping = over_cores(), measured(), stored()
+        write_json(
+            path, {"series": [asdict(s) for s in series_], "cores": [asdict(c) for c in cores], "keeping": keeping}
+        )
     kept = json.loads(path.read_text(encoding="utf-8"))
-    found = [Series(**s) for s in kept["series"]]
+    found, cores = [Series(**s) for s in kept["series"]], [Cores(**c) for c in kept["cores"]]
     write(FOLDER / "table.md", table(found))
+    write(FOLDER / "cores.md", cores_table(cores))
     write(FOLDER / "plans.md", plans(found, kept["keeping"]))
-    draw(drawn(found), FOLDER / "cost.svg", metadata={"Date": None})
+    draw(drawn(found, cores), FOLDER / "cost.svg", metadata={"Date": None})
     finish(__file__, __doc__ or "", [0])
 
 
