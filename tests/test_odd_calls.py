@@ -32,6 +32,9 @@ ENTRIES_ONCE_WRONG += (5223, 60577)
 KINDS_ONCE_WRONG = (26, 116, 133, 265, 279, 413, 475, 481, 554, 799, 1126, 1337, 1664, 1755, 2223, 2600, 4535, 4547)
 KINDS_ONCE_WRONG += (60687, 60949, 5281, 6993, 8231, 8233, 8621, 8842)
 
+#: Of the newest: numbers of classes beyond every array, a class for an architecture, logits of nothing but 0.
+NEWEST_ONCE_WRONG = (80342, 80460, 80494, 80604, 80790, 80847, 81830, 81916)
+
 
 def complaints(seeds: Iterable[int], family: str) -> list[tuple[int, str]]:
     return [(seed, said) for seed in seeds for outcome, said in [judge(seed, family)] if outcome == "wrong"]
@@ -39,6 +42,7 @@ def complaints(seeds: Iterable[int], family: str) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("first", range(0, 60, 10))
+@pytest.mark.sample(20)
 def test_an_odd_call_ends_in_an_answer_a_warning_or_an_error_that_names_arguments(family, first):
     assert not complaints(range(first, first + 10), family)
 
@@ -54,6 +58,32 @@ def test_entries_that_went_wrong_once():
 
 def test_kinds_that_went_wrong_once():
     assert not complaints(KINDS_ONCE_WRONG, "kinds")
+
+
+def test_newest_that_went_wrong_once():
+    assert not complaints(NEWEST_ONCE_WRONG, "newest")
+
+
+def test_checks_of_the_newest_notice_what_is_wrong():
+    """A slope, a margin, a threshold and a value that are off are told."""
+    given = {"architecture": ufm.LayerPeeled(0.6, 0.6), "num_majority": 2, "num_minority": 2}
+    array = {**given, "over": {"E_W": [0.6, 0.5]}}
+    found = ufm.threshold_array(**array)
+    assert not odd_entries.elementwise(found, array)
+    assert "alone" in odd_entries.elementwise(found, {**array, "over": {"E_W": [0.6, 0.51]}})
+    threshold = ufm.collapse_threshold(**given)
+    assert "slopes" in odd_entries.finite_slopes((threshold, {"E_W": float("nan")}), given)
+    relu = {**given, "architecture": ufm.LayerPeeled(0.5, 0.5, features="nonnegative"), "loss": "ce", "bias": None}
+    right = ufm.collapse_threshold(relu["architecture"], 2, 2)
+    assert not odd_entries.slack_crossed(right, relu)
+    for factor in (0.9, 1.1):
+        wrong = dataclasses.replace(right, ratio=right.ratio * factor, lower=1.0, upper=9.0)
+        assert "beside it" in odd_entries.slack_crossed(wrong, relu)
+    near = ufm.geometry_bounds(s := ufm.solve(ufm.LayerPeeled(0.5, 0.5), ufm.ClassPrior([3, 2, 2])), gap=1e-6)
+    assert not odd_entries.within(near, {"problem": s})
+    assert "outside" in odd_entries.within(
+        near, {"problem": ufm.solve(ufm.LayerPeeled(0.6, 0.5), ufm.ClassPrior([3, 2, 2]))}
+    )
 
 
 @pytest.mark.parametrize(

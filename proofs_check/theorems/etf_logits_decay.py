@@ -54,12 +54,12 @@ def statements(
         "two": "Under weight decay and cross-entropy with K = 2 classes the optimal logits are a (I − 11ᵀ/2) for any "
         "counts, "
         f"e^a = max(1, {say(size)}), λ = √(λ_W λ_H).",
-        "decay": f"Under weight decay and cross-entropy with the weights {say(weight)}, by which all classes weigh "
-        f"alike in the risk, "
+        "decay": f"Under weight decay and cross-entropy with the weights {say(weight)} alone, by which all "
+        f"classes weigh alike in the risk, "
         "the optimal logits are a multiple a (I − 11ᵀ/K), a > 0, of those of a simplex ETF only if all counts are "
         "equal.",
-        "budgets": f"Under budgets and cross-entropy with the weights {say(weight)} the least risk is {say(value)}, τ "
-        f"= K √(E_W E_H), "
+        "budgets": f"Under budgets and cross-entropy with the weights {say(weight)} alone the least risk is "
+        f"{say(value)}, τ = K √(E_W E_H), "
         "attained at the simplex ETF, whatever the counts.",
     }
 

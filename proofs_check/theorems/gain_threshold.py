@@ -28,7 +28,7 @@ THRESHOLD = N**2 * lW * lH / G**2
 #: What the theorem covers.
 SCOPE = (
     Scope(models=("gain-decay",), groups=(2, 2), minority=2, dimension="K - 1"),
-    Scope(("mse",), ("gain-decay",), dimension="K"),
+    Scope(("mse",), ("gain-decay",), minority=2, dimension="K"),
 )
 
 

@@ -72,14 +72,14 @@ def statements(
         "bce": f"Under weight decay and binary cross-entropy {_ALIKE} {rule(kappa_bce)}.",
         "smoothing": f"Under weight decay and cross-entropy with label smoothing 0 ≤ a < 1 {_ALIKE} "
         f"{rule(kappa.subs(plain))}.",
-        "weights": "Under weight decay and cross-entropy with weights and scales that are equal on a group of K_b ≥ 2 "
-        "classes "
+        "weights": "Under weight decay and cross-entropy with weights, scales and shifts that are equal on a group of "
+        "K_b ≥ 2 classes "
         "with n_b samples each, N in all, w_b > 0 and Δ_b > 0, the classifiers of the group coincide, and so do its "
         "class "
         f"means, {rule(kappa.subs(a, 0))}.",
         "shifts": f"Shifts of the logits that are equal on the group do not enter: under weight decay and "
         f"cross-entropy with "
-        f"them {_ALIKE} {rule(kappa.subs({**plain, a: 0}))}, whatever the shifts.",
+        f"them, without weights and scales, {_ALIKE} {rule(kappa.subs({**plain, a: 0}))}, whatever the shifts.",
         "bias": "A bias, free or with weight decay of its own, does not enter: under weight decay and cross-entropy, "
         f"binary cross-entropy or MSE with a bias {_ALIKE} {rule(kappa_bce)}.",
         "budgets": "At an optimum under budgets with multiplier μ > 0 of |Z|_* and cross-entropy with label smoothing "

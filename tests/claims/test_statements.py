@@ -245,6 +245,27 @@ def test_thresholds_need_the_dimension() -> None:
         )
 
 
+def test_shifts_within_a_group_are_part_of_the_hypothesis() -> None:
+    """Equal weights and scales are not enough: shifts that differ keep classes apart far below the threshold."""
+    prior = ufm.ClassPrior([100, 100, 4, 4])
+    lam = np.sqrt(4 * 1.05) / prior.num_samples
+    for shifts, apart in (((0.0, 0.0, 1.0, 1.0), False), ((0.0, 0.0, 1.0, -1.0), True)):
+        found = solve(ufm.UnconstrainedFeatures(lam, lam), prior, ufm.CrossEntropy(shifts=shifts))
+        assert found.is_global
+        assert bool(np.abs(found.classifier[2] - found.classifier[3]).max() > 1) is apart
+    assert "weights, scales and shifts that are equal" in all_claims()["weights-scales-collapse-threshold"].statement
+    assert "without weights and scales" in all_claims()["shifts-leave-collapse-threshold"].statement
+
+
+def test_a_class_by_itself_has_nothing_to_collapse_with() -> None:
+    """Of squared error too: K_b >= 2 wherever a group is called collapsed."""
+    for name in theorems.all_theorems():
+        said = " ".join(theorems.statements(name).values())
+        if "a group of classes with n_B samples" in said.lower():
+            assert all(case.minority >= 2 for case in theorems.scope(name)), name
+    assert all(case.minority >= 2 for case in all_claims()["gain-threshold"].scope)
+
+
 def test_every_critical_point_collapsed_is_not_one_critical_point() -> None:
     """K_A = K_B = 2, n = (10, 1), N^2 lam^2 = 16, rho = 1/2, lambda_A = 0.01: Z = 0 and a minimum at s_A = 1.5."""
     assert "at every critical point s_B = 0" in theorems.statements("landau-collapse")["branch"]

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -964,6 +965,167 @@ def entries() -> list[Entry]:
         e(claimed, claim_of, lambda f, g: "", 0.5),
         e(ufm.Evidence, evidence_of, lambda f, g: "", 1),
         e(ordered, commanded, lambda f, g: "", 3),
+    ]
+
+
+# -- the newest ones --------------------------------------------------------------------------------------------------
+
+
+def sharp_loss(rng: random.Random) -> Any:
+    """A loss with numbers of its own, alike for all classes."""
+    weighted = ufm.CrossEntropy(smoothing=rng.choice([0.0, 0.2]))
+    return rng.choice(["ce", "mse", "bce", weighted, ufm.SquaredHinge(size(rng, -0.5, 0.5))])
+
+
+def any_batch_of(rng: random.Random) -> dict[str, Any]:
+    return batch_of(rng) | {"loss": rng.choice(["bce", ufm.CrossEntropy(smoothing=rng.choice([0.1, 0.4])), "hinge"])}
+
+
+def hinge_batch_of(rng: random.Random) -> dict[str, Any]:
+    given = any_batch_of(rng)
+    return given | ({"loss": ufm.SquaredHinge(size(rng, -0.5, 0.5))} if given["loss"] == "hinge" else {})
+
+
+def array_of(rng: random.Random) -> dict[str, Any]:
+    """Thresholds over arrays: of the architecture's numbers, the loss' or the count that is held fixed."""
+    given = threshold_of(rng)
+    model = given["architecture"]
+    names = sorted(n for n, v in model.parameters.items() if isinstance(v, float) and v > 0)
+    name = rng.choice([*names, "num_minority", *(n for n in given if n.endswith(("_samples", "_count")))])
+    value = given.get(name) or model.parameters.get(name)
+    if name.endswith(("_samples", "_count")):
+        del given[name]
+    over = {name: [value, 2] if name == "num_minority" else [value, value * 0.9]}
+    return given | {"over": over}
+
+
+def elementwise(found: Any, given: dict[str, Any]) -> str:
+    """Every entry of an array of thresholds is the threshold itself, and its slopes are."""
+    rest = {n: v for n, v in given.items() if n not in ("architecture", "over")}
+    ((name, values),) = given["over"].items()
+    for at, value in enumerate(values):
+        model, more = given["architecture"], dict(rest)
+        if name in model.parameters:
+            model = type(model)(**(dict(model.parameters) | {name: value}))
+        else:
+            more[name] = value
+        alone = quiet(ufm.collapse_threshold, model, **more)
+        if found.ratio[at] != alone.ratio:
+            return f"{found.ratio!r} at {at}, {alone!r} alone"
+    return ""
+
+
+def slack_of(rng: random.Random) -> dict[str, Any]:
+    """Thresholds where the gauge is no function of singular values, small enough to be solved."""
+    tiny = {"num_majority": rng.randint(1, 2), "num_minority": 2}
+    e = {n: size(rng, -1, 0) for n in ("E_W", "E_H")}
+    models = [
+        (ufm.LayerPeeled(**e, features="nonnegative"), {}),
+        (ufm.UnconstrainedFeatures(0.02, size(rng, -2, -1), features="nonnegative"), {"minority_count": 4.0}),
+        (ufm.NormBounded(size(rng, -0.5, 0.2), 1.0), {}),
+    ]
+    model, held_ = rng.choice(models)
+    loss, bias = rng.choice([("ce", None), ("ce", None), ("mse", None), ("ce", "free"), ("bce", None)])
+    return {"architecture": model, **tiny, "loss": loss, "bias": bias, **held_}
+
+
+def slack_crossed(found: Any, given: dict[str, Any]) -> str:
+    """The minority's margin is 0 a little above R* and not a little below, and the first slope is a difference."""
+    if not found.lower <= found.ratio <= found.upper:
+        return f"a threshold outside of its bracket: {found!r}"
+    if not 1.05 < found.ratio < 1e3:
+        return ""
+    k_a, k_b, n_b = given["num_majority"], given["num_minority"], given.get("minority_count", 1.0)
+    sizes_ = []
+    for ratio in (found.ratio / 1.03, found.ratio * 1.03):
+        labels = ufm.ClassPrior([ratio * n_b] * k_a + [n_b] * k_b)
+        s = quiet(ufm.solve, given["architecture"], labels, given["loss"], bias=given["bias"])
+        sizes_.append(float(s.logits[-1, -1] - s.logits[-2, -1]) / (1e-12 + float(np.abs(s.logits).max())))
+    return "" if sizes_[0] > 1e-4 > abs(sizes_[1]) else f"{found!r}: s_B relative to the logits {sizes_!r} beside it"
+
+
+def slopes(**given: Any) -> Any:
+    """Threshold and its slopes by everything."""
+    found = ufm.collapse_threshold(**given)
+    return found, (found.derivative if 1 < found.ratio < math.inf else {})
+
+
+def finite_slopes(found: Any, given: dict[str, Any]) -> str:
+    threshold, by = found
+    values = [x for slope in by.values() for x in np.ravel(slope)]
+    return "" if np.isfinite(values).all() else f"slopes {by!r} of {threshold!r}"
+
+
+def contrastive_of(rng: random.Random) -> dict[str, Any]:
+    return {
+        "num_majority": rng.randint(1, 3),
+        "num_minority": rng.randint(2, 3),
+        "ratio": rng.choice([1, 3, "7/2", 40.5, 10**4]),
+        "beta": rng.choice([1, "1/2", 2.5, 0.1]),
+        "statement": rng.choice(["value", "collapse"]),
+    }
+
+
+def contrastive(found: Any, given: dict[str, Any]) -> str:
+    """Accepted; and no random unit vectors are below the value."""
+    if wrong := accepted(found, given):
+        return wrong
+    if given["statement"] != "value":
+        return ""
+    m, n, r, b = (given[x] for x in ("num_majority", "num_minority", "ratio", "beta"))
+    r, b = float(Fraction(r)), float(Fraction(b))
+    pi = np.array([r] * m + [1.0] * n)
+    pi /= pi.sum()
+    vectors = np.random.default_rng(0).normal(size=(200, m + n, m + n))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    grams = vectors.transpose(0, 2, 1) @ vectors
+    values = np.log(np.exp(b * (grams - 1)) @ pi) @ pi
+    least = float(values.min())
+    return "" if least >= found.lower - 1e-12 else f"unit vectors of {least!r}, below {found.lower!r}"
+
+
+def residual_etf_of(rng: random.Random) -> dict[str, Any]:
+    network = ufm.Residual(size(rng, -1.5, -0.7), 0.1, lambda_A=size(rng, 0, 2), depth=rng.choice([1, 4, math.inf]))
+    return {"network": network, "num_classes": rng.randint(3, 5), "num_samples": rng.choice([1, 2])}
+
+
+def residual_code_of(rng: random.Random) -> dict[str, Any]:
+    network = ufm.Residual(0.05, 0.05, lambda_A=size(rng, -2, 0), depth=rng.choice([2, 4, math.inf]))
+    pairs = np.kron(np.eye(2), [[1.0, -1.0], [-1.0, 1.0]])
+    return {"network": network, "logits": rng.uniform(1, 6) * pairs, "num_samples": rng.choice([1, 3])}
+
+
+def within(found: Any, given: dict[str, Any]) -> str:
+    """The optimum itself lies in the ranges around it."""
+    z = given["problem"].logits
+    groups = [list(g.classes) for g in given["problem"].problem.prior.groups]
+    for (a, b), span in found.margins.items():
+        other = next(j for j in groups[b] if j != groups[a][0])
+        at = float(z[groups[a][0], groups[a][0]] - z[other, groups[a][0]])
+        room = 1e-6 * (1 + abs(at))
+        if not span.lower - room <= at <= span.upper + room:
+            return f"margin {at!r} of groups {a}, {b} outside of {span!r}"
+    return ""
+
+
+def newest() -> list[Entry]:
+    """Those that are younger than the first rounds of calls."""
+    e = Entry
+    return [
+        e(ufm.solve_batch, hinge_batch_of, batched, 4),
+        e(ufm.threshold_array, array_of, elementwise, 4),
+        e(ufm.collapse_threshold, slack_of, slack_crossed, 2),
+        e(slopes, threshold_of, finite_slopes, 3),
+        e(slopes, lambda r: {**threshold_of(r), "loss": sharp_loss(r), "bias": any_bias(r)}, finite_slopes, 2),
+        e(certificates.certify_contrastive, contrastive_of, contrastive, 3),
+        e(certificates.certify_residual_etf, residual_etf_of, accepted, 1),
+        e(certificates.certify_residual_code, residual_code_of, accepted, 2),
+        e(
+            of(ufm.geometry_bounds, "problem"),
+            lambda r: {"problem": solution_of(r), "gap": r.choice([0.0, 1e-6, 1e-3, 0.1])},
+            within,
+            2,
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
@@ -69,11 +70,10 @@ def certify_residual_etf(network: Residual, num_classes: int, num_samples: int =
     """
     k, n = _checked(network, num_classes, num_samples, 3)
     claim = _claim("optimality", network, k, n)
-    with precision(checker.PRECISION):
-        model = residual.Model(checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}}))
-        search = _Search(model, network, n)
+    with precision(checker.PRECISION), _refused():
+        search = _Search(_model(claim), network, n)
         witness = search.witness()
-        value = model.etf(_ball(search.block[0]).union(_ball(search.block[1])))
+        value = search.model.etf(_ball(search.block[0]).union(_ball(search.block[1])))
         ends = round_down(lower_end(value), DIGITS), round_up(upper_end(value), DIGITS)
     statement = {"lower": text(ends[0]), "upper": text(ends[1])}
     return Certificate.proving({**claim, "statement": statement}, witness)
@@ -104,9 +104,8 @@ def certify_residual_code(network: Residual, logits: ArrayLike, num_samples: int
         raise ValueError(f"logits must have shape (K, K), K at most {residual.MAX_FACTOR_SIZE}, got {z.shape}")
     k, n = _checked(network, len(z), num_samples, 3)
     claim, witness = _claim("counterexample", network, k, n), _factors(network, z, n)
-    with precision(checker.PRECISION):
-        model = residual.Model(checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": witness}))
-        paid = float(residual.objective(model, witness).mid())
+    with precision(checker.PRECISION), _refused():
+        paid = float(residual.objective(_model(claim), witness).mid())
     margin = _best_etf(network, k, n)[1] - paid
     if margin <= 0:
         raise CertificationError(f"the factors do not beat the simplex ETF: advantage {margin:.3g}")
@@ -116,6 +115,23 @@ def certify_residual_code(network: Residual, logits: ArrayLike, num_samples: int
         if certificate.check():
             return certificate
     return Certificate.proving(certificate.claim, witness)
+
+
+def _model(claim: dict[str, Any]) -> residual.Model:
+    """The problem as the checker reads it; what it does not read is a ValueError."""
+    try:
+        return residual.Model(checker.read_claim({"format": checker.FORMAT, "claim": claim, "witness": {}}))
+    except Reject as reason:
+        raise ValueError(f"network: {reason}") from None
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """What the checker refuses of a witness is no proof."""
+    try:
+        yield
+    except Reject as reason:
+        raise CertificationError(str(reason)) from None
 
 
 def _checked(network: Residual, num_classes: int, num_samples: int, least: int) -> tuple[int, int]:
@@ -142,6 +158,8 @@ def _factors(network: Residual, z: Array, n: int) -> dict[str, Any]:
     blocks = network.equilibrium_spectrum(math.sqrt(n) * s)
     left = np.sqrt(s * network.inverse_gains(blocks) * math.sqrt(n * network.lambda_H / network.lambda_W))
     right = s * network.inverse_gains(blocks) / left
+    if not all(np.isfinite(x).all() for x in (left, blocks, right)):
+        raise ValueError(f"logits must have factors within float64, got singular values {s.tolist()} and {network!r}")
 
     def texts(m: Array) -> list[list[str]]:
         return [[text(Fraction(round(x * 2**BITS), 2**BITS)) for x in row] for row in m.tolist()]

@@ -136,7 +136,7 @@ def threshold_claim(power: float = 2.0, **variant: Any) -> Claim:
         source="Derived here; Hong & Ling 2023 and Dang et al. 2023 for G = 1",
         scope=(
             Scope(models=("gain-decay",), groups=(2, 2), minority=2, dimension="K - 1"),
-            Scope(("mse",), ("gain-decay",), dimension="K"),
+            Scope(("mse",), ("gain-decay",), minority=2, dimension="K"),
         ),
         hypotheses=("g(x) = (1 + x)^L, 1 + x + ⋯ + x^{T − 1}, e^x, or 1/(1 − x) with ρ < 1",),
         check=check,

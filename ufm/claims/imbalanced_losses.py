@@ -227,7 +227,7 @@ def _weights(rule: Callable[[Setting], float] = lambda s: s.weight * s.scale, **
         **how,
         id="weights-scales-collapse-threshold",
         title="Weights and scales move the threshold of collapse, by their squares",
-        statement="Under weight decay and cross-entropy with weights and scales that are equal on a group of K_b ≥ 2 "
+        statement="Under weight decay and cross-entropy with weights, scales and shifts that are equal on a group of K_b ≥ 2 "
         "classes with n_b samples each, N in all, w_b > 0 and Δ_b > 0, the classifiers of the group coincide, and "
         "so do its class means, if and only if n_b Δ_b² w_b² ≤ λ_H λ_W N².",
         source="Behnia et al. 2023 for λ → 0, where weights do not matter; derived here for λ > 0, where they do",
@@ -246,7 +246,7 @@ def _shifts(rule: Callable[[Setting], float] = _one, **how: Any) -> Claim:
         id="shifts-leave-collapse-threshold",
         title="Logit adjustment leaves the threshold of collapse where it is",
         statement="Shifts of the logits that are equal on the group do not enter: under weight decay and cross-entropy with "
-        "them the classifiers of a group of K_b ≥ 2 classes with n_b samples each, N in all, coincide, and so do "
+        "them, without weights and scales, the classifiers of a group of K_b ≥ 2 classes with n_b samples each, N in all, coincide, and so do "
         "its class means, if and only if n_b ≤ λ_H λ_W N², whatever the shifts.",
         source="Derived here; Behnia et al. 2023 for λ → 0",
         scope=Scope(("weighted-ce",), ("weight-decay",), minority=2, dimension="K"),

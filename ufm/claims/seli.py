@@ -331,7 +331,7 @@ def path_claim(weighted: bool = False, on_path: Callable[[tuple[float, ...]], bo
         title="Under weight decay equal weights do not restore the simplex ETF"
         if weighted
         else "With three classes or more, the path of weight decay leaves SELI wherever counts differ",
-        statement="Under weight decay and cross-entropy with the weights N/(n_k K), by which all classes weigh alike in the "
+        statement="Under weight decay and cross-entropy with the weights N/(n_k K) alone, by which all classes weigh alike in the "
         "risk, the optimal logits are a multiple a (I − 11ᵀ/K), a > 0, of those of a simplex ETF only if all "
         "counts are equal."
         if weighted
@@ -419,7 +419,7 @@ def budgets_claim(value: Callable[[int, float], float] | None = None) -> Claim:
     return Claim(
         id="equal-weights-etf-under-budgets",
         title="Under budgets equal weights restore the simplex ETF at every imbalance",
-        statement="Under budgets and cross-entropy with the weights N/(n_k K) the least risk is log(1 + (K − 1) e^{−τ/(K − "
+        statement="Under budgets and cross-entropy with the weights N/(n_k K) alone the least risk is log(1 + (K − 1) e^{−τ/(K − "
         "1)}), τ = K √(E_W E_H), attained at the simplex ETF, whatever the counts.",
         source="Fang et al. 2021, oversampling, as we state it",
         check=check,

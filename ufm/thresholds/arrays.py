@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ufm._validation import as_array
+from ufm.architectures import check_architecture
 from ufm.losses import get_loss
 from ufm.thresholds.front import collapse_threshold
 from ufm.thresholds.general import built_with
@@ -94,6 +95,7 @@ def threshold_array(
     """
     if not isinstance(over, Mapping) or not over:
         raise TypeError(f"over must map names of parameters to arrays, got {over!r}")
+    check_architecture(architecture)
     arrays = {name: as_array(f"over[{name!r}]", values) for name, values in over.items()}
     for name, values in arrays.items():
         if values.dtype.kind not in "iuf":

@@ -24,6 +24,8 @@ from ufm.two_groups.thresholds import Threshold
 
 __all__ = ["BoundedQuestion", "MergedPoint", "merged_point", "norm_bounded_threshold"]
 
+#: Most classes of a group: beyond, their squares leave what probabilities are computed to.
+MOST_CLASSES = 10**6
 #: Largest logarithm of R* that is returned: exponentials beyond leave float64.
 LARGEST = 700.0
 #: From the relative error of x, about 1e-15, through the exponentials: R* is known to this times (1 + a b).
@@ -114,12 +116,14 @@ def norm_bounded_threshold(size: float, num_majority: int, num_minority: int) ->
     15.1706
     """
     t = positive("size", size)
-    k_a = integer("num_majority", num_majority, minimum=1)
-    k_b = integer("num_minority", num_minority, minimum=2, reason="a single minority class cannot collapse")
+    k_a = integer("num_majority", num_majority, minimum=1, maximum=MOST_CLASSES)
+    k_b = integer(
+        "num_minority", num_minority, minimum=2, maximum=MOST_CLASSES, reason="a single minority class cannot collapse"
+    )
     found = _log_threshold(t, k_a, k_b)
     if found > LARGEST:
         raise ValueError(
-            f"R* = exp({found:.6g}) is beyond the range of float64: choose bounds with a product below {t!r}"
+            f"R* = exp({found:.6g}) is beyond the range of float64: choose bounds w and h of a product below {t!r}"
         )
     return math.exp(found)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 import ufm
 from ufm.geometry import ZERO_LOGITS
-from ufm.labels import check_dense
+from ufm.labels import MAX_DENSE
 from ufm.losses import CrossEntropy, Loss, attack, is_ours
 from ufm.phases import Phase
 from ufm.problem import FLOOR_SHARE
@@ -516,7 +516,11 @@ def check_loss_of_groups(loss: Loss, sizes: tuple[int, int]) -> None:
         ...
     ValueError: loss must treat the 2 classes of a group alike for arrays of problems, got ...
     """
-    check_dense(sum(sizes))
+    if sum(sizes) > MAX_DENSE:
+        raise ValueError(
+            f"num_majority + num_minority must be at most {MAX_DENSE} with a loss without a closed form, got "
+            f"{sum(sizes)}"
+        )
     if not is_ours(loss):
         attack(loss, np.eye(sum(sizes))[:, [0, sizes[0]]])
     found, _ = _of_any_columns(loss, sizes)
