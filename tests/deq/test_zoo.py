@@ -9,7 +9,7 @@ import torch
 from deq_zoo import ALL, ZOO, Cell
 from torch import Tensor
 
-from ufm.deq import DEQ, ConvergenceWarning
+from ufm.deq import DEQ, ConvergenceWarning, iteration
 from ufm.deq.iteration import norms
 
 CASES = [pytest.param(cell, solver, id=f"{name}-{solver}") for name, cell in ZOO.items() for solver in ALL]
@@ -44,6 +44,35 @@ def test_the_residual_is_that_of_what_is_returned(cell, solver, recorded):
         assert not info.converged.any()
     if solver in cell.solved_by:
         assert info.all_converged, f"{info.residuals} after {info.steps}"
+
+
+@pytest.mark.parametrize(("cell", "solver"), CASES)
+@pytest.mark.sample(20)
+def test_what_the_host_sees_seldom(cell, solver, monkeypatch):
+    """As on a GPU, whose numbers are read every few steps: the same word, and the same samples where it is one."""
+    with torch.no_grad():
+        wanted, known = solve(cell, solver, cell.p, compiled=False)
+        monkeypatch.setattr(iteration, "AT_HAND", ())
+        z, info = solve(cell, solver, cell.p, compiled=False)
+        image = cell.f(z.clone(), cell.p).clone()
+    size = norms(rows(image))
+    true = norms(rows(image - z)) / torch.where(size == 0, 1.0, size)
+    tol, eps = cell.settings.get("tol", 1e-6), torch.finfo(z.dtype).eps
+    if cell.exists:
+        torch.testing.assert_close(info.residuals, true, rtol=1e-3, atol=16 * eps, equal_nan=True)
+        assert ((true <= tol + 16 * eps) | ~info.converged).all()
+    else:
+        assert not info.converged.any()
+    assert info.all_converged or solver not in cell.solved_by
+    if (
+        info.all_converged
+        and known.all_converged
+        and not (info.coupled or known.coupled)
+        and bool((known.steps < 8).all())
+    ):
+        # Before anything goes astray samples end where they would be seen to.
+        assert torch.equal(z, wanted)
+        assert torch.equal(info.steps, known.steps)
 
 
 @pytest.mark.parametrize(("cell", "solver"), [case for case in CASES if case.values[0].exact is not None])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -69,6 +69,16 @@ HEADWAY = 0.25
 
 #: A residual is a new least one when it is below this part of the former: less is no progress worth waiting for.
 RECORD = 0.99
+
+#: Devices whose numbers are read at no cost. Of others the host waits for all that was asked before.
+AT_HAND = ("cpu",)
+
+#: Part of the steps to the tolerance, at the pace so far, after which they are looked at again, and how many at most:
+#: a solve that is over before has been evaluated that much too often.
+UNREAD, MOST_UNREAD = 0.7, 3
+
+#: By how much residuals are expected to fall in a step, before it is known, and at least.
+FAST, SLOW = 0.2, 0.999
 
 #: The dtypes that solvers compute in.
 _WIDE = (torch.float32, torch.float64)
@@ -261,6 +271,7 @@ class Iteration:
         self.fresh_images = getattr(f, "fresh", False)  # whether they are nobody else's
         self.flat = self.shape == self.z.shape
         self.compact = _Compaction(f, options.compact) if self._may_compact() else None
+        self.best: tuple[Tensor, ...]
         self.trace: list[Tensor] = []
         self.states: list[Tensor] = []
         self._residual: Tensor | None = None
@@ -268,6 +279,10 @@ class Iteration:
         #: Kernels that do what follows an evaluation where nothing happens, and whether they did at the last one.
         self.compiled: Kernels | None = None
         self.swift = False
+        #: Evaluation before which the host looks at none, what it saw last, and units that stay until it does.
+        self.due, self.pace, self.rate = 0, (0, 1.0), FAST
+        self.at_hand = z0.device.type in AT_HAND
+        self.stopped: Tensor | None = None
 
     # Numbers by sample, made when they are first asked for: compiled steps have their own ---------------------------
 
@@ -314,11 +329,16 @@ class Iteration:
         self.count += 1
         self.swift = self.compiled is not None and self.compiled.judge()
         if not self.swift and self.batch:
-            self.measure()
+            if self.count < min(self.due, self.max_steps) and self._may_wait():
+                self._pass()
+            else:
+                self.measure()
 
     def measure(self) -> None:
         """Update residuals after an evaluation by tensor operations, and what follows from them."""
         self.swift = False
+        if self.stopped is not None:
+            self.idle, self.stopped = self.idle + self.stopped, None
         if self._is_uneventful():
             return
         numbers = self._measure()
@@ -470,7 +490,69 @@ class Iteration:
         self._record()
         self._keep_best(bool(numbers[6]), numbers[1])
         self._watch(numbers[4])
+        self._expect(numbers[0], numbers[1])
         return True
+
+    def _may_wait(self) -> bool:
+        """Whether the host need not see an evaluation: at the last one that it saw nothing had gone astray."""
+        guard = self.guard
+        quiet = guard is None or not (guard.any_plain or guard.orbit is None)
+        usual = self.relative is None and self.compact is None and self.z.shape[0] == self.judged
+        return usual and quiet and self.finite and not self.extreme
+
+    def _pass(self) -> None:
+        """Take in an evaluation of which the host sees nothing.
+
+        Units that have met the tolerance or are lost stay where they are until it looks: the residuals that it then
+        finds of them are these.
+        """
+        guard, held = self.guard, self.held
+        if self.stopped is not None:
+            self.idle = self.idle + self.stopped
+        self.norm = norms(self._by_sample(self.residual), careful=False)
+        self.size = norms(self._by_sample(self.image_rows), careful=False)
+        score = self.norm if self.options.stop_mode == "abs" else self.norm / self.size
+        self.fresh = score
+        if held is not None:
+            self.idle, score = self.idle + held, torch.where(held, self.residuals, score)
+        self.residuals = self.score = score
+        stop = ~(score > self.tol)  # NaN too
+        if guard is not None:
+            guard.look_quickly(score)
+            stop = stop | guard.is_astray(score)
+            guard.commit()
+        if held is not None:
+            stop = stop & ~held
+        self.stopped = stop if self.stopped is None else self.stopped | stop
+        if not self.accelerated:
+            self.largest = self._raise()
+        self._record()
+        better = score < self.best_score
+        self.best_score = torch.where(better, score, self.best_score)
+        self.best, self.best_is_last = _where(better, (self.z, self.image_rows), self.best), False
+        self.event = False
+
+    def _expect(self, least: float, most: float) -> None:
+        """See when to look again, given the least and the largest residual: later, while that is far from the end.
+
+        Until then samples that meet it stay where they are, as if they had been seen to.
+        """
+        before, then = self.pace
+        self.pace = self.count, most
+        if not self.tol < most < math.inf:
+            return
+        if 0 < before < self.count and most < then < math.inf:
+            self.rate = min((most / then) ** (1 / (self.count - before)), SLOW)
+        self.calm = self.calm and least * self.rate > self.tol
+        if self.tol > 0 and not self.at_hand:
+            steps = UNREAD * (math.log(self.tol) - math.log(most)) / math.log(self.rate)
+            self.due = self.count + min(int(steps), MOST_UNREAD)
+
+    @property
+    def image_rows(self) -> Tensor:
+        """``f(z)``, of an evaluation that has been made."""
+        assert self.image is not None
+        return self.image
 
     def _is_calm(self, numbers: list[float]) -> bool:
         """Whether no sample has met the tolerance or a size that its square may not have; NaN is none of these."""
@@ -509,7 +591,9 @@ class Iteration:
             scale = size if self.options.stop_mode == "abs" and self.relative is None else 1.0
             # NaN compares as false: broken.
             broken = held & ~(fresh <= self.tol + SLACK * torch.finfo(self.seen).eps * scale)
-            self.residuals = torch.where(held & ~broken, self.residuals, fresh)
+            # What was held unseen may have changed since, as samples do that depend on each other.
+            kept = self.residuals if self.at_hand else fresh.clamp_max(self.tol)
+            self.residuals = torch.where(held & ~broken, kept, fresh)
         met = self.residuals <= self.tol
         if self.relative is None:
             raised = self._raise()
@@ -557,6 +641,7 @@ class Iteration:
         if self.count == 1:
             self.largest_of_all, self.least_largest = numbers[5], numbers[11]
         self._watch(numbers[4])
+        self._expect(numbers[0], most)
         self.event = bool(happens)
         if self.guard is not None:
             self.guard.commit()
@@ -649,6 +734,8 @@ class Iteration:
     def move(self, z: Tensor, held_stay: bool = False) -> None:
         """Set the iterates of the samples that are not held to the rows z (units, m), in which the others may stay."""
         held = None if held_stay or z.shape[0] != self.judged else self.held
+        if self.stopped is not None:
+            held = self.stopped if held is None else held | self.stopped
         self.z = z if held is None else torch.where(held[:, None], self.z, z)
         if self.vanishing is not None:
             self.z = self._by_sample(self.z).masked_fill(self.vanishing[:, None], 0.0).view_as(self.z)
@@ -708,7 +795,7 @@ class Iteration:
 
     def _forget_best(self) -> None:
         self.__dict__.pop("best_score", None)
-        self.best: tuple[Tensor, ...] = (self.z, self.z)  # z, image
+        self.best = (self.z, self.z)  # z, image
         self.best_is_last, self.whole = True, self.z
         self.whole_score = math.inf
 
@@ -749,6 +836,8 @@ class Iteration:
                 self._check()
         elif self.compact is not None and self.num_held:
             self._check()
+        elif self.batch and self.done:
+            return replace(self._package(), done=True)
         return self._package()
 
     def _check(self) -> None:
@@ -931,6 +1020,11 @@ class Guard:
         stale = (self.stale + 1).masked_fill(better, 0)
         self._next = (least, stale, self.plain)
         return ((score > self.growth * least) | (stale >= self.limit)).any()
+
+    def is_astray(self, score: Tensor) -> Tensor:
+        """Which units are lost, shape (units,), as of the last look where none takes plain steps."""
+        least, stale, _ = self._next
+        return ~(score <= self.growth * least) | (stale >= self.limit)
 
     def commit(self) -> None:
         """Count the step that was looked at."""

@@ -316,12 +316,12 @@ class DEQ(nn.Module):
             point = run_solver(self.solver, f, z0.detach(), tol, steps, options)
         info = Info._of(point)
         dtype = _resolution(point.dtype, z0.device)
-        self._judge("forward", self.solver, info, tol, steps, dtype)
+        self._judge("forward", self.solver, info, tol, steps, dtype, point.done)
         wanted = self.indexing is not None or self.n_states is not None
         if not torch.is_grad_enabled():
             info.states = (*point.states, point.z) if wanted else ()
             return point.z, info
-        lost = not info.all_converged and not bool(info.residuals.isfinite().all())
+        lost = not (point.done or info.all_converged) and not bool(info.residuals.isfinite().all())
         with finite_records(lost):
             states = tuple(self._phantom(f, state) for state in point.states)
             z = self._phantom(f, point.z) if self.gradient == "phantom" else self._implicit(f, point.z, info, dtype)
@@ -371,17 +371,28 @@ class DEQ(nn.Module):
         with torch.no_grad():
             point = run_solver(self.backward_solver, adjoint, wide, self.backward_tol, self.backward_max_steps, options)
         info.backward = Info._of(point)
-        self._judge("backward", self.backward_solver, info.backward, self.backward_tol, self.backward_max_steps, dtype)
+        tol, steps = self.backward_tol, self.backward_max_steps
+        self._judge("backward", self.backward_solver, info.backward, tol, steps, dtype, point.done)
         return (point.z * scale).to(gradient.dtype)
 
     def _judge(
-        self, direction: str, solver: str | OwnSolver, info: Info, tol: float, max_steps: int, dtype: torch.dtype
+        self,
+        direction: str,
+        solver: str | OwnSolver,
+        info: Info,
+        tol: float,
+        max_steps: int,
+        dtype: torch.dtype,
+        done: bool,
     ) -> None:
-        """Say aloud what did not converge, and what converged further than ``dtype`` can tell."""
+        """Say aloud what did not converge, and what converged further than ``dtype`` can tell.
+
+        What is known to be ``done`` is not read from the device again.
+        """
         floor = minimal_tolerance(dtype)
         name = str(dtype).removeprefix("torch.")
         relative = self.stop_mode == "rel" or direction == "backward"
-        if info.all_converged:
+        if done or info.all_converged:
             if tol < floor and relative:
                 warnings.warn(
                     f"{direction} solve: tol = {tol:g} is below {floor:.2g}, the least relative residual that {name} "

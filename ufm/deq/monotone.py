@@ -258,7 +258,7 @@ class MonotoneDEQ(nn.Module):
             zeros = torch.zeros_like(shift)
             point = run_solver(deq.solver, contraction, zeros, tol, steps, deq._options(), contraction.relative)
         info = Info._of(point)
-        deq._judge("forward", deq.solver, info, tol, steps, shift.dtype)
+        deq._judge("forward", deq.solver, info, tol, steps, shift.dtype, point.done)
         image = _ACTIVATIONS[self.activation](torch.addmm(shift, contraction.z, matrix.T))
         if not image.requires_grad:
             return image, info
@@ -278,7 +278,7 @@ class MonotoneDEQ(nn.Module):
                 start = gradient / scale
                 point = run_solver(deq.backward_solver, adjoint, start, tol, steps, deq._options(), adjoint.relative)
             info.backward = Info._of(point)
-            deq._judge("backward", deq.backward_solver, info.backward, tol, steps, shift.dtype)
+            deq._judge("backward", deq.backward_solver, info.backward, tol, steps, shift.dtype, point.done)
             return adjoint.inner * scale
 
         return implicit_gradient(image, contraction.z, solve), info

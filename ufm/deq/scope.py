@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import Any
 
 __all__ = ["in_a_solve", "once_in_a_solve", "solve_scope"]
@@ -12,8 +11,7 @@ __all__ = ["in_a_solve", "once_in_a_solve", "solve_scope"]
 _scope: contextvars.ContextVar[dict[Hashable, Any] | None] = contextvars.ContextVar("_scope", default=None)
 
 
-@contextlib.contextmanager
-def solve_scope() -> Iterator[None]:
+class solve_scope:
     """Mark the extent of a solve: its iterations and the evaluation that is recorded for the gradient.
 
     What :func:`once_in_a_solve` makes inside is made once. A solve inside of another one has its own.
@@ -27,11 +25,14 @@ def solve_scope() -> Iterator[None]:
         ...     first is once_in_a_solve("mask", list)
         False
     """
-    token = _scope.set({})
-    try:
-        yield
-    finally:
-        _scope.reset(token)
+
+    __slots__ = ("token",)
+
+    def __enter__(self) -> None:
+        self.token = _scope.set({})
+
+    def __exit__(self, *_: object) -> None:
+        _scope.reset(self.token)
 
 
 def in_a_solve() -> bool:
