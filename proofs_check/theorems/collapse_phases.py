@@ -21,7 +21,7 @@ from typing import Any
 import sympy as sp
 
 from proofs_check.notation import say
-from proofs_check.scope import BUDGETS, Scope, hypotheses
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import Proof, argue, at_least, between, holds, identity
 
 ID = "collapse-phases"
@@ -37,7 +37,7 @@ R_TOTAL_SQUARED = (K_A / K) / (m**2 - K * K_B * r**2)
 
 
 #: What the theorem covers.
-SCOPE = (Scope(models=BUDGETS, groups=(2, 2), majority=2, minority=2, dimension="K - 1"),)
+SCOPE = (Scope(groups=(2, 2), majority=2, minority=2, dimension="K - 1"),)
 
 
 def statements(

@@ -76,8 +76,8 @@ def statements(
 ) -> dict[str, str]:
     """What the theorem says, by part, with these pieces; see :func:`prove`."""
     return {
-        "threshold": "For every τ > 0 there is exactly one R*(τ) > 1 at which π_B = μ; the minority is collapsed if "
-        "and only if R ≥ R*(τ), "
+        "threshold": "For every τ > 0 there is exactly one R*(τ) > 1 at which π_B = μ without A; there the minority is "
+        "collapsed if and only if R ≥ R*(τ), "
         f"and R*(τ) {'increases' if relation == '<' else 'decreases'} strictly in τ.",
         "deq": f"The DEQ with |A|₂ ≤ ρ has R*_DEQ(τ, ρ) = R*({say(deq_radius)}) > R*(τ).",
         "curve": f"With a = √(K_B/K), b = √(K_A/K), c = cos θ, s = sin θ: s_A = {say(size)}, T = {say(trivial)}, τ = "

@@ -21,7 +21,7 @@ from typing import Any
 import sympy as sp
 
 from proofs_check.notation import SIGNS, say
-from proofs_check.scope import BUDGETS, Scope, hypotheses
+from proofs_check.scope import Scope, hypotheses
 from proofs_check.theorems._kernel import (
     Proof,
     Step,
@@ -79,7 +79,7 @@ def _chord(points: Sequence[sp.Rational], k_a: int, k_b: int, relation: str) -> 
 
 
 #: What the theorem covers.
-SCOPE = (Scope(models=BUDGETS, groups=(2, 2), minority=2, dimension="K - 1"),)
+SCOPE = (Scope(groups=(2, 2), minority=2, dimension="K - 1"),)
 
 
 def statements(*, limit_slope: sp.Expr = LIMIT_SLOPE, relation: str = ">", **_: Any) -> dict[str, str]:

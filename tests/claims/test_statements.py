@@ -14,6 +14,7 @@ from sympy import Integer, Rational
 import ufm
 import ufm.claims.imbalanced_geometry as geometry
 from proofs_check import theorems
+from proofs_check.scope import Scope
 from proofs_check.scope import beyond as wider
 from ufm.certificates import enclose_geometry
 from ufm.claims import (
@@ -255,6 +256,25 @@ def test_shifts_within_a_group_are_part_of_the_hypothesis() -> None:
         assert bool(np.abs(found.classifier[2] - found.classifier[3]).max() > 1) is apart
     assert "weights, scales and shifts that are equal" in all_claims()["weights-scales-collapse-threshold"].statement
     assert "without weights and scales" in all_claims()["shifts-leave-collapse-threshold"].statement
+
+
+def test_the_slope_of_the_threshold_is_that_without_a_layer() -> None:
+    """Behind an equilibrium layer log R* rises 1/(1 - rho) times as fast: the limit of the slope is another one."""
+    k_a = k_b = 2
+    limit, unit, step = 1 / (np.sqrt(k_b / (k_a + k_b)) + k_a - 1), 20.0, 1e-3
+
+    def slope(rho: float) -> float:
+        ends = [ufm.LinearDEQ(unit * (1 + x), unit * (1 + x), rho=rho) for x in (step, -step)]
+        ahead, behind = (np.log(ufm.collapse_threshold(model, k_a, k_b).ratio) for model in ends)
+        return float((ahead - behind) / (2 * step * (k_a + k_b) * unit))
+
+    assert slope(0.0) == pytest.approx(limit, rel=2e-3)
+    assert slope(0.5) == pytest.approx(2 * limit, rel=2e-3)
+    deq = Scope(models=("spectral-deq",), groups=(2, 2), majority=2, minority=2, dimension="K - 1")
+    for theorem in ("threshold-not-log-convex", "collapse-phases"):
+        assert wider(deq, theorems.scope(theorem)) is not None
+        assert wider(replace(deq, models=("layer-peeled",)), theorems.scope(theorem)) is None
+    assert all_claims()["threshold-not-log-convex"].architectures == ("layer-peeled",)
 
 
 def test_a_class_by_itself_has_nothing_to_collapse_with() -> None:

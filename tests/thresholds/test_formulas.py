@@ -89,6 +89,23 @@ def test_roots_and_fixed_points():
     assert _fixed_point(lambda x: math.sqrt(2 * x), 1.0) == pytest.approx(2.0)
 
 
+def test_a_fixed_point_is_found_at_once_where_nothing_depends_on_it():
+    asked = []
+
+    def constant(x):
+        asked.append(x)
+        return 2.0
+
+    assert _fixed_point(constant, 2.0) == 2.0
+    assert asked == [2.0]
+
+
+@pytest.mark.parametrize("end", [0.0, math.inf])
+def test_a_fixed_point_may_lie_at_an_end(end):
+    assert _fixed_point(lambda x: end, 1.0) == end
+    assert _fixed_point(lambda x: pytest.fail("asked at an end"), end) == end
+
+
 def test_neighbours_in_frequency():
     prior = ufm.ClassPrior([5, 20, 1, 10])
     assert [_neighbour(prior, i) for i in range(4)] == [2, 3, 0, 0]

@@ -121,3 +121,8 @@ def test_what_is_refused_says_what_would_do():
         ufm.collapse_threshold(RELU, 10, 3, loss=many)
     with pytest.raises(ValueError, match=r"nuclear-norm gauge|function of singular values"):
         ufm.collapse_threshold(ufm.Residual(0.05, 0.05, 0.2, 4), 2, 2, loss="bce", minority_count=2.0)
+
+
+def test_without_a_pull_there_is_no_slack():
+    """A gradient of 0: nothing attains the polar, so that no stretch is a share of it."""
+    assert slack._cone_slack([0.0, 0.0], np.zeros((2, 2)), [2, 3]) == 0.0

@@ -146,7 +146,7 @@ CLAIMS = (
         statement="For no K_A ≥ 1, K_B ≥ 2 is log R*(τ) a convex function of τ: its slope tends to 1/(a + K_A − 1), "
         "a = √(K_B/(K_A + K_B)), and is > that for all large τ.",
         source="Refutes a natural conjecture, derived here",
-        scope=TWO_GROUPS,
+        scope=replace(TWO_GROUPS, models=("layer-peeled",)),
         check=_not_convex,
         group=GROUP,
         topic="minority-collapse",

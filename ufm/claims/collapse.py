@@ -261,7 +261,7 @@ def deq_threshold_claim(reverse: bool = False, factor: float = 1.0) -> Claim:
     return Claim(
         id="deq-threshold-larger",
         title="P2: the DEQ collapses too, but at a larger imbalance",
-        statement="For every τ > 0 there is exactly one R*(τ) > 1 at which π_B = μ; the minority is collapsed if and only if "
+        statement="For every τ > 0 there is exactly one R*(τ) > 1 at which π_B = μ without A; there the minority is collapsed if and only if "
         "R ≥ R*(τ), and R*(τ) increases strictly in τ. The DEQ with |A|₂ ≤ ρ has R*_DEQ(τ, ρ) = R*(τ/(1 − ρ)) > R*(τ).",
         source="Sun & Shi 2024 (claim P2, minority collapse in a DEQ), made precise; threshold curve derived here",
         scope=Scope(models=("layer-peeled", "spectral-deq"), groups=(2, 2), minority=2, dimension="K - 1"),
