@@ -283,3 +283,11 @@ def test_assertions_see_what_the_definition_forbids(architecture, message):
     assert_feasible(s)
     with pytest.raises(AssertionError, match=message):
         assert_feasible(wrong)
+
+
+@pytest.mark.parametrize("architecture", [ufm.LayerPeeled(1.0, 1.0, features="nonnegative"), ufm.NormBounded(1.0, 1.0)])
+@pytest.mark.parametrize("bias", [None, "free", 1.0])
+def test_budgets_that_just_reach_the_targets_leave_no_squared_error(architecture, bias):
+    found = ufm.solve(architecture, ufm.ClassPrior([7, 7, 1, 6]), "mse", bias=bias)
+    assert found.value == 0.0
+    assert found.is_global is True

@@ -222,8 +222,8 @@ from ufm.testing import *
 
 # the deadline is hypothesis' own
 @settings(max_examples=30, database=None, derandomize=True, phases=[Phase.generate, Phase.shrink])
-@given(problems(), near_collapse(), equilibrium_maps(), architectures(), priors(min_classes=4))
-def test(problem, data, f, architecture, prior):
+@given(problems(), near_collapse(), equilibrium_maps(), architectures(), priors(min_classes=4), etfs(), open_problems())
+def test(problem, data, f, architecture, prior, frame, open_problem):
     assert problem.prior.num_classes < 2
 
 try:
@@ -249,7 +249,7 @@ def test_a_failing_example_can_be_pasted():
     code = f"{PASTED}\ndef test(**given): print(sorted(given))\ntest{call}"
     again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert again.returncode == 0, again.stderr + call
-    assert again.stdout.strip() == "['architecture', 'data', 'f', 'prior', 'problem']"
+    assert again.stdout.strip() == "['architecture', 'data', 'f', 'frame', 'open_problem', 'prior', 'problem']"
 
 
 FIRST = """
@@ -266,6 +266,14 @@ def test(problem, data):
     before = set(sys.modules)
     assert_optimal(ufm.solve(problem.architecture, problem.prior, problem.loss))
     ufm.measure(data.features, data.labels, classifier=data.classifier)
+    relu = ufm.UnconstrainedFeatures(0.1, 0.1, features="nonnegative")
+    smoothed = ufm.CrossEntropy(smoothing=0.1)
+    for architecture, loss, bias in (
+        (ufm.UnconstrainedFeatures(0.1, 0.1), smoothed, 1.0),
+        (relu, "bce", "free"),
+        (ufm.NormBounded(1.0, 1.0), "mse", None),
+    ):
+        assert_optimal(ufm.solve(architecture, ufm.ClassPrior([5, 1]), loss, bias=bias), rtol=1e-6)
     print(sorted(set(sys.modules) - before))
 
 test()

@@ -30,7 +30,7 @@ from ufm.gauges import EXACT_SIZE, ConePoint, dual_bound, minimise_over_cone, mi
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.columns import ColumnRisk
-from ufm.solvers.conclude import conclude, is_closed
+from ufm.solvers.conclude import conclude, is_closed, zero_risk
 from ufm.solvers.doubly_nonnegative import relaxed_logits
 from ufm.solvers.methods import Support
 
@@ -93,6 +93,8 @@ def solve_factored(
     seed = integer("seed", seed, minimum=0)
     tol = tolerance("tol", tol)
     starts = starts_of("starts", starts)
+    if dim is None and (fitted := zero_risk(problem)) is not None:
+        return conclude(problem, "factored", fitted, tol=tol, lower=0.0, iterations=0, info={}, dim=None)
     best: Solution | None = None
     # threads cost matrices of this size ten times what they bring
     with blas_threads(1):

@@ -19,6 +19,9 @@ def warm() -> None:
         for method in ("reduced", "nuclear"):
             _ = ufm.solve(network, prior, loss, method=method).geometry
     _ = ufm.solve(ufm.UnconstrainedFeatures(0.1, 0.1), prior).geometry
+    ufm.solve(ufm.UnconstrainedFeatures(0.1, 0.1), prior, bias=1.0)
+    for features in (ufm.UnconstrainedFeatures(0.1, 0.1, features="nonnegative"), ufm.NormBounded(1.0, 1.0)):
+        _ = ufm.solve(features, prior, "bce").geometry
     for other in (ufm.BinaryCrossEntropy(), ufm.SquaredHinge(), ufm.CrossEntropy(smoothing=0.1)):
         ufm.solve(network, prior, other, bias="free")
     ufm.collapse_threshold(network, 2, 2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Shown"]
+__all__ = ["Shown", "ShownArray"]
 
 
 class Shown:
@@ -27,6 +27,30 @@ class Shown:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # hypothesis and IPython, which would show arrays with eight digits
+
+
+class ShownArray(np.ndarray):
+    """An array whose repr gives it back, where ``np`` is NumPy; what is computed from it is a plain one.
+
+    >>> x = np.array([0.1, 1 / 3]).view(ShownArray)
+    >>> x, type(2 * x).__name__, type(x.T @ x).__name__
+    (np.array([0.1, 0.3333333333333333]), 'ndarray', 'float64')
+    """
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if "out" in options:
+            options["out"] = tuple(_plain(x) for x in options["out"])
+        return getattr(function, method)(*(_plain(x) for x in inputs), **options)
+
+    def __repr__(self) -> str:
+        return _exact(_plain(self))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, ShownArray) else value
 
 
 def _exact(value: Any) -> str:

@@ -24,6 +24,7 @@ from ufm.labels import ClassPrior, Labels
 from ufm.losses import LOSSES, ClosedForm, Loss
 from ufm.problem import Problem
 from ufm.testing._failing import Array
+from ufm.testing._shown import ShownArray
 
 __all__ = [
     "ARCHITECTURES",
@@ -244,8 +245,15 @@ def etfs(*, min_classes: int = 2, max_classes: int = 8, max_extra: int = 3) -> S
     >>> find(etfs(), lambda m: m.shape[1] == 3).shape
     (2, 3)
     """
-    num_classes = st.integers(*_class_range(min_classes, max_classes))
-    return st.builds(lambda k, frame: frame(k), num_classes, rotated_frames(max_extra))
+    return _etfs(st.integers(*_class_range(min_classes, max_classes)), rotated_frames(max_extra))
+
+
+@st.composite
+def _etfs(draw: st.DrawFn, num_classes: Any, frames: Any) -> Array:
+    """Composite, and not ``builds``: a failing example shows the matrix, not the call that rotated it."""
+    k, frame = draw(num_classes), draw(frames)
+    found: Array = frame(k).view(ShownArray)
+    return found
 
 
 def rotated_frames(max_extra: int = 3) -> SearchStrategy[Callable[[int], Array]]:
