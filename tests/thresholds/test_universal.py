@@ -34,6 +34,13 @@ ELEVEN = [*((name, None) for name in LOSSES if name != "hinge"), ("ce", "free"),
 BIASED = [("hinge", None), ("hinge", 0.3), ("mse", "free"), ("all", "free")]
 
 
+class Own(ufm.LayerPeeled):
+    """An architecture of one's own, whose formulas are not known."""
+
+    def gauge(self, sigma):
+        return 2 * super().gauge(sigma)
+
+
 class Renamed(ufm.Loss):
     """Cross-entropy as somebody else would write it."""
 
@@ -289,6 +296,7 @@ def test_arrays_are_refused_by_name(over, message):
             "^loss must treat .*alike",
         ),
         (lambda: collapse_threshold(ufm.DeepLinear((1, 1, 1)), 2, 2, loss="bce"), "^architecture must"),
+        (lambda: collapse_threshold(Own(0.6, 0.6), 2, 2, loss="bce"), "^architecture must be one of .* of class Own"),
         (lambda: collapse_threshold(BUDGET, 2, 1, loss="bce"), "^num_minority"),
         (lambda: collapse_threshold(BUDGET, 2, 2, loss="bce", num_samples=3), "^num_samples"),
         (lambda: collapse_threshold(DECAY, 2, 2, loss="bce"), "^exactly one"),

@@ -250,8 +250,6 @@ class _Family:
             return float((2 * lam * rest / (k + math.sqrt(discriminant))) ** 2)
 
         def at(count: float) -> float:
-            if count == math.inf:
-                return count
             others = counts.copy()
             others[list(members)] = count
             solution = solve(problem.architecture, ClassPrior(others), problem.loss, bias=self._bias)
