@@ -329,3 +329,11 @@ def test_numbers_of_nothing_in_common_end_quickly(certificates):
     outcome = checker.check({"format": checker.FORMAT, "claim": claim, "witness": witness})
     assert "denominators" in outcome.reason
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    "model", [ufm.UnconstrainedFeatures(0.01, 0.01, features="nonnegative"), ufm.NormBounded(1.0, 1.0)]
+)
+def test_collapse_is_certified_where_the_criterion_is_that_of_a_nuclear_norm(model) -> None:
+    with pytest.raises(ValueError, match="nuclear-norm gauge for a certificate of collapse"):
+        certify_collapse(model, ufm.ClassPrior([60, 60, 1, 1]), [2, 3])

@@ -43,7 +43,7 @@ def test_it_grows_with_the_norms_and_falls_to_one_or_to_two_clusters():
     assert norm_bounded_threshold(1e-7, 2, 10) == pytest.approx(17, rel=1e-5)
 
 
-@pytest.mark.parametrize(("k_a", "k_b", "size"), [(2, 3, 0.03), (2, 6, 0.3), (3, 2, 1e-6), (3, 6, 0.1), (5, 2, 2.0)])
+@pytest.mark.parametrize(("k_a", "k_b", "size"), [(2, 3, 0.03), (2, 6, 0.3), (3, 2, 1e-6), (3, 6, 0.1), (10, 2, 1e-3)])
 def test_it_is_where_the_margin_of_merged_points_changes_its_sign(k_a, k_b, size):
     """Merged points one after the other, those of R >= 1: the margin has one sign on either side of R*."""
     points = [merged_point(size, k_a, k_b, x) for x in np.linspace(1e-3, 1 - 1e-6, 4000)]

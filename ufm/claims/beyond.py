@@ -120,6 +120,19 @@ def power_claim(exponent: float = 1.0) -> Claim:
     )
 
 
+NOT_CONVEX = Claim(
+    id="threshold-not-log-convex",
+    title="The conjecture that log R*(τ) is convex is false",
+    statement="For no K_A ≥ 1, K_B ≥ 2 is log R*(τ) a convex function of τ: its slope tends to 1/(a + K_A − 1), "
+    "a = √(K_B/(K_A + K_B)), and is > that for all large τ.",
+    source="Refutes a natural conjecture, derived here",
+    scope=replace(TWO_GROUPS, models=("layer-peeled",)),
+    check=_not_convex,
+    group=GROUP,
+    topic="minority-collapse",
+)
+
+
 CLAIMS = (
     Claim(
         id="deq-frobenius-counterexample",
@@ -140,16 +153,11 @@ CLAIMS = (
         topic="deq",
         standing="refuted",
     ),
-    Claim(
-        id="threshold-not-log-convex",
-        title="The conjecture that log R*(τ) is convex is false",
-        statement="For no K_A ≥ 1, K_B ≥ 2 is log R*(τ) a convex function of τ: its slope tends to 1/(a + K_A − 1), "
-        "a = √(K_B/(K_A + K_B)), and is > that for all large τ.",
-        source="Refutes a natural conjecture, derived here",
-        scope=replace(TWO_GROUPS, models=("layer-peeled",)),
-        check=_not_convex,
-        group=GROUP,
-        topic="minority-collapse",
+    replace(
+        NOT_CONVEX,
+        variants={
+            "threshold: the limit of its slope behind an equilibrium layer": replace(NOT_CONVEX, scope=TWO_GROUPS)
+        },
     ),
     replace(
         power_claim(),

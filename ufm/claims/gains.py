@@ -259,6 +259,9 @@ CLAIMS = (
             "gain threshold: 1/G": threshold_claim(1.0),
             "gain threshold: 1/G³": threshold_claim(3.0),
             "gain threshold: no gain": threshold_claim(0.0),
+            "gain threshold, MSE: of a class by itself": replace(
+                threshold_claim(), scope=Scope(("mse",), ("gain-decay",), dimension="K")
+            ),
         },
         off_by=lambda x: threshold_claim(2.0 * (1 + x)),
         resolution=1e-3,

@@ -689,13 +689,18 @@ def vanishing_claim(
     )
 
 
-def _tried(make: Callable[..., Claim], core: bool, rules: dict[str, Callable[[Setting], float]]) -> Claim:
-    """The claim with false rules in its place, and off by a factor."""
+def _tried(
+    make: Callable[..., Claim], core: bool, rules: dict[str, Callable[[Setting], float]], unsaid: str = ""
+) -> Claim:
+    """The claim with false rules in its place, off by a factor, and without a hypothesis that it needs, ``unsaid``."""
     true = make()
+    variants = {f"{true.id}: {name}": make(rule, false=True) for name, rule in rules.items()}
+    if unsaid:
+        variants[f"{true.id}: without {unsaid!r}"] = replace(true, statement=true.statement.replace(unsaid, ""))
     return replace(
         true,
         core=core,
-        variants={f"{true.id}: {name}": make(rule, false=True) for name, rule in rules.items()},
+        variants=variants,
         off_by=lambda x: make(factor=1 + x),
         resolution=1e-5,
     )
@@ -730,6 +735,7 @@ CLAIMS = (
             "scales squared": lambda s: s.weight * s.scale**2,
             "divided by the scale": lambda s: s.weight / s.scale,
         },
+        unsaid=" and shifts",
     ),
     _tried(
         _shifts,
@@ -739,6 +745,7 @@ CLAIMS = (
             "κ = e^{−ι/2}": lambda s: math.exp(-s.shift / 2),
             "κ = 1 + ι²": lambda s: 1 + s.shift**2,
         },
+        unsaid=", without weights and scales",
     ),
     _tried(
         _bias,
