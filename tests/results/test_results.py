@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import copy
 import fnmatch
+import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
+import ufm
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
@@ -141,6 +145,35 @@ def test_tables_are_rebuilt_from_what_is_kept(name, tmp_path):
     assert found["runs"][:-1] == provenance(name)["runs"]
     assert found["runs"][-1]["trains"] is False
     assert found["seconds"] >= 0  # rounded: a table may take no time
+
+
+def module_of(path: Path, monkeypatch):
+    """A script of the results, imported."""
+    monkeypatch.setattr(sys, "path", [str(RESULTS), *sys.path])
+    spec = importlib.util.spec_from_file_location(f"results_{path.parent.name}_{path.stem}".replace("-", "_"), path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_trained_problems_is_that_of_its_data(monkeypatch):
+    run = module_of(RESULTS / "trained-problems" / "run.py", monkeypatch)
+    kept = json.loads((RESULTS / "trained-problems" / "trainings.json").read_text(encoding="utf-8"))
+    assert set(kept["problems"]) == set(run.PROBLEMS)
+    assert set(kept["equilibria"]) == set(run.EQUILIBRIA)
+    text = (RESULTS / "trained-problems" / "table.md").read_text(encoding="utf-8")
+    assert run.table(kept) == text
+    kept["equilibria"][next(iter(run.EQUILIBRIA))]["trained"] *= 1.001
+    assert run.table(kept) != text
+
+
+def test_the_page_on_the_paper_is_that_of_the_results(monkeypatch):
+    paper = module_of(RESULTS / "paper.py", monkeypatch)
+    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    assert paper.page() == text, "run python results/paper.py"
+    claims = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", text))
+    assert len(claims) >= 8
+    assert claims <= set(ufm.claims.all_claims())
 
 
 def test_the_former_command(tmp_path):
