@@ -287,6 +287,22 @@ class WrongShape(Smoothed):
         return super().values(logits, targets).sum()
 
 
+class ByTheBatch(Smoothed):
+    """A mean over the columns: of each its share, which shrinks with how many there are."""
+
+    def values(self, logits, targets):
+        return super().values(logits, targets) / logits.shape[1]
+
+    def gradients(self, logits, targets):
+        return super().gradients(logits, targets) / logits.shape[1]
+
+
+class InPlace(Smoothed):
+    def values(self, logits, targets):
+        logits -= logits.max(axis=0)
+        return super().values(logits, targets)
+
+
 class Silent(Loss):
     def values(self, logits, targets):
         return (logits**2).sum(axis=0)
@@ -305,6 +321,8 @@ class Silent(Loss):
         (WrongDirection(), ValueError, "constant_direction"),
         (BelowInfimum(), ValueError, "below its infimum"),
         (WrongShape(), TypeError, "must return floats of shape"),
+        (ByTheBatch(), ValueError, "values of a column hang on the others"),
+        (InPlace(), ValueError, "changes the logits"),
         (Silent(), TypeError, "must say is_convex"),
         (Smoothed, TypeError, "loss must be one of"),
     ],
@@ -330,6 +348,22 @@ def test_the_losses_of_the_package_stand_the_attack(loss, kind):
     rng = np.random.default_rng(3)
     targets = {"one-hot": np.eye(4), "soft": rng.dirichlet(np.ones(4), size=4).T, "multi-label": np.tri(4)}[kind]
     attack(loss, targets)
+
+
+def test_without_an_optimum_there_is_no_threshold():
+    with pytest.raises(ValueError, match="must have an optimum to have a threshold"):
+        ufm.collapse_threshold(DECAY, 2, 2, loss=Negative(), num_samples=20)
+    budgets = ufm.collapse_threshold(ufm.LayerPeeled(1, 1), 2, 2, loss=Negative())
+    assert budgets.ratio == 1  # linear: all of the budgets for the classes that count most
+
+
+def test_without_an_optimum_arrays_have_no_lower_bound():
+    with pytest.warns(RuntimeWarning, match="relative duality gap above") as told:
+        found = ufm.solve_batch(
+            2, 2, lambda_W=0.05, lambda_H=0.05, majority_count=3.0, minority_count=1.0, loss=Negative()
+        )
+    assert len(told) == 1
+    assert found.lower == -math.inf
 
 
 def test_what_a_class_inherits_of_another_loss_is_dropped():

@@ -315,7 +315,9 @@ class Problem:
         if not self.bias:
             return found - charged
         exact = float(left @ left) / (2 * self.bias)
-        rounded = np.abs(left + scale * self.bias * b).max() <= _SETTLED * np.abs(gradient).sum()
+        # G is small beside the targets and probabilities that it is a difference of where little is decayed
+        terms = 1e-3 * float(pi @ np.abs(self.targets).sum(axis=0)) + np.abs(gradient).sum()
+        rounded = np.abs(left + scale * self.bias * b).max() <= _SETTLED * terms
         return found - (min(exact, charged) if rounded else exact)
 
 

@@ -181,7 +181,7 @@ class Risk:
                 break
             b, value = b + length * step, trial
         c = self.loss.constant_direction(len(logits))
-        if c is not None and decay == 0:
+        if c is not None:  # a part along which the loss is constant only costs; of free ones the shortest
             best = best - c * (c @ best) / (c @ c)
         return best
 

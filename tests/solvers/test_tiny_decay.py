@@ -95,6 +95,22 @@ def test_a_bias_that_costs_next_to_nothing_is_as_good_as_free(loss, price):
     assert found.lower <= found.value * (1 + 1e-14)
 
 
+@pytest.mark.parametrize("loss", ["ce", "bce"])
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.sample(10)
+def test_a_bias_that_costs_next_to_nothing_closes_its_gap_at_any_price(loss, seed):
+    """G is then a difference of probabilities and targets far larger than it is: its sums are no better than theirs."""
+    rng = np.random.default_rng(seed)
+    labels = ufm.Labels([[0.2, 0.7, 0.1, 0.8], [0.5, 0.2, 0.2, 0.1], [0.3, 0.1, 0.7, 0.1]], [1, 1, 1, 30])
+    decay = ufm.UnconstrainedFeatures(*[10 ** rng.uniform(-5, -3)] * 2)
+    found = ufm.solve(decay, labels, loss, bias=10 ** rng.uniform(-60, -22), method="nuclear")
+    assert found.is_global is True
+    assert found.iterations <= 20
+    if loss == "ce":  # the bias has no part along which the loss is constant
+        bias = found.problem.best_bias(found.logits)
+        assert abs(bias.sum()) <= 1e-9 * np.abs(bias).max()
+
+
 class _Trials(Risk):
     """A risk that counts the values of the bias it tries."""
 

@@ -21,6 +21,8 @@ __all__ = ["attack", "attack_at", "bend", "contradiction", "wrong_derivatives"]
 SIZES = (0.1, 1.0, 10.0)
 #: Relative errors beyond which a derivative, or an inequality, counts as contradicted.
 DERIVATIVE_TOLERANCE, CONVEXITY_TOLERANCE = 1e-4, 1e-9
+#: Relative difference beyond which a column's value, alone and among others, is not one value.
+COLUMN_TOLERANCE = 1e-9
 #: Random points for each size.
 ROUNDS = 4
 
@@ -137,7 +139,7 @@ def _bend(loss: Loss, t: Array, z: Array, y: Array) -> float:
 
 def _tried(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
     with np.errstate(all="ignore"):
-        for check in (_shapes, _derivatives, _infimum, _constancy, _convexity, _duality):
+        for check in (_shapes, _columns, _derivatives, _infimum, _constancy, _convexity, _duality):
             if found := check(loss, t, z, other, d):
                 return found
     return ""
@@ -160,14 +162,18 @@ def _check_words(loss: Loss) -> None:
 
 
 def _shapes(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
-    for name, found, shape in (
-        ("values", loss.values(z, t), t.shape[1:]),
-        ("gradients", loss.gradients(z, t), t.shape),
-        ("curvatures", loss.curvatures(z, t, d), t.shape),
-        ("curvature_diagonals", loss.curvature_diagonals(z, t), t.shape),
-        ("curvature_forms", loss.curvature_forms(z, t, np.eye(len(t))), t.shape),
-        ("dual_values", loss.dual_values(z, t, 1.0), t.shape[1:]),
+    for name, rest, shape in (
+        ("values", (), t.shape[1:]),
+        ("gradients", (), t.shape),
+        ("curvatures", (d,), t.shape),
+        ("curvature_diagonals", (), t.shape),
+        ("curvature_forms", (np.eye(len(t)),), t.shape),
+        ("dual_values", (1.0,), t.shape[1:]),
     ):
+        given = z.copy(), t.copy()
+        found = getattr(loss, name)(*given, *rest)
+        if not (np.array_equal(given[0], z) and np.array_equal(given[1], t)):
+            return f"{name} changes the logits or the targets that it is given"
         if found is None and name == "dual_values":
             continue
         array = np.asarray(found)
@@ -178,6 +184,27 @@ def _shapes(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
             )
         if not np.isfinite(array).all():
             return f"{name} are not finite at logits of size {np.abs(z).max():.3g}"
+    return ""
+
+
+def _columns(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
+    """Columns are samples: what a loss makes of one hangs neither on the others nor on how many they are."""
+    m = t.shape[1]
+    if loss.on_columns(slice(0, 1), m) is loss:
+        z, t, m = np.hstack([z, other]), np.hstack([t, t]), 2 * m
+    parts = [part for part in (slice(0, (m + 1) // 2), slice((m + 1) // 2, m)) if part.start < m]
+    for name in ("values", "gradients"):
+        together = getattr(loss, name)(z, t)
+        apart = np.concatenate(
+            [getattr(loss.on_columns(part, m), name)(z[:, part], t[:, part]) for part in parts], axis=-1
+        )
+        if np.shape(together) != apart.shape:
+            return f"{name} have shape {np.shape(together)} at {m} columns"
+        size = 1 + np.abs(apart).max(axis=tuple(range(apart.ndim - 1)))  # of every column
+        apart_by = np.abs(together - apart) / size
+        if not apart_by.max() <= COLUMN_TOLERANCE:
+            at = np.unravel_index(int(np.argmax(apart_by)), apart.shape)
+            return f"{name} of a column hang on the others: {apart[at]:.10g} by itself, {together[at]:.10g} among more"
     return ""
 
 

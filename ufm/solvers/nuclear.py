@@ -61,8 +61,9 @@ _FEW, _LONG = 100, 8
 _STRIDE = 2.0
 #: Entries of the second derivatives of all columns up to which they are taken apart.
 _BLOCKS = 10**6
-#: A bias of a price up to this moves no logits that float64 could show.
-_ALL_BUT_FREE = 1e-100
+#: A bias of a price up to this moves no logits that float64 could show; beside weight decay, up to so much
+#: of strength times |omega|: what columns share is at most ``lambda_b |b|/(strength |omega|)`` of an optimum's logits.
+_ALL_BUT_FREE, _FREE_SHARE = 1e-100, 1e-20
 _LARGEST_START = 1e100  # sums of squares stay finite
 #: Outer iterations without progress in value or gap after which float64 has given what it can.
 _PATIENCE = 4
@@ -323,9 +324,10 @@ class _Search:
         space of Y.
         """
         logits = self.problem.centred(logits)
-        if self.problem.bias is None or self.problem.bias > _ALL_BUT_FREE:
-            return logits
         share = self.problem.weights**2
+        price = 0.0 if self.problem.is_constrained else self.problem.strength * math.sqrt(float(share.sum()))
+        if self.problem.bias is None or self.problem.bias > max(_ALL_BUT_FREE, _FREE_SHARE * price):
+            return logits
         return logits - (logits @ share / share.sum())[:, None]
 
     def _first_guess(self) -> Array:

@@ -114,6 +114,11 @@ class Family:
 
     def margin(self, solution: Solution) -> float:
         """Positive where the minority is out of collapse at an optimum of the family, at most 0 where it is in it."""
+        if solution.lower == -math.inf:
+            raise ValueError(
+                f"loss {self.loss.name} must have an optimum to have a threshold, and with {self.architecture!r} at "
+                f"the prior {solution.problem.prior!r} the objective has no lower bound that was found"
+            )
         if has_slack(self.architecture):
             if not solution.gap <= CERTIFIED * abs(solution.value) + solution.problem.floor:
                 raise ValueError(

@@ -152,6 +152,14 @@ def _maps(sizes: tuple[int, int]) -> list[Array]:
     return found
 
 
+def _singular_values(blocks: Array) -> Array:
+    """Of (n, 2, 2), shape (n, 2); NaN where a block is not finite."""
+    out = np.full((len(blocks), 2), np.nan)
+    finite = np.isfinite(blocks).all(axis=(1, 2))
+    out[finite] = np.linalg.svd(blocks[finite], compute_uv=False)
+    return out
+
+
 class _Gauge:
     """Prox or projection of the gauge at points of one group, and its derivative."""
 
@@ -161,11 +169,13 @@ class _Gauge:
 
     def of(self, x: Array) -> Array:
         """The gauge, (n,)."""
-        sigma = np.linalg.svd(x[:, _BLOCK], compute_uv=False)
+        sigma = _singular_values(x[:, _BLOCK])
         return np.abs(x[:, [0, 3]]) @ self.root + sigma.sum(axis=1)
 
     def prox(self, v: Array, limit: Array, step: Array) -> _Prox:
         """The prox of ``step limit`` times the gauge, or the projection onto its ball of radius ``limit``."""
+        # a step so long that it overflows is none: whether an SVD of infinities raises hangs on the processor
+        v = np.where(np.isfinite(v).all(axis=1, keepdims=True), v, 0.0)
         eta, root = v[:, [0, 3]], self.root
         u, sigma, vt = np.linalg.svd(v[:, _BLOCK])
         threshold = _to_ball(np.abs(eta), sigma, root, limit) if self.is_ball else step * limit
@@ -307,7 +317,7 @@ class _Descent:
     def _bound(self, x: Array, value: Array, gradient: Array, index: NDArray[np.intp]) -> tuple[Any, Any]:
         """The lower bound of convexity at x, as :meth:`ufm.Problem.lower_bound` has it, and the dual norm."""
         limit, root = self.group.limit[index], self.gauge.root
-        norm = np.linalg.svd(gradient[:, _BLOCK], compute_uv=False)[:, 0]
+        norm = _singular_values(gradient[:, _BLOCK])[:, 0]
         for c in (0, 1):
             if root[c] > 0:
                 norm = np.maximum(norm, np.abs(gradient[:, 3 * c]) / root[c])
@@ -316,7 +326,7 @@ class _Descent:
             return value - np.maximum(inner + limit * norm, 0.0), norm
         excess = np.maximum(0.0, norm / limit - 1)
         slack = limit * self.gauge.of(x) + inner
-        with np.errstate(invalid="ignore"):  # an infimum that is not known bounds nothing
+        with np.errstate(invalid="ignore", over="ignore"):  # an infimum that is not known bounds nothing
             over = np.where(excess > 0, excess * (self.at_zero - self.least)[index], 0.0)
         return value - np.maximum(slack + over, 0.0), norm
 
@@ -327,7 +337,8 @@ class _Descent:
             if not len(rest):
                 break
             gap, value = (self.value - self.lower)[rest], self.value[rest]
-            self._step(rest)
+            with np.errstate(all="ignore"):  # without a lower bound points go on to where they overflow
+                self._step(rest)
             better = (self.value - self.lower)[rest] < 0.9 * gap
             better |= self.value[rest] < value - 100 * _ROUNDING * np.abs(value)
             idle[rest] = np.where(better, 0, idle[rest] + 1)
@@ -469,6 +480,9 @@ def _logits(x: Array, group: Group) -> tuple[Array, Array]:
 def _phases(s: Array, t: Array, sizes: tuple[int, int]) -> NDArray[np.int8]:
     """The codes of the phases, as :func:`ufm.geometry.collapse` tells them of one problem's logits."""
     size = np.array(sizes, dtype=float)[:, None]
+    # in units of the largest entry, where that is large: no square overflows
+    unit = np.maximum(1.0, np.maximum(np.abs(s).max(axis=0), np.abs(t).max(axis=(0, 1))))
+    s, t = s / unit, t / unit
     # the centred column of a group whose classes coincide, by its entries at A and at B
     columns = t + np.where(size == 1, s, 0.0) * np.eye(2)[:, :, None]
     columns = columns - (size[:, :, None] * columns).sum(axis=0) / size.sum()
@@ -476,9 +490,9 @@ def _phases(s: Array, t: Array, sizes: tuple[int, int]) -> NDArray[np.int8]:
     total = np.sqrt((size * (size * (t**2).sum(axis=0) + 2 * s * t[[0, 1], [0, 1]] + s**2)).sum(axis=0))
     small = np.maximum(_SAME * total, ZERO_LOGITS)
     fixed = (s == 0) & (size > 1)
-    unit = fixed | (size == 1)
+    alike = fixed | (size == 1)
     distance = np.sqrt((size * (columns[:, 0] - columns[:, 1]) ** 2).sum(axis=0))
-    merged = unit.all(axis=0) & (distance <= small)
+    merged = alike.all(axis=0) & (distance <= small)
     some = fixed | merged
     nothing = (some & (lengths <= small)).any(axis=0)
     return np.where(nothing, Phase.TOTAL.code, np.where(some.any(axis=0), Phase.PARTIAL.code, 0)).astype(np.int8)
