@@ -227,6 +227,62 @@ class TestCompaction:
             Batchwise(lambda z, h: z, torch.tensor(1.0))
 
 
+class TestAnFThatChanges:
+    """It is evaluated once more where its derivative is recorded: at what is returned it must be what it was."""
+
+    def chancy(self, at, h):
+        """Its inputs are others at the call ``at``, as of dropout that is drawn at every call."""
+        calls = []
+
+        def f(z):
+            calls.append(1)
+            return 0.5 * torch.cos(z) + h + (1e-3 if len(calls) == at else 0)
+
+        return f
+
+    @pytest.mark.parametrize("solver", SOLVERS)
+    @pytest.mark.parametrize("samples", ["separate", "joint"])
+    def test_is_found(self, solver, samples):
+        h = draw(18, 3, 2).requires_grad_()
+        layer = DEQ(solver, tol=1e-9, samples=samples)
+        last = int(layer(self.chancy(0, h), h * 0)[1].steps.max()) + 1
+        with pytest.warns(ConvergenceWarning, match="f was another map when it was recorded"):
+            _, info = layer(self.chancy(last, h), h * 0)
+        assert not info.converged.any()
+        assert (info.residuals > 1e-5).all()
+        with pytest.raises(ConvergenceError, match="f must be the same at every call"):
+            DEQ(solver, tol=1e-9, samples=samples, on_failure="raise")(self.chancy(last, h), h * 0)
+
+    def test_of_some_samples(self):
+        h = draw(18, 3, 2).requires_grad_()
+        one = torch.tensor([[0.0], [1.0], [0.0]], dtype=torch.float64)
+        layer, calls = DEQ("fixed_point", tol=1e-9, max_steps=200), []
+
+        def f(z, last=0):
+            calls.append(1)
+            return 0.5 * torch.cos(z) + h + 1e-3 * one * (len(calls) == last)
+
+        last = int(layer(f, h * 0)[1].steps.max()) + 1
+        calls.clear()
+        with pytest.warns(ConvergenceWarning, match="1 of 3 samples"):
+            _, info = layer(lambda z: f(z, last), h * 0)
+        assert info.converged.tolist() == [True, False, True]
+
+    @pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
+    def test_rounding_is_none(self, scale):
+        """A sum in another order where it is recorded."""
+        h = scale * draw(19, 3, 40)
+        h.requires_grad_()
+
+        def f(z):
+            w = torch.full((40, 40), 0.02, dtype=z.dtype)
+            return (z @ w if not torch.is_grad_enabled() else (z[:, :, None] * w).flip(1).sum(1)) + h
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert DEQ(tol=1e-14, on_failure="raise")(f, h * 0)[1].all_converged
+
+
 class TestStates:
     def test_of_several_tensors_and_complex_numbers(self):
         h, c = draw(6, 3, 2).requires_grad_(), torch.complex(draw(7, 3, 4), draw(8, 3, 4)).requires_grad_()

@@ -28,6 +28,7 @@ from ufm._extras import optional
 from ufm._validation import integer, one_of, positive
 from ufm.deq.compiled import can_compile
 from ufm.deq.iteration import (
+    PROBE,
     SAMPLES,
     STOP_MODES,
     FixedPoint,
@@ -36,6 +37,7 @@ from ufm.deq.iteration import (
     Options,
     Relative,
     check_map,
+    norms,
     power_of_two,
 )
 from ufm.deq.scope import solve_scope
@@ -349,6 +351,7 @@ class DEQ(nn.Module):
         root = root.detach().requires_grad_()
         # A clone, for f may write into its argument.
         image = f(root.clone()).to(root.dtype)
+        self._check_again(image, root, info, dtype)
         if not image.requires_grad:
             return root.detach()
 
@@ -356,6 +359,41 @@ class DEQ(nn.Module):
             return self._solve_adjoint(f, image, root, gradient, info, dtype)
 
         return implicit_gradient(image, root, solve, root)
+
+    def _check_again(self, image: Tensor, root: Tensor, info: Info, dtype: torch.dtype) -> None:
+        """See whether f is at root what it was: where the recorded image is none of a fixed point, nothing converged.
+
+        So is found an f that changes from call to call, whose derivative would be that of another map.
+        """
+        if not root.numel():
+            return
+        tol, units, relative = (
+            self._tolerance(),
+            1 if self.samples == "joint" else root.shape[0],
+            self.stop_mode == "rel",
+        )
+        with torch.no_grad():
+            wide = torch.promote_types(root.dtype, torch.float32)
+            rows, point = (t.reshape(units, -1).to(wide) for t in (image, root))
+            for careful in (False, True):  # few operations where they are enough
+                norm, size = norms(rows - point, careful), norms(rows, careful)
+                fine = norm <= (tol * size if relative else tol) + PROBE * torch.finfo(dtype).eps * size
+                if bool(fine.all()):
+                    return
+            changed = info.converged & ~fine
+            if not bool(changed.any()):
+                return
+            info.residuals = torch.where(changed, norm / size if relative else norm, info.residuals)
+            info.converged = info.converged & fine
+        message = (
+            f"forward solve met the tolerance, but f was another map when it was recorded: {int(changed.sum())} of "
+            f"{len(changed)} samples have residuals above tol = {tol:g} at the same z (worst "
+            f"{float(info.residuals[changed].max()):.3g}); f must be the same at every call of a solve, its random "
+            "numbers too (ufm.deq.VariationalDropout)"
+        )
+        if self.on_failure == "raise":
+            raise ConvergenceError(message)
+        warnings.warn(message, ConvergenceWarning, stacklevel=_users_level())
 
     def _solve_adjoint(
         self, f: Map, image: Tensor, root: Tensor, gradient: Tensor, info: Info, dtype: torch.dtype
