@@ -86,6 +86,17 @@ def graph() -> Cell:
     return Cell(lambda z, q: mix @ z @ a.T + q, p, torch.zeros_like(p), exact, settings={"max_steps": 500})
 
 
+def saturated_graph() -> Cell:
+    """Rows that are held come nearer while the others go on."""
+    rng = np.random.default_rng(7)
+    mix, p = torch.from_numpy(rng.standard_normal((6, 6))), torch.from_numpy(rng.standard_normal((6, 4)))
+    mix = 0.9 * mix / torch.linalg.matrix_norm(mix, 2)
+    exact = torch.zeros_like(p)
+    for _ in range(2000):
+        exact = torch.tanh(mix @ exact + p)
+    return Cell(lambda z, q: torch.tanh(mix @ z + q), p, torch.zeros_like(p), exact, settings={"max_steps": 500})
+
+
 def mean_field() -> Cell:
     """Every row feels the mean of all, as in batch normalisation."""
     p = draw(3, 6, 4)
@@ -224,6 +235,7 @@ ZOO: dict[str, Cell] = {
     "chain of nodes": chain(),
     "long chain": long_chain(),
     "graph": graph(),
+    "saturated graph": saturated_graph(),
     "mean field": mean_field(),
     "far, float32": far_in_float32(),
     "at the far one": at_the_far_one(),

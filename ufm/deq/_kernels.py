@@ -315,7 +315,7 @@ def _is_usual(i, numbers, floats, longs, flags, plain, guarded):
         return False
     fresh = norm if absolute else floats.dtype.type(0) if norm <= numbers[QUANTUM] else norm / size
     floats[FRESH, i] = fresh
-    residual = floats[RESIDUAL, i] if flags[HELD, i] else fresh
+    residual = min(fresh, tol) if flags[HELD, i] else fresh
     if flags[HELD, i]:
         if not fresh <= tol + numbers[SLACK] * (size if absolute else 1.0):
             return False
@@ -352,10 +352,12 @@ def _commit(numbers, floats, longs, flags, plain, guarded, ends):
     """Take in the residuals of all rows, of which none is rare."""
     most_residual, least_size, number, before, all_better = 0.0, inf, 0, 0, True
     for i in range(floats.shape[1]):
+        floats[RESIDUAL, i] = floats[FRESH, i]
         if not flags[HELD, i]:
-            floats[RESIDUAL, i] = floats[FRESH, i]
             floats[LARGEST, i] = _raised(i, numbers, floats, plain)
         else:
+            # Rounding may be above the tolerance where sums have another order; rows that depend on each other differ.
+            floats[RESIDUAL, i] = min(floats[RESIDUAL, i], numbers[TOL])
             longs[IDLE, i] += 1
             before += 1
         residual = floats[RESIDUAL, i]

@@ -514,7 +514,7 @@ class Iteration:
         score = self.norm if self.options.stop_mode == "abs" else self.norm / self.size
         self.fresh = score
         if held is not None:
-            self.idle, score = self.idle + held, torch.where(held, self.residuals, score)
+            self.idle, score = self.idle + held, torch.where(held, score.clamp_max(self.tol), score)
         self.residuals = self.score = score
         stop = ~(score > self.tol)  # NaN too
         if guard is not None:
@@ -591,9 +591,8 @@ class Iteration:
             scale = size if self.options.stop_mode == "abs" and self.relative is None else 1.0
             # NaN compares as false: broken.
             broken = held & ~(fresh <= self.tol + SLACK * torch.finfo(self.seen).eps * scale)
-            # What was held unseen may have changed since, as samples do that depend on each other.
-            kept = self.residuals if self.at_hand else fresh.clamp_max(self.tol)
-            self.residuals = torch.where(held & ~broken, kept, fresh)
+            # Samples that depend on each other may be nearer by now.
+            self.residuals = torch.where(held & ~broken, fresh.clamp_max(self.tol), fresh)
         met = self.residuals <= self.tol
         if self.relative is None:
             raised = self._raise()
