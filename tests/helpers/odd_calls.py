@@ -20,7 +20,8 @@ refusals, 5 faults, all mended; seeds 70000 to 71999, 2,085 answers, 76 warnings
 scales of 1e20 beside six busy processes, now 4 (wild 70281). 15,000 calls, 36,600 in all.
 A fourth, ``newest``, the youngest functions by themselves: seeds 80000 to 82180, 2,181 calls, 8 faults, all mended:
 errors of a size that is none of the arguments, a class in the place of its instance, numbers of classes and factors
-beyond float64, a refusal of the checker that its maker passed on.
+beyond float64, a refusal of the checker that its maker passed on. In another dress, ``kinds`` among them alone, seeds
+90000 to 90399: 89 answers, 311 refusals, no fault.
 """
 
 from __future__ import annotations

@@ -300,6 +300,8 @@ def test_what_the_checker_does_not_know_is_refused_by_name():
         ufm.certify(ufm.solve(PEELED, ufm.ClassPrior([2, 1]), ufm.FocalLoss(2.0), method="search", starts=2))
     with pytest.raises(ValueError, match="bias must be None for a threshold in budgets"):
         certify_threshold(PEELED, 2, 2, bias="free")
+    with pytest.raises(ValueError, match="loss must have a collapse threshold in closed form to be certified"):
+        certify_threshold(DECAY, 2, 2, loss=ufm.SquaredHinge(), num_samples=9)
     with pytest.raises(ValueError, match="equal within both groups"):
         certify_threshold(DECAY, 2, 2, loss=ufm.CrossEntropy(weights=(1, 2, 3, 3)), num_samples=9)
     with pytest.raises(ValueError, match="at most 64 classes and columns"):
