@@ -378,3 +378,12 @@ def test_optima_and_certificates_cross_process_pools(architecture, loss):
     back = pickle.loads(pickle.dumps(certificate))
     assert (back.lower, back.upper) == (certificate.lower, certificate.upper)
     assert back.lower <= solution.value <= back.upper + 1e-12
+
+
+def test_a_threshold_next_to_balance_is_certified_or_said_to_be_too_close() -> None:
+    """R* tends to 1 as the budgets vanish: to 17 digits it is told from 1, and with 30 more it is not."""
+    near = ufm.certify_threshold(ufm.LayerPeeled(1e-18, 1e-18), 2, 2)
+    assert near.check()
+    assert 1 < Fraction(near.claim["statement"]["lower"]) < 1 + Fraction(1, 10**17)
+    with pytest.raises(CertificationError, match="too close to 1 to tell from it"):
+        ufm.certify_threshold(ufm.LayerPeeled(1e-30, 1e-30), 2, 2)
