@@ -22,11 +22,18 @@ TAILED = ufm.CrossEntropy(shifts=np.log(PRIOR.probabilities).tolist())
 SOFT = ufm.Labels([[1, 0, 0.5], [0, 1, 0.2], [0, 0, 0.3]], [6, 5, 4])
 SETS = ufm.Labels.multi_label(4, [[0], [1], [0, 1], [2, 3], []], [5] * 5)
 
+
+def _quartic(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    error = logits - target
+    return (error**4).sum() / 4 + (error**2).sum() / 2
+
+
 AGREEING = {
     "label smoothing": (DECAY, PRIOR, ufm.CrossEntropy(smoothing=0.1), None),
     "logit adjustment with a bias": (DECAY, PRIOR, TAILED, "free"),
     "class-dependent temperature": (DECAY, PRIOR, ufm.CrossEntropy(scales=[1, 1, 0.8, 0.8]), None),
     "mse, penalised bias": (DECAY, PRIOR, "mse", 0.3),
+    "a loss in torch": (DECAY, PRIOR, ufm.torch_loss(_quartic), None),
     "squared hinge": (DECAY, PRIOR, ufm.SquaredHinge(), None),
     "focal": (DECAY, PRIOR, ufm.FocalLoss(2.0), None),
     "soft labels": (DECAY, SOFT, "ce", None),
@@ -224,6 +231,7 @@ class Own(ufm.Architecture):
     [
         ((DECAY, ufm.ClassPrior([4.5, 2])), {}, "prior must have whole counts"),
         ((DECAY, ufm.ClassPrior([2] * 11)), {}, "prior must have at most 10 columns"),
+        ((DECAY, ufm.Labels([[1.0], [0.0]], [5])), {}, "prior must have 2 columns or more"),
         ((DECAY, PRIOR), {"dataset": "cifar10"}, "dataset"),
         ((DECAY, PRIOR), {"dtype": "float16"}, "dtype"),
         ((DECAY, PRIOR), {"inputs": np.zeros((26, 3))}, "inputs and columns must be given together"),
@@ -241,6 +249,23 @@ def test_what_cannot_be_trained_is_refused(arguments: tuple, fields: dict, messa
         train_problem(*arguments, **fields)
 
 
-def test_thresholds_need_weight_decay() -> None:
-    with pytest.raises(TypeError, match="architecture must have weight decay"):
-        train_threshold(ufm.LayerPeeled(1.0, 1.0), 2, 2, majority_count=9, minority_counts=(3, 4))
+@pytest.mark.sample(0)
+def test_thresholds_under_budgets() -> None:
+    """Budgets are kept while n_B goes through 24/R*."""
+    ratio = ufm.collapse_threshold(ufm.LayerPeeled(1.0, 1.0), 3, 3).ratio
+    star = 24 / ratio
+    counts = tuple(math.ceil(star) + i for i in range(4))
+    found = train_threshold(
+        ufm.LayerPeeled(1.0, 1.0), 3, 3, majority_count=24, minority_counts=(math.floor(star) - 1, *counts)
+    )
+    assert math.isclose(found.predicted, star)
+    assert abs(found.error) < 0.01
+    assert all(status == "agrees" for *_, status in found.points)
+
+
+def test_thresholds_need_weight_decay_or_budgets() -> None:
+    counts = {"majority_count": 9, "minority_counts": (3, 4)}
+    with pytest.raises(TypeError, match="architecture must have weight decay or budgets"):
+        train_threshold(ufm.NormBounded(1.0, 1.0), 2, 2, **counts)
+    with pytest.raises(ValueError, match="loss must not depend on the counts"):
+        train_threshold(ufm.LayerPeeled(1.0, 1.0), 2, 2, loss=lambda prior: ufm.CrossEntropy(), **counts)

@@ -254,11 +254,12 @@ def _equilibrium_step(bound: SpectralBound) -> float:
 class Coordinates:
     """Linear coordinates of a network's weights, flattened into one vector on their device for the optimiser.
 
-    Output layer of the encoder: ``[V, c] = X P`` with ``P = (Phi^T Phi + ridge)^{-1/2}`` and Phi the activations at the
-    start with a column of ones. Hidden layer: weights over :data:`HIDDEN_STEP`. Free parameter M of the equilibrium
-    matrix A: over ``min(1, 2/|(I-A)^{-1}|_2)`` at the start, for the logits ``W (I-A)^{-1} h`` move with A so much more
-    than with W and h. In M itself the optimiser's first steps throw directions out of A where the gain is 10 and more,
-    and it ends in low-rank codes. Everything else: itself.
+    Output layer of the encoder: ``[V, c] = X L^{-1}`` with ``L L^T = Phi^T Phi + ridge`` and Phi the activations at the
+    start with a column of ones; another root than Cholesky's would turn X, which L-BFGS does not see. Hidden layer:
+    weights over :data:`HIDDEN_STEP`. Free parameter M of the equilibrium matrix A: over ``min(1, 2/|(I-A)^{-1}|_2)`` at
+    the start, for the logits ``W (I-A)^{-1} h`` move with A so much more than with W and h. In M itself the optimiser's
+    first steps throw directions out of A where the gain is 10 and more, and it ends in low-rank codes. Everything else:
+    itself.
 
     >>> network = ExplicitNetwork(4, 2, dim=2, width=8)
     >>> coordinates = Coordinates(network, torch.eye(4, dtype=torch.float64))
@@ -283,10 +284,10 @@ class Coordinates:
         with torch.no_grad():
             phi = encoder.activations(inputs)
             phi = torch.cat([phi, torch.ones(len(phi), 1, dtype=phi.dtype, device=phi.device)], dim=1)
-            values, vectors = torch.linalg.eigh(phi.T @ phi)
-            values = values.clamp_min(0) + WHITENING_RIDGE * values.mean()
-            self.whiten = (vectors / values.sqrt()) @ vectors.T
-            self.colour = (vectors * values.sqrt()) @ vectors.T
+            # in float64: by the ridge alone the matrix may be definite
+            gram = phi.T.double() @ phi.double()
+            gram.diagonal().add_(WHITENING_RIDGE * gram.diagonal().mean())
+            self.root = torch.linalg.cholesky(gram).to(phi)
 
     @property
     def _weights(self) -> list[Tensor]:
@@ -295,17 +296,19 @@ class Coordinates:
     def read(self) -> Tensor:
         """Coordinates of the present weights."""
         with torch.no_grad():
-            output = torch.cat([self.output.weight, self.output.bias[:, None]], dim=1) @ self.colour
+            output = torch.cat([self.output.weight, self.output.bias[:, None]], dim=1) @ self.root
             others = [weight / step for weight, step in zip(self._weights[2:], self.steps, strict=True)]
             return self._flat([output, *others])
 
     def assign(self, vector: Tensor) -> None:
         """Set the weights to those with these coordinates."""
-        flat = vector.to(self.whiten)
+        flat = vector.to(self.root)
         rows, columns = self.output.weight.shape
         with torch.no_grad():
             size = rows * (columns + 1)
-            output = flat[:size].view(rows, columns + 1) @ self.whiten
+            output = torch.linalg.solve_triangular(
+                self.root, flat[:size].view(rows, columns + 1), upper=False, left=False
+            )
             self.output.weight.copy_(output[:, :-1])
             self.output.bias.copy_(output[:, -1])
             for weight, step in zip(self._weights[2:], self.steps, strict=True):
@@ -315,7 +318,9 @@ class Coordinates:
     def gradient(self, value: Tensor) -> Tensor:
         """Gradient of ``value`` in these coordinates."""
         weight, bias, *others = torch.autograd.grad(value, self._weights)
-        output = torch.cat([weight, bias[:, None]], dim=1) @ self.whiten
+        output = torch.linalg.solve_triangular(
+            self.root.T, torch.cat([weight, bias[:, None]], dim=1), upper=True, left=False
+        )
         return self._flat([output, *(step * g for g, step in zip(others, self.steps, strict=True))])
 
     @staticmethod

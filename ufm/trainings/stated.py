@@ -248,7 +248,8 @@ class _Risk(torch.autograd.Function if torch else object):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, evaluate: _Evaluate) -> Tensor:
-        values, gradients = evaluate(logits.detach().cpu().numpy().astype(np.float64).T)
+        with torch.enable_grad():  # a loss may be written in torch itself
+            values, gradients = evaluate(logits.detach().cpu().numpy().astype(np.float64).T)
         ctx.gradient = gradients.T / len(logits)
         return logits.new_tensor(float(values.mean()))
 
@@ -484,6 +485,8 @@ def _samples(
     if inputs is None:
         known = fitted_datasets()
         one_of("dataset", dataset, known)
+        if len(counts) < 2:
+            raise ValueError(f"prior must have 2 columns or more, got {len(counts)}; give inputs and columns for one")
         if len(counts) > DATASETS[dataset].num_classes:
             most = DATASETS[dataset].num_classes
             raise ValueError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ufm._validation import integer
-from ufm.architectures import Penalised, UnconstrainedFeatures
+from ufm.architectures import Constrained, Penalised, UnconstrainedFeatures
 from ufm.labels import ClassPrior
 from ufm.losses import Loss
 from ufm.thresholds import collapse_threshold
@@ -23,7 +23,7 @@ class StatedThreshold:
 
     Attributes:
         predicted: n_B* of the theory at this n_A.
-        measured: n_B* of the trainings, see :func:`ufm.trainings.measured_threshold`.
+        measured: n_B* of the trainings that came to a stationary point, see :func:`ufm.trainings.measured_threshold`.
         points: (n_B, s_B, seed, status) of every training.
     """
 
@@ -38,7 +38,7 @@ class StatedThreshold:
 
 
 def train_threshold(
-    architecture: Penalised,
+    architecture: Penalised | Constrained,
     num_majority: int,
     num_minority: int,
     *,
@@ -53,15 +53,16 @@ def train_threshold(
     """Train at several n_B, and find where the minority's collapse ends.
 
     The prediction is :func:`ufm.collapse_threshold`: the n_B from which on ``pi_B kappa_B > lam sqrt(n_B)`` at the
-    collapsed optimum. For residual depth, whose price has the slope lam at 0 for every depth, it is that of the
-    explicit network, the end of *local* stability.
+    collapsed optimum; under budgets ``pi_B kappa_B > mu`` with their multiplier mu. For residual depth, whose price has
+    the slope lam at 0 for every depth, it is that of the explicit network, the end of *local* stability.
 
     Args:
-        architecture: with weight decay.
+        architecture: with weight decay, or with budgets, which are kept while n_B changes.
         num_majority, num_minority: K_A >= 1 and K_B >= 2.
         majority_count, minority_counts: n_A, and the n_B to train at: at least four uncollapsed ones near the
             threshold.
-        loss: or a function from the prior to the loss, where that depends on the counts, as logit adjustment does.
+        loss: or a function from the prior to the loss, where that depends on the counts, as logit adjustment does; with
+            weight decay only, under which such a shift does not move the threshold.
         bias: as of :func:`ufm.solve`.
         seeds: every n_B is trained once with each.
         done: called with every training as it ends.
@@ -75,8 +76,11 @@ def train_threshold(
     >>> round(found.predicted, 6), found.measured.collapsed, found.measured.uncollapsed, abs(found.error) < 0.05
     (5.0, 4, 6, True)
     """
-    if not isinstance(architecture, Penalised):
-        raise TypeError(f"architecture must have weight decay, got {architecture!r}")
+    if not isinstance(architecture, Penalised | Constrained):
+        raise TypeError(f"architecture must have weight decay or budgets, got {architecture!r}")
+    of_counts = callable(loss) and not isinstance(loss, Loss)
+    if of_counts and not isinstance(architecture, Penalised):
+        raise ValueError(f"loss must not depend on the counts under budgets, got {loss!r}: the threshold would move")
     n_a = integer("majority_count", majority_count, minimum=1)
     counts = [integer(f"minority_counts[{i}]", n, minimum=1, maximum=n_a) for i, n in enumerate(minority_counts)]
     k_a, k_b = integer("num_majority", num_majority, minimum=1), integer("num_minority", num_minority, minimum=2)
@@ -95,8 +99,12 @@ def train_threshold(
                 done(found)
     # additive shifts of the logits do not move a threshold under weight decay, so any prior's loss predicts it
     judged = stated(min(counts))[1]
-    ratio = collapse_threshold(_linear(architecture), k_a, k_b, loss=judged, bias=bias, majority_count=n_a).ratio
-    return StatedThreshold(n_a / ratio, measured_threshold([p[:3] for p in points]), tuple(points))
+    if isinstance(architecture, Penalised):
+        ratio = collapse_threshold(_linear(architecture), k_a, k_b, loss=judged, bias=bias, majority_count=n_a).ratio
+    else:
+        ratio = collapse_threshold(architecture, k_a, k_b, loss=judged, bias=bias).ratio
+    stationary = [point[:3] for point in points if point[3] != "unconverged"]
+    return StatedThreshold(n_a / ratio, measured_threshold(stationary), tuple(points))
 
 
 def _linear(architecture: Penalised) -> Penalised:
