@@ -82,6 +82,23 @@ def test_a_stage_that_fails_or_has_no_time_leaves_its_word(gpu, tmp_path, monkey
     assert (tmp_path / "late.json").is_file()
 
 
+def test_no_stage_leaves_the_later_ones_nothing(gpu, tmp_path, monkeypatch):
+    def greedy(run):
+        while run.left > 0:
+            time.sleep(0.02)
+            yield {"left": run.left}
+        raise gpu.TimeIsUp
+
+    stages = {"greedy": (greedy, 0.0), "next": (lambda run: iter([{"left": run.left}]), 0.5)}
+    monkeypatch.setattr(gpu, "STAGES", stages)
+    monkeypatch.setattr(gpu, "SHARES", {"greedy": 0.2})
+    assert set(gpu.SHARES) <= set(stages)
+    found = gpu.perform(gpu.Run("cpu", False, None, time.monotonic() + 2.0), tmp_path)
+    assert found["greedy"]["status"] == "stopped: no time left"
+    assert found["next"]["status"] == "done"
+    assert found["next"]["result"]["left"] > 0.5
+
+
 def test_what_was_found_is_written_when_the_machine_is_taken_away(gpu, tmp_path, monkeypatch):
     def stage(run):
         yield {"half": 1}

@@ -102,6 +102,15 @@ def test_an_equilibrium_from_zero_is_trapped_where_the_theory_says(rho: float, r
     assert train_problem(model, prior, solution=solution, device="cpu").status == "agrees"
 
 
+def test_the_prediction_in_two_dimensions_behind_a_relu_is_the_best_of_several_starts() -> None:
+    """From one atom a column it was 1.0235: two features, of which each of two pairs of classes shares one."""
+    model = ufm.UnconstrainedFeatures(0.02, 0.02, **RELU)
+    prior = ufm.ClassPrior([10, 10, 4, 4])
+    with pytest.warns(RuntimeWarning, match="not a proven optimum"):
+        found = train_problem(model, prior, dim=2, device="cpu")
+    assert found.status == "agrees", str(found)
+
+
 def test_dimensions_below_the_rank_are_a_constraint() -> None:
     found = train_problem(DECAY, PRIOR, dim=2, device="cpu")
     assert found.solution.value > ufm.solve(DECAY, PRIOR).value + 1e-3

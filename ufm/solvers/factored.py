@@ -177,18 +177,21 @@ def _nonnegative(problem: Problem, dim: int | None, seed: int) -> tuple[Factors,
     point = minimise_over_cone(phi, shape, start=start, **options)
     atoms = point.w.shape[1]
     if dim is not None and dim < atoms:
-        point = minimise_over_cone(phi, shape, width=dim, **options)
+        # which classes share an atom is a matter of the start
+        start = None if seed == 0 else _random_atoms(problem, seed, dim)
+        point = minimise_over_cone(phi, shape, start=start, width=dim, **options)
     w = problem.centred(point.w)  # a shift of a column of logits along it changes no loss, and this shortens W
     info = {"atoms": atoms, "rounds": max(1, point.rounds)}
     return architecture.scaled(w, point.h, problem.prior, dim), -math.inf, info
 
 
-def _random_atoms(problem: Problem, seed: int) -> ConePoint:
-    """Two atoms a column, with features of random size."""
+def _random_atoms(problem: Problem, seed: int, atoms: int | None = None) -> ConePoint:
+    """So many atoms, default two a column, with features of random size."""
     rng = np.random.default_rng(seed)
     k, m = problem.targets.shape
-    h = np.abs(rng.normal(size=(2 * m, m)))
-    w = rng.normal(size=(k, 2 * m))
+    atoms = 2 * m if atoms is None else atoms
+    h = np.abs(rng.normal(size=(atoms, m)))
+    w = rng.normal(size=(k, atoms))
     size = problem.bound if problem.is_constrained else 1.0
     w, h = w / np.linalg.norm(w), h / np.linalg.norm(h)
     return ConePoint(math.sqrt(size) * w, math.sqrt(size) * h, 0.0)
