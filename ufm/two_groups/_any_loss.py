@@ -440,6 +440,7 @@ def solve(loss: Loss, points: Points) -> tuple[tuple[Array, ...], Array]:
     out = np.empty((7, n))
     phases, floors = np.empty(n, np.int8), np.empty(n)
     sizes, which = np.unique(np.stack([points.k_a, points.k_b]), axis=1, return_inverse=True)
+    which = which.reshape(-1)  # NumPy 2.0 gives it the array's dimensions
     order = np.argsort(which, kind="stable")
     for (k_a, k_b), all_of_them in zip(
         sizes.T.astype(int).tolist(), np.split(order, np.cumsum(np.bincount(which))[:-1]), strict=True
