@@ -387,3 +387,58 @@ def test_a_threshold_next_to_balance_is_certified_or_said_to_be_too_close() -> N
     assert 1 < Fraction(near.claim["statement"]["lower"]) < 1 + Fraction(1, 10**17)
     with pytest.raises(CertificationError, match="too close to 1 to tell from it"):
         ufm.certify_threshold(ufm.LayerPeeled(1e-30, 1e-30), 2, 2)
+
+
+#: Architectures whose numbers, all different, are those that a certificate has to state.
+STATED = (
+    ufm.LayerPeeled(0.75, 0.875),
+    ufm.LayerPeeled(0.75, 0.875, features="nonnegative"),
+    ufm.LinearDEQ(0.75, 0.875, 0.25),
+    ufm.UnconstrainedFeatures(0.03125, 0.0625),
+    ufm.PenalisedDEQ(0.03125, 0.0625, 0.25),
+    ufm.DeepLinear((1.5, 2.5)),
+    ufm.Gain(0.75, 0.875, rho=0.25, kind="residual", depth=3),
+    ufm.NormBounded(0.75, 0.875),
+)
+
+
+def stated(parameters: dict) -> dict:
+    """The numbers of an architecture as certificates spell them."""
+    found = {}
+    for name, value in parameters.items():
+        if isinstance(value, tuple):
+            found[name] = [str(Fraction(x)) for x in value]
+        elif isinstance(value, float):
+            found[name] = str(Fraction(value))
+        elif value is not None and not (name == "features" and value == "real"):
+            found[name] = value
+    return found
+
+
+@pytest.mark.parametrize("model", STATED, ids=repr)
+def test_a_certificate_states_the_problem_that_it_was_asked_of(model) -> None:
+    """The checker proves what a file says; that the file says what was asked, its maker alone can tell wrongly."""
+    counts = (5, 3, 3)
+    claim = ufm.certify(ufm.solve(model, ufm.ClassPrior(counts))).claim
+    said = dict(claim["architecture"])
+    said.pop("name")
+    assert said == stated(model.parameters)
+    if "prior" in claim:
+        assert claim["prior"] == [{"classes": 1, "count": "5"}, {"classes": 2, "count": "3"}]
+    else:
+        assert claim["labels"]["counts"] == [str(n) for n in counts]
+    if claim["kind"] == "value" and isinstance(model, ufm.LayerPeeled | ufm.LinearDEQ):
+        for made in (ufm.certify_threshold(model, 1, 2), ufm.certify_phase(model, ufm.ClassPrior(counts))):
+            assert {**made.claim["architecture"], "name": claim["architecture"]["name"]} == claim["architecture"]
+
+
+def test_a_certificate_states_the_loss_that_it_was_asked_of() -> None:
+    loss = ufm.CrossEntropy(0.125, [1.0, 1.5, 1.5], [1.0, 0.75, 0.75], [0.5, 0.0, 0.0])
+    solution = ufm.solve(ufm.UnconstrainedFeatures(0.03125, 0.0625), ufm.ClassPrior([5, 3, 3]), loss)
+    assert ufm.certify(solution).claim["loss"] == {
+        "name": "ce",
+        "smoothing": "1/8",
+        "weights": ["1", "3/2", "3/2"],
+        "scales": ["1", "3/4", "3/4"],
+        "shifts": ["1/2", "0", "0"],
+    }

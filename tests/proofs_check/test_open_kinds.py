@@ -339,3 +339,16 @@ def test_numbers_of_nothing_in_common_end_quickly(certificates):
 def test_collapse_is_certified_where_the_criterion_is_that_of_a_nuclear_norm(model) -> None:
     with pytest.raises(ValueError, match="nuclear-norm gauge for a certificate of collapse"):
         certify_collapse(model, ufm.ClassPrior([60, 60, 1, 1]), [2, 3])
+
+
+@pytest.mark.parametrize(("bias", "said"), [(None, None), ("free", "free"), (0.25, "1/4")])
+def test_a_certificate_states_the_bias_that_it_was_asked_of(bias, said) -> None:
+    """Another bias would be true as well, for the threshold does not hang on it, and not what was asked."""
+    prior = ufm.ClassPrior([60, 2, 2])
+    made = (
+        certify_threshold(DECAY, 2, 2, loss="bce", bias=bias, num_samples=900),
+        certify_collapse(DECAY, prior, [1, 2], "bce", bias),
+        ufm.certify(ufm.solve(DECAY, prior, "bce", bias=bias)),
+    )
+    assert [certificate.claim["bias"] for certificate in made] == [said] * 3
+    assert [certificate.claim["loss"]["name"] for certificate in made] == ["bce"] * 3
