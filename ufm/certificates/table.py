@@ -9,7 +9,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,13 @@ class _Exponential(Loss):
         return sum(t * np.exp(z - own) for t, own in zip(target, logits, strict=True) for z in logits)
 
 
+def _for_any_columns(loss: Loss, _: int) -> Loss:
+    return loss
+
+
 #: Kinds of losses, made for labels of so many columns.
 LOSSES: dict[str, Callable[[int], Loss]] = {
-    **{name: lambda _, loss=loss: loss for name, loss in solved.LOSSES.items()},
+    **{name: partial(_for_any_columns, loss) for name, loss in solved.LOSSES.items()},
     "cross-entropy, weights": lambda m: CrossEntropy(weights=tuple(np.linspace(0.5, 2.0, m))),
     "Huber, by its formula": lambda _: _Huber(),
     "exponential, by its formula": lambda _: _Exponential(),

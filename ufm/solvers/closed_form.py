@@ -11,7 +11,8 @@ In ``Y = Z D^{1/2}``, ``D = diag(n_j)``, the risk is ``|Y - T D^{1/2}|_F^2 / (2N
 at the price of one decomposition. With any price ``sum_i g(sigma_i)``, and under a bound d on the rank, the problem
 separates by von Neumann's trace inequality: Y has the singular vectors of the targets, each singular value solves
 ``min (s - b)^2/(2N) + g(s)`` over s >= 0, and of these the d largest are kept, for what a direction gains grows with b.
-A concave g makes the choice between s = 0 and the other minimum one of first order. For nonnegative features and
+A concave g makes the choice between s = 0 and the other minimum one of first order. Under budgets and with equal counts
+the threshold is the theta at which what is left sums to the radius. For nonnegative features and
 bounded norms see :mod:`ufm.solvers.separable`. Source: theory sections 7 and 8.
 """
 
@@ -41,7 +42,8 @@ _ROUNDING = 1e-13
 def supports(problem: Problem) -> Support:
     """Exact for mean squared error under weight decay, convex or not, without bias or with a free one.
 
-    And for one-hot classes under nonnegative features, and balanced ones under bounded norms.
+    Under budgets, where the gauge is a nuclear norm, for columns of equal counts. And for one-hot classes under
+    nonnegative features, and balanced ones under bounded norms.
 
     >>> import ufm
     >>> supports(Problem.of(ufm.UnconstrainedFeatures(0.1, 0.1), ufm.ClassPrior([1, 1]), "mse")).answer
@@ -51,12 +53,15 @@ def supports(problem: Problem) -> Support:
         return supports_separable(problem)
     if problem.loss.closed_form is not ClosedForm.MEAN_SQUARED_ERROR:
         return Support.refused(f"loss {problem.loss.name} has no closed form for any targets, only 'mse' has")
-    if not problem.is_spectral or not isinstance(problem.architecture, Penalised):
+    if not problem.is_spectral or not (isinstance(problem.architecture, Penalised) or problem.has_nuclear_norm):
         return Support.refused(
             f"architecture {problem.architecture!r} has no weight decay by a price of singular values"
         )
     if problem.bias:
         return Support.refused("bias with weight decay has no closed form, only none and a free one have")
+    counts = problem.prior.counts
+    if problem.is_constrained and (counts != counts[0]).any():
+        return Support.refused("prior has columns of different counts: with budgets only equal ones have a closed form")
     return Support("exact")
 
 
@@ -77,12 +82,15 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
     if not problem.is_spectral:
         return solve_separable(problem, dim)
     labels = problem.prior
-    root = np.sqrt(labels.counts)
+    # budgets weigh no columns, and all of them have the same count: as if that were 1
+    root = np.ones(labels.num_columns) if problem.is_constrained else np.sqrt(labels.counts)
     y = labels.targets * root
     if problem.bias is not None:
         q = np.sqrt(labels.probabilities)
         y = y - np.outer(y @ q, q)
     u, s, vt = np.linalg.svd(y, full_matrices=False)
+    if problem.is_constrained:
+        return _within_budgets(problem, (u, s, vt), dim)
     # value and bound from singular values, not from the residual of the logits: they may be far below its rounding
     n, price = labels.num_samples, cast(Penalised, problem.architecture)
     kept = np.minimum(s, n * problem.strength) if problem.has_nuclear_norm else _residual(price, s, n)
@@ -104,6 +112,38 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
         dim=dim,
         value=value,
     )
+
+
+def _within_budgets(problem: Problem, decomposed: tuple[Array, Array, Array], dim: int | None) -> Solution:
+    """``sum_i (s_i - theta)_+ = radius``, of the first ``dim`` singular values where there are more."""
+    u, s, vt = decomposed
+    m, radius = problem.prior.num_columns, problem.radius
+    rank = int(np.count_nonzero(s > _ROUNDING * s[0])) if s[0] > 0 else 0
+    width = rank if dim is None else min(dim, rank)
+    kept = _excess(s, radius)  # of the convex problem, whose bound is that of all ranks
+    lower = (float(kept @ kept) / 2 + float(kept @ (s - kept)) - radius * float(kept.max(initial=0.0))) / m
+    if width < np.count_nonzero(s > kept):
+        kept = np.concatenate([_excess(s[:width], radius), s[width:]])
+    s = s - kept
+    return conclude(
+        problem,
+        "closed_form",
+        (u * s) @ vt,
+        tol=1e-9,
+        lower=max(0.0, lower),
+        iterations=0,
+        info={"singular_values": s},
+        dim=dim,
+        value=float(kept @ kept) / (2 * m),
+    )
+
+
+def _excess(s: Array, radius: float) -> Array:
+    """``min(s_i, theta)``, s from large to small, with what is left of s summing to ``radius``; 0 where it does not."""
+    if s.sum() <= radius:
+        return np.zeros_like(s)
+    theta = (np.cumsum(s) - radius) / np.arange(1, len(s) + 1)
+    return np.minimum(s, theta[np.flatnonzero(s > theta)[-1]])
 
 
 def _residual(price: Penalised, b: Array, num_samples: float) -> Array:

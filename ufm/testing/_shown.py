@@ -37,10 +37,10 @@ class ShownArray(np.ndarray):
     (np.array([0.1, 0.3333333333333333]), 'ndarray', 'float64')
     """
 
-    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if "out" in options:
-            options["out"] = tuple(_plain(x) for x in options["out"])
-        return getattr(function, method)(*(_plain(x) for x in inputs), **options)
+    def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, **kwargs: Any) -> Any:
+        if "out" in kwargs:
+            kwargs["out"] = tuple(_plain(x) for x in kwargs["out"])
+        return getattr(ufunc, method)(*(_plain(x) for x in inputs), **kwargs)
 
     def __repr__(self) -> str:
         return _exact(_plain(self))
