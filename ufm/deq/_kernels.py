@@ -41,6 +41,11 @@ def _part(function: Callable[..., Any]) -> Any:
     return njit(inline="always", error_model="numpy", fastmath=_MATH)(function)
 
 
+def _inlined(function: Callable[..., Any]) -> Any:
+    """The same, type by type: what it costs to hand rows over is more than most rows take."""
+    return njit(forceinline=True, error_model="numpy", fastmath=_MATH)(function)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def _pointer(context, address):
     """An address as a pointer: an array that is made from it has no owner that every row of it would be counted for."""
@@ -71,7 +76,7 @@ def _minus(x, y):
     return x - y
 
 
-@_compiled
+@_inlined
 def _length(x, floor):
     """Euclidean norm of x; squares below floor^2, or too large, are taken of x over its largest entry."""
     total = x.dtype.type(0)
@@ -93,7 +98,7 @@ def _length(x, floor):
     return sqrt(float(total)) * float(largest)
 
 
-@_compiled
+@_inlined
 def _products(rows, count, x, out):
     """Inner products of x with the first rows into out; several at a time, for x is read once then."""
     zero = x.dtype.type(0)
@@ -140,7 +145,7 @@ def _products(rows, count, x, out):
         out[j] = s
 
 
-@_compiled
+@_inlined
 def _subtract(x, rows, count, by):
     """``x - sum_j by_j rows_j`` into x, of the first rows."""
     j = 0
@@ -170,7 +175,7 @@ def _subtract(x, rows, count, by):
             x[k] -= s * a[k]
 
 
-@_compiled
+@_inlined
 def _subtract_both(x, y, rows, count, by, of):
     """``x - sum_j by_j rows_j`` into x and ``y - sum_j of_j rows_j`` into y, of the first rows, each read once."""
     j = 0
@@ -195,7 +200,7 @@ def _subtract_both(x, y, rows, count, by, of):
             y[k] -= S * a[k]
 
 
-@_compiled
+@_inlined
 def _subtract_and_products(x, rows, count, by, y, w, of_y, of_w):
     """``x - sum_j by_j rows_j`` into x, inner products of the first rows with y and w into ``of_y`` and ``of_w``."""
     zero = x.dtype.type(0)
@@ -228,7 +233,7 @@ def _subtract_and_products(x, rows, count, by, y, w, of_y, of_w):
         j += 1
 
 
-@_compiled
+@_inlined
 def _divide(x, by, floor):
     """``x/by`` into x."""
     number = x.dtype.type  # of the same type: products with others are slower
@@ -242,7 +247,7 @@ def _divide(x, by, floor):
             x[k] /= s
 
 
-@_compiled
+@_inlined
 def _copy(source, target):
     for k in range(len(source)):
         target[k] = source[k]
@@ -432,7 +437,7 @@ def _differ(z, image, last_z, last_image, i, residual, change):
     return sqrt(float(total)), sqrt(float(whole)), sqrt(float(moved))
 
 
-@_compiled
+@_part
 def _mix(
     image, last_image, next_image, residual, change, out, residuals, images, coefficients, used, slot, told, scratch
 ):
@@ -492,7 +497,7 @@ def _mix(
     coefficients[slot] = along
 
 
-@_compiled
+@_part
 def _update(z, last_z, image, next_image, residual, change, out, us, vs, gamma, used, slot, told, scratch):
     """The same as :func:`_mix` for Broyden's method: see :class:`ufm.deq.solvers._Broyden`."""
     length, _, size, rounding, dependent, floor = told
