@@ -274,13 +274,16 @@ class CompiledSteps:
         now, last = z.data_ptr(), self.last[0].data_ptr()
         self._tell()
         while True:
-            image, out = self._evaluate(z), torch.empty_like(z)
+            image = self._evaluate(z)
             if image is None:
                 return
-            following = out.data_ptr()
             if state.z is not z:  # rounded
                 z, now = state.z, state.z.data_ptr()
+            # What is nobody else's is the next iterate as it is.
+            kept = self.owned and state.held is None
+            out = self.image if kept else torch.empty_like(z)
             # Where a row was not held, its image was the next z.
+            following = 0 if kept else out.data_ptr()
             found = kernels.plain(self.like, self.where, now, image, following, last, now, True, False, True, False)
             if found == kernels.RARE:
                 self._leave()
@@ -290,7 +293,9 @@ class CompiledSteps:
             if not state.goes_on or state.vanishing is not None:
                 self._keep()
                 return
-            z, last, now = out, now, following
+            if kept and state.held is not None:
+                out = torch.where(state.held[:, None], z, out)
+            z, last, now = out, now, out.data_ptr()
 
     def accelerate(self, memory: Memory, z: Tensor) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
         """Take accelerated steps, the first to z, until one is left to tensor operations or is the last.
