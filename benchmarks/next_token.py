@@ -1,8 +1,8 @@
 """``python -m benchmarks.next_token``: next-token prediction of many tokens, at looser and then at closer gaps.
 
 Targets are softmax of logits of a low rank, counts heavy-tailed, the weight decay such that the optimum has about that
-rank. Each tolerance is a solve of its own, kept in ``--out`` as soon as it ends, so that a run that is stopped has told
-what it knows::
+rank. Each tolerance goes on from where the one before it ended. What is finished, and the gap over time, are kept in
+``--out`` as they come, so that a run that is stopped has told what it knows::
 
     python -m benchmarks.next_token --tokens 5000 --contexts 20000 --rank 64 --out next_token.json
 """
@@ -14,7 +14,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,30 @@ def sample(tokens: int, contexts: int, rank: int, seed: int = 0) -> tuple[ufm.La
     return labels, float(np.linalg.svd(left.T @ slope, compute_uv=False)[rank - 1])
 
 
-def runs(tokens: int, contexts: int, rank: int, tolerances: Sequence[float] = TOLERANCES) -> Iterator[dict[str, Any]]:
-    """What each tolerance took: value, certified gap, seconds of wall and CPU, peak memory."""
+def runs(
+    tokens: int,
+    contexts: int,
+    rank: int,
+    tolerances: Sequence[float] = TOLERANCES,
+    progress: Callable[[dict[str, float]], None] = lambda row: None,
+) -> Iterator[dict[str, Any]]:
+    """What each tolerance took, loosest first, each from where the one before it ended.
+
+    Value, certified gap, seconds of wall and CPU in all, peak memory. ``progress`` is called with what is known
+    after every round of the descents: the tolerance, seconds of wall, evaluations, value, about the relative gap.
+    """
     labels, strength = sample(tokens, contexts, rank)
     architecture = ufm.UnconstrainedFeatures(strength, strength)
-    for tol in tolerances:
-        wall, cpu = time.perf_counter(), time.process_time()
-        s = ufm.solve(architecture, labels, method="low_rank", dim=rank, tol=tol)
+    wall, cpu, evaluations = time.perf_counter(), time.process_time(), 0
+    start: ufm.Solution | None = None
+    for tol in sorted(tolerances, reverse=True):
+
+        def told(more: int, value: float, gap: float, tol: float = tol, before: int = evaluations) -> None:
+            seconds = time.perf_counter() - wall
+            progress({"tol": tol, "seconds": seconds, "evaluations": before + more, "value": value, "gap": gap / value})
+
+        s = ufm.solve(architecture, labels, method="low_rank", dim=rank, tol=tol, start=start, report=told)
+        start, evaluations = s, evaluations + int(s.info["evaluations"])
         yield {
             "tokens": tokens,
             "contexts": contexts,
@@ -66,7 +83,7 @@ def runs(tokens: int, contexts: int, rank: int, tolerances: Sequence[float] = TO
             "lower": s.lower,
             "relative_gap": s.gap / s.value,
             "is_global": s.is_global,
-            "evaluations": s.info["evaluations"],
+            "evaluations": evaluations,
             "wall_seconds": time.perf_counter() - wall,
             "cpu_seconds": time.process_time() - cpu,
             "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
@@ -74,7 +91,7 @@ def runs(tokens: int, contexts: int, rank: int, tolerances: Sequence[float] = TO
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the tolerances and keep each; exit status 0."""
+    """Run the tolerances, keep each and the gap over time; exit status 0, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.next_token", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--tokens", type=int, default=5000)
     parser.add_argument("--contexts", type=int, default=20000)
@@ -83,14 +100,28 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
     kept: list[dict[str, Any]] = []
-    for row in runs(given.tokens, given.contexts, given.rank, given.tol):
-        kept.append(row)
-        write_atomically(given.out, json.dumps(kept, indent=1) + "\n")
-        print(
-            f"tol {row['tol']:g}: {row['value']:.9g}, gap {row['relative_gap']:.2g}, {row['cpu_seconds']:.1f} CPU s, "
-            f"{row['wall_seconds']:.1f} s, {row['peak_megabytes']:.0f} MB",
-            flush=True,
-        )
+    path: list[dict[str, float]] = []
+
+    def keep() -> None:
+        write_atomically(given.out, json.dumps({"finished": kept, "progress": path}, indent=1) + "\n")
+
+    def progress(row: dict[str, float]) -> None:
+        path.append(row)
+        keep()
+        print(f"  {row['seconds']:.1f} s: {row['value']:.9g}, gap about {row['gap']:.2g}", flush=True)
+
+    try:
+        for row in runs(given.tokens, given.contexts, given.rank, given.tol, progress):
+            kept.append(row)
+            keep()
+            print(
+                f"tol {row['tol']:g}: {row['value']:.9g}, gap {row['relative_gap']:.2g}, "
+                f"{row['cpu_seconds']:.1f} CPU s, {row['wall_seconds']:.1f} s, {row['peak_megabytes']:.0f} MB",
+                flush=True,
+            )
+    except KeyboardInterrupt:
+        print(f"interrupted: {given.out} has what is known" if path else "interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -244,7 +244,28 @@ def test_next_tokens_are_kept_run_by_run(tmp_path, capsys):
     out = tmp_path / "kept.json"
     small = ["--tokens", "30", "--contexts", "60", "--rank", "4", "--tol", "1e-2", "1e-6", "--out", str(out)]
     assert next_token.main(small) == 0
-    loose, close = json.loads(out.read_text())
+    kept = json.loads(out.read_text())
+    loose, close = kept["finished"]
     assert close["relative_gap"] <= 1e-6
     assert close["lower"] <= loose["value"]
+    seconds = [row["seconds"] for row in kept["progress"]]
+    assert seconds == sorted(seconds)
+    assert kept["progress"][-1]["evaluations"] <= close["evaluations"]
     assert capsys.readouterr().out.count("CPU s") == 2
+
+
+def test_an_interrupted_run_of_next_tokens_has_told_what_it_knows(tmp_path, monkeypatch):
+    from benchmarks import next_token
+
+    out, written = tmp_path / "kept.json", []
+
+    def once(path, text, original=next_token.write_atomically):
+        original(path, text)
+        written.append(text)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(next_token, "write_atomically", once)
+    small = ["--tokens", "30", "--contexts", "60", "--rank", "4", "--tol", "1e-2", "1e-6", "--out", str(out)]
+    assert next_token.main(small) == 130
+    assert len(json.loads(out.read_text())["progress"]) >= 1

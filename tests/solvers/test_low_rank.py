@@ -140,3 +140,39 @@ def test_one_iteration_says_so(contexts):
     assert found.is_global is None
     assert "max_iter = 1 reached" in str(caught[0].message)
     assert found.lower < found.value
+
+
+@pytest.mark.parametrize(
+    ("architecture", "bias"),
+    [(ufm.UnconstrainedFeatures(2e-3, 2e-3), None), (ufm.LayerPeeled(0.5, 0.5), "free")],
+)
+def test_a_search_goes_on_from_a_looser_one(architecture, bias):
+    labels = ufm.Labels(np.random.default_rng(0).dirichlet(0.3 * np.ones(12), size=30).T, np.ones(30))
+    told = []
+    options = {"bias": bias, "method": "low_rank"}
+    loose = ufm.solve(architecture, labels, tol=1e-2, **options)
+    close = ufm.solve(architecture, labels, tol=1e-6, **options)
+    again = ufm.solve(architecture, labels, tol=1e-5, start=close, report=lambda *row: told.append(row), **options)
+    further = ufm.solve(architecture, labels, tol=1e-6, start=loose, **options)
+    assert further.is_global
+    assert further.value == pytest.approx(close.value, rel=2e-6)
+    assert again.value <= close.value * (1 + 1e-12)
+    assert again.info["evaluations"] < close.info["evaluations"]
+    assert [row[0] for row in told] == [again.info["evaluations"]]  # one round, for nothing was left to do
+    assert told[0][1] == pytest.approx(again.value, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("start", "error", "message"),
+    [
+        (1.0, TypeError, "start must be a ufm.Solution, got 1.0"),
+        ("other", ValueError, r"start must have logits of shape \(3, 3\), got \(2, 2\)"),
+        ("wide", ValueError, "start must have at most dim = 1 dimensions, got"),
+    ],
+)
+def test_what_cannot_be_gone_on_from_is_refused(start, error, message):
+    problem = ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([3, 2, 1])
+    made = {"other": ufm.ClassPrior([2, 1]), "wide": problem[1]}
+    start = ufm.solve(problem[0], made[start]) if isinstance(start, str) else start
+    with pytest.raises(error, match=message):
+        ufm.solve(*problem, method="low_rank", dim=1, start=start)

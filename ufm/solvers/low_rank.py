@@ -83,6 +83,8 @@ def solve_low_rank(
     tol: float = 1e-6,
     max_iter: int = 2000,
     precision: str | None = None,
+    start: Solution | None = None,
+    report: Callable[[int, float, float], None] | None = None,
 ) -> Solution:
     """Solve a convex problem over factors of few dimensions, in memory of the factors and the labels alone.
 
@@ -94,6 +96,9 @@ def solve_low_rank(
         tol: relative duality gap > 0 at which to stop.
         max_iter: L-BFGS iterations >= 1 in all.
         precision: ``"double"``, or ``"mixed"``: single precision first; None for mixed above four million logits.
+        start: a solution with the same labels to go on from, such as one to a looser ``tol``.
+        report: called after every round of the descent with the number of evaluations so far, the value and about the
+            gap; what it raises ends the search.
 
     Returns:
         The solution. ``logits`` are made when they are asked for, and then take K m numbers. ``info`` counts the
@@ -116,12 +121,24 @@ def solve_low_rank(
         dim = integer("dim", dim, minimum=1)
     if precision is not None:
         one_of("precision", precision, ("double", "mixed"))
+    _check_start(problem, start, dim)
     large = math.prod(problem.targets.shape) > LARGE
     mixed = precision == "mixed" or (precision is None and large and is_ours(problem.loss))
     with _Blocks(problem) as blocks:
-        search = _Search(problem, blocks, dim, seed)
-        trouble = search.run(tol, max_iter, mixed)
+        search = _Search(problem, blocks, dim, seed, start)
+        trouble = search.run(tol, max_iter, mixed, report)
         return search.concluded(tol, trouble)
+
+
+def _check_start(problem: Problem, start: Any, dim: int | None) -> None:
+    if start is None:
+        return
+    if not isinstance(start, Solution):
+        raise TypeError(f"start must be a ufm.Solution, got {start!r:.200}")
+    if start.problem.targets.shape != problem.targets.shape:
+        raise ValueError(f"start must have logits of shape {problem.targets.shape}, got {start.problem.targets.shape}")
+    if dim is not None and start.classifier.shape[1] > dim:
+        raise ValueError(f"start must have at most dim = {dim} dimensions, got {start.classifier.shape[1]}")
 
 
 def spectral_norm_bound(gram: Array, length: int, squares: float) -> float:
@@ -307,7 +324,9 @@ class _Blocks:
 class _Search:
     """State of one descent: the factors, and what is known of the optimal value."""
 
-    def __init__(self, problem: Problem, blocks: _Blocks, dim: int | None, seed: int) -> None:
+    def __init__(
+        self, problem: Problem, blocks: _Blocks, dim: int | None, seed: int, start: Solution | None = None
+    ) -> None:
         self.problem, self.blocks, self.dim = problem, blocks, dim
         self._rng = np.random.default_rng(seed)
         k, m = problem.targets.shape
@@ -319,7 +338,12 @@ class _Search:
         self._at_zero = float(s[0]) if len(s) else 0.0
         self.slack = 0.0
         self._bias_unit = self._bias_length()
-        self.point = self._scaled(_Point(u * np.sqrt(s), np.sqrt(s)[:, None] * vt, zero.b))
+        if start is not None and start.classifier.any():
+            b = np.zeros(k) if problem.bias is None or start.bias is None else np.array(start.bias)
+            point = _Point(np.array(start.classifier), start.features * blocks.omega, b)
+            self.point, _, _ = self._within(point, 0.0)
+        else:
+            self.point = self._scaled(_Point(u * np.sqrt(s), np.sqrt(s)[:, None] * vt, zero.b))
         self.iterations = self.evaluations = 0
 
     def _first_bias(self) -> Array:
@@ -427,7 +451,9 @@ class _Search:
 
     # -- the descent --------------------------------------------------------------------------------------------------
 
-    def run(self, tol: float, max_iter: int, mixed: bool) -> str:
+    def run(
+        self, tol: float, max_iter: int, mixed: bool, report: Callable[[int, float, float], None] | None = None
+    ) -> str:
         """Descend until the gap is estimated to be closed; otherwise return why not."""
         if self._at_zero <= (0.0 if self.problem.is_constrained else self.problem.strength) and not self._is_guess:
             k, m = self.problem.targets.shape  # 0 is optimal
@@ -438,6 +464,8 @@ class _Search:
         while True:
             value = self._descend(dtype, min(_ROUND, max_iter - self.iterations))
             gap, missing = self._estimated_gap(value)
+            if report is not None:
+                report(self.evaluations, value, gap)
             if gap <= 0.5 * tol * abs(value):
                 gap = value - self._lower(self.point, self._norm(self.point))
                 if gap <= tol * abs(value):
