@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from kept import FINISHED_ONLY, finish, write, write_json
+from scipy.optimize import brentq
 
 import ufm
 from ufm.trainings import train_threshold
@@ -43,6 +44,18 @@ def decay(factor: float, **fields: Any) -> ufm.UnconstrainedFeatures:
     return ufm.UnconstrainedFeatures(factor * LAMBDA, factor * LAMBDA, **fields)
 
 
+def budgets(rho: float = 0.0) -> Any:
+    """Budgets E_W = 1 and E_H with the threshold at n_B = STAR, of an equilibrium layer where rho > 0."""
+
+    def model(e_h: float) -> Any:
+        return ufm.LinearDEQ(1.0, e_h, rho) if rho else ufm.LayerPeeled(1.0, e_h)
+
+    def excess(e_h: float) -> float:
+        return ufm.collapse_threshold(model(e_h), GROUPS, GROUPS).ratio - MAJORITY / STAR
+
+    return model(brentq(excess, 0.01, 5.0, xtol=1e-12))
+
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "CE": {"architecture": decay(1)},
     "MSE": {"architecture": decay(1), "loss": "mse"},
@@ -59,6 +72,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ReLU features": {"architecture": decay(math.sqrt(1 - 1 / (2 * GROUPS)), features="nonnegative"), "starts": 4},
     "equilibrium, rho 1/2": {"architecture": ufm.PenalisedDEQ(2 * LAMBDA, 2 * LAMBDA, 0.5)},
     "residual depth 4, lambda_A 3": {"architecture": ufm.Residual(LAMBDA, LAMBDA, 3.0, 4)},
+    "CE, float32": {"architecture": decay(1), "dtype": "float32"},
+    "MSE, penalised bias": {"architecture": decay(1), "loss": "mse", "bias": 0.05},
+    "budgets E_W, E_H": {"architecture": budgets()},
+    "budgets, equilibrium, rho 1/2": {"architecture": budgets(0.5), "max_iterations": 3000},
 }
 
 

@@ -111,6 +111,15 @@ def test_the_prediction_in_two_dimensions_behind_a_relu_is_the_best_of_several_s
     assert found.status == "agrees", str(found)
 
 
+def test_the_prediction_of_bounded_norms_in_one_dimension_has_shorter_rows() -> None:
+    """In one dimension unit vectors are signs, which no descent leaves: the value was 0.419."""
+    prior = ufm.ClassPrior([6, 6, 3])
+    with pytest.warns(RuntimeWarning, match="not a proven optimum"):
+        found = train_problem(ufm.NormBounded(1.0, 3.0), prior, dim=1, device="cpu")
+    assert found.status == "agrees", str(found)
+    assert np.abs(found.solution.factors.classifier).min() < 0.99
+
+
 def test_dimensions_below_the_rank_are_a_constraint() -> None:
     found = train_problem(DECAY, PRIOR, dim=2, device="cpu")
     assert found.solution.value > ufm.solve(DECAY, PRIOR).value + 1e-3

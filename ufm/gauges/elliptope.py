@@ -36,11 +36,11 @@ _MAX_NEWTON = 400
 
 @dataclass(frozen=True)
 class UnitPoint:
-    """Unit vectors.
+    """Unit vectors, or with a ``width`` vectors no longer than that.
 
     Attributes:
-        p: P, shape (K, p), rows of length 1.
-        q: Q, shape (m, p), rows of length 1.
+        p: P, shape (K, p), rows of length 1, at most 1 with a width.
+        q: Q, shape (m, p), likewise.
     """
 
     p: Array
@@ -60,12 +60,15 @@ def minimise_over_elliptope(
 ) -> UnitPoint:
     """Minimise ``phi(s P Q^T)`` over unit vectors, by L-BFGS and then Newton's method on the product of spheres.
 
+    Where there are dimensions enough, what a vector lacks of length 1 can point where no other does. With fewer they
+    may be shorter: each is a unit vector less a last coordinate, which enters no product.
+
     Args:
         phi: a smooth function of Y.
         shape: (K, m) of Y.
         scale: s > 0.
         start: where to start; None for random vectors.
-        width: p; None for one in which local minima are global.
+        width: p, in which vectors may be shorter than 1; None for one in which local minima are global.
         relative: whether phi is positive and wanted to relative accuracy (its logarithm then descends).
         enough: a value that needs no lowering.
         seed: of the random vectors.
@@ -78,14 +81,21 @@ def minimise_over_elliptope(
     k, m = shape
     n = k + m
     if start is None:
-        width = (n if n <= _FULL else min(n, min(k, m) + math.ceil(math.sqrt(2 * n)))) if width is None else width
-        v = np.random.default_rng(seed).normal(size=(n, width))
+        full = n if n <= _FULL else min(n, min(k, m) + math.ceil(math.sqrt(2 * n)))
+        v = np.random.default_rng(seed).normal(size=(n, full if width is None else width + 1))
     else:
         v = np.vstack([start.p, start.q])
-    v = _descended(phi, v, k, scale, relative)
-    state = _State(phi, _compressed(v / np.linalg.norm(v, axis=1, keepdims=True)), k, scale)
-    state = damped_newton(state, _MAX_NEWTON, lambda s: 0 <= s.objective <= enough)
-    return UnitPoint(state.v[:k], state.v[k:])
+    seen = np.ones(v.shape[1])
+    if width is not None:
+        seen[width:] = 0.0
+    v = _descended(phi, v, k, scale, relative, seen)
+    v = v / np.linalg.norm(v, axis=1, keepdims=True)
+    if width is None:
+        v = _compressed(v)
+        seen = np.ones(v.shape[1])
+    state = damped_newton(_State(phi, v, k, scale, seen), _MAX_NEWTON, lambda s: 0 <= s.objective <= enough)
+    v = state.v[:, seen > 0]
+    return UnitPoint(v[:k], v[k:])
 
 
 def _compressed(v: Array) -> Array:
@@ -95,7 +105,7 @@ def _compressed(v: Array) -> Array:
     return np.asarray(v / np.linalg.norm(v, axis=1, keepdims=True))
 
 
-def _descended(phi: Smooth, v: Array, k: int, scale: float, relative: bool) -> Array:
+def _descended(phi: Smooth, v: Array, k: int, scale: float, relative: bool, seen: Array) -> Array:
     from scipy.optimize import minimize
 
     shape = v.shape
@@ -104,10 +114,11 @@ def _descended(phi: Smooth, v: Array, k: int, scale: float, relative: bool) -> A
         raw = x.reshape(shape)
         norms = np.linalg.norm(raw, axis=1, keepdims=True)
         u = raw / norms
-        y = scale * u[:k] @ u[k:].T
+        inner = u * seen
+        y = scale * inner[:k] @ inner[k:].T
         g = scale * phi.gradient(y)
         value = phi.value(y)
-        slope = np.vstack([g @ u[k:], g.T @ u[:k]])
+        slope = np.vstack([g @ inner[k:], g.T @ inner[:k]])
         slope = (slope - u * (slope * u).sum(axis=1, keepdims=True)) / norms
         if not relative:
             return value, slope.ravel()
@@ -120,11 +131,11 @@ def _descended(phi: Smooth, v: Array, k: int, scale: float, relative: bool) -> A
 
 
 class _State:
-    """Unit vectors with their gradient along the spheres."""
+    """Unit vectors with their gradient along the spheres; ``seen`` is 1 for coordinates in products, 0 for others."""
 
-    def __init__(self, phi: Smooth, v: Array, k: int, scale: float) -> None:
-        self._phi, self.v, self._k, self._radius = phi, v, k, scale
-        p, q = v[:k], v[k:]
+    def __init__(self, phi: Smooth, v: Array, k: int, scale: float, seen: Array) -> None:
+        self._phi, self.v, self._k, self._radius, self._seen = phi, v, k, scale, seen
+        p, q = v[:k] * seen, v[k:] * seen
         self._y = scale * p @ q.T
         self.objective = phi.value(self._y)
         self._g = scale * phi.gradient(self._y)
@@ -137,7 +148,8 @@ class _State:
     def step(self, damping: float) -> Array:
         """The damped Newton step in the tangent space, shape (K + m, p)."""
         k, v = self._k, self.v
-        p, q = v[:k], v[k:]
+        seen = self._seen
+        p, q = v[:k] * seen, v[k:] * seen
         second = self._phi.hessian(self._y)
 
         def along(d: Array) -> Array:
@@ -148,7 +160,9 @@ class _State:
             curved = np.stack([second(move) for move in moves.reshape(-1, *moves.shape[-2:])]).reshape(moves.shape)
             curved *= self._radius**2
             out = (
-                np.concatenate([curved @ q + self._g @ dq, curved.swapaxes(-1, -2) @ p + self._g.T @ dp], axis=-2)
+                np.concatenate(
+                    [curved @ q + self._g @ dq * seen, curved.swapaxes(-1, -2) @ p + self._g.T @ dp * seen], axis=-2
+                )
                 - self._along * d
             )
             return np.asarray(out - v * (out * v).sum(axis=-1, keepdims=True))
@@ -166,7 +180,8 @@ class _State:
     def moved(self, step: Array) -> _State:
         """The state after ``step``, back on the spheres."""
         v = self.v + step
-        return _State(self._phi, v / np.linalg.norm(v, axis=1, keepdims=True), self._k, self._radius)
+        v = v / np.linalg.norm(v, axis=1, keepdims=True)
+        return _State(self._phi, v, self._k, self._radius, self._seen)
 
 
 def dual_bound(gradient: Array, point: UnitPoint) -> tuple[float, Array, Array]:

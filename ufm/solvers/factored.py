@@ -210,9 +210,10 @@ def _norm_bounded(
         point = minimise_over_elliptope(
             phi, shape, problem.bound, seed=seed, width=dim, relative=relative, enough=enough
         )
-        v, vt, used = np.vstack([point.p, point.q]), np.eye(dim), dim
-    v = v @ vt[:used].T
-    v = v / np.linalg.norm(v, axis=1, keepdims=True)
+        v, used = np.vstack([point.p, point.q]), dim
+    else:
+        v = v @ vt[:used].T
+        v = v / np.linalg.norm(v, axis=1, keepdims=True)
     factors = architecture.scaled(architecture.w * v[: shape[0]], architecture.h * v[shape[0] :].T, problem.prior, dim)
     logits = factors.logits
     gradient = problem.gradient(logits)
