@@ -170,3 +170,10 @@ def test_a_bisected_threshold_holds_the_closed_form_in_its_bracket(monkeypatch):
     assert found.lower < ufm.collapse_threshold(model, 2, 2).ratio < found.upper < found.lower * (1 + 1e-8)
     slopes, exact = found.derivative, ufm.collapse_threshold(model, 2, 2).derivative
     assert {name: slopes[name] for name in exact} == pytest.approx(exact, rel=1e-5)
+
+
+def test_a_step_that_leads_nowhere_leaves_the_threshold_to_bisection(monkeypatch):
+    """A Jacobian that is nearly singular sends logarithms to where float64 holds no exponential."""
+    monkeypatch.setattr(general.Branch, "_differences", lambda self, x, setting: np.diag([1e-250] * (len(x) - 1) + [1]))
+    found = general.general_threshold(Family(ufm.LayerPeeled(0.6, 0.6), 2, 2, ufm.CrossEntropy(), None, None))
+    assert found.ratio == pytest.approx(ufm.collapse_threshold(ufm.LayerPeeled(0.6, 0.6), 2, 2).ratio, rel=1e-8)

@@ -35,6 +35,10 @@ __all__ = ["Branch", "Root"]
 Array = NDArray[np.float64]
 
 MAX_STEPS = 30
+#: A logarithm of R, or of the multiplier, beyond which a step has led nowhere.
+LARGEST_LOG = 700.0
+#: Residuals, relative to mu and tau, of a root.
+SOLVED = 1e-9
 #: Relative step of differences, to the error of which Newton's steps and derivatives are exact.
 STEP = 6e-6
 #: s_A and singular values of Y below this fraction of the largest are 0 on the branch.
@@ -208,13 +212,17 @@ class Branch:
                 # a step in log R of more than 1 leaves what the start knows
                 step *= min(1.0, 1.0 / max(abs(step[-1]), 1e-300))
                 x = x + step
+                logs = x[-2:] if self._constrained else x[-1:]
+                if not (np.isfinite(x).all() and np.abs(logs).max() < LARGEST_LOG):
+                    return None
                 size = float(np.abs(step / self._sizes).max())
                 if size < 1e-13 or (size < 1e-9 and size >= 0.5 * last):
                     break
                 last = size
             else:
                 return None
-            if not self._is_optimal(x, setting):
+            # steps that a singular Jacobian holds back are short, and end at no root
+            if not (np.abs(self.equations(x, setting)).max() < SOLVED and self._is_optimal(x, setting)):
                 return None
             inverse = np.linalg.pinv(jacobian, rcond=1e-14)
         error = 1e-15 + 2 * abs(float(step[-1])) + 30 * float(np.finfo(float).eps * np.abs(inverse[-1]).sum())
