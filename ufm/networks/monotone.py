@@ -17,8 +17,8 @@ from ufm.problem import Problem
 
 __all__ = ["MonotoneNetwork"]
 
-#: Relative residual of the equilibria and of their adjoints, and steps in which every splitting here reaches it.
-TOLERANCE, STEPS = 1e-11, 5000
+#: Relative residual of the equilibria and of their adjoints, that of float32, and steps in which it is reached.
+TOLERANCE, COARSE, STEPS = 1e-11, 1e-6, 5000
 
 
 class MonotoneNetwork(StatedNetwork):
@@ -68,7 +68,8 @@ class MonotoneNetwork(StatedNetwork):
         if not isinstance(problem.architecture, Penalised) or self.blocks is not None:
             raise ValueError(f"problem must be of a ufm.UnconstrainedFeatures, got one of {problem.architecture!r}")
         self.m = positive("m", m)
-        solver = DEQ("fixed_point", tol=TOLERANCE, max_steps=STEPS, on_failure="raise")
+        tol = TOLERANCE if dtype == torch.float64 else COARSE
+        solver = DEQ("fixed_point", tol=tol, max_steps=STEPS, on_failure="raise")
         d = self.classifier.in_features
         self.layer = MonotoneDEQ(d, d, m=self.m, activation=activation, deq=solver, seed=seed, dtype=dtype)
         with torch.no_grad():
