@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 import warnings
 
 import pytest
@@ -109,6 +112,58 @@ def test_steps_of_a_kernel_need_no_tensor_operation():
         state.evaluate()
         assert state.swift
         state.move(state.image)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("name", ["tanh", "a row that is not a number", "one that runs away"])
+def test_two_threads_find_the_same_bits(solver, name, monkeypatch):
+    """Rows in the second half and in the first that something happens to, and others that have converged."""
+    h = draw(5, 9, 6)
+    rates = torch.linspace(0.1, 0.95, 9, dtype=torch.float64)[:, None]
+    if name != "tanh":
+        for row in (1, 7):
+            (h if "number" in name else rates)[row] = torch.nan if "number" in name else 3.0
+
+    def solve():
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            return get_solver(solver)(
+                lambda z: rates * torch.cos(z) + h, torch.zeros_like(h), 1e-10, 80, None, Options(compiled=True)
+            )
+
+    alone = solve()
+    monkeypatch.setattr(compiled, "SHARED", 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    shared, second = solve(), compiled._second
+    if "number" not in name:  # else tensor operations take all steps
+        assert second.cache_info().currsize == 1
+    for name in ("z", "residuals", "steps", "converged"):
+        torch.testing.assert_close(getattr(shared, name), getattr(alone, name), rtol=0, atol=0, equal_nan=True)
+    second.cache_clear()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_a_second_thread_of_its_own(monkeypatch):
+    monkeypatch.setattr(compiled, "SHARED", 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+    def solve():
+        return DEQ(tol=1e-9, compiled=True)(lambda z: 0.5 * torch.cos(z), torch.zeros(4, 3).double())[1].all_converged
+
+    assert solve()
+    child = os.fork()
+    if not child:
+        os._exit(0 if solve() else 1)
+    for _ in range(600):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the child waits for a thread that it has not")
+    assert status == 0
 
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError, ImportError])

@@ -23,7 +23,7 @@ with optional("fast"):
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-__all__ = ["anderson", "broyden", "plain"]
+__all__ = ["anderson", "broyden", "commit", "plain"]
 
 _MATH = {"contract", "reassoc", "nsz"}
 
@@ -266,12 +266,14 @@ TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, ABSOLU
 ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS = range(FIRST_MEMORY)
 SECOND_MEMORY, THIRD_MEMORY, SLOTS = range(FIRST_MEMORY + 1, FIRST_MEMORY + 4)
 
-#: What a kernel found of a step: something for tensor operations; nothing; another number of units met the tolerance.
-RARE, USUAL, MORE = range(3)
+#: What a kernel found of a step: something for tensor operations; nothing; another number of units met the tolerance;
+#: or nothing in the part of the rows that it was given.
+RARE, USUAL, MORE, PART = range(4)
 
 #: Of the numbers that a kernel fills: the largest residual, the least size, how many rows have met the tolerance,
-#: whether all are better than before, at which row something rare was met, and the ends of LARGEST.
-MOST, LEAST_SIZE, NUMBER, ALL_BETTER, ROW, MOST_LARGEST, LEAST_LARGEST = range(7)
+#: whether all are better than before, at which row something rare was met, the ends of LARGEST, and at which row
+#: another part of the rows met something.
+MOST, LEAST_SIZE, NUMBER, ALL_BETTER, ROW, MOST_LARGEST, LEAST_LARGEST, OTHER_ROW = range(8)
 
 
 #: Bytes of a memory from which on the next row's is fetched ahead.
@@ -291,7 +293,7 @@ def _shared(where, like):
         carray(_pointer(where[LONGS]), (3, rows), np.int64),
         carray(_pointer(where[FLAGS]), (3, rows), np.bool_),
         carray(_pointer(where[BEST]), (2, rows, width), like.dtype),
-        carray(_pointer(where[ENDS]), (7,), np.float64),
+        carray(_pointer(where[ENDS]), (8,), np.float64),
     )
 
 
@@ -386,20 +388,20 @@ def _commit(numbers, floats, longs, flags, plain, guarded, ends):
 
 
 @_compiled
-def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plain, guarded, calm, first):
+def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plain, guarded, calm, first, begin, end):
     """Residuals of the rows and what follows, and the next plain step: f(z) into out, rows that are held stay at z.
 
     RARE where more happens, see :func:`_is_usual`; then nothing but norm, size and fresh has changed, and rows that are
     worse than their best are no longer its last. ``best`` holds z and f(z) of the best iterates of the rows without
     ``IS_LAST``, of the others ``last_z`` and ``last_image`` are. Without ``calm`` norm and size are all that is found;
     at the ``first`` evaluation the largest size is filled. ``like``: an array of the dtype; ``where``: what is where;
-    then addresses of rows.
+    then addresses of rows, of which those from ``begin`` to ``end`` are looked at: PART where these are not all.
     """
     numbers, floats, longs, flags, best, ends = _shared(where, like)
     z, image, out = _rows(z_at, where, like), _rows(image_at, where, like), _rows(out_at, where, like)
     last_z, last_image = _rows(last_z_at, where, like), _rows(last_image_at, where, like)
     norm, size, floor, zero = floats[NORM], floats[SIZE], numbers[FLOOR], like.dtype.type(0)
-    for i in range(len(z)):
+    for i in range(begin, end):
         total, whole = zero, zero
         for k in range(z.shape[1]):
             difference = image[i, k] - z[i, k]
@@ -419,6 +421,15 @@ def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plai
             _copy(z[i] if flags[HELD, i] or flags[MET, i] else image[i], out[i])
     if first:
         ends[MOST_LARGEST], ends[LEAST_LARGEST] = floats[LARGEST].max(), floats[LARGEST].min()
+    if end - begin < len(z):
+        return PART
+    return _commit(numbers, floats, longs, flags, is_plain, guarded, ends)
+
+
+@_compiled
+def commit(like, where, is_plain, guarded):
+    """Take in the residuals of all rows, once each part of them was found to be usual: what is found of the step."""
+    numbers, floats, longs, flags, _, ends = _shared(where, like)
     return _commit(numbers, floats, longs, flags, is_plain, guarded, ends)
 
 
@@ -545,7 +556,20 @@ def _scratch(memory, width, like):
 
 @_compiled
 def anderson(
-    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, used, slot
+    like,
+    where,
+    z_at,
+    image_at,
+    out_at,
+    last_z_at,
+    last_image_at,
+    next_image_at,
+    is_plain,
+    started,
+    used,
+    slot,
+    begin,
+    end,
 ):
     """Judge an accelerated step row by row as :func:`plain` does, take it into the memory and write the next iterate.
 
@@ -565,8 +589,8 @@ def anderson(
     scratch = _scratch(memory, width, like)
     row, half = like.itemsize * width, like.itemsize * width * memory
     ahead, some = 2 * half * rows > AHEAD, row * max(used, slot + 1)
-    for i in range(rows):
-        if ahead and i + 1 < rows and not flags[HELD, i + 1]:
+    for i in range(begin, end):
+        if ahead and i + 1 < end and not flags[HELD, i + 1]:
             _ahead(where[FIRST_MEMORY] + 2 * half * (i + 1), some)
             _ahead(where[FIRST_MEMORY] + 2 * half * (i + 1) + half, some)
         length = _judge(
@@ -574,7 +598,7 @@ def anderson(
             i, residual, change, out,
         )  # fmt: skip
         if length == STOP:
-            ends[ROW] = i
+            ends[ROW if begin == 0 else OTHER_ROW] = i
             return RARE
         if length != NEXT:
             told = (length, floats[NORM, i], floats[SIZE, i], numbers[ROUNDING], numbers[DEPENDENT], numbers[FLOOR])
@@ -582,7 +606,9 @@ def anderson(
                 image[i], last_image[i], next_image[i], residual, change, out[i], window[i, 0], window[i, 1],
                 coefficients[i], used, slot, told, scratch,
             )  # fmt: skip
-    return USUAL if started >= 0 else _commit(numbers, floats, longs, flags, is_plain, True, ends)
+    if started >= 0:
+        return USUAL
+    return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)
 
 
 #: What :func:`_judge` says of a row instead of a length.
@@ -633,7 +659,20 @@ def _judge(
 
 @_compiled
 def broyden(
-    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, used, slot
+    like,
+    where,
+    z_at,
+    image_at,
+    out_at,
+    last_z_at,
+    last_image_at,
+    next_image_at,
+    is_plain,
+    started,
+    used,
+    slot,
+    begin,
+    end,
 ):
     """The same for Broyden's method, whose memory is ``us``, ``vs`` (units, room, m) and ``gamma`` (units, 1)."""
     numbers, floats, longs, flags, best, ends = _shared(where, like)
@@ -648,8 +687,8 @@ def broyden(
     scratch = _scratch(used, width, like)
     row = like.itemsize * width
     ahead, some = 2 * row * memory * rows > AHEAD, row * max(used, slot + 1)
-    for i in range(rows):
-        if ahead and i + 1 < rows and not flags[HELD, i + 1]:
+    for i in range(begin, end):
+        if ahead and i + 1 < end and not flags[HELD, i + 1]:
             _ahead(where[FIRST_MEMORY] + row * memory * (i + 1), some)
             _ahead(where[SECOND_MEMORY] + row * memory * (i + 1), some)
         length = _judge(
@@ -657,7 +696,7 @@ def broyden(
             i, residual, change, out,
         )  # fmt: skip
         if length == STOP:
-            ends[ROW] = i
+            ends[ROW if begin == 0 else OTHER_ROW] = i
             return RARE
         if length != NEXT:
             told = (length, floats[NORM, i], floats[SIZE, i], numbers[ROUNDING], numbers[DEPENDENT], numbers[FLOOR])
@@ -665,4 +704,6 @@ def broyden(
                 z[i], last_z[i], image[i], next_image[i], residual, change, out[i], us[i], vs[i], gamma[i, 0], used,
                 slot, told, scratch,
             )  # fmt: skip
-    return USUAL if started >= 0 else _commit(numbers, floats, longs, flags, is_plain, True, ends)
+    if started >= 0:
+        return USUAL
+    return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)

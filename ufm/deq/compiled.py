@@ -6,9 +6,11 @@ operations: a kernel then changes nothing, and the state is as if there were no 
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import functools
 import importlib
+import os
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -23,7 +25,7 @@ with optional("deq"):
 
 __all__ = ["CompiledSteps", "can_compile"]
 
-#: Entries of a state up to which one thread in cache is taken over more than two that tensor operations use.
+#: Entries of a state up to which kernels in cache are taken over more than two threads that tensor operations use.
 LARGE = 2**18
 
 
@@ -53,11 +55,29 @@ def _load() -> ModuleType:
     return importlib.import_module("ufm.deq._kernels")
 
 
+#: Entries of a state from which on a second thread takes half of its rows, if torch may have two.
+SHARED = 2**16
+
 #: Where the addresses of a method's memory begin among those that a kernel is given.
 FIRST_MEMORY = 8
 
 #: An array of each dtype, by the size of its entries.
 _LIKE: dict[int, Any] = {4: np.empty(1, np.float32), 8: np.empty(1, np.float64)}
+
+
+@functools.cache
+def _second() -> concurrent.futures.ThreadPoolExecutor:
+    """The second thread."""
+    return concurrent.futures.ThreadPoolExecutor(1, "ufm-deq")
+
+
+def _call(alive: tuple[Any, ...], kernel: Any, *arguments: Any) -> Any:
+    """Call a kernel while what it works on is kept alive."""
+    return kernel(*arguments)
+
+
+if hasattr(os, "register_at_fork"):  # a process that is forked has no threads
+    os.register_at_fork(after_in_child=_second.cache_clear)
 
 
 class Memory(Protocol):
@@ -103,7 +123,12 @@ class CompiledSteps:
         self.mark: Any = None  # the residuals of the start
         self.records = state.options.trace or bool(state.options.states)
         self.small = -np.inf  # images below this are on their way to 0
-        self.ends, self.numbers = np.empty(7), np.empty(10)
+        self.ends, self.numbers = np.zeros(8), np.empty(10)
+        rows = state.z.shape[0]
+        #: Rows, and those that are this thread's.
+        self.rows, self.half = rows, rows
+        if rows > 1 and state.z.numel() >= SHARED and torch.get_num_threads() > 1:
+            self.half = rows // 2
         #: z and f(z) of the last step that a kernel judged.
         self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
         #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.SLOTS``.
@@ -118,7 +143,7 @@ class CompiledSteps:
     def attach(state: Iteration) -> None:
         """Let the state use kernels where there are any for it.
 
-        Unless they are asked for, not for a large state where torch has more than two threads: a kernel has one.
+        Unless they are asked for, not for a large state where torch has more than two threads: a kernel has two.
         """
         rows, asked = state.z, state.options.compiled
         if asked is None and torch.get_num_threads() > 2 and rows.numel() > LARGE:
@@ -156,7 +181,7 @@ class CompiledSteps:
         found = self.kernels.plain(
             *(self.like, self.where, state.z.data_ptr(), image, 0),
             *(self.last[0].data_ptr(), self.last[1].data_ptr(), not state.accelerated),
-            *(guard is not None, calm, state.count == 1),
+            *(guard is not None, calm, state.count == 1, 0, self.rows),
         )
         if found == self.kernels.RARE:
             self.release()
@@ -284,7 +309,10 @@ class CompiledSteps:
             out = self.image if kept else torch.empty_like(z)
             # Where a row was not held, its image was the next z.
             following = 0 if kept else out.data_ptr()
-            found = kernels.plain(self.like, self.where, now, image, following, last, now, True, False, True, False)
+            points = (now, image, following, last, now)
+            found = self._run(
+                kernels.plain, (*points, True, False, True, False), (True, False), (z, out, self.image, self.last)
+            )
             if found == kernels.RARE:
                 self._leave()
                 return
@@ -316,7 +344,7 @@ class CompiledSteps:
         before, after = last_image.data_ptr(), image_rows.data_ptr()
         kernel, now, last = getattr(self.kernels, memory.kernel), z.data_ptr(), last_z.data_ptr()
         self._tell(memory.dependent)
-        like, where = self.like, self.where
+        where = self.where
         while True:
             plain = memory.steps == 0
             state.accelerated = not plain
@@ -328,7 +356,9 @@ class CompiledSteps:
             if state.z is not z:  # rounded
                 z, now = state.z, state.z.data_ptr()
             used, slot = memory.share(where)
-            found = kernel(like, where, now, image, following, last, before, after, plain, -1, used, slot)
+            points = (now, image, following, last, before, after)
+            alive = (memory, z, out, self.image, last_z, last_image, image_rows)
+            found = self._run(kernel, (*points, plain, -1, used, slot), (plain, True), alive)
             if found == rare:
                 self.left = out, image_rows
                 self._leave()
@@ -359,14 +389,37 @@ class CompiledSteps:
         self._tell(memory.dependent)
         self.flags[self.kernels.HELD] = False if state.held is None else state.held.numpy()
         # Rows that a kernel had come to before it met something rare have taken the step.
-        started = 0 if self.left is None else int(self.ends[self.kernels.ROW])
+        started = (
+            (0, 0) if self.left is None else (int(self.ends[self.kernels.ROW]), int(self.ends[self.kernels.OTHER_ROW]))
+        )
         out, rows = self.left or (torch.empty_like(z), torch.empty_like(z))
         self.left = None
         used, slot = memory.share(self.where)
-        points = (t.data_ptr() for t in (state.z, state.image, out, z, image, rows))
-        getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, started, used, slot)
+        points = [t.data_ptr() for t in (state.z, state.image, out, z, image, rows)]
+        for first, part in zip(started, ((0, self.half), (self.half, self.rows)), strict=True):
+            getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, first, used, slot, *part)
         memory.steps += 1
         return out
+
+    def _run(self, kernel: Any, arguments: tuple[Any, ...], told: tuple[bool, bool], alive: tuple[Any, ...]) -> int:
+        """What a kernel finds of a step, in two threads where the state is large.
+
+        Args:
+            kernel, arguments: and what it is called with, but for the rows.
+            told: whether the step was plain, and whether it is guarded.
+            alive: whose addresses are among the arguments; the other thread keeps them, whatever interrupts this one.
+        """
+        like, where, rows, half, ends, kernels = self.like, self.where, self.rows, self.half, self.ends, self.kernels
+        if half == rows:
+            return int(kernel(like, where, *arguments, 0, rows))
+        # All rows of a part have taken the step where nothing says another.
+        ends[kernels.ROW], ends[kernels.OTHER_ROW] = half, rows
+        other = _second().submit(_call, (self, *alive), kernel, like, where, *arguments, half, rows)
+        found = kernel(like, where, *arguments, 0, half)
+        if found == kernels.RARE or other.result() == kernels.RARE:
+            other.result()
+            return int(kernels.RARE)
+        return int(kernels.commit(like, where, *told))
 
     # Evaluations ----------------------------------------------------------------------------------------------------
 

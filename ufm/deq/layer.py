@@ -139,8 +139,9 @@ class DEQ(nn.Module):
         eval_tol, eval_max_steps: tolerance and steps after ``eval()``; default: as in training.
         compiled: whether what a step does beside ``f`` is done on a CPU by loops compiled with Numba, to rounding the
             same as the tensor operations. Default: where Numba is installed (``pip install 'ufm[fast]'``), but
-            for states of more than 2^18 entries where torch has more than two threads, for a loop has one; Numba takes
-            half a second to import, and once in an installation some seconds to compile.
+            for states of more than 2^18 entries where torch has more than two threads, for a loop has two at most, one
+            below 2^16 entries; Numba takes half a second to import, and once in an installation some seconds to
+            compile.
 
     Each of these may be given for one call alone: ``deq(f, z0, tol=1e-3)``.
 
