@@ -187,6 +187,7 @@ def test_guards_name_extras_that_bring_what_they_guard():
     found = guarded_imports()
     assert {package for _, _, package in found} >= {"cvxpy", "flint", "hypothesis", "matplotlib", "torch", "typer"}
     brought = {"flint": "python-flint", "sklearn": "scikit-learn", "markupsafe": "jinja2", "contourpy": "matplotlib"}
+    brought |= {"llvmlite": "numba"}
     for file, extra, package in found:
         assert brought.get(package, package) in distributions(extra), (file, extra, package)
 
