@@ -67,6 +67,15 @@ def test_kappa_of_a_hinge_is_that_of_the_collapsed_optimum():
     assert found.groups[1].kappa != pytest.approx(1.0, rel=0.1)
 
 
+def test_the_critical_strength_of_a_hinge_is_a_fixed_point():
+    """Its kappa depends on the logits, and so on the strength itself."""
+    prior, hinge = ufm.ClassPrior([40, 40, 2, 2]), ufm.SquaredHinge()
+    scale = collapse_thresholds(ufm.UnconstrainedFeatures(0.06, 0.06), prior, hinge).groups[1].critical_scale
+    for factor, is_collapsed in ((1 - 1e-3, False), (1 + 1e-3, True)):
+        model = ufm.UnconstrainedFeatures(scale * factor, scale * factor)
+        assert (abs(rank_and_scales(model, prior, hinge, None)[1][1]) < 1e-8) is is_collapsed
+
+
 def test_what_is_merged_is_what_the_geometry_says():
     found = collapse_thresholds(ufm.LayerPeeled(0.4, 0.4), ufm.ClassPrior([50, 50, 1, 1, 1]))
     assert found.merged == ((2, 3, 4),)
