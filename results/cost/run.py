@@ -342,6 +342,7 @@ def plans(found: list[Series], keeping: dict[str, float]) -> str:
 def drawn(found: list[Series], cores: list[Cores]) -> Any:
     """A panel a series: what was measured, and the line of its exponent; and one of the gains by cores."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
     figure = Figure(figsize=(9, 10.5), layout="constrained")
     grid = figure.add_gridspec(4, 3)
@@ -352,7 +353,9 @@ def drawn(found: list[Series], cores: list[Cores]) -> Any:
         constant = np.exp(np.mean(np.log(y) - slope * np.log(x)))
         axes.loglog(x, y, "o", color="#0072b2")
         axes.loglog(x, constant * x**slope, color="#d55e00", label=f"{slope:.2f} ± {error:.2f}")
-        axes.set(title=s.what, xlabel=s.size, ylabel="CPU seconds")
+        axes.set(title=s.what, xlabel=s.size, ylabel="CPU seconds", ylim=(y.min() / 3, 3 * y.max()))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(s.at, [f"{n:g}" for n in s.at])
         axes.title.set_fontsize(9)
         axes.legend(fontsize=8)
     axes = figure.add_subplot(grid[3, :])
