@@ -118,12 +118,12 @@ def _busy(call: Callable[[], Any]) -> tuple[float, float]:
 
 
 def _exponentials_in_threads(count: int) -> float:
-    """Wall seconds of 1e7 exponentials in so many threads, each in memory of its own."""
+    """Wall seconds of 5e7 exponentials in so many threads, each in memory of its own."""
     parts = [np.linspace(-3, 3, 1 << 14) for _ in range(count)]
 
     def work(values: Any) -> None:
         out = np.empty_like(values)
-        for _ in range(600 // count):
+        for _ in range(3000 // count):
             np.exp(values, out=out)
 
     with ThreadPoolExecutor(count) as pool:
