@@ -192,7 +192,9 @@ class Risk:
 
     def bias_hessian(self, shifted: Array) -> Array:
         """``sum_j pi_j H_j + lambda_b I``, shape (K, K)."""
-        out = np.stack([columns @ self.pi for columns in self.curved_units(shifted)], axis=1)
+        out = self.loss.curvature_sums(shifted, self.targets, self.pi)
+        if out is None:
+            out = np.stack([columns @ self.pi for columns in self.curved_units(shifted)], axis=1)
         return (out + out.T) / 2 + (self.decay or 0.0) * np.eye(len(shifted))
 
     def curved_units(self, shifted: Array) -> Iterator[Array]:

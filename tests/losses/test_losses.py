@@ -202,3 +202,20 @@ def test_probabilities_and_their_complements(case):
     np.testing.assert_allclose(p.sum(axis=0), 1, rtol=1e-13)
     np.testing.assert_allclose(miss, 1 - np.diagonal(p), atol=1e-15)
     np.testing.assert_allclose(CrossEntropy.per_class(logits), -np.log(np.diagonal(p)), rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        CrossEntropy(smoothing=0.2),
+        CrossEntropy(weights=(0.5, 1.0, 2.0, 1.0, 0.7), scales=(0.5, 1.0, 2.0), shifts=(0.0, 1.0, -1.0)),
+    ],
+)
+def test_curvature_sums_are_those_of_the_curvatures(loss):
+    rng = np.random.default_rng(0)
+    targets, z, pi = rng.dirichlet(np.ones(3), size=5).T, 3 * rng.normal(size=(3, 5)), rng.dirichlet(np.ones(5))
+    units = (np.repeat(np.eye(3)[:, [i]], 5, axis=1) for i in range(3))
+    expected = np.stack([loss.curvatures(z, targets, unit) @ pi for unit in units], axis=1)
+    assert loss.curvature_sums(z, targets, pi) == pytest.approx(expected, abs=1e-14)
+    if not loss.smoothing:  # in margins of one-hot columns instead, which keep small probabilities
+        assert loss.curvature_sums(z, np.eye(3)[:, [0, 1, 2, 0, 1]], pi) is None

@@ -44,6 +44,7 @@ _KNOWLEDGE = (
     "curvatures",
     "curvature_diagonals",
     "curvature_forms",
+    "curvature_sums",
     "dual_values",
     "constant_direction",
     "expression",
@@ -200,6 +201,13 @@ class Loss(abc.ABC):
         Unless a loss states its own: as if the second derivatives were diagonal.
         """
         return np.asarray(vectors.T**2 @ self.curvature_diagonals(logits, targets), dtype=float)
+
+    def curvature_sums(self, logits: Array, targets: Array, pi: Array) -> Array | None:
+        """``sum_j pi_j H_j`` (K, K) of the columns' second derivatives H_j, which is what a bias sees.
+
+        None, unless a loss states it: it is then put together from :meth:`curvatures`, one unit vector at a time.
+        """
+        return None
 
     def dual_values(self, logits: Array, targets: Array, scale: float = 1.0) -> Array | None:
         """``-l*(scale g; t)`` at ``g = dl/dz`` for every column, (m,), l* the Fenchel conjugate, scale in [0, 1].

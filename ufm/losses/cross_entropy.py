@@ -150,6 +150,21 @@ class CrossEntropy(Loss):
             out[own, columns] = -out.sum(axis=0)
         return self._weighted(t.sum(axis=0) * scales * out)
 
+    def curvature_sums(self, logits: Array, targets: Array, pi: Array) -> Array | None:
+        """``Delta sum_j c_j (diag p_j - p_j p_j^T) Delta``, ``c_j = pi_j w_j S_j``; None for one-hot columns.
+
+        Rows sum to 0 before Delta, which gives the diagonal without cancellation.
+        """
+        x, t = self._prepared(logits, targets)
+        if _own_class(t) is not None:
+            return None
+        p, _ = _softmax(x, None)
+        out = -(p * self._weighted(pi * t.sum(axis=0))) @ p.T
+        np.fill_diagonal(out, 0.0)
+        np.fill_diagonal(out, -out.sum(axis=1))
+        scales = np.ones(len(x)) if self.scales is None else self._scales(len(x))
+        return np.asarray(scales[:, None] * out * scales, dtype=float)
+
     def curvature_diagonals(self, logits: Array, targets: Array) -> Array:
         """``w S Delta^2 p (1 - p)``."""
         x, t = self._prepared(logits, targets)

@@ -64,6 +64,7 @@ _BLOCKS = 10**6
 #: A bias of a price up to this moves no logits that float64 could show; beside weight decay, up to so much
 #: of strength times |omega|: what columns share is at most ``lambda_b |b|/(strength |omega|)`` of an optimum's logits.
 _ALL_BUT_FREE, _FREE_SHARE = 1e-100, 1e-20
+_LONGEST = 40.0  # logarithm of a first length, either way
 _LARGEST_START = 1e100  # sums of squares stay finite
 #: Outer iterations without progress in value or gap after which float64 has given what it can.
 _PATIENCE = 4
@@ -297,24 +298,34 @@ class _Search:
         """
         from scipy.optimize import minimize_scalar
 
-        def along(y: Array, low: float, high: float) -> tuple[float, float]:
-            found = minimize_scalar(
-                lambda t: self._objective(y * math.exp(t), math.exp(t)), bounds=(low, high), method="bounded"
-            )
+        def along(y: Array) -> tuple[float, float]:
+            """The least objective, and its length: convex, so that from logits of size 1 one way alone leads down.
+
+            Far longer logits are dear to look at beside a bias, which no Newton step finds there.
+            """
+
+            def at(t: float) -> float:
+                return self._objective(y * math.exp(t), math.exp(t))
+
+            t = min(_LONGEST, max(-_LONGEST, -math.log(float(np.abs(y / self.problem.weights).max()))))
+            value, way = at(t), 2.0
+            ahead = at(t + way)
+            if not ahead < value:
+                way, ahead = -2.0, at(t - 2.0)
+            while ahead < value and abs(t) < _LONGEST:
+                t, value = t + way, ahead
+                ahead = at(t + way)
+            found = minimize_scalar(at, bounds=(t - 2.0, t + 2.0), method="bounded")
             return float(found.fun), math.exp(found.x)
 
         at_zero = self._objective(np.zeros_like(y), 0.0)
-        value, norm = along(y, -40.0, 40.0)
+        value, norm = along(y)
         if value < at_zero - 100 * _ROUNDING * abs(at_zero):
             return y, norm
         u, _, vt = np.linalg.svd(-self.problem.gradient(np.zeros_like(y)) / self.problem.weights, full_matrices=False)
         steepest = np.outer(u[:, 0], vt[0])
-        # from short to long: where all lengths are about as good as 0 a search by halves may end at any of them
-        tried = [(self._objective(steepest * math.exp(t), math.exp(t)), t) for t in np.arange(-40.0, 41.0, 2.0)]
-        least, t = min(tried)
-        if not least < min(at_zero, value):
-            return y, norm
-        return steepest, along(steepest, t - 2, t + 2)[1]
+        least, length = along(steepest)
+        return (steepest, length) if least < min(at_zero, value) else (y, norm)
 
     def _centred(self, logits: Array) -> Array:
         """``logits`` without what changes no risk and costs gauge; steps along gradients leave that out as well.
