@@ -102,7 +102,10 @@ def cores(size: int, counts: list[int], samples: int) -> Iterator[Row]:
             alone, ours = (Timing(tuple(wall for wall, _ in column)) for column in zip(*rounds, strict=True))
             work = statistics.median(many[1] / one[1] for one, many in rounds)
             busy = statistics.median(cpu / wall for _, (wall, cpu) in rounds)
-            limit = statistics.median(_exponentials_in_threads(1) / _exponentials_in_threads(count) for _ in "12345")
+            turns = 3000 if size > 10_000 else 60
+            limit = statistics.median(
+                _exponentials_in_threads(1, turns) / _exponentials_in_threads(count, turns) for _ in "12345"
+            )
             way = "compiled" if machine_code else "arrays"
             case = f"{size:,} points, {way}, {count} thread{'s' if count > 1 else ''}"
             note = f"exponentials {limit:.3g} times as fast; {busy:.3g} cores busy, {work:.3g} times the work of one"
@@ -117,13 +120,13 @@ def _busy(call: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - cpu
 
 
-def _exponentials_in_threads(count: int) -> float:
-    """Wall seconds of 5e7 exponentials in so many threads, each in memory of its own."""
+def _exponentials_in_threads(count: int, turns: int) -> float:
+    """Wall seconds of so many thousand exponentials, 16 a turn, in so many threads, each in memory of its own."""
     parts = [np.linspace(-3, 3, 1 << 14) for _ in range(count)]
 
     def work(values: Any) -> None:
         out = np.empty_like(values)
-        for _ in range(3000 // count):
+        for _ in range(turns // count):
             np.exp(values, out=out)
 
     with ThreadPoolExecutor(count) as pool:

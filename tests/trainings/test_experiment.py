@@ -286,7 +286,7 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path):
     for _ in range(10 * kills):  # on a busy machine a run may end before it is killed: another one is made then
         process = subprocess.Popen([sys.executable, "-c", RUNNER, json.dumps(config.to_dict()), str(killed)])
         # After a few more epochs, and then at any moment: in a step, in an evaluation, or while files are written.
-        target, delay = epoch() + rng.randint(0 if epochs else 1, 6), rng.uniform(0, 0.15)
+        target, delay = epoch() + rng.randint(0 if epochs else 1, 3), rng.uniform(0, 0.15)
         while epoch() < target and process.poll() is None:
             time.sleep(0.002)
         time.sleep(delay)
