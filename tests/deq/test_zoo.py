@@ -25,6 +25,18 @@ def rows(z: Tensor) -> Tensor:
     return z.reshape(len(z), -1)
 
 
+def assert_true(cell, z, image, info):
+    """What a solve says of z is so, by f(z)."""
+    size = norms(rows(image))
+    true = norms(rows(image - z)) / torch.where(size == 0, 1.0, size)
+    tol, eps = cell.settings.get("tol", 1e-6), torch.finfo(z.dtype).eps
+    if cell.exists:
+        torch.testing.assert_close(info.residuals, true, rtol=1e-3, atol=16 * eps, equal_nan=True)
+        assert ((true <= tol + 16 * eps) | ~info.converged).all()
+    else:
+        assert not info.converged.any()
+
+
 @pytest.mark.parametrize(("cell", "solver"), CASES)
 @pytest.mark.parametrize("recorded", [False, True], ids=["quiet", "recorded"])
 @pytest.mark.sample(50)
@@ -34,14 +46,7 @@ def test_the_residual_is_that_of_what_is_returned(cell, solver, recorded):
     z = z.detach()
     with torch.no_grad():
         image = cell.f(z.clone(), cell.p).clone()
-    size = norms(rows(image))
-    true = norms(rows(image - z)) / torch.where(size == 0, 1.0, size)
-    tol, eps = cell.settings.get("tol", 1e-6), torch.finfo(z.dtype).eps
-    if cell.exists:
-        torch.testing.assert_close(info.residuals, true, rtol=1e-3, atol=16 * eps, equal_nan=True)
-        assert ((true <= tol + 16 * eps) | ~info.converged).all()
-    else:
-        assert not info.converged.any()
+    assert_true(cell, z, image, info)
     if solver in cell.solved_by:
         assert info.all_converged, f"{info.residuals} after {info.steps}"
 
@@ -55,14 +60,7 @@ def test_what_the_host_sees_seldom(cell, solver, monkeypatch):
         monkeypatch.setattr(iteration, "AT_HAND", ())
         z, info = solve(cell, solver, cell.p, compiled=False)
         image = cell.f(z.clone(), cell.p).clone()
-    size = norms(rows(image))
-    true = norms(rows(image - z)) / torch.where(size == 0, 1.0, size)
-    tol, eps = cell.settings.get("tol", 1e-6), torch.finfo(z.dtype).eps
-    if cell.exists:
-        torch.testing.assert_close(info.residuals, true, rtol=1e-3, atol=16 * eps, equal_nan=True)
-        assert ((true <= tol + 16 * eps) | ~info.converged).all()
-    else:
-        assert not info.converged.any()
+    assert_true(cell, z, image, info)
     assert info.all_converged or solver not in cell.solved_by
     if (
         info.all_converged

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from effort import count
 from flint import arb, ctx, fmpq
+from stated_losses import Quartic
 from tampering import Json, accepted_tamperings, check_rejected, edited, judged_by
 
 import ufm
@@ -28,21 +29,6 @@ ROUNDS = count(8, 64)  # of each of 16 kinds of tampering: 1,024 in full
 
 SOFT = ufm.Labels([[1, 0, 0.5, 0.25], [0, 1, 0.5, 0.25], [0, 0, 0, 0.5]], [10, 5, 4, 2])
 PEELED, DECAY = ufm.LayerPeeled(0.4, 0.4), ufm.UnconstrainedFeatures(0.0625, 0.0625)
-
-
-class Quartic(ufm.Loss):
-    is_convex = True
-
-    def values(self, logits, targets):
-        r = logits - targets
-        return (r**4 + r**2 / 8).sum(axis=0)
-
-    def gradients(self, logits, targets):
-        r = logits - targets
-        return 4 * r**3 + r / 4
-
-    def formula(self, logits, target):
-        return self.values(logits, target)
 
 
 class Softmax(ufm.Loss):

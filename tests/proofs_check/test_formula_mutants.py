@@ -19,6 +19,7 @@ import certificate_oracle as oracle
 import numpy as np
 import pytest
 from flint import arb, ctx, fmpq
+from stated_losses import Quartic
 from tampering import Json, edited
 
 import ufm
@@ -346,21 +347,6 @@ def test_without_the_rule_what_is_false_is_accepted(broken, rule):
 
 
 # Certificates ---------------------------------------------------------------------------------------------------------
-
-
-class Quartic(ufm.Loss):
-    is_convex = True
-
-    def values(self, logits, targets):
-        r = logits - targets
-        return (r**4 + r**2 / 8).sum(axis=0)
-
-    def gradients(self, logits, targets):
-        r = logits - targets
-        return 4 * r**3 + r / 4
-
-    def formula(self, logits, target):
-        return self.values(logits, target)
 
 
 class Dipped(ufm.Loss):

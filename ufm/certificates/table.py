@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,11 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     >>> shown.getvalue() == markdown()
     True
     """
-    paths = sys.argv[1:] if arguments is None else arguments
-    if paths:
-        Path(paths[0]).write_text(markdown(), encoding="utf-8")
-    else:
-        print(markdown(), end="")
+    solved.write_page(markdown(), arguments)
 
 
 if __name__ == "__main__":

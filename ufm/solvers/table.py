@@ -30,7 +30,7 @@ from ufm.losses.base import Array
 from ufm.problem import Problem
 from ufm.solvers.methods import METHODS, Support, supported
 
-__all__ = ["ARCHITECTURES", "BIASES", "LABELS", "LOSSES", "Row", "main", "markdown", "table"]
+__all__ = ["ARCHITECTURES", "BIASES", "LABELS", "LOSSES", "Row", "main", "markdown", "table", "write_page"]
 
 
 class _Quartic(Loss):
@@ -225,11 +225,20 @@ def main(arguments: list[str] | None = None) -> None:
     >>> shown.getvalue() == markdown()
     True
     """
+    write_page(markdown(), arguments)
+
+
+def write_page(page: str, arguments: list[str] | None) -> None:
+    """Write a generated page to the path that is given, by default on the command line, or print it.
+
+    >>> write_page("# A page\\n", [])
+    # A page
+    """
     paths = sys.argv[1:] if arguments is None else arguments
     if paths:
-        Path(paths[0]).write_text(markdown(), encoding="utf-8")
+        Path(paths[0]).write_text(page, encoding="utf-8")
     else:
-        print(markdown(), end="")
+        print(page, end="")
 
 
 if __name__ == "__main__":
