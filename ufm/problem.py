@@ -341,6 +341,10 @@ def _check_size(problem: Problem) -> None:
 def _check_own(problem: Problem) -> None:
     """What an architecture of one's own says beside its gauge: the weights of the columns, and the bound."""
     name = type(problem.architecture).__name__
+    for word, given in (("column_weights", "prior"), ("bound", "num_classes")):
+        said = getattr(problem.architecture, word)
+        if not callable(said):
+            raise TypeError(f"architecture {name}.{word} must be a function of {given}, got {said!r}")
     weights = np.asarray(problem.weights)
     m = problem.prior.num_columns
     if weights.shape != (m,) or weights.dtype.kind not in "fi" or not (np.isfinite(weights) & (weights > 0)).all():

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._notebook import table
+from ufm._validation import array
 from ufm.architectures import Factors
 from ufm.architectures.base import numerical_rank
 from ufm.problem import Problem
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["LocalMinimum", "Solution"]
 
 Array = NDArray[np.float64]
+
+#: Room for rounding between logits and the product of their factors, relative to the largest of them.
+_FACTOR_ROOM = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +166,10 @@ class Solution:
         """Optimal factors, see :meth:`ufm.architectures.Architecture.factorise`."""
         if self._factors is not None:
             return self._factors
-        return self.problem.architecture.factorise(self.logits, self.problem.prior, self.dim)
+        factors = self.problem.architecture.factorise(self.logits, self.problem.prior, self.dim)
+        if not self.problem.is_known:
+            _check_factors(type(self.problem.architecture).__name__, factors, self.logits)
+        return factors
 
     @cached_property
     def bias(self) -> Array | None:
@@ -213,3 +220,19 @@ class Solution:
         from ufm.geometry import Geometry
 
         return Geometry.of(self.factors, self.problem.class_prior, collapsed=self.collapsed, phase=self.phase)
+
+
+def _check_factors(name: str, factors: Any, logits: Array) -> None:
+    """Factors of an architecture of one's own: they multiply back to the logits."""
+    if not isinstance(factors, Factors):
+        raise TypeError(f"architecture {name}.factorise must return ufm.architectures.Factors, got {factors!r}")
+    product = array(f"architecture {name}.factorise(...).logits", factors.logits, ndim=2, shape="(K, m)")
+    if product.shape != logits.shape:
+        raise ValueError(
+            f"architecture {name}.factorise must return factors of logits {logits.shape}, got {product.shape}"
+        )
+    if not np.abs(product - logits).max() <= _FACTOR_ROOM * max(float(np.abs(logits).max()), 1e-300):
+        raise ValueError(
+            f"architecture {name}.factorise must return factors that multiply back to the logits, but the largest "
+            f"difference is {np.abs(product - logits).max():.3g} beside logits of size {np.abs(logits).max():.3g}"
+        )

@@ -159,7 +159,8 @@ class Architecture(abc.ABC):
     @property
     def is_constrained(self) -> bool:
         """Whether the gauge is bounded; False where it is added to the risk."""
-        return type(self).bound is not Architecture.bound
+        # a bound may stand in the class, or on the object alone, where it is no less meant
+        return getattr(self.bound, "__func__", None) is not Architecture.bound
 
     @property
     def parameters(self) -> dict[str, Any]:
