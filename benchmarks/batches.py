@@ -15,7 +15,7 @@ import numpy as np
 import ufm
 from benchmarks._timing import Row, Timing, timed
 
-__all__ = ["compiled", "cores", "points"]
+__all__ = ["compiled", "cores", "exponentials", "points"]
 
 
 def _grid(size: int, family: str) -> dict[str, Any]:
@@ -103,9 +103,7 @@ def cores(size: int, counts: list[int], samples: int) -> Iterator[Row]:
             work = statistics.median(many[1] / one[1] for one, many in rounds)
             busy = statistics.median(cpu / wall for _, (wall, cpu) in rounds)
             turns = 3000 if size > 10_000 else 60
-            limit = statistics.median(
-                _exponentials_in_threads(1, turns) / _exponentials_in_threads(count, turns) for _ in "12345"
-            )
+            limit = statistics.median(exponentials(1, turns) / exponentials(count, turns) for _ in "12345")
             way = "compiled" if machine_code else "arrays"
             case = f"{size:,} points, {way}, {count} thread{'s' if count > 1 else ''}"
             note = f"exponentials {limit:.3g} times as fast; {busy:.3g} cores busy, {work:.3g} times the work of one"
@@ -120,7 +118,7 @@ def _busy(call: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - cpu
 
 
-def _exponentials_in_threads(count: int, turns: int) -> float:
+def exponentials(count: int, turns: int = 3000) -> float:
     """Wall seconds of so many thousand exponentials, 16 a turn, in so many threads, each in memory of its own."""
     parts = [np.linspace(-3, 3, 1 << 14) for _ in range(count)]
 

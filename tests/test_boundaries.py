@@ -1,6 +1,7 @@
 """The boundaries inside ufm, read from the source: no circle of imports, no private name across packages.
 
-Imports inside functions count, for they are dependencies too; those for type checkers alone do not.
+Imports inside functions count, for they are dependencies too, and those of a module by its written name; those for type
+checkers alone do not.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ def imports(tree: ast.AST) -> Iterator[Import]:
         elif isinstance(node, ast.If) and is_type_checking(node.test):
             for other in node.orelse:
                 yield from imports(ast.Module([other], []))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
+            if isinstance(name := node.args[0], ast.Constant):
+                yield Import(str(name.value), None, node.lineno)
         else:
             yield from imports(node)
 
@@ -179,6 +183,11 @@ def package(tmp_path):
 def test_a_circle_through_a_function_is_found(package):
     modules = package(a="from ufm.b import x", b="def f():\n    with y:\n        from ufm import a", c="import ufm.a")
     assert circles(graph(modules)) == [["ufm.a", "ufm.b"]]
+
+
+def test_a_circle_through_a_written_name_is_found(package):
+    loads = "import importlib\ndef f():\n    return importlib.import_module('ufm.a')"
+    assert circles(graph(package(a="import ufm.b", b=loads))) == [["ufm.a", "ufm.b"]]
 
 
 def test_a_circle_of_three_is_found(package):

@@ -54,8 +54,8 @@ def statements(
         "criterion": "If K_B e √((1 + x)(1 − y²)) = (K_A g + K_B e) y √(1 − x), then at the imbalance R = "
         f"{say(ratio)} all minority classes have equal logits on every sample of the minority at the optimum if and "
         f"only if {say(gain)} ≥ x − y².",
-        "two clusters": "With q = e^{−2 a b}, e = q/(K_A + K_B q) and p = q/(K_B + K_A q) the logits a b within either "
-        "group and −a b between the groups are optimal at the imbalance R if and only if "
+        "two clusters": "With q = exp(−2 a b), e = q/(K_A + K_B q) and p = q/(K_B + K_A q) the logits a b within "
+        "either group and −a b between the groups are optimal at the imbalance R if and only if "
         f"{say(minor)} ≥ 1 and {say(major)} ≥ R.",
     }
 

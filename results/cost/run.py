@@ -15,7 +15,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ import numpy as np
 from kept import FINISHED_ONLY, draw, finish, write, write_json
 
 import ufm
+from benchmarks.batches import exponentials
 from ufm import sweeps
 from ufm._threads import available_cpus
 from ufm.certificates import certify_point
@@ -182,7 +183,7 @@ EXPONENTIALS = "exponentials alone, threads"
 def over_cores(rounds: int = 5) -> list[Cores]:
     """Wall seconds by threads and processes, one thread of arithmetic in each."""
     numbers = [n for n in (1, 2, 4, 8, 16, 32) if n <= available_cpus()]
-    ways: dict[str, Callable[[int], float]] = {EXPONENTIALS: _exponentials, "a batch of arrays, threads": _batch}
+    ways: dict[str, Callable[[int], float]] = {EXPONENTIALS: exponentials, "a batch of arrays, threads": _batch}
     if importlib.util.find_spec("numba") is not None:
         ways["a compiled batch, threads"] = partial(_batch, size=4_000_000, compiled=True)
     ways |= {"searches, processes": _searches, "certificates, processes": _certificates}
@@ -195,18 +196,6 @@ def _wall(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
-
-
-def _exponentials(workers: int) -> float:
-    parts = [np.linspace(-3, 3, 1 << 14) for _ in range(workers)]
-
-    def work(values: Any) -> None:
-        out = np.empty_like(values)
-        for _ in range(3000 // workers):
-            np.exp(values, out=out)
-
-    with ThreadPoolExecutor(workers) as pool:
-        return _wall(lambda: list(pool.map(work, parts)))
 
 
 def _batch(workers: int, size: int = 500_000, compiled: bool = False) -> float:

@@ -12,6 +12,7 @@ import torch
 import ufm
 from ufm.architectures.blocks import KINDS, transfer
 from ufm.deq import train_problem, train_threshold
+from ufm.networks.output import Output
 from ufm.networks.stated import StatedNetwork, torch_transfer
 from ufm.problem import Problem
 
@@ -69,6 +70,25 @@ def test_trained_beside_predicted(name: str) -> None:
         assert all(error is None or error < 1e-3 for error in found.gram_errors.values())
     if isinstance(prior, ufm.ClassPrior):
         assert found.phase == found.solution.geometry.phase
+
+
+class Dearer(StatedNetwork):
+    """Pays once more for its logits: the optimum is a bound that it does not reach."""
+
+    is_attained = False
+
+    def decay(self, output: Output) -> torch.Tensor:
+        return super().decay(output) + 0.01 * output.logits.square().sum() / len(output.logits)
+
+
+def test_a_network_of_ones_own() -> None:
+    prior = ufm.ClassPrior([4, 2])
+    found = train_problem(DECAY, prior, "mse", network=Dearer, device="cpu")
+    assert isinstance(found.network, Dearer)
+    assert (found.is_attained, found.status) == (False, "above")
+    assert found.objective_error > 1e-3
+    solution = dataclasses.replace(found.solution, value=1.01 * found.fit.objective)
+    assert dataclasses.replace(found, solution=solution).status == "below"
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -258,6 +278,8 @@ class Own(ufm.Architecture):
         ((DECAY, PRIOR), {"dim": 0}, "dim"),
         ((DECAY, PRIOR), {"starts": 0}, "starts"),
         ((DECAY, PRIOR), {"gradient_tol": 0.0}, "gradient_tol"),
+        ((DECAY, PRIOR), {"network": None}, "network must make a ufm.networks.StatedNetwork"),
+        ((DECAY, PRIOR), {"network": lambda *_, **__: torch.nn.Linear(3, 4)}, "network must make"),
         ((Own(), PRIOR), {}, "states no factors"),
         ((DECAY, [9, 9, 4, 4]), {}, "prior must be"),
     ],

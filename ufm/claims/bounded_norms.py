@@ -91,7 +91,7 @@ THRESHOLDS = stated(
         "bounded norms, groups: one majority class": lambda k_a, k_b, t: norm_bounded_threshold(t, 1, k_b),
         "bounded norms, groups: a hundredth above": _off(1.01),
         "bounded norms, groups: a hundredth below": _off(0.99),
-        "bounded norms, groups: e^{−a b} for e^{−2 a b}": lambda k_a, k_b, t: norm_bounded_threshold(t / 2, k_a, k_b),
+        "bounded norms, groups: exp(−a b) for exp(−2 a b)": lambda k_a, k_b, t: norm_bounded_threshold(t / 2, k_a, k_b),
     },
     summary="the phases of both groups at 6 optima, at relative distances 5·10⁻⁴ on both sides of R*; the least "
     "risk of K_A = 2, K_B = 6 certified on both sides; R* is 22.544857 for "
@@ -107,7 +107,7 @@ THRESHOLDS = stated(
     "probabilities of another majority class and of a minority class on a majority sample, and of a majority "
     "class on a minority sample. If K_B e √((1 + x)(1 − y²)) = (K_A g + K_B e) y √(1 − x), then at the imbalance R = "
     "p y (1 − x)/(e (x − y²)) all minority classes have equal logits on every sample of the minority at the optimum "
-    "if and only if x p² K_A² (1 + x) (1 − y²) ≥ x − y². With q = e^{−2 a b}, e = q/(K_A + K_B q) and p = q/(K_B + "
+    "if and only if x p² K_A² (1 + x) (1 − y²) ≥ x − y². With q = exp(−2 a b), e = q/(K_A + K_B q) and p = q/(K_B + "
     "K_A q) the logits a b within either group and −a b between the groups are optimal at the imbalance R if and only "
     "if 2 p K_A² (p + R e) ≥ 1 and 2 e K_B² (p + R e) ≥ R.",
     source="Our own, by a dual certificate of two diagonals; norm-bounded-collapse is the case of one majority class",

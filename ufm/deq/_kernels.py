@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ufm._extras import optional
-from ufm.deq.compiled import FIRST_MEMORY
+from ufm.deq.iteration import FIRST_MEMORY
 
 with optional("fast"):
     from llvmlite import ir

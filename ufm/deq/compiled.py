@@ -9,7 +9,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import functools
-import importlib
 import os
 from types import ModuleType
 from typing import Any, Protocol
@@ -52,14 +51,13 @@ def _numba_works() -> bool:
 
 
 def _load() -> ModuleType:
-    return importlib.import_module("ufm.deq._kernels")
+    from ufm.deq import _kernels
+
+    return _kernels
 
 
 #: Entries of a state from which on a second thread takes half of its rows, if torch may have two.
 SHARED = 2**16
-
-#: Where the addresses of a method's memory begin among those that a kernel is given.
-FIRST_MEMORY = 8
 
 #: An array of each dtype, by the size of its entries.
 _LIKE: dict[int, Any] = {4: np.empty(1, np.float32), 8: np.empty(1, np.float64)}

@@ -70,6 +70,9 @@ HEADWAY = 0.25
 #: A residual is a new least one when it is below this part of the former: less is no progress worth waiting for.
 RECORD = 0.99
 
+#: Where the addresses of a method's memory begin among those that a kernel is given.
+FIRST_MEMORY = 8
+
 #: Devices whose numbers are read at no cost. Of others the host waits for all that was asked before.
 AT_HAND = ("cpu",)
 

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from ufm._extras import optional
 from ufm._validation import one_of
-from ufm.deq.compiled import FIRST_MEMORY, CompiledSteps
+from ufm.deq.compiled import CompiledSteps
 from ufm.deq.iteration import (
+    FIRST_MEMORY,
     FixedPoint,
     Guard,
     Iteration,

@@ -68,6 +68,7 @@ class MonotoneNetwork(StatedNetwork):
         if not isinstance(problem.architecture, Penalised) or self.blocks is not None:
             raise ValueError(f"problem must be of a ufm.UnconstrainedFeatures, got one of {problem.architecture!r}")
         self.m = positive("m", m)
+        self.is_attained = activation != "tanh"
         tol = TOLERANCE if dtype == torch.float64 else COARSE
         solver = DEQ("fixed_point", tol=tol, max_steps=STEPS, on_failure="raise")
         d = self.classifier.in_features

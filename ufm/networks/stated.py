@@ -53,6 +53,7 @@ class StatedNetwork(nn.Module):
     Attributes:
         multiplier: None, or (nu, mu) of the augmented Lagrangian ``(max(0, nu + mu c)^2 - nu^2)/(2 mu)`` of
             ``c = |A|_F^2 - E_A``, which :meth:`decay` then adds, while A may be longer.
+        is_attained: whether some weights reach the problem's optimum, here True; else it is a bound of what they cost.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or an architecture of one's own, which states no
@@ -65,6 +66,8 @@ class StatedNetwork(nn.Module):
     >>> bool(output.injected.square().sum() / 2 <= 2), float(network.decay(output))  # sum_k (1/n_k) sum |h|^2 <= K E_H
     (True, 0.0)
     """
+
+    is_attained = True
 
     def __init__(
         self,

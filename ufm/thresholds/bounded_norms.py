@@ -10,7 +10,7 @@ a majority class on a minority sample, theorem norm-bounded-groups says
 
 Two clusters, ``x = y = 1``, are optimal iff ``2 K_A^2 p (R e + p) >= 1`` and ``2 K_B^2 e (R e + p) >= R``: where the
 minority is many classes and a b is small the majority is one as well at R*, which is then ``(1/(2 K_A^2 p) - p)/e``,
-``e = q/(K_A + K_B q)``, ``p = q/(K_B + K_A q)``, ``q = e^{-2ab}``; so it is with one majority class.
+``e = q/(K_A + K_B q)``, ``p = q/(K_B + K_A q)``, ``q = exp(-2ab)``; so it is with one majority class.
 """
 
 from __future__ import annotations

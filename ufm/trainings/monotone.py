@@ -11,9 +11,7 @@ from ufm.deq.monotone import ACTIVATIONS
 from ufm.labels import ClassPrior, Labels
 from ufm.losses import Loss
 from ufm.networks.monotone import MonotoneNetwork
-from ufm.problem import Problem
-from ufm.solvers import solve
-from ufm.trainings.stated import StatedTraining, trained
+from ufm.trainings.stated import StatedTraining, train_problem
 
 __all__ = ["train_monotone"]
 
@@ -56,10 +54,5 @@ def train_monotone(
     m = positive("m", m)
     features: Literal["real", "nonnegative"] = "nonnegative" if activation == "relu" else "real"
     model = UnconstrainedFeatures(positive("lambda_W", lambda_W), m * m * positive("lambda_H", lambda_H), features)
-    return trained(
-        Problem.of(model, prior, loss, bias),
-        solve(model, prior, loss, bias=bias),
-        functools.partial(MonotoneNetwork, m=m, activation=activation),
-        is_attained=activation != "tanh",
-        **training,
-    )
+    network = functools.partial(MonotoneNetwork, m=m, activation=activation)
+    return train_problem(model, prior, loss, bias=bias, network=network, **training)

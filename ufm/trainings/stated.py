@@ -41,7 +41,7 @@ with optional("deq"):
     import torch
     from torch import Tensor
 
-__all__ = ["StatedTraining", "train_problem", "trained"]
+__all__ = ["StatedTraining", "train_problem"]
 
 Array = NDArray[np.float64]
 
@@ -72,8 +72,6 @@ class StatedTraining:
         spread: largest distance of a sample's logits from their column's mean, over 1 and the size of the logits.
         fit: how the optimisation ended.
         network: the network.
-        is_attained: whether some weights of the network reach the problem's optimum. Where False its value is a bound
-            that every training stays above.
     """
 
     problem: Problem
@@ -86,7 +84,11 @@ class StatedTraining:
     spread: float
     fit: Fit
     network: Any = field(repr=False)
-    is_attained: bool = True
+
+    @property
+    def is_attained(self) -> bool:
+        """Whether some weights of the network reach the optimum; else that is a bound that trainings stay above."""
+        return bool(self.network.is_attained)
 
     @property
     def objective_error(self) -> float:
@@ -266,6 +268,7 @@ def train_problem(
     *,
     bias: str | float | None = None,
     solution: Solution | None = None,
+    network: Callable[..., StatedNetwork] = StatedNetwork,
     dataset: str = "digits",
     inputs: Any = None,
     columns: Any = None,
@@ -289,6 +292,8 @@ def train_problem(
         prior: class counts, or labels of any kind; counts are whole numbers of samples.
         loss, bias: as of :func:`ufm.solve`; any loss, one of your own included.
         solution: a solution of the very same problem, so that it is not solved again.
+        network: what makes the network from the arguments of :class:`ufm.networks.StatedNetwork`: that class, or one
+            below it of which the problem's optimum is a bound.
         dataset: one of :func:`ufm.trainings.config.fitted_datasets`, whose class j gives the samples of column j.
         inputs, columns: samples of your own instead, (N, p), and the column of each, (N,): the counts must be those of
             ``prior``.
@@ -321,65 +326,6 @@ def train_problem(
         solution = solve(architecture, prior, loss, bias=bias, dim=dim, seed=seed)
     elif not isinstance(solution, Solution) or solution.problem != problem:
         raise ValueError(f"solution must be one of this problem, got {solution!r}")
-    return trained(
-        problem,
-        solution,
-        StatedNetwork,
-        dataset=dataset,
-        inputs=inputs,
-        columns=columns,
-        dim=dim,
-        width=width,
-        start=start,
-        starts=starts,
-        seed=seed,
-        dtype=dtype,
-        device=device,
-        max_iterations=max_iterations,
-        gradient_tol=gradient_tol,
-        root=root,
-        progress=progress,
-    )
-
-
-def trained(
-    problem: Problem,
-    solution: Solution,
-    build: Callable[..., StatedNetwork],
-    *,
-    is_attained: bool = True,
-    dataset: str = "digits",
-    inputs: Any = None,
-    columns: Any = None,
-    dim: int | None = None,
-    width: int | None = None,
-    start: str = "identity",
-    starts: int = 1,
-    seed: int = 0,
-    dtype: str = "float64",
-    device: str = "auto",
-    max_iterations: int = 1000,
-    gradient_tol: float | None = None,
-    root: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
-) -> StatedTraining:
-    """Train the networks that ``build`` makes, as :func:`train_problem` does those of the architecture.
-
-    Args:
-        problem: whose objective they have.
-        solution: of the problem.
-        build: :class:`ufm.networks.StatedNetwork`, or what takes its arguments.
-        is_attained: see :class:`StatedTraining`.
-        dataset, inputs, columns, dim, width, start, starts, seed, dtype, device, max_iterations, gradient_tol, root,
-            progress: as of :func:`train_problem`.
-
-    >>> import ufm
-    >>> prior, model = ufm.ClassPrior([4, 2]), ufm.UnconstrainedFeatures(0.1, 0.1)
-    >>> found = trained(Problem.of(model, prior, "mse"), solve(model, prior, "mse"), StatedNetwork)
-    >>> found.status
-    'agrees'
-    """
-    prior = problem.prior
     counts, seed = _whole_counts(prior), integer("seed", seed, minimum=0)
     kind = torch.float64 if one_of("dtype", dtype, tuple(_GRADIENTS)) == "float64" else torch.float32
     tol = positive("gradient_tol", _GRADIENTS[dtype] if gradient_tol is None else gradient_tol)
@@ -392,7 +338,8 @@ def trained(
     found: list[StatedTraining] = []
     with threads(1):
         for weights in range(seed, seed + integer("starts", starts, minimum=1)):
-            network = build(
+            trained = _built(
+                network,
                 problem,
                 where,
                 x.shape[1],
@@ -402,11 +349,17 @@ def trained(
                 seed=weights,
                 dtype=kind,
             ).to(target_device)
-            fitted = _descended(network, data, evaluate, max_iterations, tol, progress)
+            fitted = _descended(trained, data, evaluate, max_iterations, tol, progress)
             with torch.no_grad():
-                training = _measured(problem, solution, network, network(data), j, fitted)
-            found.append(dataclasses.replace(training, is_attained=is_attained))
+                found.append(_measured(problem, solution, trained, trained(data), j, fitted))
     return min(found, key=lambda training: training.fit.objective)
+
+
+def _built(build: Callable[..., StatedNetwork], *arguments: Any, **options: Any) -> StatedNetwork:
+    found = build(*arguments, **options) if callable(build) else build
+    if not isinstance(found, StatedNetwork):
+        raise TypeError(f"network must make a ufm.networks.StatedNetwork, got {build!r}")
+    return found
 
 
 def _descended(
