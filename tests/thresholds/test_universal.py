@@ -323,3 +323,21 @@ def test_margin_of_a_solution_says_what_its_phase_says():
     for ratio, is_collapsed in ((2.0, False), (40.0, True)):
         s = ufm.solve(ufm.LayerPeeled(1.0, 5.0), ufm.ClassPrior.step(5, 5, ratio))
         assert group_margin(s, range(5, 10)).is_collapsed == is_collapsed
+
+
+class Absolute(ufm.Loss):
+    """The sum of absolute residuals: convex, with kinks at which no gradient says how far a class is from leaving."""
+
+    is_convex = True
+
+    def values(self, logits, targets):
+        return np.abs(logits - targets).sum(axis=0)
+
+    def gradients(self, logits, targets):
+        return np.sign(logits - targets)
+
+
+def test_a_threshold_does_not_rest_on_solutions_that_are_none():
+    """R* is 1, for the budget goes to the larger classes; the solver stopped short beside it, and 1.000895 was told."""
+    with pytest.raises(ValueError, match="leaves a gap of .* with loss Absolute .* would not rest on certified"):
+        ufm.collapse_threshold(ufm.LayerPeeled(0.4, 0.4), 2, 2, loss=Absolute())

@@ -40,7 +40,7 @@ NEAR = 0.4
 ROUGH = 1e-9
 #: Most classes where features are nonnegative: solutions are certified up to there.
 MOST_NONNEGATIVE = 12
-#: Largest relative gap of a solution whose slack is believed.
+#: Largest relative gap of a solution whose slack or margin is believed.
 CERTIFIED = 1e-6
 #: Largest R at which that resolves a slack: what tells the minority apart is of its size, 1/R.
 RESOLVED_RATIO = 1e5
@@ -119,12 +119,12 @@ class Family:
                 f"loss {self.loss.name} must have an optimum to have a threshold, and with {self.architecture!r} at "
                 f"the prior {solution.problem.prior!r} the objective has no lower bound that was found"
             )
+        if not solution.gap <= CERTIFIED * abs(solution.value) + solution.problem.floor:
+            raise ValueError(
+                f"architecture {self.architecture!r} leaves a gap of {solution.gap:.2g} with loss {self.loss.name} at "
+                f"the prior {solution.problem.prior!r}: its threshold would not rest on certified solutions"
+            )
         if has_slack(self.architecture):
-            if not solution.gap <= CERTIFIED * abs(solution.value) + solution.problem.floor:
-                raise ValueError(
-                    f"architecture {self.architecture!r} leaves a gap of {solution.gap:.2g} at the prior "
-                    f"{solution.problem.prior!r}: its threshold would not rest on certified solutions"
-                )
             return signed_slack(solution, self.groups)
         return group_margin(solution, self.groups[1]).margin
 
