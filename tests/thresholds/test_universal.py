@@ -339,5 +339,5 @@ class Absolute(ufm.Loss):
 
 def test_a_threshold_does_not_rest_on_solutions_that_are_none():
     """R* is 1, for the budget goes to the larger classes; the solver stopped short beside it, and 1.000895 was told."""
-    with pytest.raises(ValueError, match="leaves a gap of .* with loss Absolute .* would not rest on certified"):
+    with pytest.raises(ValueError, match=r"leaves a gap of .* with loss Absolute .* would not rest on certified"):
         ufm.collapse_threshold(ufm.LayerPeeled(0.4, 0.4), 2, 2, loss=Absolute())
