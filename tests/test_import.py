@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,16 @@ def test_names_of_the_first_edition_can_be_imported_from_where_they_were():
     pairs = [tuple(line.split()) for line in lines]
     assert len(pairs) > 300
     assert [pair for pair in pairs if not hasattr(importlib.import_module(pair[0]), pair[1])] == []
+
+
+def test_no_module_takes_the_place_of_a_name_that_loads_later():
+    """A module that is loaded becomes an attribute of its package, over a function of its name that is yet to be."""
+    packages = [importlib.import_module(m.name) for m in pkgutil.walk_packages(ufm.__path__, "ufm.") if m.ispkg]
+    lazy = [package for package in (ufm, *packages) if hasattr(package, "_EXPORTS")]
+    assert len(lazy) >= 5
+    for package in lazy:
+        modules = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg}
+        assert not modules & set(package._EXPORTS), package.__name__
 
 
 API = [

@@ -24,7 +24,7 @@ from kept import FINISHED_ONLY, finish, markdown, write, write_json
 
 from ufm.deq import Experiment, ExperimentConfig, run_experiment
 from ufm.measures import FeatureStatistics
-from ufm.trainings.experiment_data import experiment_data
+from ufm.trainings.run_data import experiment_data
 
 FOLDER = Path(__file__).parent
 #: Files that this writes, as patterns.

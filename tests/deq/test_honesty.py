@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import warnings
 from collections import OrderedDict
 
@@ -9,10 +11,13 @@ import pytest
 import torch
 from deq_zoo import draw, orthogonal
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ufm.deq import DEQ, Batchwise, ConvergenceError, ConvergenceWarning, iteration
 from ufm.deq.cells import DenseCell
+from ufm.deq.iteration import Iteration
 from ufm.deq.layer import _autocast, _resolution
 from ufm.deq.solvers import SOLVERS, Options, get_solver
 
@@ -500,3 +505,108 @@ def test_cells_in_half_precision(dtype):
     assert z.dtype == dtype
     assert info.all_converged
     assert cell.equilibrium.weight.grad.isfinite().all()
+
+
+class TestWhatHasNoNumbers:
+    """What cannot be read is refused by name: compiled loops would read memory that is not there."""
+
+    @pytest.mark.parametrize("solver", SOLVERS)
+    @pytest.mark.parametrize(
+        ("convert", "error", "message"),
+        [
+            (lambda z: z.to("meta"), ValueError, "f must return a tensor on the device of z, cpu, but it is on meta"),
+            (
+                lambda z: z.to_sparse(),
+                TypeError,
+                "f must return a dense tensor, got a tensor of layout torch.sparse_coo",
+            ),
+            (
+                lambda z: torch.nested.nested_tensor(list(z)),
+                TypeError,
+                "f must return a dense tensor, got a nested tensor",
+            ),
+        ],
+        ids=["meta", "sparse", "nested"],
+    )
+    @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+    def test_images(self, solver, convert, error, message):
+        with pytest.raises(error, match=message):
+            DEQ(solver)(convert, torch.zeros(2, 3))
+        calls = []
+
+        def later(z):
+            calls.append(1)
+            return convert(z) if len(calls) > 2 else 0.5 * z + 1
+
+        with pytest.raises(error, match=message):
+            DEQ(solver, tol=1e-15)(later, torch.zeros(2, 3, dtype=torch.float64) + torch.tensor([0.1, 0.2, 0.4]))
+
+    @pytest.mark.parametrize(
+        ("start", "message"),
+        [
+            (
+                lambda: torch.zeros(2, 3).to_sparse(),
+                "z0 must be a dense tensor, got a tensor of layout torch.sparse_coo",
+            ),
+            (lambda: [torch.zeros(2, 3).to_sparse()], "z0 must be a dense tensor"),
+            (lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]), "z0 must be a dense tensor"),
+            (lambda: torch.zeros(2, 3, dtype=torch.float8_e5m2), "z0 must be in 16 bits or more, got .*float8_e5m2"),
+        ],
+        ids=["sparse", "in a list", "nested", "eight bits"],
+    )
+    @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+    def test_starts(self, start, message):
+        with pytest.raises(TypeError, match=message):
+            DEQ()(lambda z: z, start())
+
+    @pytest.mark.parametrize("gradient", ["implicit", "phantom"])
+    def test_graphs_and_tensors_without_values(self, gradient):
+        h = draw(20, 2, 3)
+
+        def f(h):
+            return DEQ(gradient=gradient)(cosine(h), torch.zeros_like(h))[0]
+
+        with pytest.raises(RuntimeError, match="cannot be exported nor traced"):
+            make_fx(f)(h)
+        with (
+            FakeTensorMode(allow_non_fake_inputs=True) as mode,
+            pytest.raises(RuntimeError, match="cannot be exported"),
+        ):
+            f(mode.from_tensor(h))
+
+
+@pytest.mark.parametrize("compiled", [False, None], ids=["tensors", "usual"])
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("samples", ["separate", "joint"])
+def test_an_infinite_norm_is_no_residual_of_zero(solver, samples, compiled):
+    """f(z) = 2 z where z and f(z) are finite and the norm of f(z) is not: its residual is 1/2."""
+    z0 = torch.full((3, 16), 4.4e307, dtype=torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        _, info = DEQ(solver, max_steps=1, samples=samples, compiled=compiled)(lambda z: 2 * z, z0)
+    assert not info.converged.any()
+    assert (info.residuals >= 0.5).all()
+
+
+@pytest.mark.parametrize("compiled", [False, None], ids=["tensors", "usual"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_nothing_of_a_solve_waits_for_the_garbage_collector(solver, compiled):
+    """Its memory is many states: of large ones a few solves' would fill a GPU before the collector comes."""
+    h = draw(21, 3, 4).requires_grad_()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(2):
+            DEQ(solver, compiled=compiled)(cosine(h), torch.zeros_like(h))[0].sum().backward()
+        assert [o for o in gc.get_objects() if isinstance(o, Iteration)] == []
+    finally:
+        gc.enable()
+
+
+def test_broyden_has_patience_where_it_stands_still():
+    """Eigenvalues on a circle: 40 dimensions are seen before the residual falls at all."""
+    angles = [math.pi * (k + 0.5) / 20 for k in range(20)]
+    turns = [torch.tensor([[math.cos(t), -math.sin(t)], [math.sin(t), math.cos(t)]]) for t in angles]
+    a, h = 0.99 * torch.block_diag(*turns).double(), draw(36, 2, 40)
+    _, info = DEQ("broyden", on_failure="raise")(lambda z: z @ a.T + h, torch.zeros_like(h))
+    assert info.all_converged

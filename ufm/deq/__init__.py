@@ -44,10 +44,10 @@ _EXPORTS = {
     "SweepPoint": "ufm.trainings.sweep",
     "TrainingConfig": "ufm.trainings.training",
     "TrainingResult": "ufm.trainings.training",
-    "VariationalDropout": "ufm.deq.normalise",
+    "VariationalDropout": "ufm.deq.normalisation",
     "build_model": "ufm.networks.models",
     "digits": "ufm.data",
-    "fixed_point_correction": "ufm.deq.normalise",
+    "fixed_point_correction": "ufm.deq.normalisation",
     "hysteresis_loop": "ufm.trainings.hysteresis",
     "jacobian_penalty": "ufm.deq.jacobian",
     "load_dataset": "ufm.data",
@@ -55,7 +55,7 @@ _EXPORTS = {
     "low_rank_branch": "ufm.trainings.hysteresis",
     "low_rank_codes": "ufm.trainings.hysteresis",
     "measured_threshold": "ufm.trainings.threshold",
-    "normalise": "ufm.deq.normalise",
+    "normalise": "ufm.deq.normalisation",
     "paper_points": "ufm.trainings.paper",
     "plot_curves": "ufm.trainings.plotting",
     "plot_departure": "ufm.trainings.plotting",
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from ufm.deq.jacobian import jacobian_penalty, spectral_radius
     from ufm.deq.layer import DEQ, ConvergenceError, ConvergenceWarning, Info, PrecisionWarning
     from ufm.deq.monotone import MonotoneDEQ
-    from ufm.deq.normalise import VariationalDropout, fixed_point_correction, normalise
+    from ufm.deq.normalisation import VariationalDropout, fixed_point_correction, normalise
     from ufm.deq.wellposed import Monotone, SpectralBound
     from ufm.networks.models import MODELS, ExplicitNetwork, LinearDEQNetwork, Output, build_model
     from ufm.trainings.encoder_price import EncoderPrice, predict_from_activations

@@ -31,6 +31,7 @@ __all__ = [
     "check_image",
     "check_map",
     "describe",
+    "is_dense",
     "least_norm",
     "norms",
     "power_of_two",
@@ -97,8 +98,8 @@ class Options:
     Attributes:
         memory: number of past differences that Anderson mixing, or rank-one terms that Broyden's method keeps; None:
             the solver's own.
-        patience: steps without a new least residual after which an acceleration counts as lost; None: twice the
-            memory, at most 16.
+        patience: steps without a new least residual after which an acceleration counts as lost; None: the solver's
+            own.
         growth: times the least residual at which an acceleration counts as lost; None: the solver's own.
         stop_mode: ``"rel"`` or ``"abs"``, see :data:`STOP_MODES`.
         samples: ``"separate"``, ``"coupled"`` or ``"joint"``, see :data:`SAMPLES`.
@@ -413,6 +414,7 @@ class Iteration:
         if (
             type(image) is Tensor
             and image.dtype is rows.dtype
+            and not image.is_nested  # these have no shape
             and image.shape == self.shape
             and point._version == version
             and image.is_contiguous()
@@ -448,7 +450,7 @@ class Iteration:
 
     def _take(self, f: Map, image: Any, point: Tensor, version: int | None, rows: Tensor) -> Tensor:
         """What f returned of a point, as rows that no one else writes to; the version is that of the point before."""
-        check_image(image, self._shape_of(rows))
+        check_image(image, self._shape_of(rows), rows.device)
         written = version is None or point._version != version
         if self.writes is False and written and point.data_ptr() == rows.data_ptr():
             raise RuntimeError("f must not write into its argument at some calls only: give it a copy, or none")
@@ -584,7 +586,8 @@ class Iteration:
             fresh = norm
         else:
             # f(0) = 0 has residual 0; and so have a few of the least numbers that the dtype has.
-            fresh = torch.where(norm <= self.quantum, 0.0, norm / size)
+            # The norm of a finite f(z) may be infinite: then a finite one above it, or z would pass for a fixed point.
+            fresh = torch.where(norm <= self.quantum, 0.0, norm / size.clamp_max(torch.finfo(size.dtype).max))
         self.fresh = fresh
         held = self.held
         if held is None:
@@ -821,6 +824,12 @@ class Iteration:
         Where samples did not meet the tolerance they return to their best iterates, and f is evaluated there: if their
         residuals are not what they were, the samples depend on each other, and the best state as a whole is returned.
         """
+        point = self._result()
+        # In a circle of references a solve's memory, many states, would stay until the garbage collector comes.
+        self.compiled = self.guard = None
+        return point
+
+    def _result(self) -> FixedPoint:
         if self.compiled is not None:
             known = self.compiled.found() if self.compact is None else None
             if known is not None:
@@ -1078,32 +1087,53 @@ def check_map(f: Any) -> None:
         raise TypeError(f"f must be a map of tensors, got {f!r}")
 
 
-def check_image(image: Any, shape: torch.Size) -> None:
-    """Raise an error where an image f(z) is no floating-point tensor of the given shape, that of z.
+def check_image(image: Any, shape: torch.Size, device: torch.device) -> None:
+    """Raise an error where an image f(z) is no dense floating-point tensor of the given shape and device, those of z.
 
     Raises:
-        TypeError: it is no tensor, or one of integers or complex numbers.
-        ValueError: it has another shape.
+        TypeError: it is no tensor, or one of integers or complex numbers, or a sparse one.
+        ValueError: it has another shape, or is on another device.
 
     Examples:
         >>> import torch
-        >>> check_image(torch.zeros(2, 3), torch.Size((2, 4)))
+        >>> check_image(torch.zeros(2, 3), torch.Size((2, 4)), torch.device("cpu"))
         Traceback (most recent call last):
             ...
         ValueError: f must keep the shape of z, (2, 4), but returned (2, 3)
     """
     if not isinstance(image, Tensor) or not image.is_floating_point():
         raise TypeError(f"f must return a floating-point tensor, got {describe(image)}")
+    if not is_dense(image):
+        raise TypeError(f"f must return a dense tensor, got {describe(image)}")
+    if image.device != device:
+        raise ValueError(f"f must return a tensor on the device of z, {device}, but it is on {image.device}")
     if image.shape != shape:
         raise ValueError(f"f must keep the shape of z, {tuple(shape)}, but returned {tuple(image.shape)}")
 
 
 def describe(value: Any) -> str:
-    """Return how a message names a value: a tensor by its dtype, else its ``repr``.
+    """Return how a message names a value: a tensor by its dtype, one that is not dense by its layout, else its repr.
 
     Examples:
         >>> import torch
         >>> describe(torch.zeros(1000)), describe("zeros")
         ('a tensor of dtype torch.float32', "'zeros'")
+        >>> describe(torch.zeros(2, 3).to_sparse())
+        'a tensor of layout torch.sparse_coo'
     """
-    return f"a tensor of dtype {value.dtype}" if isinstance(value, Tensor) else repr(value)
+    if not isinstance(value, Tensor):
+        return repr(value)
+    if not is_dense(value):
+        return "a nested tensor" if value.is_nested else f"a tensor of layout {value.layout}"
+    return f"a tensor of dtype {value.dtype}"
+
+
+def is_dense(value: Tensor) -> bool:
+    """Return whether a tensor has numbers in the usual layout: not sparse, not nested.
+
+    Examples:
+        >>> import torch
+        >>> is_dense(torch.zeros(2, 3)), is_dense(torch.zeros(2, 3).to_sparse())
+        (True, False)
+    """
+    return value.layout is torch.strided and not value.is_nested

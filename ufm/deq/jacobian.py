@@ -57,7 +57,7 @@ def jacobian_penalty(f: Map, z: Tensor, *, probes: int = 1, generator: torch.Gen
     with torch.enable_grad():
         root = z.detach().requires_grad_()
         image = f(root)
-        check_image(image, root.shape)
+        check_image(image, root.shape, root.device)
         total = torch.zeros((), dtype=torch.promote_types(z.dtype, torch.float32), device=z.device)
         for i in range(probes):
             signs = torch.randint(0, 2, z.shape, generator=generator, device=z.device).to(image.dtype) * 2 - 1
@@ -100,7 +100,7 @@ def spectral_radius(f: Map, z: Tensor, *, steps: int = 100, generator: torch.Gen
     with torch.enable_grad():
         root = z.detach().requires_grad_()
         image = f(root)
-        check_image(image, root.shape)
+        check_image(image, root.shape, root.device)
         vector = torch.randn(z.shape, generator=generator, dtype=image.dtype, device=z.device)
         growth = torch.zeros(len(z), dtype=torch.promote_types(z.dtype, torch.float32), device=z.device)
         for step in range(steps):

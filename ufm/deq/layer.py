@@ -128,7 +128,7 @@ class DEQ(nn.Module):
             ``"joint"``: the whole state is one sample, as of a graph whose nodes are the rows.
         memory: past differences of Anderson mixing (default 8), rank-one terms of Broyden's method (default 64).
         patience: steps without a new least residual after which an acceleration gives way to plain steps; default:
-            twice the memory, at most 16.
+            twice the memory, at most 16, of Broyden's method 32.
         growth: times the least residual at which it does; default 10, of Broyden's method 100.
         compact: whether ``f`` is evaluated only at samples that have not converged: checked once to be the same map.
             Default: where ``f`` is a :class:`ufm.deq.Batchwise`, the maps of :mod:`ufm.deq.cells` among them; there
@@ -647,9 +647,16 @@ def _is_exporting() -> bool:
     return False if asked is None else bool(asked())
 
 
+def _is_recording() -> bool:
+    """Whether operations are recorded as a graph, or done on tensors without values: ``make_fx``, ``linearize``."""
+    modes = getattr(torch._C, "_TorchDispatchModeKey", None)
+    find = getattr(torch._C, "_get_dispatch_mode", None)
+    return modes is not None and find is not None and any(find(mode) is not None for mode in (modes.PROXY, modes.FAKE))
+
+
 def _refuse_transforms(gradient: str) -> None:
     """RuntimeError under transforms that need more of a layer than one evaluation of its gradient."""
-    if torch.jit.is_tracing():
+    if torch.jit.is_tracing() or _is_recording():
         raise RuntimeError(_EXPORT)
     transform = _transform()
     if transform == "Vmap" or (transform is not None and "Vmap" in _transforms()):

@@ -61,8 +61,9 @@ LEAP = 0.01
 #: was seen to need 40.
 GROWTH, BROYDEN_GROWTH = 10.0, 100.0
 
-#: An acceleration without a new least residual for this many steps is lost, or twice the memory where that is less.
-PATIENCE = 16
+#: An acceleration without a new least residual for this many steps is lost, or twice the memory where that is less. On
+#: a linear map whose eigenvalues lie on a circle Broyden's method stands still until it has seen them all.
+PATIENCE, BROYDEN_PATIENCE = 16, 32
 
 #: Rows that the memory of Broyden's method has room for at first.
 ROOM = 8
@@ -116,6 +117,8 @@ class _Acceleration:
 
     #: Times the least residual at which it counts as lost.
     growth = GROWTH
+    #: Steps without a new least residual after which it does.
+    patience = PATIENCE
     #: Part of a difference's length below which it is left out.
     dependent = DEPENDENT
     #: Name of its compiled loop.
@@ -169,7 +172,7 @@ def _iterate(kind: type[_Acceleration], memory: int, state: Iteration) -> None:
     """Accelerated steps, in the care of a :class:`Guard`."""
     options, width = state.options, max(state.z.shape[1], 1)
     method = kind(state, memory if options.memory is None else options.memory)
-    patience = min(2 * method.memory, 2 * width, PATIENCE) if options.patience is None else options.patience
+    patience = min(2 * method.memory, 2 * width, kind.patience) if options.patience is None else options.patience
     guard = state.guard = Guard(state, patience, kind.growth if options.growth is None else options.growth)
     if state.image is None:
         state.evaluate()
@@ -353,6 +356,7 @@ class _Broyden(_Acceleration):
     """
 
     growth = BROYDEN_GROWTH
+    patience = BROYDEN_PATIENCE
     kernel = "broyden"
 
     def __init__(self, state: Iteration, memory: int) -> None:

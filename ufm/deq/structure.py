@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ufm._extras import optional
-from ufm.deq.iteration import describe
+from ufm.deq.iteration import describe, is_dense
 
 with optional("deq"):
     import torch
@@ -123,6 +123,10 @@ def _tensors(z: State, name: str) -> Iterator[Tensor]:
     if isinstance(z, Tensor):
         if not (z.is_floating_point() or z.is_complex()):
             raise TypeError(f"{name} must be a floating-point tensor, got {describe(z)}")
+        if z.dtype.itemsize < 2:  # there is hardly an operation on these
+            raise TypeError(f"{name} must be in 16 bits or more, got {describe(z)}")
+        if not is_dense(z):
+            raise TypeError(f"{name} must be a dense tensor, got {describe(z)}")
         yield z
     elif isinstance(z, dict):
         for value in z.values():

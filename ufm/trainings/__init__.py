@@ -37,7 +37,7 @@ _EXPORTS = {
     "TrainingConfig": "ufm.trainings.config",
     "TrainingResult": "ufm.trainings.result",
     "compare": "ufm.trainings.comparison",
-    "experiment_data": "ufm.trainings.experiment_data",
+    "experiment_data": "ufm.trainings.run_data",
     "experiment_point": "ufm.trainings.paper",
     "fit": "ufm.trainings.optimisation",
     "gram_matrices": "ufm.trainings.comparison",
@@ -76,7 +76,6 @@ if TYPE_CHECKING:
     from ufm.trainings.encoder_price import ClassKernel, EncoderPrice, KernelPrediction, predict_from_activations
     from ufm.trainings.experiment import DivergedError, run_experiment
     from ufm.trainings.experiment_config import ExperimentConfig
-    from ufm.trainings.experiment_data import experiment_data
     from ufm.trainings.experiment_record import Experiment, is_terminal, load_run
     from ufm.trainings.gain import minority_gain
     from ufm.trainings.hysteresis import hysteresis_loop
@@ -89,6 +88,7 @@ if TYPE_CHECKING:
     from ufm.trainings.plotting import plot_curves, plot_departure, plot_hysteresis, plot_sweep
     from ufm.trainings.prediction import Prediction, minority_threshold, model_of, predict
     from ufm.trainings.result import TrainingResult
+    from ufm.trainings.run_data import experiment_data
     from ufm.trainings.stated import StatedTraining, train_problem
     from ufm.trainings.stated_threshold import StatedThreshold, train_threshold
     from ufm.trainings.sweep import Sweep, SweepInterrupted, run_sweep

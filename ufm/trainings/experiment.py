@@ -31,8 +31,8 @@ from ufm.measures import measure
 from ufm.networks.models import build_model
 from ufm.trainings.errors import DivergedError
 from ufm.trainings.experiment_config import ExperimentConfig
-from ufm.trainings.experiment_data import experiment_data
 from ufm.trainings.experiment_record import FORMAT, VERSION, Experiment, is_terminal, load_run
+from ufm.trainings.run_data import experiment_data
 from ufm.trainings.running import Progress, device_named, threads
 
 with optional("deq"):

@@ -7,7 +7,7 @@ import torch
 from deq_zoo import draw
 
 from ufm.deq import DEQ
-from ufm.deq.normalise import NORMS, VariationalDropout, fixed_point_correction, normalise
+from ufm.deq.normalisation import NORMS, VariationalDropout, fixed_point_correction, normalise
 from ufm.deq.solvers import SOLVERS
 
 
