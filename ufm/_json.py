@@ -12,6 +12,10 @@ import numpy as np
 
 __all__ = ["plain", "strict"]
 
+#: Digits of the longest integers that are written; Python itself refuses to write or read 4300 and more.
+DIGITS = 4000
+LARGEST = 10**DIGITS
+
 
 def plain(name: str, value: Any) -> Any:
     """``value`` as dicts, lists, strings, booleans, None, ints and floats, NumPy's types turned into Python's.
@@ -21,12 +25,15 @@ def plain(name: str, value: Any) -> Any:
 
     Raises:
         TypeError: what JSON has no type for, or a key that is no string; the message names ``name``.
+        ValueError: an integer too long to be written.
     """
     if value is None or isinstance(value, str | bool):
         return str(value) if isinstance(value, StrEnum) else value
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, numbers.Integral):
+        if abs(int(value)) >= LARGEST:
+            raise ValueError(f"{name} must hold integers of at most {DIGITS} digits, which JSON's readers take")
         return int(value)
     if isinstance(value, numbers.Real | np.floating):
         return float(value)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ufm._files import sealed, unsealed, write_atomically
 from ufm._json import strict
 from ufm._pieces import Pieces, run_key
-from ufm.claims import Claim, Context, Evidence, Figure, Status, all_claims
+from ufm._words import said
+from ufm.claims import Claim, Context, Evidence, Figure, Status, all_claims, package_claims
 
 __all__ = ["Outcome", "Store", "check_in_worker", "checked", "families", "is_of_library", "run_key", "unfinished"]
 
@@ -40,11 +45,14 @@ def checked(claim: Claim, context: Context) -> Outcome:
     start = time.perf_counter()
     context.records = {}
     try:
-        evidence = claim.check(context)
+        with np.errstate():  # what a check sets of NumPy's errors is not for the next one
+            evidence = claim.check(context)
         if not isinstance(evidence, Evidence):
             raise TypeError(f"the check of {claim.id!r} must return Evidence, got {evidence!r}")
-    except (Exception, SystemExit) as exc:  # whatever a check does, the other claims still get their turn
-        error = f"{type(exc).__name__}: {exc}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # whatever a check does, the other claims still get their turn: an exit, pytest.fail
+        error = said(exc)
         failed = unfinished(f"the check failed: {error}", context)
         return Outcome(failed, time.perf_counter() - start, error)
     return Outcome(evidence, time.perf_counter() - start)
@@ -62,6 +70,11 @@ def unfinished(summary: str, context: Context) -> Evidence:
 def is_of_library(claim: Claim) -> bool:
     """Whether a claim is one of this package or of an installed one, so that another process finds it by its id."""
     return all_claims().get(claim.id) is claim
+
+
+def _is_kept(claim: Claim) -> bool:
+    """Whether a verdict may be taken from an earlier run: :func:`run_key` knows the code of this package alone."""
+    return package_claims().get(claim.id) is claim
 
 
 def families(claims: Iterable[Claim]) -> list[list[Claim]]:
@@ -95,7 +108,8 @@ def check_in_worker(names: Sequence[str], effort: str, seed: int, out: str | Non
         if claim is None:
             found.append(None)
             continue
-        outcome = checked(claim, context)
+        with contextlib.redirect_stdout(sys.stderr):  # standard output may be a document for programs
+            outcome = checked(claim, context)
         if store is not None:
             store.save(claim, outcome)
         found.append(outcome)
@@ -127,7 +141,7 @@ class Store:
 
     def save(self, claim: Claim, outcome: Outcome) -> None:
         """Keep an outcome; one that JSON cannot hold, a check that crashed, is none to go on from."""
-        if outcome.error is not None or not is_of_library(claim):
+        if outcome.error is not None or not _is_kept(claim):
             return
         evidence = outcome.evidence
         fields: dict[str, Any] = {
@@ -144,7 +158,7 @@ class Store:
 
     def load(self, claim: Claim) -> Outcome | None:
         """The outcome kept for a claim; None without one, or where the file is damaged or of another run."""
-        if not is_of_library(claim):
+        if not _is_kept(claim):
             return None
         try:
             document = unsealed(json.loads(self._path(claim).read_text(encoding="utf-8")))

@@ -1,8 +1,8 @@
-"""Numbers as readers see them, in statements and reports."""
+"""Numbers and errors as readers see them, in statements, reports and messages."""
 
 from __future__ import annotations
 
-__all__ = ["number", "scientific"]
+__all__ = ["number", "said", "scientific"]
 
 _EXPONENT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -29,3 +29,19 @@ def number(value: float) -> str:
         return str(value)
     text = f"{value:.10g}"
     return scientific(value) if "e" in text else text.replace("-", "−")
+
+
+def said(error: BaseException) -> str:
+    """``"Type: message"`` of what was raised, by whatever code: a message that itself fails is left out.
+
+    >>> class Mute(Exception):
+    ...     def __str__(self):
+    ...         return 1 / 0
+    >>> said(KeyError("x")), said(Mute())
+    ("KeyError: 'x'", 'Mute, whose message cannot be shown')
+    """
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except Exception:
+        return f"{name}, whose message cannot be shown"

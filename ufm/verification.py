@@ -94,7 +94,7 @@ def verify(
     if resume and out is None:
         raise ValueError("resume must come with out, the directory of the run to go on with")
     claims = _select(ids, effort)
-    directory = None if out is None else prepare_directory(out)
+    directory = None if out is None else prepare_directory(out).absolute()  # a check may change the folder it runs in
     context = Context(effort=effort, seed=seed, out=directory, on_progress=progress)
     return Verification(claims, context, command, _write_report, executor=executor, workers=workers, resume=resume)
 

@@ -54,6 +54,7 @@ __all__ = [
     "judge_equal",
     "judge_order",
     "lookup",
+    "package_claims",
     "select",
 ]
 
@@ -169,12 +170,25 @@ def _keys(claim: Claim, name: str) -> tuple[str, ...]:
     return tuple(key for key in found[name] if key)
 
 
-@cache
-def _collect() -> dict[str, Claim]:
+def package_claims() -> dict[str, Claim]:
+    """Return the claims of this package alone, by id; the dictionary is the caller's to change.
+
+    Raises:
+        ValueError: two claims share an id.
+
+    >>> package_claims().keys() <= all_claims().keys()
+    True
+    """
     claims: dict[str, Claim] = {}
     for module in MODULES:
         for found in importlib.import_module(f"ufm.claims.{module}").CLAIMS:
             if found.id in claims:
                 raise ValueError(f"two claims share the id {found.id!r} (second one in ufm.claims.{module})")
             claims[found.id] = found
-    return claims | installed_claims(taken=claims)
+    return claims
+
+
+@cache
+def _collect() -> dict[str, Claim]:
+    own = package_claims()
+    return own | installed_claims(taken=own)

@@ -59,6 +59,9 @@ STANDINGS = ("confirmed", "sharpened", "corrected", "refuted", "new")
 
 T = TypeVar("T")
 
+#: Longest id of a claim: file names, such as those of kept verdicts, are made of it.
+LONGEST_ID = 100
+
 
 class Status(StrEnum):
     """How a claim came out."""
@@ -75,11 +78,11 @@ class Status(StrEnum):
         return self in (Status.proved, Status.certified, Status.supported)
 
 
-def _status(value: Any) -> Status:
+def _status(value: Any, name: str = "status") -> Status:
     try:
         return Status(value)
     except ValueError:
-        raise ValueError(f"status must be one of {', '.join(map(repr, map(str, Status)))}, got {value!r}") from None
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, map(str, Status)))}, got {value!r}") from None
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,12 @@ class Evidence:
         _text("evidence summary", self.summary)
         object.__setattr__(self, "established_by", _texts("established_by", self.established_by))
         object.__setattr__(self, "assumptions", _texts("assumptions", self.assumptions))
-        object.__setattr__(self, "figures", tuple(self.figures))
+        object.__setattr__(self, "figures", _all("figures", self.figures, Figure))
+        object.__setattr__(self, "cites", _all("cites", self.cites, Citation))
+        if self.instances is not None:
+            object.__setattr__(self, "instances", _status(self.instances, "instances"))
+        if not isinstance(self.details, Mapping):
+            raise TypeError(f"evidence details must be a dictionary with string keys, got {self.details!r}")
         if self.status is not Status.inconclusive and not self.established_by:
             raise ValueError(f"established_by must not be empty for status {self.status.value!r}")
         details = plain("evidence details", self.details)
@@ -239,14 +247,21 @@ class Claim:
         parts = self.id.split("-")
         if not self.id.isascii() or self.id != self.id.lower() or not all(p.isalnum() for p in parts):
             raise ValueError(f"claim id must be kebab-case (a-z, 0-9, '-'), got {self.id!r}")
+        if len(self.id) > LONGEST_ID:
+            raise ValueError(f"claim id must have at most {LONGEST_ID} characters, for files bear it, got {self.id!r}")
         if not callable(self.check):
             raise TypeError(f"check of claim {self.id!r} must be callable, got {self.check!r}")
         scope = (self.scope,) if isinstance(self.scope, Scope) else tuple(self.scope)
         if not all(isinstance(case, Scope) for case in scope):
             raise TypeError(f"scope of claim {self.id!r} must be a Scope or a tuple of them, got {self.scope!r}")
         object.__setattr__(self, "scope", scope)
-        if (self.resolution is None) != (self.off_by is None):
-            raise ValueError(f"resolution of claim {self.id!r} must come with off_by, which measures it")
+        self._check_variants()
+        if self.region is not None:
+            _text(f"region of claim {self.id!r}", self.region)
+        if not isinstance(self.topic, str):
+            raise TypeError(f"topic of claim {self.id!r} must be a string, got {self.topic!r}")
+        if not isinstance(self.core, bool):
+            raise TypeError(f"core of claim {self.id!r} must be True or False, got {self.core!r}")
         said = hypotheses(scope) if scope else ()
         object.__setattr__(self, "hypotheses", tuple(dict.fromkeys((*said, *_texts("hypotheses", self.hypotheses)))))
         object.__setattr__(self, "papers", _texts("papers", self.papers))
@@ -254,6 +269,26 @@ class Claim:
         one_of("standing", self.standing, STANDINGS)
         search = self.check.search if isinstance(self.check, _Compared) else self.check
         object.__setattr__(self, "check", _Compared(self, search))
+
+    def _check_variants(self) -> None:
+        """What the false variants are made by: they are asked for long after the claim is made."""
+        if not isinstance(self.variants, Mapping):
+            raise TypeError(f"variants of claim {self.id!r} must be a dictionary of claims, got {self.variants!r}")
+        for name, variant in self.variants.items():
+            if not isinstance(name, str) or not isinstance(variant, Claim):
+                raise TypeError(
+                    f"variants of claim {self.id!r} must be claims by what is wrong in each, got {variant!r} by {name!r}"
+                )
+        if (self.resolution is None) != (self.off_by is None):
+            raise ValueError(f"resolution of claim {self.id!r} must come with off_by, which measures it")
+        if self.off_by is None:
+            return
+        if not callable(self.off_by):
+            raise TypeError(
+                f"off_by of claim {self.id!r} must be a function of the relative error, got {self.off_by!r}"
+            )
+        if not 0 < real(f"resolution of claim {self.id!r}", self.resolution) < 1:
+            raise ValueError(f"resolution of claim {self.id!r} must be in (0, 1), got {self.resolution!r}")
 
     def __call__(self, context: Context) -> Evidence:
         """The same as ``check``: a claim made with :func:`claim` is called like the function under it."""
@@ -275,7 +310,10 @@ class Claim:
         found = dict(self.variants)
         if self.off_by is not None and self.resolution is not None:
             for size in (self.resolution, -self.resolution):
-                found[f"off by {size:+.0e}"] = self.off_by(size)
+                off = self.off_by(size)
+                if not isinstance(off, Claim):
+                    raise TypeError(f"off_by of claim {self.id!r} must return a Claim, got {off!r}")
+                found[f"off by {size:+.0e}"] = off
         return found
 
 
@@ -660,6 +698,14 @@ def _up(a: float, b: float) -> float:
 
 def _down(a: float, b: float) -> float:
     return 0.0 if a == b else math.nextafter(a - b, -math.inf)
+
+
+def _all(name: str, values: Any, kind: type[T]) -> tuple[T, ...]:
+    found = sequence(name, values, f"{kind.__name__} objects")
+    for value in found:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must hold {kind.__name__} objects, got {value!r}")
+    return found
 
 
 def _text(name: str, value: Any) -> str:

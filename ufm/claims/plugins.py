@@ -15,13 +15,15 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
+from ufm._words import said
 from ufm.claims._model import Claim
 
 __all__ = ["GROUP", "claims_of", "installed_claims"]
@@ -29,9 +31,11 @@ __all__ = ["GROUP", "claims_of", "installed_claims"]
 #: The group of entry points that hold claims.
 GROUP = "ufm.claims"
 
+T = TypeVar("T")
+
 
 def claims_of(source: str, argument: str = "--claims") -> dict[str, Claim]:
-    """The claims that a .py file or a module defines, by id: its names that are claims, or sequences of claims.
+    """The claims that a .py file or a module defines, by id: its names that are claims, or sequences, sets or dictionaries of claims.
 
     The code of the file runs.
 
@@ -40,7 +44,7 @@ def claims_of(source: str, argument: str = "--claims") -> dict[str, Claim]:
         argument: what messages call it.
 
     Raises:
-        ValueError: no such file or module, no claim in it, or two of one id.
+        ValueError: no such file or module, code in it that raises, no claim in it, or two of one id.
 
     >>> claims_of("ufm.claims.balanced")["lpm-balanced-etf"].group
     'Balanced classes'
@@ -91,7 +95,8 @@ def _registered(point: EntryPoint) -> dict[str, Claim]:
 def _by_id(values: Any, where: str) -> dict[str, Claim]:
     found: dict[str, Claim] = {}
     for value in values:
-        for claim in value if isinstance(value, list | tuple) else (value,):
+        held = value.values() if isinstance(value, Mapping) else value
+        for claim in held if isinstance(value, list | tuple | set | frozenset | Mapping) else (value,):
             if isinstance(claim, Claim) and found.setdefault(claim.id, claim) is not claim:
                 raise ValueError(f"{where} must not hold two claims of one id, got {claim.id!r} twice")
     return found
@@ -102,11 +107,11 @@ def _loaded(source: str, argument: str) -> ModuleType:
         return _of_file(Path(source), argument)
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)  # as python -m does
+    if not source or not all(part.isidentifier() for part in source.split(".")):
+        raise ValueError(f"{argument} must name a .py file or a module, got {source!r}")
     try:
-        return importlib.import_module(source)
+        return _run(lambda: importlib.import_module(source), source, argument)
     except ModuleNotFoundError as error:
-        if source.partition(".")[0] != (error.name or "").partition(".")[0]:
-            raise
         raise ValueError(f"{argument} must name a .py file or a module, got {source!r}: {error}") from error
 
 
@@ -116,6 +121,30 @@ def _of_file(path: Path, argument: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{argument} must name a .py file, got {str(path)!r}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+    _run(lambda: loader.exec_module(module), str(path), argument)
     return module
+
+
+def _run(load: Callable[[], T], source: str, argument: str) -> T:
+    """What ``load`` returns; a ValueError for whatever the code under ``source`` raises, an exit included.
+
+    A script that ends in ``sys.exit()`` would end the command with its status, 0 as if all had come out as claimed.
+    """
+    try:
+        return load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, ModuleNotFoundError) and _is_part(error.name, source):
+            raise
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if isinstance(error, SyntaxError) else f" ({frame.filename}, line {frame.lineno})"
+        raise ValueError(
+            f"{argument} must name code that can be loaded, got {source!r}, which raised {said(error)}{where}"
+        ) from error
+
+
+def _is_part(name: str | None, source: str) -> bool:
+    """Whether the module that is missing is the one that was named, or a package that it is in."""
+    return name is not None and not source.endswith(".py") and f"{source}.".startswith(f"{name}.")

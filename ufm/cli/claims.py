@@ -10,7 +10,7 @@ import typer
 from ufm.cli._app import app, command
 from ufm.cli.finding import AboutArchitecture, AboutLoss, PaperOption, TopicOption
 from ufm.cli.options import JsonOption
-from ufm.cli.output import console, print_json
+from ufm.cli.output import console, print_json, quiet_output
 from ufm.cli.plugins import ClaimsOption
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def claims(
     from ufm.claims import all_claims, lookup, select
     from ufm.claims.plugins import claims_of
 
-    everything = all_claims() if source is None else claims_of(source)
+    with quiet_output(as_json):
+        everything = all_claims() if source is None else claims_of(source)
     found = [lookup(name, everything) for name in dict.fromkeys(ids)] if ids else list(everything.values())
     known = select(found, paper=paper, topic=topic, loss=loss, architecture=architecture)
     if verdict is not None:

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,7 +16,7 @@ from ufm._extras import require
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "print_figures", "print_json", "print_table", "progress_bar"]
+__all__ = ["console", "print_figures", "print_json", "print_table", "progress_bar", "quiet_output"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -29,6 +29,17 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr)
+
+
+@contextmanager
+def quiet_output(wanted: bool) -> Iterator[None]:
+    """While the body lasts, what other code prints goes to standard error: with ``--json`` output is one document.
+
+    >>> with quiet_output(True):
+    ...     print("a check's own words")
+    """
+    with redirect_stdout(sys.stderr) if wanted else nullcontext():
+        yield
 
 
 @contextmanager

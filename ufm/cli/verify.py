@@ -15,7 +15,7 @@ from ufm._threads import available_cpus
 from ufm.cli._app import app, command
 from ufm.cli.finding import AboutArchitecture, AboutLoss, PaperOption, TopicOption
 from ufm.cli.options import JsonOption, SeedOption
-from ufm.cli.output import console, print_json
+from ufm.cli.output import console, print_json, quiet_output
 from ufm.cli.plugins import ClaimsOption
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def verify(
 
     wanted: list[str | Claim] | None = list(claims) if claims else None
     if source is not None:
-        own = claims_of(source)
+        with quiet_output(as_json):
+            own = claims_of(source)
         wanted = [own.get(name, name) for name in claims] if claims else list(own.values())
     if every or any(key is not None for key in (paper, topic, loss, architecture)):
         if claims or source is not None:
@@ -81,7 +82,7 @@ def verify(
     )
     stopped = False
     try:
-        with interrupts_allowed(), view.running(run):
+        with interrupts_allowed(), quiet_output(as_json), view.running(run):
             view.start(run.current)
             for verdict in run:
                 view.verdict(verdict)
