@@ -146,6 +146,51 @@ def test_a_sample_without_a_value_harms_no_shared_weight(solver, gradient):
     torch.testing.assert_close(of_weights(bad), of_weights(h), rtol=1e-10, atol=1e-12)
 
 
+def nowhere(z: Tensor) -> Tensor:
+    return torch.full_like(z, torch.nan)
+
+
+def beyond_five(z: Tensor) -> Tensor:
+    return torch.where(z > 5, torch.nan, z + 1)
+
+
+def soon_infinite(z: Tensor) -> Tensor:
+    return torch.exp(2 * z + 2)
+
+
+@quiet
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("samples", ["separate", "coupled"])
+@pytest.mark.parametrize("value", [nowhere, beyond_five, soon_infinite])
+def test_a_node_without_a_value_harms_no_other_part_of_a_graph(solver, samples, value):
+    """A chain of three nodes, which go on as one, beside one that the plain iteration loses."""
+    a = torch.tensor([[0.5, 0, 0], [0.9, 0, 0], [0, 0.9, 0]], dtype=torch.float64)
+    p = torch.tensor([[1.0], [-0.5], [-0.5]], dtype=torch.float64, requires_grad=True)
+    layer = DEQ(solver, tol=1e-9, samples=samples)
+    z, info = layer(lambda z: torch.cat([torch.relu(a @ z[:3] + p), value(z[3:])]), torch.zeros(4, 1).double())
+    assert info.converged.tolist() == [True, True, True, False]
+    torch.testing.assert_close(z[:3, 0].detach(), torch.tensor([2.0, 1.3, 0.67], dtype=torch.float64))
+    assert z.isfinite().all()
+    torch.testing.assert_close(
+        torch.autograd.grad(z[2].sum(), p)[0], torch.tensor([[1.62], [0.9], [1.0]], dtype=torch.float64)
+    )
+
+
+@pytest.mark.parametrize("solver", ["anderson", "broyden"])
+def test_a_wild_step_loses_no_sample_of_a_coupled_state(solver):
+    calls = []
+
+    def f(z):
+        calls.append(z)
+        image = 0.7 * torch.cos(z) + 1 + 0.1 * z.mean(0)
+        return torch.where(torch.tensor([[False], [len(calls) == 4], [False]]), torch.nan, image)
+
+    with torch.no_grad():
+        _, info = DEQ(solver, tol=1e-12, samples="coupled")(f, draw(22, 3, 4))
+    assert info.all_converged
+    assert not any(bool((later[1] == calls[3][1]).all()) for later in calls[4:])
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 def test_a_fixed_point_at_zero_is_reached_from_afar(solver, dtype):

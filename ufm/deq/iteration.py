@@ -325,6 +325,11 @@ class Iteration:
         """Samples that have been moved to 0, shape (judged,)."""
         return torch.zeros(self.judged, dtype=torch.bool, device=self.z.device)
 
+    @cached_property
+    def lost(self) -> Tensor:
+        """Samples that stay where they are while the others go on as one, shape (judged,)."""
+        return torch.zeros(self.judged, dtype=torch.bool, device=self.z.device)
+
     # Evaluations ----------------------------------------------------------------------------------------------------
 
     def evaluate(self) -> None:
@@ -609,7 +614,11 @@ class Iteration:
         else:
             self._raised, far = self.largest, torch.zeros_like(met)
         self._met, self._far = met, far
-        score = self.residuals if self.z.shape[0] == self.judged else self.residuals.amax(dim=0, keepdim=True)
+        if self.z.shape[0] == self.judged:
+            score = self.residuals
+        else:
+            counts = self._without_lost_rows() if self.extreme else self.residuals
+            score = counts.amax(dim=0, keepdim=True)
         self.score = score
         self._better = (score < self.best_score) | (score <= self.tol)
         happens = self.guard.look(score, score <= self.tol) if self.guard is not None else self._better.new_zeros(())
@@ -617,6 +626,20 @@ class Iteration:
         ends = torch.stack([*torch.aminmax(self.residuals), *torch.aminmax(norm), size.amin(), largest.amax()])
         flags = torch.stack([broken.any(), far.any(), self._better.all(), happens, met.sum()]).to(ends.dtype)
         return torch.cat([ends, flags, largest.amin()[None]])
+
+    def _without_lost_rows(self) -> Tensor:
+        """Residuals that count where samples go on as one: without those that the plain iteration has no value of.
+
+        There they stay where they are, so that the others, which may not depend on them, go on. A wild step of an
+        acceleration is not such a place.
+        """
+        image = self._by_sample(self.image_rows)
+        lost = ~image.isfinite().all(dim=1) & (self._is_plain() | self.lost)
+        if bool(lost.all()):
+            return self.residuals
+        self.lost = lost
+        self.see(torch.where(lost[:, None], self._by_sample(self.z), image).view_as(self.z))
+        return torch.where(lost, 0.0, self.residuals)
 
     def _is_extreme(self, numbers: Tensor) -> bool:
         """Whether squares of residuals or images may have left the range of the dtype."""
