@@ -175,6 +175,8 @@ def _iterate(kind: type[_Acceleration], memory: int, state: Iteration) -> None:
     patience = min(2 * method.memory, 2 * width, kind.patience) if options.patience is None else options.patience
     guard = state.guard = Guard(state, patience, kind.growth if options.growth is None else options.growth)
     if state.image is None:
+        if state.count >= state.max_steps:  # the result is evaluated anyway
+            return
         state.evaluate()
     else:
         guard.look(state.score, state.score <= state.tol)
