@@ -163,7 +163,8 @@ class Risk:
             lowest, idle = min(value, lowest), 0 if progress else idle + 1
             if size <= rounding or idle >= 3:
                 break
-            step, left = _pseudo_solve_with_rest(self.bias_hessian(shifted), -gradient)
+            inverse = _PseudoInverse(self.bias_hessian(shifted))
+            step, left = inverse.times(-gradient), inverse.left_by(-gradient)
             if float(np.abs(left).max()) > max(rounding, 1e-3 * size):
                 # where columns saturate there is a slope without a curvature: as far as the bias is large
                 step = step + left * (0.5 * max(1.0, float(np.abs(b).max())) / float(np.abs(left).max()))
@@ -248,13 +249,13 @@ class LocalModel:
         shifted = logits if bias is None else logits + bias[:, None]
         self._risk, self._z, self._b = risk, shifted, bias
         self.gradient = risk.loss.gradient(shifted, risk.pi, risk.targets)
-        self._bias: Array | None = None if risk.decay is None else risk.bias_hessian(shifted)
+        self._bias: _PseudoInverse | None = None if risk.decay is None else _PseudoInverse(risk.bias_hessian(shifted))
 
     def hessian(self, d: Array) -> Array:
         """``F''[D]``: with a bias ``H[D + e 1^T]`` at the e that keeps the bias best, ``B e = -sum_j (H[D])_j``."""
         out = self._curved(d)
         if self._bias is not None:
-            e = -_pseudo_solve(self._bias, out.sum(axis=1))
+            e = -self._bias.times(out.sum(axis=1))
             out = out + self._curved(np.repeat(e[:, None], d.shape[1], axis=1))
         return out
 
@@ -292,23 +293,26 @@ class LocalModel:
         out[:, np.arange(m), :, np.arange(m)] = blocks
         if self._bias is not None:
             columns = blocks.transpose(1, 0, 2).reshape(k * m, k)
-            solved = np.stack([_pseudo_solve(self._bias, right) for right in columns])
-            out -= (columns @ solved.T).reshape(out.shape)
+            out -= (columns @ self._bias.times(columns.T)).reshape(out.shape)
         return out.reshape(k * m, k * m)
 
     def _curved(self, d: Array) -> Array:
         return self._risk.loss.curvatures(self._z, self._risk.targets, d) * self._risk.pi
 
 
-def _pseudo_solve(matrix: Array, right: Array) -> Array:
-    """The shortest solution of a symmetric positive-semidefinite system."""
-    return _pseudo_solve_with_rest(matrix, right)[0]
+class _PseudoInverse:
+    """Shortest solutions of symmetric positive-semidefinite systems of one matrix."""
 
+    def __init__(self, matrix: Array) -> None:
+        values, vectors = np.linalg.eigh(matrix)
+        kept = values > _SINGULAR * max(float(values[-1]), 1e-300)
+        self._values, self._kept, self._rest = values[kept], vectors[:, kept], vectors[:, ~kept]
 
-def _pseudo_solve_with_rest(matrix: Array, right: Array) -> tuple[Array, Array]:
-    """The shortest solution of a symmetric positive-semidefinite system, and the part of ``right`` that it leaves."""
-    values, vectors = np.linalg.eigh(matrix)
-    kept = values > _SINGULAR * max(float(values[-1]), 1e-300)
-    along = vectors.T @ right
-    found = vectors[:, kept] @ (along[kept] / values[kept])
-    return np.asarray(found, dtype=float), np.asarray(vectors[:, ~kept] @ along[~kept], dtype=float)
+    def times(self, right: Array) -> Array:
+        """The shortest solutions for a right side (n,), or for every column of some (n, q)."""
+        along = (self._kept.T @ right).T / self._values
+        return np.asarray(self._kept @ along.T, dtype=float)
+
+    def left_by(self, right: Array) -> Array:
+        """The part of ``right`` that no solution reaches."""
+        return np.asarray(self._rest @ (self._rest.T @ right), dtype=float)

@@ -385,7 +385,7 @@ def drawn_wild(seed: int) -> Drawn:
     return Drawn(function.__name__, lambda: function(rng), _complaint, lambda message: bool(NAMES.search(message)))
 
 
-ENTRIES, NEWEST = odd_entries.entries(), odd_entries.newest()
+ENTRIES, NEWEST, BATCHES = odd_entries.entries(), odd_entries.newest(), odd_entries.batches()
 
 
 def drawn_entry(seed: int, among: list[odd_entries.Entry] = ENTRIES) -> Drawn:
@@ -428,11 +428,17 @@ def drawn_newest(seed: int) -> Drawn:
     return drawn_entry(seed, NEWEST)
 
 
+def drawn_batch(seed: int) -> Drawn:
+    """And of batches that came later still."""
+    return drawn_entry(seed, BATCHES)
+
+
 FAMILIES: dict[str, Callable[[int], Drawn]] = {
     "wild": drawn_wild,
     "entries": drawn_entry,
     "kinds": drawn_kind,
     "newest": drawn_newest,
+    "batches": drawn_batch,
 }
 #: Errors that are no refusals of arguments, but say in words why there is no answer.
 WORDED = ("CertificationError", "BranchError", "ConvergenceError", "DivergedError")

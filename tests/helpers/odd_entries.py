@@ -32,7 +32,7 @@ from ufm.landscape.residual_codes import cheapest_sum, residual_switch
 from ufm.problem import Problem
 from ufm.problem_file import parse_problem, state_problem
 from ufm.sweeps import run, solve_point
-from ufm.two_groups.threshold_batch import threshold_batch
+from ufm.two_groups.threshold_batch import penalised_threshold_batch, threshold_batch
 
 #: What is put in the place of an argument, beside changes of the value that it had.
 NONSENSE = (None, True, "1", 1j, [], {}, object(), b"1", "CE", np.ma.masked, [[1.0], [1.0, 2.0]])
@@ -1127,6 +1127,29 @@ def newest() -> list[Entry]:
             2,
         ),
     ]
+
+
+def decayed_of(rng: random.Random) -> dict[str, Any]:
+    k_a, k_b = [rng.randint(1, 4), 2], rng.randint(2, 4)
+    held = {rng.choice(["num_samples", "majority_count", "minority_count"]): size(rng, 0, 2)}
+    decay_ = {"lambda_W": [size(rng, -3, 0), 0.01], "lambda_H": size(rng, -3, 0), "rho": rng.choice([0.0, 0.5])}
+    return {"num_majority": k_a, "num_minority": k_b, **decay_, **held}
+
+
+def decayed(found: Any, given: dict[str, Any]) -> str:
+    """Every entry is the threshold that is found alone."""
+    held = {n: v for n, v in given.items() if n.endswith(("_samples", "_count"))}
+    for at, (k_a, decay_) in enumerate(zip(given["num_majority"], given["lambda_W"], strict=True)):
+        network = ufm.PenalisedDEQ(decay_, given["lambda_H"], given["rho"])
+        alone = quiet(ufm.collapse_threshold, network, k_a, given["num_minority"], **held).ratio
+        if not abs(found[at] - alone) <= 1e-12 * alone:
+            return f"{found!r} at {at}, {alone!r} alone"
+    return ""
+
+
+def batches() -> list[Entry]:
+    """Those that came after the newest; again a list of their own."""
+    return [Entry(penalised_threshold_batch, decayed_of, decayed, 1)]
 
 
 # -- odd arguments ----------------------------------------------------------------------------------------------------

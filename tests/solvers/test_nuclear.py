@@ -260,6 +260,19 @@ def test_few_inner_steps(radius):
     assert s.info["cg_steps"] <= 20 * s.iterations
 
 
+def test_newton_steps_drop_directions_at_once():
+    """Sparse targets, of which 8 of 40 directions are not worth their price: proximal steps drop one or two a burst."""
+    rng = np.random.default_rng(0)
+    targets = np.zeros((40, 120))
+    for column in targets.T:
+        support = rng.choice(40, rng.integers(2, 6), replace=False)
+        column[support] = rng.dirichlet(np.ones(len(support)))
+    s = solve_nuclear(Problem.of(ufm.UnconstrainedFeatures(5e-4, 5e-4), ufm.Labels(targets, np.ones(120))))
+    assert s.is_global is True
+    assert np.count_nonzero(np.linalg.svd(s.logits, compute_uv=False) > 1e-9) < 35
+    assert s.info["proximal_steps"] <= 50
+
+
 def test_long_tail_of_100_classes():
     p = problem(ufm.LayerPeeled(1, 5), ufm.ClassPrior.long_tailed(100, 100.0))
     s = solve_nuclear(p)

@@ -269,6 +269,45 @@ def test_arrays_are_their_elements():
 
 
 @pytest.mark.parametrize(
+    ("architecture", "over", "options"),
+    [
+        (ufm.LayerPeeled(0.6, 0.6), {"E_W": np.geomspace(0.01, 20.0, 1000)}, {}),
+        (ufm.LinearDEQ(0.6, 0.6, 0.2), {"rho": np.linspace(0, 0.9, 1000), "num_minority": [[2], [3]]}, {}),
+        (ufm.LayerPeeled(0.6, 0.6), {"E_H": np.geomspace(0.01, 20.0, 1000)}, {"loss": "mse"}),
+        (DECAY, {"lambda_W": np.geomspace(1e-4, 1.0, 1000)}, {"minority_count": 4.0}),
+        (ufm.PenalisedDEQ(0.01, 0.01, 0.3), {"num_samples": np.geomspace(1.0, 1e3, 1000)}, {"loss": "mse"}),
+        (DECAY, {"smoothing": np.linspace(0, 0.5, 1000)}, {"majority_count": 20.0}),
+        (DECAY, {"lambda_H": np.geomspace(1e-4, 0.1, 1000)}, {"minority_count": 4.0, "loss": "mse", "bias": "free"}),
+    ],
+)
+def test_large_arrays_are_found_together_and_are_their_elements(architecture, over, options):
+    found = ufm.threshold_array(architecture, 3, 2, over=over, **options)
+    assert found.together is not None
+    whole = {name: values.reshape(-1)[::333] for name, values in found.over.items()}
+    if "num_minority" in whole:
+        whole["num_minority"] = whole["num_minority"].astype(int)
+    few = ufm.threshold_array(architecture, 3, 2, over=whole, **options)
+    assert few.together is None
+    finite = np.isfinite(few.ratio)
+    assert (finite == np.isfinite(found.ratio.reshape(-1)[::333])).all()
+    assert found.ratio.reshape(-1)[::333][finite] == pytest.approx(few.ratio[finite], rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("over", "options", "message"),
+    [
+        ({"E_W": np.r_[np.ones(1000), -2.0]}, {}, "^E_W must be > 0"),
+        ({"E_W": np.r_[np.ones(1000), 1e9]}, {}, "beyond the range of float64"),
+        ({"num_minority": np.r_[np.full(1000, 2), 1]}, {}, "^num_minority must"),
+        ({"E_W": np.ones(1000)}, {"minority_count": 3.0}, "^minority_count"),
+    ],
+)
+def test_a_point_of_many_is_refused_as_it_is_alone(over, options, message):
+    with pytest.raises(ValueError, match=message):
+        ufm.threshold_array(ufm.LayerPeeled(1.0, 1.0), 2, 2, over=over, **options)
+
+
+@pytest.mark.parametrize(
     ("over", "message"),
     [
         ({}, "^over must map names"),

@@ -57,6 +57,10 @@ class BinaryCrossEntropy(Loss):
 
         return np.asarray(expit(logits) * expit(-logits), dtype=float)
 
+    def curvature_sums(self, logits: Array, targets: Array, pi: Array) -> Array | None:
+        """``sum_j pi_j diag(sigmoid(z_j) sigmoid(-z_j))``, (K, K)."""
+        return np.diag(self.curvature_diagonals(logits, targets) @ pi)
+
     def dual_values(self, logits: Array, targets: Array, scale: float = 1.0) -> Array | None:
         """``sum_i h(q_i)`` with ``q = t + scale (sigmoid(z) - t)`` and h the binary entropy."""
         from scipy.special import entr, expit

@@ -490,7 +490,7 @@ class _Search:
         x, cg_steps = system.solve()
         self.counts["cg_steps"] += cg_steps
         slope, d = float(np.vdot(system.gradient, x)), system.step(x)
-        return self._shortened(point, slope, lambda length: self._retract(point.y + length * d, point.rank))
+        return self._shortened(point, slope, lambda length: self._retract(point.y + length * d, point.rank, point))
 
     def _newton_inside(self, point: _Point) -> bool:
         """Take a Newton step of the risk alone, where the ball is idle; as :meth:`_newton` otherwise."""
@@ -532,9 +532,18 @@ class _Search:
         point.value = self._objective(point.y, float(point.s.sum()))
         return point
 
-    def _retract(self, y: Array, rank: int) -> _Point:
+    def _retract(self, y: Array, rank: int, before: _Point | None = None) -> _Point:
+        """The point of at most ``rank`` nearest to ``Y``, without the directions that turned round since ``before``.
+
+        A Newton step sees the norm as ``<E, Y>``, which goes on falling where a singular value passes 0; the norm
+        itself rises again there. Proximal steps drop few such directions at a time.
+        """
         u, s, vt = np.linalg.svd(y, full_matrices=False)
-        s = s[:rank]
+        u, s, vt = u[:, :rank], s[:rank], vt[:rank]
+        if before is not None:
+            kept = np.einsum("ia,ai->i", u.T @ before.u, before.vt @ vt.T) > 0
+            if kept.any():
+                u, s, vt = u[:, kept], s[kept], vt[kept]
         if self.problem.is_constrained:
             s = s * (self.problem.radius / s.sum())
         return self._valued(_Point.of(u, s, vt))

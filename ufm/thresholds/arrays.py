@@ -1,21 +1,29 @@
-"""Collapse thresholds over arrays of any parameter, one after the other; a million a second are `threshold_batch`'s."""
+"""Collapse thresholds over arrays of any parameter.
+
+Large arrays of budgets, weight decay, class numbers and counts go through :mod:`ufm.two_groups.threshold_batch`, a
+million points a second and more; all others are one threshold after the other.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ufm._validation import as_array
-from ufm.architectures import check_architecture
-from ufm.losses import get_loss
-from ufm.thresholds.front import collapse_threshold
-from ufm.thresholds.general import built_with
+from ufm.architectures import LayerPeeled, LinearDEQ, PenalisedDEQ, UnconstrainedFeatures, check_architecture
+from ufm.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, get_loss
+from ufm.problem import check_bias
+from ufm.thresholds.front import MOST_CLASSES, collapse_threshold
+from ufm.thresholds.general import LOOKED_AT, built_with
+from ufm.two_groups.counts import HELD
+from ufm.two_groups.threshold_batch import penalised_threshold_batch, threshold_batch
 from ufm.two_groups.thresholds import Threshold
 
 __all__ = ["ThresholdArray", "threshold_array"]
@@ -26,13 +34,24 @@ Array = NDArray[np.float64]
 ARGUMENTS = ("num_majority", "num_minority", "bias", "num_samples", "majority_count", "minority_count")
 
 
-@dataclass(frozen=True)
+#: Points from which on they are found together: below, one after the other costs nothing and has the last digit.
+MANY = 1000
+NUMBERS = ("num_majority", "num_minority")
+#: Beside rho, what radius and strength are made of where there are formulas for arrays.
+PARAMETERS = {
+    (LayerPeeled, LinearDEQ): {"E_W", "E_H"},
+    (UnconstrainedFeatures, PenalisedDEQ): {"lambda_W", "lambda_H"},
+}
+
+
+@dataclass(frozen=True, eq=False)
 class ThresholdArray:
     """Thresholds over arrays of parameters.
 
     Attributes:
-        thresholds: objects :class:`ufm.Threshold`, in the shape to which the arrays broadcast.
-        over: the arrays by name, in that shape.
+        over: the arrays by name, in the shape to which they broadcast.
+        make: the objects :class:`ufm.Threshold` in that shape; called when they are asked for.
+        together: R* where all were found at once, to about 1e-11 relative; None where one after the other was.
 
     >>> import ufm
     >>> found = ufm.threshold_array(ufm.LayerPeeled(1.0, 1.0), 5, 5, over={"E_H": [1.0, 5.0]})
@@ -40,17 +59,25 @@ class ThresholdArray:
     ((2,), [1.735416, 12.192447], [0.8764, 5.3375])
     """
 
-    thresholds: NDArray[Any]
     over: dict[str, Array]
+    make: Callable[[], NDArray[Any]] = field(repr=False)
+    together: Array | None = field(default=None, repr=False)
+
+    @cached_property
+    def thresholds(self) -> NDArray[Any]:
+        """Objects :class:`ufm.Threshold`: some ten microseconds each where all R* were found at once."""
+        return self.make()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The arrays' common shape."""
-        return self.thresholds.shape
+        return next(iter(self.over.values())).shape
 
-    @property
+    @cached_property
     def ratio(self) -> Array:
         """R*; infinite where no finite R collapses the minority."""
+        if self.together is not None:
+            return self.together
         return np.vectorize(float, otypes=[float])(self.thresholds)
 
     @property
@@ -75,8 +102,8 @@ def threshold_array(
 ) -> ThresholdArray:
     """:func:`ufm.collapse_threshold` over arrays that broadcast against each other, with its derivatives.
 
-    Without the derivatives budgets are faster by far in :func:`ufm.two_groups.threshold_batch.threshold_batch`, and
-    weight decay in :func:`ufm.two_groups.threshold_batch.penalised_threshold_batch`: a million a second and more.
+    A thousand points and more of budgets, weight decay, class numbers and counts are found together, a million a second
+    and more, wherever :mod:`ufm.two_groups.threshold_batch` has the formula; derivatives are one after the other.
 
     Args:
         architecture, num_majority, num_minority: as in :func:`ufm.collapse_threshold`.
@@ -109,11 +136,62 @@ def threshold_array(
     whole = {name: np.broadcast_to(values, shape) for name, values in arrays.items()}
     loss = get_loss(options.pop("loss", "ce"))
     places = {name: _place(name, architecture, loss) for name in whole}
-    found = np.empty(shape, dtype=object)
-    for at in np.ndindex(shape):
+
+    def one(at: tuple[int, ...]) -> Threshold:
         value = {name: values[at].item() for name, values in whole.items()}
-        found[at] = _one(architecture, num_majority, num_minority, loss, options, value, places)
-    return ThresholdArray(found, {name: np.array(values) for name, values in whole.items()})
+        return _one(architecture, num_majority, num_minority, loss, options, value, places)
+
+    def make() -> NDArray[Any]:
+        found = np.empty(shape, dtype=object)
+        for at in np.ndindex(shape):
+            found[at] = one(at)
+        return found
+
+    together = None
+    if math.prod(shape) >= MANY:
+        fixed = {"num_majority": num_majority, "num_minority": num_minority} | options
+        together = _together(architecture, loss, fixed | whole)
+    found = ThresholdArray({name: np.array(values) for name, values in whole.items()}, make, together)
+    if together is None:
+        _ = found.thresholds  # what is refused is refused here
+    else:
+        for at in np.argwhere(~np.isfinite(together))[:1]:
+            one(tuple(at))  # refused where R* is beyond float64, infinite where there is none
+    return found
+
+
+def _together(architecture: Any, loss: Any, given: dict[str, Any]) -> Array | None:
+    """R* at all points of an array at once; None where there is no formula, or where a value is to be refused."""
+    parameters = {name: value for name, value in architecture.parameters.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    needed = next((names for kinds, names in PARAMETERS.items() if type(architecture) in kinds), set())
+    bias, kappa = given.pop("bias", None), _kappa(loss, given.pop("smoothing", None))
+    counts = {name for name in HELD if name in given}
+    if set(parameters) - {"rho"} != needed or set(given) - {*parameters, *NUMBERS} != counts or kappa is None:
+        return None
+    if any(np.asarray(given[name]).dtype.kind not in "iu" for name in NUMBERS):
+        return None
+    k_a, k_b = (given.pop(name) for name in NUMBERS)
+    is_plain = loss.closed_form is not None and check_bias(bias) is None
+    if not (counts or is_plain):
+        return None
+    try:
+        if not counts:
+            return threshold_batch(k_a, k_b, loss=loss.closed_form.value, **(parameters | given))
+        found = penalised_threshold_batch(k_a, k_b, kappa=kappa, **(parameters | given))
+    except (TypeError, ValueError):
+        return None  # one after the other the first value that is refused is named
+    # what is solved on the way one at a time has its bounds
+    is_looked_at = np.max(np.add(k_a, k_b)) <= MOST_CLASSES and found.max() <= LOOKED_AT[-1]
+    return found if is_plain or is_looked_at else None
+
+
+def _kappa(loss: Any, smoothing: Array | None) -> Any:
+    """kappa where it hangs on no logits, see :func:`penalised_threshold_batch`; None elsewhere."""
+    if type(loss) is CrossEntropy and loss.weights is None and loss.scales is None and loss.shifts is None:
+        given = loss.smoothing if smoothing is None else smoothing
+        return 1 - given if np.min(given) >= 0 else None
+    return 1.0 if type(loss) in (BinaryCrossEntropy, MeanSquaredError) and smoothing is None else None
 
 
 def _place(name: str, architecture: Any, loss: Any) -> str:
