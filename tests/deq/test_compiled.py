@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
+import types
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from deq_zoo import ZOO
@@ -17,6 +20,7 @@ from ufm.deq.iteration import Iteration, Options
 from ufm.deq.solvers import SOLVERS, get_solver
 
 pytest.importorskip("numba")
+_kernels = importlib.import_module("ufm.deq._kernels")
 
 
 def draw(seed, *shape, dtype=torch.float64):
@@ -191,3 +195,74 @@ def test_large_states_are_left_to_many_threads(monkeypatch, threads, asked, used
         state = Iteration(lambda z: 0.5 * z + 1, torch.zeros(rows, 2), 1e-6, 100, None, Options(compiled=asked))
         CompiledSteps.attach(state)
         assert (state.compiled is not None) == expected
+
+
+class Pool:
+    """Memory in one piece, full of what is no number, where an array lies next to another one, before or after it."""
+
+    def __init__(self, seed, full_of=np.nan):
+        self.numbers, self.generator = np.full(2**17, full_of), np.random.default_rng(seed)
+        self.free, self.taken = np.ones(self.numbers.size, bool), [(2**16, 2**16)]
+
+    def empty(self, shape, dtype=np.float64):
+        assert dtype == np.float64
+        size = int(np.prod(shape))
+        while True:
+            gap = int(self.generator.integers(0, 6))
+            begin, end = self.taken[self.generator.integers(len(self.taken))]
+            begin = end + gap if self.generator.integers(2) else begin - gap - size
+            place = slice(begin, begin + size)
+            if self.free[place].all():
+                break
+        self.free[place] = False
+        self.taken = [*self.taken[-7:], (begin, begin + size)]
+        return self.numbers[place].reshape(shape)
+
+    def tensor(self, *shape):
+        return torch.from_numpy(self.empty(shape))
+
+    def put(self, tensor):
+        return self.tensor(*tensor.shape).copy_(tensor)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_same_bits_wherever_memory_is_found(solver, monkeypatch):
+    """Arrays next to each other, at any place in a line of the cache, that nobody has written to.
+
+    Loops that are taken several numbers at a time only where arrays are far apart add in another order where they are
+    near. Rows shorter and longer than a block, with and without a rest, more steps than slots. f sees copies, for a
+    product of MKL has other bits where an array does not begin at a multiple of 16 bytes, as all do that are allocated.
+    """
+    numpy = types.SimpleNamespace(**vars(np))
+    monkeypatch.setattr(compiled, "np", numpy)
+
+    def solve(width, pool):
+        numpy.empty = pool.empty
+        monkeypatch.setattr(torch, "empty_like", lambda t: pool.tensor(*t.shape))
+        monkeypatch.setattr(torch.Tensor, "new_empty", lambda _, *shape: pool.tensor(*shape))
+        g = tanh(width, 0.9, 3)
+        found = get_solver(solver)(
+            lambda z: pool.put(g(z.clone())),
+            torch.zeros(3, width).double(),
+            1e-9,
+            80,
+            None,
+            Options(compiled=True, memory=4),
+        )
+        assert found.converged.all()
+        assert (~pool.free).sum() > 10 * width  # it was asked
+        return found
+
+    for width in (5, 8, 16, 27):
+        expected = solve(width, Pool(0, full_of=0.0))
+        for seed in range(1, 12):
+            found = solve(width, Pool(seed))
+            assert torch.equal(found.z, expected.z)
+            assert torch.equal(found.residuals, expected.residuals)
+
+
+def test_no_kernel_may_be_reordered():
+    """What a compiler may reorder it does where addresses allow."""
+    kernels = [value for value in vars(_kernels).values() if hasattr(value, "targetoptions")]
+    assert len(kernels) > 5
+    assert not any(kernel.targetoptions.get("fastmath") for kernel in kernels)

@@ -1,8 +1,8 @@
 """Loops over the rows of a fixed-point solve as machine code: what a step does beside evaluating f, in one pass a row.
 
 The same as the tensor operations of :mod:`ufm.deq.iteration` and :mod:`ufm.deq.solvers`, in another order of summation.
-A row and its memory stay in the processor's cache while a kernel is at it; sums may be reordered, NaN and infinities
-are respected.
+A row and its memory stay in the processor's cache while a kernel is at it. What goes over a row is in
+:mod:`ufm.deq._vectors`, in an order that nothing changes; nothing here may be reordered either.
 """
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
 
@@ -15,17 +15,13 @@ from typing import Any
 import numpy as np
 
 from ufm._extras import optional
+from ufm.deq import _vectors
 from ufm.deq.iteration import FIRST_MEMORY
 
 with optional("fast"):
-    from llvmlite import ir
-    from numba import carray, njit, types
-    from numba.core import cgutils
-    from numba.extending import intrinsic
+    from numba import carray, njit
 
 __all__ = ["anderson", "broyden", "commit", "plain"]
-
-_MATH = {"contract", "reassoc", "nsz"}
 
 #: A difference is made orthogonal a second time where the first has left less than this part of it.
 AGAIN = 0.1
@@ -33,58 +29,22 @@ AGAIN = 0.1
 
 def _compiled(function: Callable[..., Any]) -> Any:
     """The function as machine code, kept between processes."""
-    return njit(nogil=True, cache=True, error_model="numpy", fastmath=_MATH)(function)
+    return njit(nogil=True, cache=True, error_model="numpy")(function)
 
 
 def _part(function: Callable[..., Any]) -> Any:
     """A part of the functions that call it, which is compiled with each and not by itself."""
-    return njit(inline="always", error_model="numpy", fastmath=_MATH)(function)
+    return njit(inline="always", error_model="numpy")(function)
 
 
-def _inlined(function: Callable[..., Any]) -> Any:
-    """The same, type by type: what it costs to hand rows over is more than most rows take."""
-    return njit(forceinline=True, error_model="numpy", fastmath=_MATH)(function)
+def _rare(function: Callable[..., Any]) -> Any:
+    """The same, as a function of its own: it is called where squares leave the numbers."""
+    return njit(error_model="numpy")(function)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _pointer(context, address):
-    """An address as a pointer: an array that is made from it has no owner that every row of it would be counted for."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.intp), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _fetch(context, address):
-    """Have the processor fetch a line of memory into its second cache, for reading."""
-
-    def generate(context, builder, signature, arguments):
-        pointer, number = builder.inttoptr(arguments[0], cgutils.voidptr_t), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(fetch, [pointer, *(ir.Constant(number, value) for value in (0, 2, 1))])
-        return context.get_dummy_value()
-
-    return types.void(types.intp), generate
-
-
-@njit(error_model="numpy")
-def _minus(x, y):
-    """``x - y``, a difference that is rounded by itself: in a longer sum it may not be reordered."""
-    return x - y
-
-
-@_inlined
-def _length(x, floor):
-    """Euclidean norm of x; squares below floor^2, or too large, are taken of x over its largest entry."""
-    total = x.dtype.type(0)
-    for k in range(len(x)):
-        total += x[k] * x[k]
-    length = sqrt(float(total))
-    if floor < length < inf:
-        return length
+@_rare
+def _length(x):
+    """Euclidean norm of a row whose squares are too small or too large: of x over its largest entry."""
     largest = x.dtype.type(0)
     for k in range(len(x)):
         if not abs(x[k]) <= largest:  # NaN comes through
@@ -98,159 +58,19 @@ def _length(x, floor):
     return sqrt(float(total)) * float(largest)
 
 
-@_inlined
-def _products(rows, count, x, out):
-    """Inner products of x with the first rows into out; several at a time, for x is read once then."""
-    zero = x.dtype.type(0)
-    j = 0
-    while j + 8 <= count:
-        a, b, c, d = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
-        e, f, g, h = rows[j + 4], rows[j + 5], rows[j + 6], rows[j + 7]
-        s, t, u, v = zero, zero, zero, zero
-        S, T, U, V = zero, zero, zero, zero
-        for k in range(len(x)):
-            y = x[k]
-            s += a[k] * y
-            t += b[k] * y
-            u += c[k] * y
-            v += d[k] * y
-            S += e[k] * y
-            T += f[k] * y
-            U += g[k] * y
-            V += h[k] * y
-        out[j], out[j + 1], out[j + 2], out[j + 3] = s, t, u, v
-        out[j + 4], out[j + 5], out[j + 6], out[j + 7] = S, T, U, V
-        j += 8
-    if j + 4 <= count:
-        a, b, c, d = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
-        s, t, u, v = zero, zero, zero, zero
-        for k in range(len(x)):
-            s += a[k] * x[k]
-            t += b[k] * x[k]
-            u += c[k] * x[k]
-            v += d[k] * x[k]
-        out[j], out[j + 1], out[j + 2], out[j + 3] = s, t, u, v
-        j += 4
-    if j + 2 <= count:
-        a, b, s, t = rows[j], rows[j + 1], zero, zero
-        for k in range(len(x)):
-            s += a[k] * x[k]
-            t += b[k] * x[k]
-        out[j], out[j + 1] = s, t
-        j += 2
-    if j < count:
-        a, s = rows[j], zero
-        for k in range(len(x)):
-            s += a[k] * x[k]
-        out[j] = s
+@_part
+def _row(like, address, width):
+    """A row as an array."""
+    return carray(_vectors.pointer(address), (width,), like.dtype)
 
 
-@_inlined
-def _subtract(x, rows, count, by):
-    """``x - sum_j by_j rows_j`` into x, of the first rows."""
-    j = 0
-    while j + 8 <= count:
-        a, b, c, d = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
-        e, f, g, h = rows[j + 4], rows[j + 5], rows[j + 6], rows[j + 7]
-        s, t, u, v = by[j], by[j + 1], by[j + 2], by[j + 3]
-        S, T, U, V = by[j + 4], by[j + 5], by[j + 6], by[j + 7]
-        for k in range(len(x)):
-            first = s * a[k] + t * b[k] + u * c[k] + v * d[k]
-            x[k] -= first + S * e[k] + T * f[k] + U * g[k] + V * h[k]
-        j += 8
-    if j + 4 <= count:
-        a, b, c, d = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
-        s, t, u, v = by[j], by[j + 1], by[j + 2], by[j + 3]
-        for k in range(len(x)):
-            x[k] -= s * a[k] + t * b[k] + u * c[k] + v * d[k]
-        j += 4
-    if j + 2 <= count:
-        a, b, s, t = rows[j], rows[j + 1], by[j], by[j + 1]
-        for k in range(len(x)):
-            x[k] -= s * a[k] + t * b[k]
-        j += 2
-    if j < count:
-        a, s = rows[j], by[j]
-        for k in range(len(x)):
-            x[k] -= s * a[k]
-
-
-@_inlined
-def _subtract_both(x, y, rows, count, by, of):
-    """``x - sum_j by_j rows_j`` into x and ``y - sum_j of_j rows_j`` into y, of the first rows, each read once."""
-    j = 0
-    while j + 4 <= count:
-        a, b, c, d = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
-        s, t, u, v = by[j], by[j + 1], by[j + 2], by[j + 3]
-        S, T, U, V = of[j], of[j + 1], of[j + 2], of[j + 3]
-        for k in range(len(x)):
-            x[k] -= s * a[k] + t * b[k] + u * c[k] + v * d[k]
-            y[k] -= S * a[k] + T * b[k] + U * c[k] + V * d[k]
-        j += 4
-    if j + 2 <= count:
-        a, b, s, t, S, T = rows[j], rows[j + 1], by[j], by[j + 1], of[j], of[j + 1]
-        for k in range(len(x)):
-            x[k] -= s * a[k] + t * b[k]
-            y[k] -= S * a[k] + T * b[k]
-        j += 2
-    if j < count:
-        a, s, S = rows[j], by[j], of[j]
-        for k in range(len(x)):
-            x[k] -= s * a[k]
-            y[k] -= S * a[k]
-
-
-@_inlined
-def _subtract_and_products(x, rows, count, by, y, w, of_y, of_w):
-    """``x - sum_j by_j rows_j`` into x, inner products of the first rows with y and w into ``of_y`` and ``of_w``."""
-    zero = x.dtype.type(0)
-    j = 0
-    while j + 4 <= count:
-        a, b, c, d = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
-        s, t, u, v = by[j], by[j + 1], by[j + 2], by[j + 3]
-        S, T, U, V = zero, zero, zero, zero
-        e, f, g, h = zero, zero, zero, zero
-        for k in range(len(x)):
-            x[k] -= s * a[k] + t * b[k] + u * c[k] + v * d[k]
-            S += a[k] * y[k]
-            T += b[k] * y[k]
-            U += c[k] * y[k]
-            V += d[k] * y[k]
-            e += a[k] * w[k]
-            f += b[k] * w[k]
-            g += c[k] * w[k]
-            h += d[k] * w[k]
-        of_y[j], of_y[j + 1], of_y[j + 2], of_y[j + 3] = S, T, U, V
-        of_w[j], of_w[j + 1], of_w[j + 2], of_w[j + 3] = e, f, g, h
-        j += 4
-    while j < count:
-        a, s, S, e = rows[j], by[j], zero, zero
-        for k in range(len(x)):
-            x[k] -= s * a[k]
-            S += a[k] * y[k]
-            e += a[k] * w[k]
-        of_y[j], of_w[j] = S, e
-        j += 1
-
-
-@_inlined
-def _divide(x, by, floor):
-    """``x/by`` into x."""
-    number = x.dtype.type  # of the same type: products with others are slower
-    if abs(by) > floor:
-        s = number(1 / by)
-        for k in range(len(x)):
-            x[k] *= s
-    else:
-        s = number(by)
-        for k in range(len(x)):
-            x[k] /= s
-
-
-@_inlined
-def _copy(source, target):
-    for k in range(len(source)):
-        target[k] = source[k]
+@_part
+def _root(like, total, address, width, floor):
+    """The Euclidean norm of a row, given the sum of its squares."""
+    length = sqrt(total)
+    if not floor < length < inf:
+        length = _length(_row(like, address, width))
+    return length
 
 
 #: Rows of the numbers by unit that a kernel shares with the state: floating point, integers, flags.
@@ -263,7 +83,7 @@ TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, ABSOLU
 
 #: What is where: sizes, and addresses of what is shared with the state; then the numbers of the memory, whose last one
 #: is how many slots it has.
-ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS = range(FIRST_MEMORY)
+ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS, SCRATCH = range(FIRST_MEMORY)
 SECOND_MEMORY, THIRD_MEMORY, SLOTS = range(FIRST_MEMORY + 1, FIRST_MEMORY + 4)
 
 #: What a kernel found of a step: something for tensor operations; nothing; another number of units met the tolerance;
@@ -285,29 +105,22 @@ LINE = 64
 
 @_part
 def _shared(where, like):
-    """Numbers, numbers by unit (floating point, integers, flags), best iterates and what is filled."""
-    rows, width = where[ROWS], where[WIDTH]
+    """Numbers, numbers by unit (floating point, integers, flags) and what is filled."""
+    rows = where[ROWS]
     return (
-        carray(_pointer(where[NUMBERS]), (10,), np.float64),
-        carray(_pointer(where[FLOATS]), (7, rows), like.dtype),
-        carray(_pointer(where[LONGS]), (3, rows), np.int64),
-        carray(_pointer(where[FLAGS]), (3, rows), np.bool_),
-        carray(_pointer(where[BEST]), (2, rows, width), like.dtype),
-        carray(_pointer(where[ENDS]), (8,), np.float64),
+        carray(_vectors.pointer(where[NUMBERS]), (10,), np.float64),
+        carray(_vectors.pointer(where[FLOATS]), (7, rows), like.dtype),
+        carray(_vectors.pointer(where[LONGS]), (3, rows), np.int64),
+        carray(_vectors.pointer(where[FLAGS]), (3, rows), np.bool_),
+        carray(_vectors.pointer(where[ENDS]), (8,), np.float64),
     )
-
-
-@_part
-def _rows(address, where, like):
-    """Rows of a state."""
-    return carray(_pointer(address), (where[ROWS], where[WIDTH]), like.dtype)
 
 
 @_part
 def _ahead(address, size):
     """Fetch so many bytes."""
     for line in range(address, address + size, LINE):
-        _fetch(line)
+        _vectors.fetch(line)
 
 
 @_part
@@ -346,11 +159,12 @@ def _raised(i, numbers, floats, plain):
 
 
 @_part
-def _keep(i, floats, flags, best, last_z, last_image):
+def _keep(i, like, where, floats, flags, last_z, last_image):
     """Copy the iterate before this one, if it is the row's best and this one is worse."""
     if flags[IS_LAST, i] and not (floats[FRESH, i] < floats[BEST_SCORE, i] or flags[MET, i]):
-        _copy(last_z[i], best[0, i])
-        _copy(last_image[i], best[1, i])
+        width, row = where[WIDTH], like.itemsize * where[WIDTH]
+        _vectors.copy(like, last_z, where[BEST] + i * row, width)
+        _vectors.copy(like, last_image, where[BEST] + (where[ROWS] + i) * row, width)
         flags[IS_LAST, i] = False
 
 
@@ -397,31 +211,26 @@ def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plai
     at the ``first`` evaluation the largest size is filled. ``like``: an array of the dtype; ``where``: what is where;
     then addresses of rows, of which those from ``begin`` to ``end`` are looked at: PART where these are not all.
     """
-    numbers, floats, longs, flags, best, ends = _shared(where, like)
-    z, image, out = _rows(z_at, where, like), _rows(image_at, where, like), _rows(out_at, where, like)
-    last_z, last_image = _rows(last_z_at, where, like), _rows(last_image_at, where, like)
-    norm, size, floor, zero = floats[NORM], floats[SIZE], numbers[FLOOR], like.dtype.type(0)
+    numbers, floats, longs, flags, ends = _shared(where, like)
+    width, row, floor = where[WIDTH], like.itemsize * where[WIDTH], numbers[FLOOR]
     for i in range(begin, end):
-        total, whole = zero, zero
-        for k in range(z.shape[1]):
-            difference = image[i, k] - z[i, k]
-            total += difference * difference
-            whole += image[i, k] * image[i, k]
-        norm[i], size[i] = sqrt(float(total)), sqrt(float(whole))
-        if not floor < size[i] < inf:
-            size[i] = _length(image[i], floor)
-        if not floor < norm[i] < inf:
-            norm[i] = _length(image[i] - z[i], floor)
+        z, image = z_at + i * row, image_at + i * row
+        total, whole = _vectors.look(like, z, image, width)
+        norm, size = sqrt(total), _root(like, whole, image, width, floor)
+        if not floor < norm < inf:
+            norm = _length(_row(like, image, width) - _row(like, z, width))
+        floats[NORM, i], floats[SIZE, i] = norm, size
         if first:
-            floats[LARGEST, i] = max(_length(z[i], floor), size[i])
+            square = _vectors.square(like, z, z, width)
+            floats[LARGEST, i] = max(_root(like, square, z, width, floor), size)
         if not (calm and _is_usual(i, numbers, floats, longs, flags, is_plain, guarded)):
             return RARE
-        _keep(i, floats, flags, best, last_z, last_image)
+        _keep(i, like, where, floats, flags, last_z_at + i * row, last_image_at + i * row)
         if out_at:
-            _copy(z[i] if flags[HELD, i] or flags[MET, i] else image[i], out[i])
+            _vectors.copy(like, z if flags[HELD, i] or flags[MET, i] else image, out_at + i * row, width)
     if first:
         ends[MOST_LARGEST], ends[LEAST_LARGEST] = floats[LARGEST].max(), floats[LARGEST].min()
-    if end - begin < len(z):
+    if end - begin < where[ROWS]:
         return PART
     return _commit(numbers, floats, longs, flags, is_plain, guarded, ends)
 
@@ -429,281 +238,211 @@ def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plai
 @_compiled
 def commit(like, where, is_plain, guarded):
     """Take in the residuals of all rows, once each part of them was found to be usual: what is found of the step."""
-    numbers, floats, longs, flags, _, ends = _shared(where, like)
+    numbers, floats, longs, flags, ends = _shared(where, like)
     return _commit(numbers, floats, longs, flags, is_plain, guarded, ends)
 
 
-@_part
-def _differ(z, image, last_z, last_image, i, residual, change):
-    """``f(z) - z`` of a row and its change, and their lengths and that of f(z), as long as the squares are numbers."""
-    zero = z.dtype.type(0)
-    total, whole, moved = zero, zero, zero
-    for k in range(z.shape[1]):
-        now = _minus(image[i, k], z[i, k])
-        difference = now - _minus(last_image[i, k], last_z[i, k])
-        residual[k], change[k] = now, difference
-        total += now * now
-        whole += image[i, k] * image[i, k]
-        moved += difference * difference
-    return sqrt(float(total)), sqrt(float(whole)), sqrt(float(moved))
+#: What :func:`_judge` says of a row instead of the length of its change.
+STOP, NEXT = -1.0, -2.0
 
 
 @_part
-def _mix(
-    image, last_image, next_image, residual, change, out, residuals, images, coefficients, used, slot, told, scratch
-):
-    """Take a row's step into its memory, and write what Anderson mixing proposes.
+def _scratch(where, like, second):
+    """Addresses of three numbers a slot and of five rows, of the first thread's or the second's."""
+    slots, row = like.itemsize * where[SLOTS], like.itemsize * where[WIDTH]
+    first = where[SCRATCH] + (3 * slots + 5 * row if second else 0)
+    rest = first + 3 * slots
+    return first, first + slots, first + 2 * slots, rest, rest + row, rest + 2 * row, rest + 3 * row, rest + 4 * row
 
-    ``residuals`` and ``images`` (memory, m), see :class:`ufm.deq.solvers._Anderson`. ``told``: length of the change,
-    norm, size; how much is rounding, dependent, and the least number without care.
+
+@_part
+def _waits(i, flags, started):
+    """Whether a row has taken a step that has been judged."""
+    return started >= 0 and i < started and not flags[MET, i] and not flags[HELD, i]
+
+
+@_part
+def _judge(
+    i, like, where, numbers, floats, longs, flags, is_plain, started, sums, z, image, last_z, last_image, residual,
+    change, out, next_image,
+):  # fmt: skip
+    """The length of a row's change, if it is to take the step; else STOP, or NEXT where it stays.
+
+    ``sums``: squared lengths of its residual, of f(z) and of the change; then addresses.
     """
-    length, norm, size, rounding, dependent, floor = told
-    now, first, second, moved = scratch[0], scratch[1], scratch[2], scratch[3]
-    if slot < used:
-        for k in range(len(out)):
-            residuals[slot, k] = 0
-            images[slot, k] = 0
-        coefficients[slot] = 0
-    _products(residuals, used, residual, now)
-    for j in range(used):
-        first[j] = now[j] - coefficients[j]
-    _subtract(change, residuals, used, first)
-    kept = _length(change, floor)
-    # Differences of the former products are as exact as these are large.
-    if used and not kept >= AGAIN * max(length, norm):
-        _products(residuals, used, change, second)
-        _subtract(change, residuals, used, second)
-        kept = _length(change, floor)
-        for j in range(used):
-            first[j] += second[j]
-    for j in range(used):
-        coefficients[j] = now[j]
-    along = residual.dtype.type(0)
-    if kept > dependent * length and length > rounding * size:
-        for k in range(len(out)):
-            moved[k] = image[k] - last_image[k]
-            out[k] = image[k]
-            next_image[k] = image[k]
-        _subtract_both(moved, out, images, used, first, now)
-        if not kept > floor:
-            _divide(change, kept, floor)
-            _divide(moved, kept, floor)
-            kept = 1.0
-        by = residual.dtype.type(1 / kept)
-        for k in range(len(out)):
-            part = by * change[k]
-            residuals[slot, k] = part
-            along += part * residual[k]
-        for k in range(len(out)):
-            part = by * moved[k]
-            images[slot, k] = part
-            out[k] -= along * part
-    else:
-        for k in range(len(out)):
-            out[k] = image[k]
-            next_image[k] = image[k]
-            residuals[slot, k] = 0
-            images[slot, k] = 0
-        _subtract(out, images, used, now)
-    coefficients[slot] = along
+    width, floor = where[WIDTH], numbers[FLOOR]
+    norm, size = _root(like, sums[0], residual, width, floor), _root(like, sums[1], image, width, floor)
+    if started < 0:
+        floats[NORM, i], floats[SIZE, i] = norm, size
+        if not _is_usual(i, numbers, floats, longs, flags, is_plain, True):
+            return STOP
+        _keep(i, like, where, floats, flags, last_z, last_image)
+    if flags[HELD, i] or (started < 0 and flags[MET, i]):
+        _vectors.copy(like, z, out, width)
+        _vectors.copy(like, image, next_image, width)
+        return NEXT
+    return _root(like, sums[2], change, width, floor)
 
 
 @_part
-def _update(z, last_z, image, next_image, residual, change, out, us, vs, gamma, used, slot, told, scratch):
-    """The same as :func:`_mix` for Broyden's method: see :class:`ufm.deq.solvers._Broyden`."""
-    length, _, size, rounding, dependent, floor = told
-    of_us, of_vs, products, step, u, v = scratch
-    if slot < used:
-        for k in range(len(out)):
-            us[slot, k] = 0
-            vs[slot, k] = 0
-    for k in range(len(out)):
-        step[k] = z[k] - last_z[k]
-        v[k] = gamma * step[k]
-        next_image[k] = image[k]
-    # v = -gamma step + sum_j <u_j, step> v_j, its sign apart
-    _products(us, used, step, of_us)
-    _subtract_and_products(v, vs, used, of_us, residual, change, products, of_vs)
-    _divide(v, -_length(v, floor), floor)
-    along, last = residual.dtype.type(0), residual.dtype.type(0)
-    for k in range(len(out)):
-        along += v[k] * change[k]
-        last += v[k] * residual[k]
-        u[k] = step[k] + gamma * change[k]
-        out[k] = z[k] + gamma * residual[k]
-    _subtract_both(u, out, us, used, of_vs, products)
-    if abs(along) > dependent * length and length > rounding * size:
-        _divide(u, along, floor)
-        for k in range(len(out)):
-            us[slot, k] = u[k]
-            vs[slot, k] = v[k]
-            out[k] -= last * u[k]
-    else:
-        for k in range(len(out)):
-            us[slot, k] = 0
-            vs[slot, k] = 0
-
-
-@_part
-def _scratch(memory, width, like):
-    """Room for the numbers of a row."""
-    number = like.dtype
-    return (
-        np.empty(memory, number), np.empty(memory, number), np.empty(memory, number),
-        np.empty(width, number), np.empty(width, number), np.empty(width, number),
-    )  # fmt: skip
+def _clear(like, address, width):
+    """Write zeros."""
+    row = _row(like, address, width)
+    for k in range(width):
+        row[k] = 0
 
 
 @_compiled
 def anderson(
-    like,
-    where,
-    z_at,
-    image_at,
-    out_at,
-    last_z_at,
-    last_image_at,
-    next_image_at,
-    is_plain,
-    started,
-    used,
-    slot,
-    begin,
+    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, used, slot, begin,
     end,
-):
+):  # fmt: skip
     """Judge an accelerated step row by row as :func:`plain` does, take it into the memory and write the next iterate.
 
-    ``window`` (units, 2, memory, m) and ``coefficients`` (units, memory): of Anderson mixing. Images go to
-    ``next_image``, for ``image`` may be f's own. Where row ``ends[ROW]`` is RARE, the rows before it have taken the
-    step. With ``started`` >= 0 the step has been judged, and is taken by the rows from there on, and by those before
-    that had met the tolerance and are not held.
+    The memory is ``window`` (units, 2, memory, m), residuals and images, and ``coefficients`` (units, memory), see
+    :class:`ufm.deq.solvers._Anderson`. Images go to ``next_image``, for ``image`` may be f's own. Where row
+    ``ends[ROW]`` is RARE, the rows before it have taken the step. With ``started`` >= 0 the step has been judged, and
+    is taken by the rows from there on, and by those before that had met the tolerance and are not held.
     """
-    numbers, floats, longs, flags, best, ends = _shared(where, like)
-    z, image, out = _rows(z_at, where, like), _rows(image_at, where, like), _rows(out_at, where, like)
-    last_z, last_image = _rows(last_z_at, where, like), _rows(last_image_at, where, like)
-    next_image = _rows(next_image_at, where, like)
-    rows, width, memory = where[ROWS], where[WIDTH], where[SLOTS]
-    window = carray(_pointer(where[FIRST_MEMORY]), (rows, 2, memory, width), like.dtype)
-    coefficients = carray(_pointer(where[SECOND_MEMORY]), (rows, memory), like.dtype)
-    residual, change = np.empty(width, like.dtype), np.empty(width, like.dtype)
-    scratch = _scratch(memory, width, like)
-    row, half = like.itemsize * width, like.itemsize * width * memory
+    numbers, floats, longs, flags, ends = _shared(where, like)
+    rows, width, slots, item = where[ROWS], where[WIDTH], where[SLOTS], like.itemsize
+    row, floor = item * width, numbers[FLOOR]
+    half = row * slots
+    now_at, first_at, second_at, residual, change, moved, _, _ = _scratch(where, like, begin > 0)
+    now, first, second = _row(like, now_at, slots), _row(like, first_at, slots), _row(like, second_at, slots)
     ahead, some = 2 * half * rows > AHEAD, row * max(used, slot + 1)
     for i in range(begin, end):
+        residuals = where[FIRST_MEMORY] + 2 * half * i
+        images = residuals + half
         if ahead and i + 1 < end and not flags[HELD, i + 1]:
-            _ahead(where[FIRST_MEMORY] + 2 * half * (i + 1), some)
-            _ahead(where[FIRST_MEMORY] + 2 * half * (i + 1) + half, some)
+            _ahead(residuals + 2 * half, some)
+            _ahead(images + 2 * half, some)
+        if _waits(i, flags, started):
+            continue
+        z, image, out, next_image = z_at + i * row, image_at + i * row, out_at + i * row, next_image_at + i * row
+        last_z, last_image = last_z_at + i * row, last_image_at + i * row
+        sums = _vectors.look_at_images(like, z, image, last_z, last_image, residual, change, moved, width)
         length = _judge(
-            z, image, numbers, floats, longs, flags, best, last_z, last_image, next_image, is_plain, started,
-            i, residual, change, out,
+            i, like, where, numbers, floats, longs, flags, is_plain, started, sums, z, image, last_z, last_image,
+            residual, change, out, next_image,
         )  # fmt: skip
         if length == STOP:
             ends[ROW if begin == 0 else OTHER_ROW] = i
             return RARE
-        if length != NEXT:
-            told = (length, floats[NORM, i], floats[SIZE, i], numbers[ROUNDING], numbers[DEPENDENT], numbers[FLOOR])
-            _mix(
-                image[i], last_image[i], next_image[i], residual, change, out[i], window[i, 0], window[i, 1],
-                coefficients[i], used, slot, told, scratch,
-            )  # fmt: skip
+        if length == NEXT:
+            continue
+        coefficients = _row(like, where[SECOND_MEMORY] + item * slots * i, slots)
+        norm, size = float(floats[NORM, i]), float(floats[SIZE, i])
+        if slot < used:
+            _clear(like, residuals + row * slot, width)
+            _clear(like, images + row * slot, width)
+            coefficients[slot] = 0
+        # Inner products with the former residual are known: those with the change are differences.
+        _vectors.products(like, residual, residuals, row, used, now_at, width)
+        for j in range(used):
+            first[j] = now[j] - coefficients[j]
+            coefficients[j] = now[j]
+        square, along = _vectors.orthogonalise(like, change, residual, residuals, row, used, first_at, width)
+        kept = _root(like, square, change, width, floor)
+        # Differences are as exact as what they are of is large.
+        if used and not kept >= AGAIN * max(length, norm):
+            _vectors.products(like, change, residuals, row, used, second_at, width)
+            square, along = _vectors.orthogonalise(like, change, residual, residuals, row, used, second_at, width)
+            kept = _root(like, square, change, width, floor)
+            for j in range(used):
+                first[j] += second[j]
+        _vectors.copy(like, image, next_image, width)
+        scale = 1 / kept
+        usable = kept > numbers[DEPENDENT] * length and length > numbers[ROUNDING] * size and scale < inf
+        # The last rows are gone through with all that is written, those before by themselves.
+        before, base = max(used - _vectors.ROWS, 0) if usable else used, image
+        if before or not usable:
+            _vectors.copy(like, image, out, width)
+            _vectors.subtract(like, moved, out, images, row, before, first_at, now_at, width)
+            base = out
+        if not usable:
+            _clear(like, residuals + row * slot, width)
+            _clear(like, images + row * slot, width)
+            coefficients[slot] = 0
+            continue
+        scale_change = scale
+        if floor < kept < inf and floor < norm and abs(along) < inf:
+            along *= scale
+        else:  # squares left the numbers
+            _vectors.quotient(like, change, kept, width)
+            along, scale_change = _vectors.square(like, change, residual, width), 1.0
+        _vectors.mix(
+            like, moved, base, change, images + row * before, row, used - before, first_at + item * before,
+            now_at + item * before, scale, along, scale_change, images + row * slot, out, residuals + row * slot, width,
+        )  # fmt: skip
+        coefficients[slot] = along
     if started >= 0:
         return USUAL
     return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)
 
 
-#: What :func:`_judge` says of a row instead of a length.
-STOP, NEXT = -1.0, -2.0
-
-
-@_part
-def _judge(
-    z,
-    image,
-    numbers,
-    floats,
-    longs,
-    flags,
-    best,
-    last_z,
-    last_image,
-    next_image,
-    is_plain,
-    started,
-    i,
-    residual,
-    change,
-    out,
-):
-    """The length of a row's change, if it is to take the step; else STOP, or NEXT where it stays or has taken it."""
-    if started >= 0 and i < started and not flags[MET, i] and not flags[HELD, i]:
-        return NEXT
-    norm, size, moved = _differ(z, image, last_z, last_image, i, residual, change)
-    floor = numbers[FLOOR]
-    if not floor < size < inf:
-        size = _length(image[i], floor)
-    if not floor < norm < inf:
-        norm = _length(residual, floor)
-    if not floor < moved < inf:
-        moved = _length(change, floor)
-    if started < 0:
-        floats[NORM, i], floats[SIZE, i] = norm, size
-        if not _is_usual(i, numbers, floats, longs, flags, is_plain, True):
-            return STOP
-        _keep(i, floats, flags, best, last_z, last_image)
-    if flags[HELD, i] or (started < 0 and flags[MET, i]):
-        _copy(z[i], out[i])
-        _copy(image[i], next_image[i])
-        return NEXT
-    return moved
-
-
 @_compiled
 def broyden(
-    like,
-    where,
-    z_at,
-    image_at,
-    out_at,
-    last_z_at,
-    last_image_at,
-    next_image_at,
-    is_plain,
-    started,
-    used,
-    slot,
-    begin,
+    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, used, slot, begin,
     end,
-):
+):  # fmt: skip
     """The same for Broyden's method, whose memory is ``us``, ``vs`` (units, room, m) and ``gamma`` (units, 1)."""
-    numbers, floats, longs, flags, best, ends = _shared(where, like)
-    z, image, out = _rows(z_at, where, like), _rows(image_at, where, like), _rows(out_at, where, like)
-    last_z, last_image = _rows(last_z_at, where, like), _rows(last_image_at, where, like)
-    next_image = _rows(next_image_at, where, like)
-    rows, width, memory = where[ROWS], where[WIDTH], where[SLOTS]
-    us = carray(_pointer(where[FIRST_MEMORY]), (rows, memory, width), like.dtype)
-    vs = carray(_pointer(where[SECOND_MEMORY]), (rows, memory, width), like.dtype)
-    gamma = carray(_pointer(where[THIRD_MEMORY]), (rows, 1), like.dtype)
-    residual, change = np.empty(width, like.dtype), np.empty(width, like.dtype)
-    scratch = _scratch(used, width, like)
-    row = like.itemsize * width
-    ahead, some = 2 * row * memory * rows > AHEAD, row * max(used, slot + 1)
+    numbers, floats, longs, flags, ends = _shared(where, like)
+    rows, width, slots, item = where[ROWS], where[WIDTH], where[SLOTS], like.itemsize
+    row, floor = item * width, numbers[FLOOR]
+    all_gamma = _row(like, where[THIRD_MEMORY], rows)
+    of_us, of_vs, products, residual, change, step, v, u = _scratch(where, like, begin > 0)
+    ahead, some = 2 * row * slots * rows > AHEAD, row * max(used, slot + 1)
     for i in range(begin, end):
+        us, vs = where[FIRST_MEMORY] + row * slots * i, where[SECOND_MEMORY] + row * slots * i
         if ahead and i + 1 < end and not flags[HELD, i + 1]:
-            _ahead(where[FIRST_MEMORY] + row * memory * (i + 1), some)
-            _ahead(where[SECOND_MEMORY] + row * memory * (i + 1), some)
+            _ahead(us + row * slots, some)
+            _ahead(vs + row * slots, some)
+        if _waits(i, flags, started):
+            continue
+        z, image, out, next_image = z_at + i * row, image_at + i * row, out_at + i * row, next_image_at + i * row
+        last_z, last_image = last_z_at + i * row, last_image_at + i * row
+        sums = _vectors.look_at_points(like, z, image, last_z, last_image, residual, change, step, width)
         length = _judge(
-            z, image, numbers, floats, longs, flags, best, last_z, last_image, next_image, is_plain, started,
-            i, residual, change, out,
+            i, like, where, numbers, floats, longs, flags, is_plain, started, sums, z, image, last_z, last_image,
+            residual, change, out, next_image,
         )  # fmt: skip
         if length == STOP:
             ends[ROW if begin == 0 else OTHER_ROW] = i
             return RARE
-        if length != NEXT:
-            told = (length, floats[NORM, i], floats[SIZE, i], numbers[ROUNDING], numbers[DEPENDENT], numbers[FLOOR])
-            _update(
-                z[i], last_z[i], image[i], next_image[i], residual, change, out[i], us[i], vs[i], gamma[i, 0], used,
-                slot, told, scratch,
-            )  # fmt: skip
+        if length == NEXT:
+            continue
+        norm, size = float(floats[NORM, i]), float(floats[SIZE, i])
+        if slot < used:
+            _clear(like, us + row * slot, width)
+            _clear(like, vs + row * slot, width)
+        _vectors.copy(like, image, next_image, width)
+        _vectors.start(like, float(all_gamma[i]), step, change, z, residual, v, u, out, width)
+        # v = -gamma step + sum_j <u_j, step> v_j, its sign apart
+        _vectors.products(like, step, us, row, used, of_us, width)
+        _vectors.project(like, v, vs, row, used, of_us, residual, change, products, of_vs, width)
+        square, last, along = _vectors.products_of_three(like, v, residual, change, width)
+        unit = -_root(like, square, v, width, floor)
+        scale_v = 1 / unit
+        if floor < -unit < inf and floor < norm and floor < length and abs(last) < inf and abs(along) < inf:
+            last *= scale_v
+            along *= scale_v
+        else:  # squares left the numbers
+            _vectors.quotient(like, v, unit, width)
+            _, last, along = _vectors.products_of_three(like, v, residual, change, width)
+            scale_v = 1.0
+        scale = 1 / along
+        usable = abs(along) > numbers[DEPENDENT] * length and length > numbers[ROUNDING] * size and abs(scale) < inf
+        before = max(used - _vectors.ROWS, 0) if usable else used
+        _vectors.subtract(like, u, out, us, row, before, of_vs, products, width)
+        if not usable:
+            _clear(like, us + row * slot, width)
+            _clear(like, vs + row * slot, width)
+            continue
+        _vectors.mix(
+            like, u, out, v, us + row * before, row, used - before, of_vs + item * before, products + item * before,
+            scale, last, scale_v, us + row * slot, out, vs + row * slot, width,
+        )  # fmt: skip
     if started >= 0:
         return USUAL
     return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)

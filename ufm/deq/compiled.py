@@ -134,6 +134,7 @@ class CompiledSteps:
         self.where = np.zeros(self.kernels.SLOTS + 1, np.int64)
         self.where[: self.kernels.NUMBERS + 1] = *state.z.shape, self.numbers.ctypes.data
         self.where[self.kernels.ENDS] = self.ends.ctypes.data
+        self.scratch = np.empty(0, self.like.dtype)
         #: Next iterates and images of a step that a kernel left at a row, the rows before it taken.
         self.left: tuple[Tensor, Tensor] | None = None
 
@@ -342,7 +343,6 @@ class CompiledSteps:
         before, after = last_image.data_ptr(), image_rows.data_ptr()
         kernel, now, last = getattr(self.kernels, memory.kernel), z.data_ptr(), last_z.data_ptr()
         self._tell(memory.dependent)
-        where = self.where
         while True:
             plain = memory.steps == 0
             state.accelerated = not plain
@@ -353,7 +353,7 @@ class CompiledSteps:
             following = out.data_ptr()
             if state.z is not z:  # rounded
                 z, now = state.z, state.z.data_ptr()
-            used, slot = memory.share(where)
+            used, slot = self._room(memory)
             points = (now, image, following, last, before, after)
             alive = (memory, z, out, self.image, last_z, last_image, image_rows)
             found = self._run(kernel, (*points, plain, -1, used, slot), (plain, True), alive)
@@ -392,12 +392,21 @@ class CompiledSteps:
         )
         out, rows = self.left or (torch.empty_like(z), torch.empty_like(z))
         self.left = None
-        used, slot = memory.share(self.where)
+        used, slot = self._room(memory)
         points = [t.data_ptr() for t in (state.z, state.image, out, z, image, rows)]
         for first, part in zip(started, ((0, self.half), (self.half, self.rows)), strict=True):
             getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, first, used, slot, *part)
         memory.steps += 1
         return out
+
+    def _room(self, memory: Memory) -> tuple[int, int]:
+        """Have a memory tell where its numbers are, and room to work in for each thread: used slots, and the next."""
+        used, slot = memory.share(self.where)
+        needed = 2 * (3 * self.where[self.kernels.SLOTS] + 5 * self.where[self.kernels.WIDTH])
+        if needed > self.scratch.size:
+            self.scratch = np.empty(needed, self.like.dtype)
+            self.where[self.kernels.SCRATCH] = self.scratch.ctypes.data
+        return used, slot
 
     def _run(self, kernel: Any, arguments: tuple[Any, ...], told: tuple[bool, bool], alive: tuple[Any, ...]) -> int:
         """What a kernel finds of a step, in two threads where the state is large.

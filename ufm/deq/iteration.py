@@ -72,7 +72,7 @@ HEADWAY = 0.25
 RECORD = 0.99
 
 #: Where the addresses of a method's memory begin among those that a kernel is given.
-FIRST_MEMORY = 8
+FIRST_MEMORY = 9
 
 #: Devices whose numbers are read at no cost. Of others the host waits for all that was asked before.
 AT_HAND = ("cpu",)

@@ -1,0 +1,535 @@
+"""Loops over numbers that lie side by side, in blocks of 64 bytes, as machine code.
+
+Every loop says itself what goes together: block k of all arrays in one piece, and what is left number by number; a sum
+is of one number for each place in a block, which are added pairwise at the end. So a result is the same wherever the
+arrays lie, to the last bit. Loops that a compiler may reorder are not: whether it takes several numbers at once it has
+the program decide by how far apart the arrays are, and a sum then hangs on where memory was found for them.
+
+The addresses that the functions take are of numbers of the dtype of ``like``; nothing that is written may be read by
+the same call elsewhere. ``rows`` are ``stride`` bytes apart.
+"""
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from ufm._extras import optional
+
+with optional("fast"):
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+__all__ = [
+    "copy",
+    "fetch",
+    "look",
+    "look_at_images",
+    "look_at_points",
+    "mix",
+    "orthogonalise",
+    "pointer",
+    "products",
+    "products_of_three",
+    "project",
+    "quotient",
+    "square",
+    "start",
+    "subtract",
+]
+
+#: Bytes of a block.
+BLOCK = 64
+
+#: Rows that are gone through at once.
+ROWS = 8
+
+
+class _Code:
+    """What the loops are written with: where code goes, the dtype, and the numbers of the call.
+
+    Args:
+        builder, signature, values: of an intrinsic whose first argument is an array of the dtype.
+    """
+
+    def __init__(self, context: Any, builder: Any, signature: Any, values: Any) -> None:
+        self.builder = builder
+        self.number = context.get_data_type(signature.args[0].dtype)
+        self.size = context.get_abi_sizeof(self.number)
+        self.lanes = BLOCK // self.size
+        self.block = ir.VectorType(self.number, self.lanes)
+        self.word = context.get_value_type(types.intp)
+        self.values = [self._as_number(v) if v.type in (ir.FloatType(), ir.DoubleType()) else v for v in values[1:]]
+
+    def _as_number(self, value: Any) -> Any:
+        if value.type == self.number:
+            return value
+        cast = self.builder.fptrunc if self.number == ir.FloatType() else self.builder.fpext
+        return cast(value, self.number)
+
+    def constant(self, value: int) -> Any:
+        """A whole number."""
+        return ir.Constant(self.word, value)
+
+    def each(self, count: Any, body: Callable[[Any, Any], None]) -> None:
+        """``body(offset in bytes, type)`` for every block of ``count`` numbers, then for every number that is left."""
+        whole = self.builder.udiv(count, self.constant(self.lanes))
+        with cgutils.for_range(self.builder, whole, intp=self.word) as loop:
+            body(self.builder.mul(loop.index, self.constant(BLOCK)), self.block)
+        first = self.builder.mul(whole, self.constant(self.lanes))
+        with cgutils.for_range(self.builder, count, start=first, intp=self.word) as loop:
+            body(self.builder.mul(loop.index, self.constant(self.size)), self.number)
+
+    def at(self, address: Any, offset: Any, kind: Any) -> Any:
+        """A pointer to what is at an address and an offset."""
+        return self.builder.inttoptr(self.builder.add(address, offset), kind.as_pointer())
+
+    def load(self, address: Any, offset: Any, kind: Any) -> Any:
+        """A block or a number."""
+        return self.builder.load(self.at(address, offset, kind), align=self.size)
+
+    def store(self, value: Any, address: Any, offset: Any) -> None:
+        """Write a block or a number."""
+        self.builder.store(value, self.at(address, offset, value.type), align=self.size)
+
+    def all_of(self, value: Any, kind: Any) -> Any:
+        """A number, or a block of it."""
+        if kind == self.number:
+            return value
+        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+        places = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), places)
+
+    def fma(self, x: Any, y: Any, z: Any) -> Any:
+        """``x y + z``, rounded once where the processor can."""
+        kind, bits = x.type, 8 * self.size
+        name = f"llvm.fmuladd.f{bits}" if kind == self.number else f"llvm.fmuladd.v{self.lanes}f{bits}"
+        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(kind, [kind] * 3), name)
+        return self.builder.call(function, [x, y, z])
+
+    def less(self, x: Any, y: Any, z: Any) -> Any:
+        """``z - x y``."""
+        return self.fma(self.builder.fneg(x), y, z)
+
+    def unrolled(self, count: Any, body: Callable[[int], None], least: int = 0) -> None:
+        """``body(j)`` of the number j from ``least`` to ROWS that ``count`` is: code for each."""
+        end = self.builder.append_basic_block("rows.end")
+        choice = self.builder.switch(count, end)
+        for j in range(least, ROWS + 1):
+            block = self.builder.append_basic_block(f"rows.{j}")
+            choice.add_case(self.constant(j), block)
+            self.builder.position_at_end(block)
+            body(j)
+            self.builder.branch(end)
+        self.builder.position_at_end(end)
+
+    @contextlib.contextmanager
+    def chunks(self, rows: Any, stride: Any, count: Any, *arrays: Any):
+        """Rows at most ROWS at a time: the address of the first, how many, and the arrays' addresses of theirs."""
+        number = self.builder.udiv(self.builder.add(count, self.constant(ROWS - 1)), self.constant(ROWS))
+        with cgutils.for_range(self.builder, number, intp=self.word) as loop:
+            done = self.builder.mul(loop.index, self.constant(ROWS))
+            left = self.builder.sub(count, done)
+            some = self.builder.select(
+                self.builder.icmp_unsigned("<", left, self.constant(ROWS)), left, self.constant(ROWS)
+            )
+            here = self.builder.add(rows, self.builder.mul(done, stride))
+            offset = self.builder.mul(done, self.constant(self.size))
+            yield here, some, [self.builder.add(array, offset) for array in arrays]
+
+    def spread(self, address: Any, j: int) -> dict[Any, Any]:
+        """Number j of an array, for blocks and for numbers."""
+        value = self.load(address, self.constant(j * self.size), self.number)
+        return {kind: self.all_of(value, kind) for kind in (self.block, self.number)}
+
+    def both_kinds(self, value: Any) -> dict[Any, Any]:
+        """A number for blocks and for numbers."""
+        return {kind: self.all_of(value, kind) for kind in (self.block, self.number)}
+
+    def row(self, rows: Any, stride: Any, j: int) -> Any:
+        """The address of row j."""
+        return self.builder.add(rows, self.builder.mul(stride, self.constant(j)))
+
+    def pack(self, context: Any, signature: Any, sums: list[_Sum]) -> Any:
+        """Sums as the tuple of floats that a function returns, or as the only one."""
+        values = [sum_.value() for sum_ in sums]
+        if self.number == ir.FloatType():
+            values = [self.builder.fpext(value, ir.DoubleType()) for value in values]
+        if len(values) == 1:
+            return values[0]
+        return context.make_tuple(self.builder, signature.return_type, values)
+
+
+class _Sum:
+    """A sum of products: a number for each place in a block, and one of what is left."""
+
+    def __init__(self, code: _Code) -> None:
+        self.code = code
+        self.parts = {kind: cgutils.alloca_once(code.builder, kind) for kind in (code.block, code.number)}
+        self.clear()
+
+    def clear(self) -> None:
+        """Start at 0."""
+        for kind, part in self.parts.items():
+            zero = ir.Constant(self.code.number, 0.0)
+            self.code.builder.store(self.code.all_of(zero, kind), part)
+
+    def add(self, x: Any, y: Any) -> None:
+        """Take in a product."""
+        part = self.parts[x.type]
+        self.code.builder.store(self.code.fma(x, y, self.code.builder.load(part)), part)
+
+    def value(self) -> Any:
+        """Halves of the block are added until one number is left, and then the rest."""
+        code, builder = self.code, self.code.builder
+        total, lanes = builder.load(self.parts[code.block]), code.lanes
+        while lanes > 1:
+            lanes //= 2
+            halves = []
+            for begin in (0, lanes):
+                places = ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(begin, begin + lanes)))
+                halves.append(builder.shuffle_vector(total, ir.Constant(total.type, ir.Undefined), places))
+            total = builder.fadd(*halves)
+        total = builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+        return builder.fadd(total, builder.load(self.parts[code.number]))
+
+
+def _sums(number: int) -> Any:
+    """The type of so many sums."""
+    return types.float64 if number == 1 else types.UniTuple(types.float64, number)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def pointer(context, address):
+    """An address as a pointer: an array that is made from it has no owner that every row of it would be counted for."""
+
+    def generate(context, builder, signature, values):
+        return builder.inttoptr(values[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fetch(context, address):
+    """Have the processor fetch a line of memory into its second cache, for reading."""
+
+    def generate(context, builder, signature, values):
+        place, number = builder.inttoptr(values[0], cgutils.voidptr_t), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [place, *(ir.Constant(number, value) for value in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def copy(context, like, source, target, width):
+    """Copy a row."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        source, target, width = code.values
+        code.each(width, lambda k, kind: code.store(code.load(source, k, kind), target, k))
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def square(context, like, x, y, width):
+    """``<x, y>``."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, y, width = code.values
+        total = _Sum(code)
+        code.each(width, lambda k, kind: total.add(code.load(x, k, kind), code.load(y, k, kind)))
+        return code.pack(context, signature, [total])
+
+    return _sums(1)(like, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def quotient(context, like, x, by, width):
+    """``x/by`` into x."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, by, width = code.values
+        by = code.both_kinds(by)
+        code.each(width, lambda k, kind: code.store(builder.fdiv(code.load(x, k, kind), by[kind]), x, k))
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp, types.float64, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def look(context, like, z, image, width):
+    """``|f(z) - z|^2`` and ``|f(z)|^2``."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        z, image, width = code.values
+        norm, size = _Sum(code), _Sum(code)
+
+        def body(k, kind):
+            now = code.load(image, k, kind)
+            residual = builder.fsub(now, code.load(z, k, kind))
+            norm.add(residual, residual)
+            size.add(now, now)
+
+        code.each(width, body)
+        return code.pack(context, signature, [norm, size])
+
+    return _sums(2)(like, types.intp, types.intp, types.intp), generate
+
+
+def _look_at_both(name: str, of_images: bool) -> Any:
+    """See :func:`look_at_images` and :func:`look_at_points`."""
+
+    def typed(context, like, z, image, last_z, last_image, residual, change, moved, width):
+        def generate(context, builder, signature, values):
+            code = _Code(context, builder, signature, values)
+            z, image, last_z, last_image, residual, change, moved, width = code.values
+            norm, size, length = _Sum(code), _Sum(code), _Sum(code)
+
+            def body(k, kind):
+                points = code.load(z, k, kind), code.load(last_z, k, kind)
+                images = code.load(image, k, kind), code.load(last_image, k, kind)
+                now = builder.fsub(images[0], points[0])
+                difference = builder.fsub(now, builder.fsub(images[1], points[1]))
+                norm.add(now, now)
+                size.add(images[0], images[0])
+                length.add(difference, difference)
+                code.store(now, residual, k)
+                code.store(difference, change, k)
+                code.store(builder.fsub(*(images if of_images else points)), moved, k)
+
+            code.each(width, body)
+            return code.pack(context, signature, [norm, size, length])
+
+        return _sums(3)(like, *(types.intp,) * 8), generate
+
+    typed.__name__ = typed.__qualname__ = name
+    return intrinsic(typed)
+
+
+#: ``f(z) - z`` of a row into residual and its change into change, that of f(z) into moved;
+#: squared lengths of the residual, of f(z) and of the change.
+look_at_images = _look_at_both("look_at_images", True)
+
+#: The same with the change of z in moved.
+look_at_points = _look_at_both("look_at_points", False)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def products(context, like, x, rows, stride, count, out, width):
+    """Inner products of x with so many rows into out."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, rows, stride, count, out, width = code.values
+        sums = [_Sum(code) for _ in range(ROWS)]
+        with code.chunks(rows, stride, count, out) as (first, some, (here,)):
+
+            def several(number):
+                places = [code.row(first, stride, j) for j in range(number)]
+                for total in sums[:number]:
+                    total.clear()
+
+                def body(k, kind):
+                    y = code.load(x, k, kind)
+                    for place, total in zip(places, sums, strict=False):
+                        total.add(code.load(place, k, kind), y)
+
+                code.each(width, body)
+                for j in range(number):
+                    code.store(sums[j].value(), here, code.constant(j * code.size))
+
+            code.unrolled(some, several, 1)
+        return context.get_dummy_value()
+
+    return types.void(like, *(types.intp,) * 6), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def orthogonalise(context, like, x, y, rows, stride, count, by, width):
+    """``x - sum_j by_j rows_j`` into x; its squared length and inner product with y."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, y, rows, stride, count, by, width = code.values
+        length, along = _Sum(code), _Sum(code)
+
+        def several(first, here, number):
+            length.clear()
+            along.clear()
+            places = [code.row(first, stride, j) for j in range(number)]
+            factors = [code.spread(here, j) for j in range(number)]
+
+            def body(k, kind):
+                total = code.load(x, k, kind)
+                for place, factor in zip(places, factors, strict=True):
+                    total = code.less(factor[kind], code.load(place, k, kind), total)
+                if number:
+                    code.store(total, x, k)
+                length.add(total, total)
+                along.add(total, code.load(y, k, kind))
+
+            code.each(width, body)
+
+        with builder.if_then(builder.icmp_unsigned("==", count, code.constant(0))):
+            several(rows, by, 0)
+        with code.chunks(rows, stride, count, by) as (first, some, (here,)):
+            code.unrolled(some, lambda number: several(first, here, number), 1)
+        return code.pack(context, signature, [length, along])
+
+    return _sums(2)(like, *(types.intp,) * 7), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def subtract(context, like, x, y, rows, stride, count, by, of, width):
+    """``x - sum_j by_j rows_j`` into x and ``y - sum_j of_j rows_j`` into y."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, y, rows, stride, count, by, of, width = code.values
+        with code.chunks(rows, stride, count, by, of) as (first, some, (of_x, of_y)):
+
+            def several(number):
+                places = [code.row(first, stride, j) for j in range(number)]
+                factors = [(code.spread(of_x, j), code.spread(of_y, j)) for j in range(number)]
+
+                def body(k, kind):
+                    one, other = code.load(x, k, kind), code.load(y, k, kind)
+                    for place, factor in zip(places, factors, strict=True):
+                        value = code.load(place, k, kind)
+                        one = code.less(factor[0][kind], value, one)
+                        other = code.less(factor[1][kind], value, other)
+                    code.store(one, x, k)
+                    code.store(other, y, k)
+
+                code.each(width, body)
+
+            code.unrolled(some, several, 1)
+        return context.get_dummy_value()
+
+    return types.void(like, *(types.intp,) * 8), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def mix(context, like, x, y, w, rows, stride, count, by, of, scale, along, scale_w, x_out, y_out, w_out, width):
+    """Of at most ROWS rows: ``p = scale (x - sum_j by_j rows_j)`` into ``x_out``,
+    ``y - sum_j of_j rows_j - along p`` into ``y_out`` and ``scale_w w`` into ``w_out``.
+    """
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, y, w, rows, stride, count, by, of, scale, along, scale_w, x_out, y_out, w_out, width = code.values
+        scale, along, scale_w = (code.both_kinds(value) for value in (scale, along, scale_w))
+
+        def several(number):
+            places = [code.row(rows, stride, j) for j in range(number)]
+            factors = [(code.spread(by, j), code.spread(of, j)) for j in range(number)]
+
+            def body(k, kind):
+                one, other = code.load(x, k, kind), code.load(y, k, kind)
+                for place, factor in zip(places, factors, strict=True):
+                    value = code.load(place, k, kind)
+                    one = code.less(factor[0][kind], value, one)
+                    other = code.less(factor[1][kind], value, other)
+                one = builder.fmul(scale[kind], one)
+                code.store(builder.fmul(scale_w[kind], code.load(w, k, kind)), w_out, k)
+                code.store(one, x_out, k)
+                code.store(code.less(along[kind], one, other), y_out, k)
+
+            code.each(width, body)
+
+        code.unrolled(count, several)
+        return context.get_dummy_value()
+
+    whole, real = types.intp, types.float64
+    return types.void(like, *(whole,) * 8, *(real,) * 3, *(whole,) * 4), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def project(context, like, x, rows, stride, count, by, y, w, of_y, of_w, width):
+    """``x - sum_j by_j rows_j`` into x, inner products of the rows with y and w into ``of_y`` and ``of_w``."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, rows, stride, count, by, y, w, of_y, of_w, width = code.values
+        sums = [(_Sum(code), _Sum(code)) for _ in range(ROWS)]
+        with code.chunks(rows, stride, count, by, of_y, of_w) as (first, some, (here, to_y, to_w)):
+
+            def several(number):
+                places = [code.row(first, stride, j) for j in range(number)]
+                factors = [code.spread(here, j) for j in range(number)]
+                for pair in sums[:number]:
+                    for total in pair:
+                        total.clear()
+
+                def body(k, kind):
+                    total, one, other = (code.load(row, k, kind) for row in (x, y, w))
+                    for place, factor, pair in zip(places, factors, sums, strict=False):
+                        value = code.load(place, k, kind)
+                        total = code.less(factor[kind], value, total)
+                        pair[0].add(value, one)
+                        pair[1].add(value, other)
+                    code.store(total, x, k)
+
+                code.each(width, body)
+                for j in range(number):
+                    code.store(sums[j][0].value(), to_y, code.constant(j * code.size))
+                    code.store(sums[j][1].value(), to_w, code.constant(j * code.size))
+
+            code.unrolled(some, several, 1)
+        return context.get_dummy_value()
+
+    return types.void(like, *(types.intp,) * 10), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def products_of_three(context, like, x, y, w, width):
+    """``|x|^2``, ``<x, y>`` and ``<x, w>``."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, y, w, width = code.values
+        sums = [_Sum(code) for _ in range(3)]
+
+        def body(k, kind):
+            value = code.load(x, k, kind)
+            for total, other in zip(sums, (value, code.load(y, k, kind), code.load(w, k, kind)), strict=True):
+                total.add(value, other)
+
+        code.each(width, body)
+        return code.pack(context, signature, sums)
+
+    return _sums(3)(like, *(types.intp,) * 4), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def start(context, like, gamma, step, change, z, residual, v, u, out, width):
+    """``gamma step`` into v, ``step + gamma change`` into u and ``z + gamma residual`` into out."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        gamma, step, change, z, residual, v, u, out, width = code.values
+        gamma = code.both_kinds(gamma)
+
+        def body(k, kind):
+            value = code.load(step, k, kind)
+            code.store(builder.fmul(gamma[kind], value), v, k)
+            code.store(code.fma(gamma[kind], code.load(change, k, kind), value), u, k)
+            code.store(code.fma(gamma[kind], code.load(residual, k, kind), code.load(z, k, kind)), out, k)
+
+        code.each(width, body)
+        return context.get_dummy_value()
+
+    return types.void(like, types.float64, *(types.intp,) * 8), generate
