@@ -44,6 +44,9 @@ MOST_NONNEGATIVE = 12
 CERTIFIED = 1e-6
 #: Largest R at which that resolves a slack: what tells the minority apart is of its size, 1/R.
 RESOLVED_RATIO = 1e5
+#: What the minority lacks, relative to what it needs, below which kappa may bring it out of collapse beside the peak of
+#: ``n_B / N^2``, and the factor to either side within which that is looked for.
+NEARLY, AROUND = 0.1, 1.5
 #: Two factors beyond R*: what the minority lacks there is beyond rounding, and grows as they do, or R* is none.
 BEYOND, LACKS, GROWS = (1.05, 1.1), 1e-4, (1.5, 2.5)
 #: Relative step of the differences of a margin to one side, and relative difference of slopes that is a kink.
@@ -382,7 +385,8 @@ def general_threshold(family: Family) -> Threshold:
     def margin(ratio: float) -> float:
         return family.margin(at(ratio))
 
-    looked_at = [r for r in LOOKED_AT if r <= RESOLVED_RATIO] if has_slack(family.architecture) else LOOKED_AT
+    largest = RESOLVED_RATIO if has_slack(family.architecture) else math.inf
+    looked_at = [r for r in sorted({*LOOKED_AT, *_widest(family, at)}) if r <= largest]
     inside = [margin(ratio) <= 0 for ratio in looked_at[:-1]]
     if not inside[-1] and family.rule is None and _is_idle(at):
         return Threshold(math.inf, math.inf, math.inf, is_monotone=not any(inside))
@@ -421,6 +425,24 @@ def general_threshold(family: Family) -> Threshold:
         )
     question, counts = BisectedQuestion(family), _counts(family, ratio)
     return Threshold(ratio, ratio * (1 - ROUGH), ratio * (1 + ROUGH), *counts, question, is_monotone=monotone)
+
+
+def _widest(family: Family, at: Callable[[float], Solution]) -> list[float]:
+    """R at which a minority that is in collapse on both sides is nearest to leaving it, where n_A is held.
+
+    ``n_B / N^2 = R / (n_A (K_A R + K_B)^2)`` is largest at ``R = K_B / K_A``, and kappa moves that a little: what is
+    out of collapse there alone may lie between two R that are looked at.
+    """
+    peak = family.num_minority / family.num_majority
+    if family.rule is None or family.rule.held != "majority_count" or peak <= 1 or has_slack(family.architecture):
+        return []
+    if not 0 < family.lack(at(peak)) < NEARLY:
+        return [peak]
+    from scipy.optimize import minimize_scalar
+
+    ends = max(1.0, peak / AROUND), peak * AROUND
+    found = minimize_scalar(lambda ratio: family.lack(at(ratio)), bounds=ends, options={"xatol": 1e-6})
+    return [peak, float(found.x)]
 
 
 def _between(margin: Callable[[float], float], low: float, high: float) -> float:
