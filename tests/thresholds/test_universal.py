@@ -384,14 +384,14 @@ def test_a_threshold_does_not_rest_on_solutions_that_are_none():
 
 @pytest.mark.parametrize("share", [0.99, 0.9999, 0.999999])
 def test_a_minority_that_is_out_of_collapse_between_two_ratios_alone(share):
-    """With n_A held n_B / N^2 rises to R = K_B / K_A and falls: at 4/3 the minority may be out of collapse, not at 1.3."""
+    """With n_A held n_B / N^2 rises to R = K_B / K_A and falls: at 4/3 the minority may be out of it, not at 1.3."""
     k_a, k_b, lam = 3, 4, 0.02
     counts = {"majority_count": share / (4 * k_a * k_b * lam**2)}
     for loss, kept in (("bce", "ce"), (ufm.CrossEntropy(weights=[0.7] * 3 + [1.0] * 4), "ce")):
         found = collapse_threshold(ufm.UnconstrainedFeatures(lam, lam), k_a, k_b, loss=loss, **counts)
         exact = closed_form(ufm.UnconstrainedFeatures(lam, lam), k_a, k_b, loss=kept, **counts)
         assert found.ratio == pytest.approx(exact.ratio, rel=1e-6)
-        assert 4 / 3 < found.ratio
+        assert found.ratio > 4 / 3
         assert found.is_monotone is False
     none = {"majority_count": counts["majority_count"] / share * 1.0001}
     assert collapse_threshold(ufm.UnconstrainedFeatures(lam, lam), k_a, k_b, loss="bce", **none).ratio == 1.0
