@@ -757,3 +757,24 @@ def test_trainings(store: Path, pool: Executor) -> None:
     assert trained.result == sweeps.train_point(**points[0])
     assert refused.failure is not None
     assert refused.failure.message.startswith("minority_count must be an integer between 1 and 6, got 7")
+
+
+@pytest.mark.parametrize("value", [np.longdouble(1.5), np.array([1.5], dtype=np.longdouble), np.float16(1.5)])
+def test_numbers_of_every_width_are_floats(value: Any) -> None:
+    """NumPy's longdouble gives itself as a list, and the reading of it came to no end."""
+    assert plain("value", value) == plain("value", np.asarray(value, dtype=float).tolist())
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        (np.ma.masked_equal([1.0, 2.0], 2.0), TypeError, "value must have no masked entries"),
+        (np.ma.masked, TypeError, "value must have no masked entries"),
+        (10**5000, ValueError, "value must be an integer of at most 13000 bits, got one of 16610"),
+    ],
+    ids=["entries", "scalar", "integer"],
+)
+def test_what_json_cannot_hold_is_named(value: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        plain("value", value)
+    assert plain("value", np.ma.array([1.0])) == [1.0]

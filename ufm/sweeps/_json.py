@@ -14,6 +14,9 @@ __all__ = ["content_key", "decode_result", "dumps", "encode_result", "plain"]
 #: An infinite float of a result, which JSON has no number for, is an object with this one key.
 FLOAT = "$float"
 
+#: Bits of the longest integers; Python writes and reads none of more than 4300 digits.
+LONGEST = 13_000
+
 
 def plain(name: str, value: Any, *, infinities: bool = False) -> Any:
     """``value`` as None, bool, int, float, str, list and dict; arrays and NumPy scalars through their ``tolist``.
@@ -24,12 +27,15 @@ def plain(name: str, value: Any, *, infinities: bool = False) -> Any:
         infinities: encode an infinite float as ``{"$float": "inf"}`` rather than refuse it.
 
     Raises:
-        TypeError: something that JSON has no type for, or a key that is not a string.
-        ValueError: NaN; an infinite float, or the key ``"$float"`` where ``infinities`` gives it a meaning.
+        TypeError: something that JSON has no type for, masked entries, or a key that is not a string.
+        ValueError: NaN; an integer too long to be written; an infinite float, or the key ``"$float"`` where
+            ``infinities`` gives it a meaning.
     """
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):
+        if value.bit_length() > LONGEST:
+            raise ValueError(f"{name} must be an integer of at most {LONGEST} bits, got one of {value.bit_length()}")
         return int(value)
     if isinstance(value, float):
         if math.isfinite(value):
@@ -47,7 +53,11 @@ def plain(name: str, value: Any, *, infinities: bool = False) -> Any:
     if isinstance(value, list | tuple):
         return [plain(f"{name}[{i}]", item, infinities=infinities) for i, item in enumerate(value)]
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
-        return plain(name, value.tolist(), infinities=infinities)
+        if hasattr(value, "mask") and bool(value.mask.any()):
+            raise TypeError(f"{name} must have no masked entries, got {reprlib.repr(value)}")
+        listed = value.tolist()
+        # a number wider than Python's, such as NumPy's longdouble, stays what it is
+        return plain(name, float(listed) if type(listed) is type(value) else listed, infinities=infinities)
     raise TypeError(
         f"{name} must be a JSON value (None, bool, int, float, str, list, dict), "
         f"got {reprlib.repr(value)} of type {type(value).__name__}"
