@@ -18,11 +18,6 @@ from effort import count
 from ufm.deq import Sweep
 
 
-def _heard() -> None:
-    """In the child: a shell starts what runs in its background with Ctrl-C ignored, and so it would stay."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.sample(1)
@@ -37,7 +32,9 @@ def test_interrupted_sweep_keeps_its_points(tmp_path: Path, number: signal.Signa
         "--out",
         str(tmp_path),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_heard)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=interruption_trial.heard
+    )
     kept = tmp_path / "digits-sweep-quick-seed0.jsonl"
     deadline = time.monotonic() + 240
     while process.poll() is None and time.monotonic() < deadline:

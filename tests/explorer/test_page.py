@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import interruption_trial
 import pytest
 from browsers import PATIENCE, chromium
 from typer.testing import CliRunner
@@ -73,7 +74,8 @@ def served() -> Iterator[str]:
     """Address of a served page; Ctrl-C must end the server with its status."""
     pytest.importorskip("panel")
     command = [sys.executable, "-m", "ufm", "explore", "--no-browser", "--at", "R=20"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, **pipes, text=True, preexec_fn=interruption_trial.heard)
     try:
         yield process.stdout.readline().strip()
         process.send_signal(signal.SIGINT)

@@ -19,6 +19,11 @@ PROGRAM = Path(__file__).parent / "interrupted_run.py"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def heard() -> None:
+    """In a child: a shell starts what runs in its background with Ctrl-C ignored, and so it would stay."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(out: Path, workers: int = 1) -> subprocess.Popen[str]:
     """The program, from when on a signal must not be lost."""
     command = [sys.executable, str(PROGRAM), "verify", "--out", str(out), "--workers", str(workers)]
