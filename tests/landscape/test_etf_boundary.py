@@ -9,7 +9,7 @@ from typing import Any
 import certificate_oracle as oracle
 import numpy as np
 import pytest
-from effort import examples
+from effort import count, examples
 from flint import arb, ctx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -120,7 +120,7 @@ def test_a_small_radius_has_a_boundary(num_classes: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=count(1, 3), deadline=None)
 @given(num_classes=st.integers(3, 6), scale=st.floats(0.4, 1.2))
 def test_lower_is_below_estimate_below_upper(num_classes: int, scale: float) -> None:
     boundary = ufm.etf_boundary(num_classes, num_classes * scale)
@@ -210,6 +210,7 @@ def test_where_the_etf_is_always_stable_and_where_no_code_wins() -> None:
 
 
 @pytest.mark.parametrize(("num_classes", "tau", "budget"), [(3, 3, 0.2), (4, 4, 0.12), (6, 3, 0.02), (10, 10, 0.03)])
+@pytest.mark.sample(2)
 def test_certified_value_is_the_least_of_random_points(num_classes: int, tau: float, budget: float) -> None:
     proof = ufm.certify_etf_optimal(num_classes, tau, budget)
     assert proof.lower <= etf_risk(num_classes, tau, budget, 0.99) * (1 + 1e-15)
@@ -217,7 +218,7 @@ def test_certified_value_is_the_least_of_random_points(num_classes: int, tau: fl
     assert Fraction(budget) == proof.E_A
     assert proof.boxes > 0
     rng = np.random.default_rng(1)
-    assert min(risk(feasible(rng, num_classes, tau, math.sqrt(budget))) for _ in range(3000)) > proof.lower
+    assert min(risk(feasible(rng, num_classes, tau, math.sqrt(budget))) for _ in range(count(1000, 3000))) > proof.lower
 
 
 @pytest.mark.parametrize(("num_classes", "tau", "budget"), [(4, 4, 0.31), (4, 4, 0.34), (6, 6, 0.163), (10, 10, 0.075)])
@@ -227,6 +228,7 @@ def test_no_proof_where_a_code_wins(num_classes: int, tau: float, budget: float)
 
 
 @pytest.mark.parametrize(("num_classes", "tau", "share"), [(3, 1.5, 0.5), (4, 4.0, 0.6), (5, 2.5, 0.85)])
+@pytest.mark.sample(1)
 def test_descent_in_the_factors_ends_at_the_certified_value(num_classes: int, tau: float, share: float) -> None:
     budget = share * ufm.etf_boundary(num_classes, tau, certify=False).estimate
     proof = ufm.certify_etf_optimal(num_classes, tau, budget)
@@ -315,6 +317,7 @@ def test_the_neighbourhood_ends_before_the_codes_begin() -> None:
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.3])
+@pytest.mark.sample(1)
 def test_mutants_of_the_domain_prove_what_is_false(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a domain that is too small the ETF comes out optimal where a code beats it: the proof rests on it."""
     whole = region._Domain.most
@@ -442,6 +445,7 @@ def test_certified_codes_win_by_their_margin_and_losers_are_refused(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("num_classes", "tau", "budget"), [(4, 4.0, 0.3), (10, 10.0, 0.074)])
+@pytest.mark.sample(1)
 def test_bound_without_optimality_lies_below_the_codes_and_above_the_nuclear_ball(
     num_classes: int, tau: float, budget: float
 ) -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -110,28 +111,39 @@ def test_the_schema_refuses(spoil):
         jsonschema.validate(found, SCHEMA)
 
 
-def rewritten(name: str, tmp_path: Path) -> Path:
-    """The folder of a copy of the results in which a script has written its tables again."""
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the results, without points."""
     shutil.copytree(RESULTS, tmp_path / "results", ignore=shutil.ignore_patterns("*.sqlite*", "__pycache__"))
-    folder = tmp_path / "results" / name
-    (folder / "table.md").unlink()
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    subprocess.run(
-        [sys.executable, tmp_path / "results" / "reproduce.py", name, "--finished-only"],
-        env=os.environ | {"PYTHONPATH": path},
-        check=True,
-        timeout=1200,
-        stdout=subprocess.DEVNULL,
-    )
-    return folder
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def finished(copied, monkeypatch):
+    """Run a copied script with ``--finished-only``, in this process: a new one would import torch first."""
+    shared = [path.stem for path in copied.glob("*.py")]
+    before = {name: sys.modules.pop(name, None) for name in shared}
+    monkeypatch.setattr(sys, "path", list(sys.path))  # a script puts its own folder there
+
+    def run(name: str) -> Path:
+        monkeypatch.setattr(sys, "argv", [str(copied / name / "run.py"), "--finished-only"])
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        return copied / name
+
+    yield run
+    for name, module in before.items():
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module
 
 
 @pytest.mark.parametrize(
     "name", ["budgets", "balanced-fashion-mnist", pytest.param("thresholds", marks=pytest.mark.slow)]
 )
 @pytest.mark.sample(1)
-def test_tables_are_rebuilt_from_what_is_kept(name, tmp_path):
-    folder = rewritten(name, tmp_path)
+def test_tables_are_rebuilt_from_what_is_kept(name, copied, finished):
+    (copied / name / "table.md").unlink()
+    folder = finished(name)
     assert (folder / "table.md").read_bytes() == (RESULTS / name / "table.md").read_bytes()
     if name == "thresholds":  # every number that is kept, to more than what the processor rounds
         kept, new = (json.loads((x / "thresholds.json").read_text(encoding="utf-8")) for x in (RESULTS / name, folder))
@@ -176,12 +188,11 @@ def test_the_page_on_the_paper_is_that_of_the_results(monkeypatch):
     assert claims <= set(ufm.claims.all_claims())
 
 
-def test_the_former_command(tmp_path):
+def test_the_former_command(copied):
     """Names that jobs had before are those of folders now; an unknown one is wrong usage."""
-    shutil.copytree(RESULTS, tmp_path / "results", ignore=shutil.ignore_patterns("*.sqlite*", "__pycache__"))
-    reproduce = tmp_path / "results" / "reproduce.py"
+    reproduce = copied / "reproduce.py"
     for name, folder in (("p4", "p4-fashion-mnist"), ("nonlinear", "nonlinear-digits")):
-        script_ = tmp_path / "results" / folder / "run.py"
+        script_ = copied / folder / "run.py"
         script_.write_text("import sys; print(sys.argv[1:], __file__)", encoding="utf-8")
         done = subprocess.run(
             [sys.executable, reproduce, name, "--finished-only"], capture_output=True, text=True, check=True
@@ -194,16 +205,8 @@ def test_the_former_command(tmp_path):
     assert subprocess.run([sys.executable, reproduce], capture_output=True).returncode == 2
 
 
-def test_a_grid_without_its_points_is_not_overwritten(tmp_path):
-    shutil.copytree(RESULTS, tmp_path / "results", ignore=shutil.ignore_patterns("*.sqlite*", "__pycache__"))
-    folder = tmp_path / "results" / "p4-fashion-mnist"
-    done = subprocess.run(
-        [sys.executable, folder / "run.py", "--finished-only"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 1
-    assert "points.sqlite is not kept in p4-fashion-mnist" in done.stderr
+def test_a_grid_without_its_points_is_not_overwritten(copied, finished):
+    with pytest.raises(SystemExit, match=r"points\.sqlite is not kept in p4-fashion-mnist"):
+        finished("p4-fashion-mnist")
     for file in ("table.md", "results.json", "provenance.json"):
-        assert (folder / file).read_bytes() == (RESULTS / "p4-fashion-mnist" / file).read_bytes()
+        assert (copied / "p4-fashion-mnist" / file).read_bytes() == (RESULTS / "p4-fashion-mnist" / file).read_bytes()

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from effort import count
 
 import ufm
 from ufm.architectures import Architecture
@@ -216,12 +217,12 @@ def test_what_was_drawn_can_be_pasted():
 
 
 #: Without what hypothesis then explains: comments on the lines, for hundreds of examples more.
-FAILING = """
+FAILING = f"""
 from hypothesis import Phase, given, settings
 from ufm.testing import *
 
 # the deadline is hypothesis' own
-@settings(max_examples=30, database=None, derandomize=True, phases=[Phase.generate, Phase.shrink])
+@settings(max_examples=30, database=None, derandomize=True, phases=[Phase.generate{count("", ", Phase.shrink")}])
 @given(problems(), near_collapse(), equilibrium_maps(), architectures(), priors(min_classes=4), etfs(), open_problems())
 def test(problem, data, f, architecture, prior, frame, open_problem):
     assert problem.prior.num_classes < 2
