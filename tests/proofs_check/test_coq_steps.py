@@ -109,8 +109,8 @@ class TestSample:
     def test_all_of_them_are_checked_whatever_one_process_leaves(self, store: Path, monkeypatch) -> None:
         """The verdicts of :func:`check_all` are those of one process for each, where a process for many says none."""
         monkeypatch.setattr(checking, "run_coqtop", lambda *arguments: (None, ""))
-        batch = [files.step_file("left", i, FALSE[name], "left") for i, name in enumerate(("sign", "limit"))]
-        assert [v.accepted for _, v in checking.check_all(batch, store, workers=2)] == [False, False]
+        batch = [files.step_file("left", i, FALSE[name], "left") for i, name in enumerate(count(("sign",), ("sign", "limit")))]
+        assert {v.accepted for _, v in checking.check_all(batch, store, workers=2)} == {False}
 
     def test_a_session_without_its_tactics_refuses_nothing(self, store: Path, tmp_path: Path) -> None:
         batch = [files.step_file("sample", i, FALSE["sign"], f"variant {i}") for i in range(2)]
@@ -132,7 +132,8 @@ class TestSample:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_verdict_is_remembered_under_the_text(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        file = files.step_file("sample", 0, TRUE["sign"], "sign")
+        # one of those above: alone this asks Coq first
+        file = files.step_file("sample", [*TRUE].index("sign"), TRUE["sign"])
         first = checking.check(file, store)
         monkeypatch.setattr(checking, "_coqc", None)
         assert checking.check(file, store) == first

@@ -259,7 +259,7 @@ def test_a_kind_of_collapse_that_was_missed_is_an_error(monkeypatch: pytest.Monk
 
 def test_a_saddle_of_the_family_is_no_second_minimum() -> None:
     """Two curves of critical points meet in s_B; beyond, one of them is a saddle, and nothing coexists."""
-    h = ufm.hysteresis(ufm.LinearDEQ(1.0, 1.0, 0.9, E_A=2.0), 2, 3)
+    h = ufm.hysteresis(ufm.LinearDEQ(1.0, 1.0, 0.9, E_A=2.0), 2, 3, points=16)
     assert h.lower == h.upper == h.maxwell == h.collapsed_end
     assert not h.first_order
 

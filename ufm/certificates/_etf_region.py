@@ -408,6 +408,7 @@ class _Proof:
             A_ub=np.stack([np.ones_like(s), q, -s], axis=1),
             b_ub=loss,
             bounds=[(None, None), (0, None), (0, None)],
+            options={"presolve": False},  # in three unknowns there is nothing to be gained from it
         )
         self.guess = -found.fun if found.status == 0 else -math.inf
         # the proof needs them nonnegative, whatever the solver's tolerance
