@@ -109,7 +109,10 @@ class TestSample:
     def test_all_of_them_are_checked_whatever_one_process_leaves(self, store: Path, monkeypatch) -> None:
         """The verdicts of :func:`check_all` are those of one process for each, where a process for many says none."""
         monkeypatch.setattr(checking, "run_coqtop", lambda *arguments: (None, ""))
-        batch = [files.step_file("left", i, FALSE[name], "left") for i, name in enumerate(count(("sign",), ("sign", "limit")))]
+        batch = [
+            files.step_file("left", i, FALSE[name], "left")
+            for i, name in enumerate(count(("sign",), ("sign", "limit")))
+        ]
         assert {v.accepted for _, v in checking.check_all(batch, store, workers=2)} == {False}
 
     def test_a_session_without_its_tactics_refuses_nothing(self, store: Path, tmp_path: Path) -> None:

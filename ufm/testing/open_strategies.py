@@ -48,7 +48,7 @@ def labels(
         TypeError, ValueError: an argument out of its range.
 
     >>> from hypothesis import find
-    >>> find(labels(), lambda x: x.num_columns == 2)
+    >>> find(labels(max_columns=2), lambda x: x.num_columns == 2)
     Labels([[1.0, 1.0], [0.0, 0.0]], [1.0, 1.0])
     >>> find(labels(kinds=["regression"]), lambda x: x.targets.min() < 0).num_columns
     1

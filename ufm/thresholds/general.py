@@ -263,9 +263,9 @@ class BisectedQuestion:
 
     >>> import ufm
     >>> relu = ufm.LayerPeeled(0.5, 0.5, features="nonnegative")
-    >>> t = ufm.collapse_threshold(relu, 2, 2, bias="free")
+    >>> t = ufm.collapse_threshold(relu, 2, 2, loss="bce", bias="free")
     >>> round(t.ratio, 6), {name: round(slope, 3) for name, slope in t.derivative.items()}
-    (1.543268, {'E_W': 0.916, 'E_H': 0.916, 'smoothing': 0.838})
+    (1.314354, {'E_W': 0.434, 'E_H': 0.434})
     """
 
     family: Family
