@@ -92,8 +92,10 @@ def test_below_the_rank_the_gap_is_open_and_true(contexts):
     assert narrow.features.shape == (rank - 1, 40)
 
 
-def test_slack_budgets_end_at_risk_zero(contexts):
-    found = ufm.solve(ufm.LayerPeeled(50.0, 50.0), contexts, "mse", method="low_rank")
+@pytest.mark.parametrize("size", [20.0, 49.0, 50.0, 60.0])
+def test_slack_budgets_end_at_risk_zero(contexts, size):
+    """Also where a descent leaves the slack negative: the next one began without it, far above."""
+    found = ufm.solve(ufm.LayerPeeled(size, size), contexts, "mse", method="low_rank")
     assert found.is_global is True
     assert found.value <= 1e-12
 

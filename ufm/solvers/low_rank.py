@@ -483,7 +483,8 @@ class _Search:
                 self._widen()
                 idle, best_gap = 0, math.inf
             elif idle >= _PATIENCE:
-                return "dimensions are missing" if missing else "no further progress in float64"
+                narrow = self.point.p.shape[1] < min(self.problem.targets.shape)
+                return "dimensions are missing" if missing and narrow else "no further progress in float64"
 
     def _descend(self, dtype: DTypeLike, iterations: int) -> float:
         """A round of L-BFGS, in variables in which the curvature is about 1 in every one of them."""
@@ -492,8 +493,8 @@ class _Search:
         u, s, vt = _decomposed(self.point.p, self.point.q, 0.0)
         self.point = _Point(u * np.sqrt(s), np.sqrt(s)[:, None] * vt, self.point.b)
         d, half = len(s), float(s.sum())
-        # of a slack of exactly 0 the derivative is 0 too
-        slack = max(self.slack, 1e-2 * math.sqrt(half)) if self.problem.is_constrained else 0.0
+        # of a slack of exactly 0 the derivative is 0 too; of either sign it is the same slack
+        slack = max(abs(self.slack), 1e-2 * math.sqrt(half)) if self.problem.is_constrained else 0.0
         unit = 1 / np.sqrt(self._curvatures(slack))
 
         def objective(x: Array) -> tuple[float, Array]:
