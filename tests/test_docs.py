@@ -56,6 +56,8 @@ def test_examples_run(page):
     assert failed == 0
 
 
+#: Pages whose examples take seconds.
+LONG = ("examples/network-deq-predicted.md", "examples/residual-imbalance.md", "guides/nonconvex.md")
 PRINTING = [
     (page.relative_to(ROOT / "docs").as_posix(), code, expected)
     for page in PAGES
@@ -66,7 +68,11 @@ PRINTING = [
 
 
 @pytest.mark.parametrize(
-    ("page", "code", "expected"), PRINTING, ids=[f"{p}-{i}" for i, (p, _, _) in enumerate(PRINTING)]
+    ("page", "code", "expected"),
+    [
+        pytest.param(*example, id=f"{example[0]}-{i}", marks=[pytest.mark.sample(0)] * (example[0] in LONG))
+        for i, example in enumerate(PRINTING)
+    ],
 )
 def test_examples_print_what_the_page_says(page, code, expected):
     out = io.StringIO()

@@ -42,6 +42,7 @@ def by_cvxpy(problem, functional, v):
         (DECAY, PRIOR, "mse", 0.5),
     ],
 )
+@pytest.mark.sample(4)
 def test_against_a_conic_solver(architecture, labels, loss, bias):
     s = ufm.solve(architecture, labels, loss, bias=bias)
     functional = np.zeros_like(s.logits)

@@ -110,6 +110,7 @@ class TestScope:
             ({"dimension": "rank"}, "d ≥ rank Z"),
         ],
     )
+    @pytest.mark.sample(3)
     def test_a_claim_wider_than_its_theorem_is_inconclusive(self, wider, word):
         true = all_claims()["collapse-criterion"]
         (scope,) = true.scope

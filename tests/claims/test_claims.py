@@ -97,7 +97,7 @@ def test_claim(claim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("name", FALSE)
-@pytest.mark.sample(200)
+@pytest.mark.sample(120)
 def test_false_variant_is_not_taken_for_true(name: str) -> None:
     evidence = FALSE[name].check(Context(cache=SHARED))
     assert evidence.status in (Status.refuted, Status.inconclusive), evidence.summary
@@ -120,12 +120,14 @@ BELOW_RESOLUTION = {
 
 
 @pytest.mark.parametrize("name", BELOW_RESOLUTION)
+@pytest.mark.sample(4)
 def test_no_proof_is_lent_to_other_numbers(name: str) -> None:
     evidence = BELOW_RESOLUTION[name].check(Context())
     assert evidence.status not in (Status.proved, Status.certified), evidence.summary
 
 
 @pytest.mark.parametrize("error", [-1e-9, 1e-9])
+@pytest.mark.sample(1)
 def test_values_are_compared_far_below_a_billionth(error: float) -> None:
     for claim in (
         balanced.layer_peeled_claim(lambda k, t: balanced.etf_value(k, t) * (1 + error)),
@@ -166,6 +168,7 @@ def test_certificates_are_kept_beside_the_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("claim", ["collapse-criterion", "within-class-collapse", "deq-balanced-etf"])
+@pytest.mark.sample(1)
 def test_same_seed_same_evidence(claim: str) -> None:
     first, second = (next(iter(ufm.verify([claim], seed=3))).evidence for _ in range(2))
     assert first == second

@@ -77,7 +77,7 @@ def test_every_step_is_a_statement_of_coqs_and_most_are_recorded_as_accepted():
 
 
 @pytest.mark.parametrize(("id", "name"), VARIANTS)
-@pytest.mark.sample(200)
+@pytest.mark.sample(100)
 def test_false_variant_is_refuted_at_an_exact_point(id, name):
     proof = theorems.prove(id, **theorems.mutants(id)[name])
     assert proof.status == "refuted"

@@ -173,7 +173,7 @@ def test_construction__keeps_the_value():
 
 def test_replacement__is_evaluation_at_the_replaced_point():
     tried = 0
-    for s in settings(80, 3):
+    for s in settings(count(30, 80), 3):
         e, point, q = s.positive(3), s.point(), sp.Rational(17, 13)
         one = s.rng.choice(s.symbols)
         try:
@@ -184,7 +184,7 @@ def test_replacement__is_evaluation_at_the_replaced_point():
         assert near(left, right)
         assert all(map(mpmath.isfinite, moved))
         tried += 1
-    assert tried > 50
+    assert tried > count(18, 50)
 
 
 def test_replacement__of_a_subexpression_leaves_no_trace_of_it():
@@ -315,7 +315,7 @@ def test_integer_arithmetic__of_hard_integers(n):
 
 def test_reading_an_expression_keeps_its_value_and_every_generator_stays_in_its_range():
     tried = 0
-    for s in settings(150, 7):
+    for s in settings(count(60, 150), 7):
         e, point = s.positive(s.rng.randint(1, 3)) + s.linear() * s.positive(1), s.point()
         words = Language(s.domain)
         try:
@@ -336,7 +336,7 @@ def test_reading_an_expression_keeps_its_value_and_every_generator_stays_in_its_
             if mpmath.isfinite(expected) and abs(expected) < 1e30 and abs(bottom) > 1e-30:
                 assert near(expected, top / bottom, 25), e
                 tried += 1
-    assert tried > 90
+    assert tried > count(36, 90)
 
 
 def _rational_value(e: sp.Expr, at: dict) -> mpmath.mpf:
@@ -364,7 +364,7 @@ def _value_of_generator(made: language.Generator, point: dict, at: dict) -> mpma
 
 def test_signs_on_boxes_hold_at_random_points():
     tried = 0
-    for s in settings(150, 8):
+    for s in settings(count(60, 150), 8):
         e = s.linear() * s.linear() * s.distance(s.symbols[0]) + s.number() * s.distance(s.symbols[-1])
         found = kernel._sign(sp.sympify(e), s.domain)
         if found is None:
@@ -374,7 +374,7 @@ def test_signs_on_boxes_hold_at_random_points():
             assert v * found[0] >= 0
             assert v != 0 or not found[1]
         tried += 1
-    assert tried > 20
+    assert tried > count(8, 20)
 
 
 def test_a_normal_form_is_zero_only_for_zero():

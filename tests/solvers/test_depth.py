@@ -86,7 +86,7 @@ def descended(architecture, labels, loss, starts=4):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("loss", ["ce", "mse"])
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 def test_agrees_with_all_factors(name, loss):
     s = ufm.solve(ARCHITECTURES[name], SKEWED, loss, **({"starts": 10} if loss == "ce" else {}))
     assert s.value == pytest.approx(
@@ -124,7 +124,7 @@ def test_agrees_with_all_factors_for_any_labels(name, labels, loss):
         (ufm.CrossEntropy(smoothing=0.1), "one-hot"),
     ],
 )
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 def test_two_methods_agree_beside_a_bias(labels, loss, bias):
     problem = Problem.of(ARCHITECTURES["three factors"], LABELS.get(labels, SKEWED), loss, bias)
     s = solve_search(problem, starts=50)

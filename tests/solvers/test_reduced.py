@@ -108,7 +108,7 @@ RADII = [1e-6, 1e-3, 0.1, 1.0, math.sqrt(5), 10.0, 100.0, 600.0]
 
 
 @pytest.mark.parametrize(("k_a", "k_b"), SIZES)
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 def test_two_groups_with_budgets(k_a, k_b):
     for ratio in RATIOS:
         prior = ufm.ClassPrior.step(k_a, k_b, ratio)
@@ -123,7 +123,7 @@ def test_two_groups_with_budgets(k_a, k_b):
 
 
 @pytest.mark.parametrize(("k_a", "k_b"), SIZES)
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 def test_two_groups_with_weight_decay(k_a, k_b):
     """Strengths around both thresholds, down to 1e-12 of the minority's and up beyond the majority's."""
     for ratio in (1 + 1e-12, 1.001, 10.0, 1e4, 1e12):

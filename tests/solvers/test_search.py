@@ -118,7 +118,7 @@ def test_idle_budget_under_mse_is_solved_exactly():
 
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 def test_agrees_with_descent_on_all_factors(name, loss):
     """W, A (not symmetric, not diagonal) and H, or all M factors, from random starts: neither finds better."""
     problem = Problem.of(ARCHITECTURES[name], SKEWED, loss)

@@ -19,7 +19,7 @@ SHIFTED = ufm.CrossEntropy(shifts=(0.0, 0.0, 0.0, 0.0))
     [(RELU, {}), (DECAY, {"minority_count": 2.0}), (DECAY, {"num_samples": 60.0}), (NORMS, {})],
     ids=["budgets", "n_B", "N", "norms"],
 )
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_bisected_on_solutions_it_is_the_closed_form(architecture, options):
     known = ufm.collapse_threshold(architecture, 2, 2, **options)
     found = ufm.collapse_threshold(architecture, 2, 2, loss=SHIFTED, **options)

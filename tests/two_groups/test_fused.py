@@ -67,6 +67,7 @@ def corners(size, family):
 @pytest.mark.parametrize("family", ["budgets", "weight decay"])
 @pytest.mark.parametrize("points", [grid, corners])
 @pytest.mark.filterwarnings("ignore:.*relative duality gap")
+@pytest.mark.sample(2)
 def test_values_are_equal_at_many_points(fused, family, points):
     given = points((100_000 if points is grid else 20_000) if _fused.COMPILED else 300, family)
     found, expected = fused(**given, workers=1), fused(**given, workers=1, compiled=False)
