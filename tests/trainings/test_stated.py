@@ -66,10 +66,28 @@ def test_trained_beside_predicted(name: str) -> None:
     assert found.status == "agrees", str(found)
     assert found.logits_error < 1e-3
     assert found.spread < 1e-3
-    if name not in ("budgets with slack", "residual depth, little of it"):  # where factors are determined by the logits
+    assert (found.gram_errors["classifier"] is None) == (name in ("all collapsed", "budgets with slack"))
+    if name != "residual depth, little of it":  # where factors are determined by the logits
         assert all(error is None or error < 1e-3 for error in found.gram_errors.values())
     if isinstance(prior, ufm.ClassPrior):
         assert found.phase == found.solution.geometry.phase
+
+
+def test_many_logits_attain_the_optimum_where_budgets_are_idle() -> None:
+    """Beyond its margin the hinge is 0: the network ends at the optimum, though elsewhere."""
+    found = train_problem(ufm.LayerPeeled(8.0, 8.0), ufm.ClassPrior([4, 4, 4]), ufm.SquaredHinge(), device="cpu")
+    assert found.solution.value < 1e-12
+    assert found.logits_error > 0.1
+    assert found.status == "agrees", str(found)
+    assert found.gram_errors == {"classifier": None, "features": None}
+
+
+def test_where_a_loss_saturates_nothing_is_trapped() -> None:
+    """Of e^-40 the gradient is below any tolerance long before the optimum."""
+    found = train_problem(ufm.LayerPeeled(30.0, 30.0), ufm.ClassPrior([10, 10, 4, 4]), device="cpu")
+    assert found.fit.converged
+    assert found.logits_error > 0.1
+    assert found.status == "unconverged", str(found)
 
 
 class Dearer(StatedNetwork):

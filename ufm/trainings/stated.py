@@ -105,8 +105,12 @@ class StatedTraining:
 
     @property
     def gram_errors(self) -> dict[str, float | None]:
-        """``|G - G*|_F / |G*|_F`` of ``W W^T`` and of ``H^T H``, H what the classifier sees; None where G* is 0."""
+        """``|G - G*|_F / |G*|_F`` of ``W W^T`` and of ``H^T H``, H what the classifier sees.
+
+        None where G* is 0, and where budgets are idle: then many factors attain the optimum.
+        """
         theory = self.solution.factors
+        idle = self._is_idle
         pairs = {
             "classifier": (self.problem.centred(self.classifier), self.problem.centred(theory.classifier)),
             "features": (self.equilibrium_features.T, theory.equilibrium_features.T),
@@ -114,8 +118,14 @@ class StatedTraining:
         errors: dict[str, float | None] = {}
         for name, (found, predicted) in pairs.items():
             size = float(np.linalg.norm(predicted @ predicted.T))
-            errors[name] = float(np.linalg.norm(found @ found.T - predicted @ predicted.T)) / size if size else None
+            error = float(np.linalg.norm(found @ found.T - predicted @ predicted.T))
+            errors[name] = error / size if size and not idle else None
         return errors
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether the optimum is what it would be without budgets: logits and factors are not determined then."""
+        return self.solution.multiplier == 0
 
     @cached_property
     def singular_values(self) -> Array:
@@ -187,9 +197,11 @@ class StatedTraining:
         """How it stands to the prediction.
 
         ``"agrees"``: the objective is the predicted one to the square of 1 %, and the logits are to 1 %, or, where the
-        problem is not convex, their singular values. ``"trapped"``: a stationary point above the optimum; :attr:`trap`
-        says whether the theory has it. ``"below"``: below the predicted value, which then is no global optimum.
-        ``"unconverged"``: above it, and not at a stationary point. ``"above"``: not below it, of a bound.
+        problem is not convex, their singular values; where budgets are idle, the objective alone. ``"trapped"``: a
+        stationary point above the optimum; :attr:`trap` says whether the theory has it. ``"below"``: below the
+        predicted value, which then is no global optimum. ``"unconverged"``: above it, and not at a stationary point;
+        or so little above it that the gradient is below its tolerance though logits are elsewhere, as of a loss that
+        saturates. ``"above"``: not below it, of a bound.
         """
         error, (below, above) = self.objective_error, self._resolution
         if error < -below:
@@ -197,11 +209,15 @@ class StatedTraining:
         if not self.is_attained:
             return "above"
         searched = not self.problem.is_convex or self.solution.local_minima
-        same = self.logits_error <= TOLERANCE or (
-            searched and self._like(self.solution.value, self.solution.singular_values)
+        same = (
+            self._is_idle
+            or self.logits_error <= TOLERANCE
+            or (searched and self._like(self.solution.value, self.solution.singular_values))
         )
         if error <= above and same:
             return "agrees"
+        if error <= below and self.trap is None:
+            return "unconverged"
         return "trapped" if self.fit.converged else "unconverged"
 
     def _total(self, logits: Array, bias: Array | None) -> Array:
