@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,33 +43,40 @@ def everything() -> dict[str, Path]:
     return {name: path for package in PACKAGES for name, path in sources(ROOT, package).items()}
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def is_type_checking(test: ast.expr) -> bool:
     return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 def imports(tree: ast.AST) -> Iterator[Import]:
     """Every import of a module, wherever it stands."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import):
-            yield from (Import(alias.name, None, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative import"
-            yield from (Import(str(node.module), alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.If) and is_type_checking(node.test):
-            for other in node.orelse:
-                yield from imports(ast.Module([other], []))
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
-            if isinstance(name := node.args[0], ast.Constant):
-                yield Import(str(name.value), None, node.lineno)
-        else:
-            yield from imports(node)
+    waiting = [tree]
+    while waiting:
+        for node in ast.iter_child_nodes(waiting.pop()):
+            if isinstance(node, ast.Import):
+                yield from (Import(alias.name, None, node.lineno) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, "relative import"
+                yield from (Import(str(node.module), alias.name, node.lineno) for alias in node.names)
+            elif isinstance(node, ast.If) and is_type_checking(node.test):
+                waiting.append(ast.Module(node.orelse, []))
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                if node.func.attr == "import_module" and isinstance(name := node.args[0], ast.Constant):
+                    yield Import(str(name.value), None, node.lineno)
+                waiting.append(node)
+            else:
+                waiting.append(node)
 
 
 def graph(modules: dict[str, Path]) -> dict[str, set[str]]:
     """Which modules each imports. A package that is imported on the way to its module is imported too."""
     edges: dict[str, set[str]] = {name: set() for name in modules}
     for name, path in modules.items():
-        for found in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        for found in imports(parsed(path)):
             inner = f"{found.target}.{found.name}"
             target = inner if inner in modules else found.target
             edges[name] |= {target} | {p for p in parents(target) if not name.startswith(f"{p}.") and p != name}
@@ -138,7 +146,7 @@ def trespasses(modules: dict[str, Path]) -> list[str]:
     found = []
     for name, path in modules.items():
         home = package_of(name, modules)
-        for reference, line in references(ast.parse(path.read_text(encoding="utf-8"))):
+        for reference, line in references(parsed(path)):
             parts = reference.split(".")
             for i, part in enumerate(parts):
                 owner = package_of(".".join(parts[:i]), modules)
@@ -157,7 +165,7 @@ def test_no_private_name_across_packages():
 
 def test_the_checker_of_proofs_imports_nothing_of_ufm():
     for path in (ROOT / "proofs_check").rglob("*.py"):
-        outside = [i for i in imports(ast.parse(path.read_text(encoding="utf-8"))) if i.target.split(".")[0] == "ufm"]
+        outside = [i for i in imports(parsed(path)) if i.target.split(".")[0] == "ufm"]
         assert outside == [], path.name
 
 
