@@ -143,6 +143,7 @@ def descended(loss, architecture, prior, seed=0):
 
 @pytest.mark.parametrize("loss", OWN, ids=lambda loss: type(loss).__name__)
 @pytest.mark.parametrize("architecture", [PEELED, DECAY], ids=repr)
+@pytest.mark.sample(4)
 def test_a_loss_of_ones_own_is_solved_to_a_closed_gap(loss, architecture):
     prior = ufm.ClassPrior.step(2, 2, 4.0)
     solution = ufm.solve(architecture, prior, loss)
@@ -164,6 +165,7 @@ def test_published_figure_of_label_smoothing():
 
 @pytest.mark.parametrize("loss", OWN, ids=lambda loss: type(loss).__name__)
 @pytest.mark.parametrize("method", ENTRIES)
+@pytest.mark.sample(20)
 def test_every_method_agrees_or_refuses_by_name(loss, method):
     truth = ufm.solve(PEELED, PRIOR, loss).value
     problem = Problem.of(PEELED, PRIOR, loss)
@@ -207,6 +209,7 @@ def test_arrays_of_problems_take_it(loss):
 
 
 @pytest.mark.parametrize("loss", OWN, ids=lambda loss: type(loss).__name__)
+@pytest.mark.sample(2)
 def test_a_threshold_is_that_of_the_loss_itself(loss):
     """Not cross-entropy's, nor its base's: the minority is collapsed beyond R* and out of collapse below."""
     t = ufm.collapse_threshold(ufm.LayerPeeled(0.4, 0.4), 2, 2, loss=loss)

@@ -92,6 +92,7 @@ USES = [
 
 
 @pytest.mark.parametrize(("code", "package", "extra"), USES)
+@pytest.mark.sample(12)
 def test_what_needs_a_missing_package_names_the_extra(code, package, extra):
     done = run_without((package,), f"import ufm; {code}")
     assert done.returncode == 1

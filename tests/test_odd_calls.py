@@ -44,7 +44,7 @@ def complaints(seeds: Iterable[int], family: str) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("first", range(0, 60, 10))
-@pytest.mark.sample(20)
+@pytest.mark.sample(12)
 def test_an_odd_call_ends_in_an_answer_a_warning_or_an_error_that_names_arguments(family, first):
     assert not complaints(range(first, first + 10), family)
 

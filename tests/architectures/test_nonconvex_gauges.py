@@ -207,6 +207,7 @@ def least_cost(architecture, z, rng):
 
 
 @pytest.mark.parametrize("architecture", NONCONVEX, ids=repr)
+@pytest.mark.sample(4)
 def test_direct_minimisation_over_all_factors_reaches_the_gauge_and_not_less(architecture):
     rng = np.random.default_rng(5)
     z = rng.normal(size=(K, K)) + 2 * np.eye(K)

@@ -203,7 +203,7 @@ def test_a_theorem_says_the_numbers_of_its_proof(theorem, piece) -> None:
     ],
     ids=lambda claim: claim.id,
 )
-@pytest.mark.sample(12)
+@pytest.mark.sample(6)
 def test_off_by_a_thousandth_is_noticed(claim: ufm.Claim) -> None:
     assert not status(claim).as_claimed
 

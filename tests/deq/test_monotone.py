@@ -164,6 +164,7 @@ def test_a_step_too_long_does_not_contract():
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.sample(1)
 def test_iteration_diverges(activation):
     """On the layer on which the splittings converge, of the same seed."""
     layer = layer_of(2.5, m=0.5, activation=activation)
@@ -179,7 +180,7 @@ def test_iteration_diverges(activation):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 class TestLayer:
     @pytest.mark.parametrize("solver", SOLVERS)
-    @pytest.mark.sample(6)
+    @pytest.mark.sample(3)
     def test_converges_where_iteration_diverges(self, splitting_name, activation, solver):
         layer = layer_of(2.5, tol=1e-9, solver=solver, m=0.5, activation=activation, splitting=splitting_name)
         x = draw(1, 4, 3)
@@ -230,6 +231,7 @@ class TestLayer:
 
     @PROPERTY
     @given(seed=st.integers(0, 10**6), m=st.floats(0.1, 3), scale=st.floats(0.1, 4))
+    @pytest.mark.sample(3)
     def test_lipschitz_constant(self, splitting_name, activation, seed, m, scale):
         # Forward-backward at the rate 1 - m^2/L^2 / 2 would take long; the constant is the equilibrium's, not its own.
         layer = layer_of(min(scale, 1.0 if splitting_name == "forward_backward" else 4.0), m=m, activation=activation)
@@ -280,6 +282,7 @@ def test_half_precision(dtype):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.filterwarnings("ignore::ufm.deq.ConvergenceWarning")
+@pytest.mark.sample(1)
 def test_a_sample_without_a_value_harms_no_shared_weight(activation):
     x = draw(1, 3, 3)
     bad = x.clone()

@@ -155,6 +155,7 @@ CASES = [
 @pytest.mark.parametrize("bias", [None, "free", 0.3])
 @pytest.mark.parametrize("architecture", [ufm.LayerPeeled(0.4, 0.4), ufm.UnconstrainedFeatures(0.06, 0.05)], ids=repr)
 @pytest.mark.parametrize(("labels", "loss"), CASES, ids=lambda x: type(x).__name__)
+@pytest.mark.sample(30)
 def test_newton_on_logits_agrees_with_the_conic_solver(labels, loss, architecture, bias):
     """Two independent methods: values, and the best bias; the gaps that they report are true of each other."""
     pytest.importorskip("cvxpy")

@@ -73,6 +73,7 @@ VARIANTS.append(("conv-deq", {"cell": "contractive", "blocks": 2}))
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 class TestEveryModel:
+    @pytest.mark.sample(21)
     def test_output_and_gradients(self, name, options, shape):
         model = small(name, shape, depth=3, **options) if "depth" in has(name) else small(name, shape, **options)
         dtype = torch.float32 if name.startswith("conv") or name == "resnet18" else torch.float64

@@ -256,6 +256,7 @@ MANY = [
 
 
 @pytest.mark.parametrize("prior", MANY, ids=repr)
+@pytest.mark.sample(4)
 def test_many_groups_with_budgets(prior):
     for tau_per_class in (1e-6, 0.05, 0.7, 1.5, math.sqrt(5), 10.0, 100.0):
         check(ufm.solve(layer_peeled(tau_per_class), prior, method="reduced"))

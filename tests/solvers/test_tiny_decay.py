@@ -30,7 +30,7 @@ def test_mean_squared_error_keeps_its_digits_at_any_decay(bias):
 @pytest.mark.parametrize("loss", ["ce", "bce", "mse", ufm.SquaredHinge()])
 @pytest.mark.parametrize("bias", ["free", 1e-20, 1e20])
 @pytest.mark.parametrize("decay", [1e-20, 1e-100])
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 def test_a_bias_beside_tiny_decay_takes_seconds_and_claims_no_open_gap(loss, bias, decay):
     start = time.process_time()
     with warnings.catch_warnings():
@@ -85,6 +85,7 @@ def test_a_search_finds_nothing_where_nothing_is_asked():
 
 @pytest.mark.parametrize("loss", ["ce", "bce", "mse"])
 @pytest.mark.parametrize("price", [5e-324, 1e-200, 1e-30, 1e-20])
+@pytest.mark.sample(6)
 def test_a_bias_that_costs_next_to_nothing_is_as_good_as_free(loss, price):
     """The bound charges what rounding leaves of its equation at the bias's size, and logits do not drift with it."""
     labels = ufm.Labels([[0.2, 0.7, 0.1, 0.8], [0.5, 0.2, 0.2, 0.1], [0.3, 0.1, 0.7, 0.1]], [1, 1, 1, 30])

@@ -87,6 +87,7 @@ def test_what_is_merged_is_what_the_geometry_says():
     [("ce", None, (-1, 0)), ("mse", "free", (-1, 0)), ("bce", None, (0, 1)), ("mse", None, (0,))],
 )
 @pytest.mark.parametrize("energy", [0.3, 1.0])
+@pytest.mark.sample(4)
 def test_in_a_tail_the_rank_counts_the_classes_that_have_a_direction(loss, bias, extra, energy):
     prior = ufm.ClassPrior.long_tailed(5, 100.0)
     found = collapse_thresholds(ufm.LayerPeeled(energy, energy), prior, loss, bias)

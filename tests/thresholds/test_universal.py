@@ -60,6 +60,7 @@ def minority_scale(architecture, counts, loss, bias):
 
 
 @pytest.mark.parametrize(("name", "bias"), ELEVEN)
+@pytest.mark.sample(6)
 def test_the_eleven_losses_of_the_criterion(name, bias):
     """``n_B <= N^2 lam^2 / kappa^2``: collapsed to 1e-11 at .9 of it, s_B > .06 at 1.1."""
     loss, slope = LOSSES[name]

@@ -59,7 +59,7 @@ AGREEING = {
 
 
 @pytest.mark.parametrize("name", AGREEING)
-@pytest.mark.sample(8)
+@pytest.mark.sample(6)
 def test_trained_beside_predicted(name: str) -> None:
     architecture, prior, loss, bias = AGREEING[name]
     found = train_problem(architecture, prior, loss, bias=bias, device="cpu")

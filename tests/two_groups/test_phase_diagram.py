@@ -164,6 +164,7 @@ class TestBoundaries:
             ("ce", {"K_A": 4, "K_B": 1, "R": np.geomspace(1, 1e3, 9), "lambda": np.geomspace(1e-3, 1, 9)}),
         ],
     )
+    @pytest.mark.sample(3)
     def test_the_phase_changes_across_them(self, loss, parameters):
         found = ufm.phase_diagram(loss, **parameters)
         axes = found.phase.dims
