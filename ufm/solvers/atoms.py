@@ -102,7 +102,6 @@ def solve_atoms(problem: Problem, *, dim: int | None = None, tol: float = 1e-6, 
         iterations=steps,
         info={"atoms": hull.size},
         dim=None,
-        value=hull.value,
         trouble=trouble,
     )
 
@@ -152,29 +151,28 @@ class _Hull:
         constrained = problem.is_constrained
         tau = problem.bound if constrained else 1.0
         scale = max(abs(self.value - problem.loss.infimum), 1e-12) if math.isfinite(problem.loss.infimum) else 1.0
+        # in units in which every atom is a matrix of logits of the size of those there are, whatever a weight costs
+        unit = (float(np.linalg.norm(self.logits)) or 1.0) / np.linalg.norm(self._atoms, axis=1)
 
         def objective(x: Array) -> tuple[float, Array]:
-            z = ((tau * x) @ self._atoms).reshape(self._shape)
-            price = 0.0 if constrained else tau
-            slope = tau * (self._atoms @ problem.gradient(z).ravel()) + price
-            return (problem.risk(z) + price * float(x.sum())) / scale, slope / scale
+            z = ((unit * x) @ self._atoms).reshape(self._shape)
+            price = 0.0 if constrained else 1.0
+            slope = unit * (self._atoms @ problem.gradient(z).ravel() + price)
+            return (problem.risk(z) + price * float(unit @ x)) / scale, slope / scale
 
         budget: list[dict[str, Any]] = []
         if constrained:
-            budget = [{"type": "ineq", "fun": lambda x: 1 - x.sum(), "jac": lambda x: -np.ones(n)}]
-        start = self._c / tau
-        if not start.any():
-            start = np.full(n, 0.5 / n)
+            budget = [{"type": "ineq", "fun": lambda x: 1 - unit @ x / tau, "jac": lambda x: -unit / tau}]
         found = minimize(
             objective,
-            start,
+            self._c / unit,
             jac=True,
             method="SLSQP",
             bounds=[(0.0, None)] * n,
             constraints=budget,
             options={"maxiter": 200, "ftol": 1e-15},
         )
-        x = np.maximum(found.x, 0.0)
+        c = unit * np.maximum(found.x, 0.0)
         if constrained:
-            x = x / max(1.0, float(x.sum()))
-        return np.asarray(tau * x, dtype=float) if np.isfinite(x).all() else self._c
+            c = c / max(1.0, float(c.sum()) / tau)
+        return np.asarray(c, dtype=float) if np.isfinite(c).all() else self._c

@@ -496,7 +496,7 @@ class _Search:
         """Take a Newton step of the risk alone, where the ball is idle; as :meth:`_newton` otherwise."""
         model = _SecondOrder(self.problem, point.y)
         x = model.newton_step()
-        if x is None:
+        if x is None or not np.isfinite(x).all():  # curvature that is all but singular gives steps beyond all numbers
             divisors = _floored(model.entries)
             x, cg_steps = conjugate_gradients(model.hessian, lambda r: r / divisors, -model.gradient, 1e-10)
             self.counts["cg_steps"] += cg_steps
@@ -504,6 +504,8 @@ class _Search:
         longest = np.maximum(_STRIDE * self.problem.weights, np.abs(point.y).max(axis=0))
         x = x * np.minimum(1.0, longest / np.maximum(np.abs(x).max(axis=0), 1e-300))
         x = self._centred_step(x)  # the preconditioner mixes in what the loss does not see, and the ball has to hold
+        if not np.isfinite(x).all():
+            return False
         slope = float(np.vdot(model.gradient, x))
         return self._shortened(point, slope, lambda length: self._within(point.y + length * x))
 
