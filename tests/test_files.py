@@ -41,6 +41,34 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_link_is_written_through(tmp_path):
+    file, link = tmp_path / "kept" / "data", tmp_path / "link"
+    file.parent.mkdir()
+    link.symlink_to(file)
+    for text in ("old", "new"):
+        write_atomically(link, text)
+        assert link.is_symlink()
+        assert file.read_text() == text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_what_is_no_file_is_written_to_and_stays(tmp_path):
+    """As /dev/null, in whose place root would leave a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomically(pipe, "new")
+        assert os.read(reader, 10) == b"new"
+        with pytest.raises(ZeroDivisionError), replacing(pipe) as stream:
+            stream.write(bytes([1 // len(stream.getvalue())]))
+        assert os.read(reader, 10) == b""
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
 def test_readers_see_the_old_file_until_the_end(tmp_path):
     file = tmp_path / "data"
     write_atomically(file, "old")

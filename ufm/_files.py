@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -37,9 +38,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A stream whose bytes become the file ``path`` at the end of the block, in one step and on the disk.
 
     Readers see the old file or the new one, whole. The old one stays where the block raises. A process that is killed
-    inside leaves a hidden file beside ``path``, which :func:`remove_unfinished` takes away.
+    inside leaves a hidden file beside ``path``, which :func:`remove_unfinished` takes away. A link is written through;
+    what is no file, as ``/dev/null`` or a named pipe, is written to at the end of the block: it has nothing to keep,
+    and a file in its place would be in the way of all others.
     """
     target = Path(path)
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        kept = io.BytesIO()
+        yield kept
+        target.write_bytes(kept.getvalue())
+        return
+    target = Path(os.path.realpath(target))
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=SUFFIX)
     try:
         with os.fdopen(handle, "wb") as stream:

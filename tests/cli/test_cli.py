@@ -202,6 +202,9 @@ class TestClaims:
         result = ufm_cli("claims", "fang-treshold")
         assert result.exit_code == 2
         assert "unknown claim 'fang-treshold'; did you mean 'fang-thresholds'" in result.output
+        result = ufm_cli("claims", "--report", "nowhere.json")
+        assert result.exit_code == 2
+        assert "--report plays no role without --verdict, got 'nowhere.json'" in result.output
         result = ufm_cli("claims", "--report", "nowhere.json", "--verdict", "proved")
         assert result.exit_code == 2
         assert "--report must be a report.json that exists, got 'nowhere.json'" in result.output

@@ -357,14 +357,16 @@ class TestCommand:
         [
             (["--R", "1:2"], "--R/--ratios/--ratio must be FROM:TO:COUNT"),
             (["--R", "1:2:3:sqrt"], "must be FROM:TO:COUNT"),
-            (["--R", "1:2:1"], "COUNT >= 2"),
+            (["--R", "1:2:1"], "COUNT from 2 to 100000000"),
+            (["--R", "1:2:1000000000"], "COUNT from 2 to 100000000"),
+            (["--R", "1:2:100000", "--rho", "0:.5:100000"], "the grid must have at most 100000000 points, got 1"),
             (["--R", "1:x:3"], "two numbers"),
             (["--R", "0:2:3:log"], "with log, numbers > 0"),
             (["--R", "a"], "must be numbers separated by commas"),
             (["--R", "0.5"], "R must be finite and >= 1"),
             (["--R", "2", "--plot", "x.jpg"], "--plot must end in"),
             (["--R", "2", "--plot", "x.png"], "two axes"),
-            (["--R", "2", "--save", "x.csv"], "path must end in"),
+            (["--R", "2", "--save", "x.csv"], "--save must end in .nc"),
         ],
     )
     def test_wrong_values(self, arguments, message, tmp_path, monkeypatch):

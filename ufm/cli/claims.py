@@ -69,6 +69,8 @@ def claims(
     known = select(found, paper=paper, topic=topic, loss=loss, architecture=architecture)
     if verdict is not None:
         known = _with_verdict(known, verdict, report)
+    elif report is not None:
+        raise ValueError(f"--report plays no role without --verdict, got {str(report)!r}")
     if as_json:
         print_json([_document(claim) for claim in known])
     elif verbose or ids:

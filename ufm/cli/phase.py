@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,8 +31,8 @@ PHASE_OPTIONS: Options = {
     ),
 }
 
-#: Largest grid whose points are printed one by one.
-LARGEST_TABLE = 1000
+#: Largest grid whose points are printed one by one, and largest of all: its arrays take some tens of gigabytes.
+LARGEST_TABLE, LARGEST_GRID = 1000, 10**8
 
 
 def _axis(name: str, text: str) -> Any:
@@ -51,11 +52,12 @@ def _axis(name: str, text: str) -> Any:
             raise ValueError(f"{flags} must be FROM:TO:COUNT or FROM:TO:COUNT:log, got {text!r}")
     try:
         ends, number = (float(start), float(stop)), int(count)
-        if number < 2 or (space is np.geomspace and min(ends) <= 0):
+        if not 2 <= number <= LARGEST_GRID or (space is np.geomspace and min(ends) <= 0):
             raise ValueError
     except ValueError:
         raise ValueError(
-            f"{flags} must have two numbers and a COUNT >= 2 (and with log, numbers > 0), got {text!r}"
+            f"{flags} must have two numbers and a COUNT from 2 to {LARGEST_GRID} (and with log, numbers > 0), got "
+            f"{text!r}"
         ) from None
     values = space(*ends, number)
     # class numbers are integers, whatever their spacing
@@ -85,6 +87,11 @@ def phase(
     from ufm.two_groups.batch import PHASES
 
     check_figure("plot", plot)
+    if save is not None and save.suffix not in (".nc", ".zarr"):
+        raise ValueError(f"--save must end in .nc (NetCDF) or .zarr (Zarr), got {str(save)!r}")
+    points = math.prod(np.size(values) for values in parameters.values())
+    if points > LARGEST_GRID:
+        raise ValueError(f"the grid must have at most {LARGEST_GRID} points, got {points}; give it in pieces")
     diagram = ufm.phase_diagram(loss, **parameters)
     figure = None if plot is None else ufm.plot_phase_diagram(diagram, quantity=quantity)
     if save is not None:
