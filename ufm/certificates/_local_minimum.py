@@ -17,7 +17,7 @@ from ufm.certificates._certificate import Certificate, CertificationError
 from ufm.certificates._exact import ball, dyadic, lower_end, round_down, round_up, text, upper_end
 
 if TYPE_CHECKING:
-    from ufm.landscape import TrappedMinimum
+    from ufm.landscape.trapped_minima import TrappedMinimum
 
 __all__ = ["certify_local_minimum"]
 
