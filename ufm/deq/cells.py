@@ -333,8 +333,8 @@ class ResidualConvCell(nn.Module):
         >>> import torch
         >>> from ufm.deq import DEQ
         >>> generator = torch.Generator().manual_seed(0)
-        >>> cell = ResidualConvCell(4, 1, generator)
-        >>> h = torch.randn(2, 4, 6, generator=generator)
+        >>> cell = ResidualConvCell(4, 1, generator, torch.float64)
+        >>> h = torch.randn(2, 4, 6, generator=generator, dtype=torch.float64)
         >>> z, info = DEQ()(cell(h), torch.zeros_like(h))
         >>> tuple(z.shape), info.all_converged
         ((2, 4, 6), True)
