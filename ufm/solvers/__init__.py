@@ -78,8 +78,9 @@ def solve(
         seed = integer("seed", seed, minimum=0)
     chosen, *others = ranked(problem) if method == "auto" else [method_of(method, problem)]
     if chosen.name == "closed_form" and others and dim is not None and dim < problem.targets.shape[0]:
-        # the closed forms beyond singular values have an atom a class; with fewer dimensions they are a constraint
-        chosen = next((other for other in others if other.name == "factored"), chosen)
+        # the closed forms beyond singular values have an atom a class; with fewer dimensions they are a constraint, and
+        # so they are beside a bias with a price
+        chosen = next((other for other in others if problem.bias or other.name == "factored"), chosen)
     if seed is not None and "seed" in chosen.options:
         options["seed"] = seed
     chosen.check_options(options)
@@ -100,7 +101,7 @@ def _within(found: Solution, dim: int, *, search: bool, seed: int) -> Solution:
             f"dim must be at least the rank of the optimal logits, {rank}, for method {found.method!r}, got {dim}; "
             "methods that take it as a constraint: 'search', 'direct'"
         )
-    if _METHODS["closed_form"].supports(found.problem):
+    if not found.problem.bias and _METHODS["closed_form"].supports(found.problem):
         return _METHODS["closed_form"].solve(found.problem, dim=dim)
     name = "search" if _METHODS["search"].supports(found.problem) else "direct"
     return _METHODS[name].solve(found.problem, dim=dim, seed=seed)

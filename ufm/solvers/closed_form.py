@@ -12,7 +12,8 @@ at the price of one decomposition. With any price ``sum_i g(sigma_i)``, and unde
 separates by von Neumann's trace inequality: Y has the singular vectors of the targets, each singular value solves
 ``min (s - b)^2/(2N) + g(s)`` over s >= 0, and of these the d largest are kept, for what a direction gains grows with b.
 A concave g makes the choice between s = 0 and the other minimum one of first order. Under budgets and with equal counts
-the threshold is the theta at which what is left sums to the radius. For nonnegative features and
+the threshold is the theta at which what is left sums to the radius. A bias with a price beside a nuclear norm leaves an
+equation for the bias alone, see :mod:`ufm.solvers.penalised_bias`. For nonnegative features and
 bounded norms see :mod:`ufm.solvers.separable`. Source: theory sections 7 and 8.
 """
 
@@ -29,6 +30,7 @@ from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.conclude import conclude
 from ufm.solvers.methods import Support
+from ufm.solvers.penalised_bias import shrunk_beside_bias
 from ufm.solvers.separable import solve_separable, supports_separable
 
 __all__ = ["solve_closed_form", "supports"]
@@ -42,6 +44,7 @@ _ROUNDING = 1e-13
 def supports(problem: Problem) -> Support:
     """Exact for mean squared error under weight decay, convex or not, without bias or with a free one.
 
+    With a bias that has a price where the gauge is a nuclear norm.
     Under budgets, where the gauge is a nuclear norm, for columns of equal counts. And for one-hot classes under
     nonnegative features, and balanced ones under bounded norms.
 
@@ -57,8 +60,11 @@ def supports(problem: Problem) -> Support:
         return Support.refused(
             f"architecture {problem.architecture!r} has no weight decay by a price of singular values"
         )
-    if problem.bias:
-        return Support.refused("bias with weight decay has no closed form, only none and a free one have")
+    if problem.bias and (problem.is_constrained or not problem.has_nuclear_norm):
+        return Support.refused(
+            "bias with weight decay has no closed form beside budgets or a price that is no nuclear norm, "
+            "only none and a free one have"
+        )
     counts = problem.prior.counts
     if problem.is_constrained and (counts != counts[0]).any():
         return Support.refused("prior has columns of different counts: with budgets only equal ones have a closed form")
@@ -82,6 +88,8 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
     if not problem.is_spectral:
         return solve_separable(problem, dim)
     labels = problem.prior
+    if problem.bias:
+        return _beside_bias(problem, problem.bias, dim)
     # budgets weigh no columns, and all of them have the same count: as if that were 1
     root = np.ones(labels.num_columns) if problem.is_constrained else np.sqrt(labels.counts)
     y = labels.targets * root
@@ -111,6 +119,35 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
         info={"singular_values": s},
         dim=dim,
         value=value,
+    )
+
+
+def _beside_bias(problem: Problem, decay: float, dim: int | None) -> Solution:
+    """With a bias of a price, under a nuclear norm: by Newton's method for the bias."""
+    labels = problem.prior
+    n, root = labels.num_samples, np.sqrt(labels.counts)
+    found = shrunk_beside_bias(labels.targets * root, np.sqrt(labels.probabilities), n * problem.strength, decay)
+    s = found.s - found.kept
+    rank = int(np.count_nonzero(s))
+    if dim is not None and dim < rank:
+        raise ValueError(
+            f"dim must be at least the rank of the optimal logits, {rank}, for method 'closed_form' beside a bias with "
+            f"weight decay, got {dim}; methods that take it as a constraint: 'search', 'direct'"
+        )
+    kept, beta, pull = found.kept, found.beta, found.pull
+    # weak duality at the residual C: <C, A> - |C|^2/2 - |C q|^2/(2 lambda_b)
+    dual = kept @ found.s - kept @ kept / 2 + float(beta @ pull) - float(pull @ pull) / (2 * decay)
+    value = kept @ kept / 2 + n * problem.strength * s.sum() + decay / 2 * float(beta @ beta)
+    return conclude(
+        problem,
+        "closed_form",
+        (found.u * s) @ found.vt / root,
+        tol=1e-9,
+        lower=float(dual) / n,
+        iterations=found.steps,
+        info={"singular_values": s},
+        dim=dim,
+        value=float(value) / n,
     )
 
 
