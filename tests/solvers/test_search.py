@@ -398,3 +398,15 @@ def test_ten_classes_from_two_hundred_starts_within_a_minute():
     assert time.process_time() - before < 60
     assert s.geometry.structure == "regular polygon (5) + simplex ETF (5)"
     assert max(m.stationarity for m in s.local_minima) <= 1e-9
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.sample(1)
+def test_among_many_counts_the_best_minimum_hangs_on_no_seed(seed):
+    """Seven classes of seven counts share three directions: which, a hundred starts alone seldom find."""
+    counts = np.round(1000 / np.arange(1, 8) ** 1.3) + 1
+    found = ufm.solve(ufm.PenalisedDeepLinear((0.008, 0.01, 0.002)), ufm.ClassPrior(counts), seed=seed)
+    assert found.method == "search"
+    assert found.value == pytest.approx(0.7594241762609, rel=1e-9)  # all factors by L-BFGS from 14 random starts
+    assert found.info["starts"] == 100
+    assert sum(minimum.share for minimum in found.local_minima) <= 1 + 1e-12

@@ -36,7 +36,7 @@ _ROUNDING = 1e-15
 
 @dataclass(frozen=True)
 class Shrunk:
-    """The optimum: ``X = U diag(s) V^T``, what is cut off its singular values, beta, and how many decompositions it took.
+    """The optimum: ``X = U diag(s) V^T``, what its singular values are cut to, beta, and how many steps it took.
 
     Attributes:
         u, s, vt: of X, (K, r), (r,) and (r, m).
@@ -94,9 +94,7 @@ def shrunk_beside_bias(a: Array, q: Array, theta: float, decay: float) -> Shrunk
         point, beta = new, new.beta
         if point.size <= _ROUNDING * size:
             break
-    return Shrunk(
-        left @ point.u, point.s, point.vt @ rows.T, point.kept, left @ point.beta, left @ point.pull, steps
-    )
+    return Shrunk(left @ point.u, point.s, point.vt @ rows.T, point.kept, left @ point.beta, left @ point.pull, steps)
 
 
 def _row_basis(matrix: Array) -> tuple[Array, Array]:

@@ -103,15 +103,16 @@ class Catalogue:
         queue = Queue([x])
         return self._settled(queue, self._one_by_one(queue))[0]
 
-    def descend_all(self, starts: Iterable[Array]) -> list[int]:
+    def descend_all(self, starts: Iterable[Array], *, counted: bool = True) -> list[int]:
         """Descend from many starts at once, on from the saddles met; the indices of where they end.
 
-        What comes close to a listed minimum is not followed further.
+        What comes close to a listed minimum is not followed further. Starts that were made of minima found before are
+        not ``counted`` among those that end there.
         """
         queue = Queue(starts)
-        return self._settled(queue, descents(self._rows_in_units, queue, self._limits, self._known_rows))
+        return self._settled(queue, descents(self._rows_in_units, queue, self._limits, self._known_rows), counted)
 
-    def _settled(self, queue: Queue, found: Iterator[End]) -> list[int]:
+    def _settled(self, queue: Queue, found: Iterator[End], counted: bool = True) -> list[int]:
         """Indices of the minima below the starts of a queue; the ways out of saddles are added to it as they come."""
         ends, depths = dict[int, int](), dict[int, int]()
         left: dict[int, list[int]] = {}  # the descents that leave a saddle
@@ -130,7 +131,7 @@ class Catalogue:
                 self.points[i].below = lowest
         bottoms = [self._bottom(ends[i]) for i in sorted(ends) if i not in depths]
         for bottom in bottoms:
-            self.points[bottom].count += 1
+            self.points[bottom].count += counted
         return bottoms
 
     def _one_by_one(self, queue: Queue) -> Iterator[End]:
@@ -267,6 +268,10 @@ class Catalogue:
             elif (filled := self.landscape.filled(x)) is not None:
                 point.is_minimum, point.beyond = False, [filled]
         return len(self.points) - 1
+
+    def lowest(self, count: int) -> list[Point]:
+        """The ``count`` lowest points."""
+        return sorted(self.points, key=lambda point: point.value)[:count]
 
     @property
     def starts(self) -> int:

@@ -11,15 +11,16 @@ import numpy as np
 
 from ufm._threads import blas_threads
 from ufm._validation import integer, starts_of, tolerance
+from ufm.labels import ClassPrior
 from ufm.losses import is_ours
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
 from ufm.solvers.conclude import checked, is_closed, multiplier, zero_risk
 from ufm.solvers.methods import Support
-from ufm.solvers.search.catalogue import Catalogue, minimum
+from ufm.solvers.search.catalogue import Catalogue, Point, minimum
 from ufm.solvers.search.landscape import STATIONARY, Landscape
 from ufm.solvers.search.relaxations import relaxed_lower_bound
-from ufm.solvers.search.starting_points import starting_points
+from ufm.solvers.search.starting_points import exchanged, starting_points
 
 __all__ = ["solve_search", "supports"]
 
@@ -38,6 +39,10 @@ def supports(problem: Problem) -> Support:
     return Support("bounded", "local minima from many starts; global only where the lower bound meets the value")
 
 
+#: Groups of classes from which on those of the best minima are exchanged, of how many, and how often at most.
+_MANY_GROUPS, _EXCHANGED, _MOST_EXCHANGES = 4, 3, 5
+#: Relative difference of values that is no rounding.
+_BETTER = 1e-9
 #: Starts by default, and evaluations after which a costly problem gets no more of them, and any other.
 _STARTS, _MOST_COSTLY, _MOST = 100, 5000, 50_000
 
@@ -81,6 +86,8 @@ def solve_search(
     seed = integer("seed", seed, minimum=0)
     # a bias is found anew at every point: a default number of starts ends when that has taken long enough
     costly = starts is None and (problem.bias is not None or not is_ours(problem.loss))
+    # many groups have many ways to share directions, of which random starts see few
+    thorough = starts is None and isinstance(problem.prior, ClassPrior) and len(problem.prior.groups) >= _MANY_GROUPS
     most = (_MOST_COSTLY if costly else _MOST) if starts is None else math.inf
     starts = starts_of("starts", _STARTS if starts is None else starts)
     r = problem.max_rank if rank is None else integer("rank", rank, minimum=1)
@@ -103,6 +110,8 @@ def solve_search(
                     found.descend(x)
             else:
                 found.descend_all(begin)
+                if thorough:
+                    _exchange(landscape, found, landscape.evaluations + _MOST)
             minima = found.minima()
         best = minima[0]
         name, lower = relaxed_lower_bound(problem, best.value)
@@ -132,3 +141,17 @@ def solve_search(
         local_minima=minima,
     )
     return checked(found_best)
+
+
+def _exchange(landscape: Landscape, found: Catalogue, most: float) -> None:
+    """Descend from the best minima with two classes exchanged, every pair of them, while that finds a better one."""
+    tried: list[Point] = []
+    for _ in range(_MOST_EXCHANGES):
+        before = found.lowest(1)[0].value
+        best = [point for point in found.lowest(_EXCHANGED) if not any(point is other for other in tried)]
+        tried += best
+        ways = itertools.chain.from_iterable(exchanged(landscape.problem, point.logits) for point in best)
+        points = itertools.takewhile(lambda _: landscape.evaluations <= most, ways)
+        found.descend_all((landscape.at(y) for y in points), counted=False)
+        if not found.lowest(1)[0].value < before * (1 - _BETTER):
+            return

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ufm.labels import ClassPrior
 from ufm.problem import Problem
 
-__all__ = ["codes", "starting_points"]
+__all__ = ["codes", "exchanged", "starting_points"]
 
 Array = NDArray[np.float64]
 
@@ -63,6 +63,26 @@ def _random_factors(problem: Problem, rng: np.random.Generator) -> Array:
         a *= architecture.spectral_bound * rng.uniform() / np.linalg.norm(a, 2)
         layers.insert(1, np.linalg.inv(np.eye(k) - a))
     return np.asarray(np.linalg.multi_dot(layers), dtype=float)
+
+
+def exchanged(problem: Problem, logits: Array) -> Iterator[Array]:
+    """``Y`` of the logits (K, K) with two classes of different groups exchanged, for every pair of them.
+
+    A minimum among classes of many counts says which of them share a direction. That is a choice among very many, from
+    most of which no descent leads to a better one, but an exchange often does.
+
+    >>> import ufm
+    >>> problem = Problem.of(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior([3, 2, 1, 1]))
+    >>> len(list(exchanged(problem, np.eye(4)))), next(exchanged(problem, np.diag([1.0, 2, 3, 4]))).diagonal().tolist()
+    (5, [2.0, 1.0, 3.0, 4.0])
+    """
+    groups = {k: i for i, group in enumerate(problem.prior.groups) for k in group.classes}
+    for i in range(len(groups)):
+        for j in range(i + 1, len(groups)):
+            if groups[i] != groups[j]:
+                places = np.arange(len(groups))
+                places[[i, j]] = j, i
+                yield logits[np.ix_(places, places)] * problem.weights
 
 
 def codes(problem: Problem) -> Iterator[Array]:
