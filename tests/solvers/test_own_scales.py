@@ -91,3 +91,19 @@ def test_an_optimum_far_inside_of_the_ball_is_found():
     ]
     assert all(found.is_global for found in values)
     assert [found.value for found in values] == pytest.approx([values[0].value] * 3, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [ufm.CrossEntropy(smoothing=0.1), "bce", ufm.CrossEntropy(shifts=[1.0, -2.0])],
+    ids=["smooth", "bce", "shift"],
+)
+@pytest.mark.parametrize("bias", [None, "free"])
+def test_a_ball_that_is_far_larger_than_the_optimum(loss, bias):
+    """The start was on its surface, at logits of its size: at 1e5 the value found was a thousand times the optimum."""
+    targets = 0.9 * np.array([[1.0, 0.0, 0.5, 0.9], [0.0, 1.0, 0.6, 0.2]]) + 0.05  # none is reached at infinity alone
+    labels = ufm.Labels(targets, [5.0, 2.0, 1.0, 3.0])
+    found = [ufm.solve(ufm.LayerPeeled(size, size), labels, loss, bias=bias) for size in (10.0, 1e3, 1e5)]
+    assert all(one.is_global for one in found[:2])
+    least = found[0].value
+    assert [one.value for one in found] == pytest.approx([least] * 3, rel=1e-9)

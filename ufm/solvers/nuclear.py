@@ -276,7 +276,7 @@ class _Search:
         return logits
 
     def _feasible_start(self, start: Array | None) -> tuple[Array, float]:
-        """``start`` scaled to the radius; by default the (centred) identity, under weight decay at its best length."""
+        """``start`` scaled to the radius; by default the (centred) identity, at its best length if that is shorter."""
         problem = self.problem
         logits = self._centred(self._first_guess() if start is None else start)
         y = logits * problem.weights
@@ -284,14 +284,22 @@ class _Search:
         if norm == 0:
             return (y, self._objective(y, 0.0)) if start is None else self._feasible_start(None)
         y = y / norm
-        if problem.is_constrained:  # the constraint binds at the optimum, see _without_iterating
-            return y * problem.radius, self._objective(y * problem.radius, problem.radius)
+        if problem.is_constrained:
+            radius = problem.radius
+            at_radius = self._objective(y * radius, radius)
+            # where half of it is better the ball may be far larger than the optimum, which then is found from near it
+            if start is None and self._objective(y * radius / 2, radius / 2) < at_radius:
+                shorter, norm = self._best_length(y)
+                value = self._objective(shorter * min(norm, radius), norm)
+                if value < at_radius:
+                    return shorter * min(norm, radius), value
+            return y * radius, at_radius
         if start is None:
             y, norm = self._best_length(y)
         return y * norm, self._objective(y * norm, norm)
 
     def _best_length(self, y: Array) -> tuple[Array, float]:
-        """Y of gauge 1 and its best length under weight decay; where no length beats 0, of the steepest descent at 0.
+        """Y of gauge 1 and its best length without a bound; where no length beats 0, of the steepest descent at 0.
 
         Along the first Y the objective may rise from 0 on although 0 is not optimal, and next to 0 a loss that is
         linear there, as one with kinks is, has no curvature that says how far to go.
