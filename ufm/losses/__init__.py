@@ -8,7 +8,7 @@ import numpy as np
 
 from ufm._overrides import set_on_object
 from ufm._validation import one_of
-from ufm.losses.attack import attack, attack_at
+from ufm.losses.attack import attack, attack_at, unchanging
 from ufm.losses.base import ClosedForm, Loss, column_blocks
 from ufm.losses.binary_cross_entropy import BinaryCrossEntropy
 from ufm.losses.cross_entropy import CrossEntropy
@@ -36,6 +36,7 @@ __all__ = [
     "get_loss",
     "is_ours",
     "torch_loss",
+    "unchanging",
 ]
 
 #: The losses that have a name.

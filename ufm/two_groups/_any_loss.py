@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 import ufm
 from ufm.geometry import ZERO_LOGITS
 from ufm.labels import MAX_DENSE
-from ufm.losses import CrossEntropy, Loss, attack, is_ours
+from ufm.losses import CrossEntropy, Loss, attack, is_ours, unchanging
 from ufm.phases import Phase
 from ufm.problem import FLOOR_SHARE
 
@@ -436,6 +436,15 @@ def solve(loss: Loss, points: Points) -> tuple[tuple[Array, ...], Array]:
     >>> bool(found[0][0] - found[1][0] <= 1e-12 * found[0][0]), found[-1].tolist()
     (True, [0])
     """
+    if is_ours(loss) or not len(points.limit):
+        return _solved(loss, points)
+    k_a, k_b = int(points.k_a[0]), int(points.k_b[0])
+    check_loss_of_groups(loss, (k_a, k_b))  # says first what else may be wrong
+    with unchanging(loss, np.eye(k_a + k_b)[:, [0, k_a]]):
+        return _solved(loss, points)
+
+
+def _solved(loss: Loss, points: Points) -> tuple[tuple[Array, ...], Array]:
     n = len(points.limit)
     out = np.empty((7, n))
     phases, floors = np.empty(n, np.int8), np.empty(n)
