@@ -76,6 +76,8 @@ USES = [
     ("ufm.verify(['lpm-balanced-etf'], out='no/such/folder')", "jinja2", "report"),
     ("ufm.phase_diagram(K_A=5, K_B=5, R=[2.0, 3.0], E_W=1.0, E_H=1.0)", "xarray", "grids"),
     (f"ufm.plot_phase_diagram({DIAGRAM})", "matplotlib", "plot"),
+    ("ufm.plot_phase_diagram(None)", "xarray", "grids"),
+    ("ufm.save_phase_diagram(None, 'x.nc')", "xarray", "grids"),
     ("import ufm.deq; ufm.deq.DEQ", "torch", "deq"),
     ("import ufm.deq; ufm.deq.run_sweep", "torch", "deq"),
     ("import ufm.deq; ufm.deq.plot_sweep", "matplotlib", "plot"),

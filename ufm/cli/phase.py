@@ -85,10 +85,14 @@ def phase(
     import ufm
     from ufm._files import write_figure
     from ufm.two_groups.batch import PHASES
+    from ufm.verification import prepare_directory
 
     check_figure("plot", plot)
     if save is not None and save.suffix not in (".nc", ".zarr"):
         raise ValueError(f"--save must end in .nc (NetCDF) or .zarr (Zarr), got {str(save)!r}")
+    for name, path in (("save", save), ("plot", plot)):
+        if path is not None:
+            prepare_directory(path.parent, f"--{name}'s folder")
     points = math.prod(np.size(values) for values in parameters.values())
     if points > LARGEST_GRID:
         raise ValueError(f"the grid must have at most {LARGEST_GRID} points, got {points}; give it in pieces")
@@ -97,7 +101,6 @@ def phase(
     if save is not None:
         ufm.save_phase_diagram(diagram, save)
     if figure is not None and plot is not None:
-        plot.parent.mkdir(parents=True, exist_ok=True)
         write_figure(figure, plot, dpi=150)
     axes = list(diagram["phase"].dims)
     size = diagram["phase"].size

@@ -307,6 +307,7 @@ def phase_boundaries(dataset: xr.Dataset) -> dict[str, list[Array]]:
 
 def _check_dataset(dataset: Any) -> None:
     """Raise TypeError unless ``dataset`` is an xarray Dataset."""
+    require("xarray", extra="grids")
     import xarray as xr
 
     if not isinstance(dataset, xr.Dataset):
