@@ -59,8 +59,9 @@ OTHER_LOSSES: Mapping[str, str] = {
     "none": "no loss",
 }
 
-#: What stands for every convex loss.
+#: What stands for every convex loss, and the words for it.
 ANY_CONVEX = frozenset({"ce", "mse", "convex"})
+CONVEX_TEXT = "any convex loss"
 
 #: Models by key.
 MODELS: Mapping[str, Model] = {
@@ -174,7 +175,8 @@ class Scope:
     @property
     def hypotheses(self) -> tuple[str, ...]:
         """The scope in words, one hypothesis each."""
-        losses = () if set(self.losses) >= ANY_CONVEX else (" or ".join(map(self._loss, self.losses)),)
+        # a theorem about any convex loss is none about focal loss: that is said, also where the gauge alone matters
+        losses = (CONVEX_TEXT if set(self.losses) >= ANY_CONVEX else " or ".join(map(self._loss, self.losses)),)
         everywhere = set(self.models) == set(MODELS)
         models = () if everywhere else (" or ".join(MODELS[x].text for x in self.models if x != "logits"),)
         family = ("logits that treat the classes of a group alike",) if self.symmetric else ()

@@ -153,6 +153,14 @@ class TestEveryClaim:
                 assert one.scope, one.id
                 assert one.hypotheses, one.id
 
+    def test_any_convex_loss_is_said_and_no_more(self):
+        """Left out, the hypotheses took in the focal loss, whose spurious minimum at zero another claim is about."""
+        landscape, trap = (all_claims()[name] for name in ("explicit-landscape-benign", "focal-zero-trap"))
+        assert "any convex loss" in landscape.hypotheses
+        assert "focal loss" in trap.hypotheses
+        every = Scope(("ce", "mse", "convex"), ("weight-decay",))
+        assert every.hypotheses[0] == "any convex loss"
+
     def test_every_supported_claim_has_false_variants(self):
         supported = ("deq-threshold-power", "first-order-converse", "collapse-mixing", "etf-error-monotone")
         for name in (*supported, "self-duality-monotone", "etf-boundary"):
