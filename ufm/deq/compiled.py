@@ -404,8 +404,9 @@ class CompiledSteps:
         used, slot = memory.share(self.where)
         needed = 2 * (3 * self.where[self.kernels.SLOTS] + 5 * self.where[self.kernels.WIDTH])
         if needed > self.scratch.size:
-            self.scratch = np.empty(needed, self.like.dtype)
-            self.where[self.kernels.SCRATCH] = self.scratch.ctypes.data
+            self.scratch = np.empty(needed + 16, self.like.dtype)
+            self.where[self.kernels.SCRATCH] = -(-self.scratch.ctypes.data // 64) * 64
+        return used, slot
         return used, slot
 
     def _run(self, kernel: Any, arguments: tuple[Any, ...], told: tuple[bool, bool], alive: tuple[Any, ...]) -> int:
