@@ -14,7 +14,7 @@ import pytest
 import torch
 from deq_zoo import ZOO
 
-from ufm.deq import DEQ, ConvergenceWarning, compiled
+from ufm.deq import DEQ, ConvergenceWarning, compiled, solvers
 from ufm.deq.compiled import CompiledSteps
 from ufm.deq.iteration import Iteration, Options
 from ufm.deq.solvers import SOLVERS, get_solver
@@ -266,3 +266,58 @@ def test_no_kernel_may_be_reordered():
     kernels = [value for value in vars(_kernels).values() if hasattr(value, "targetoptions")]
     assert len(kernels) > 5
     assert not any(kernel.targetoptions.get("fastmath") for kernel in kernels)
+
+
+@pytest.fixture
+def memories(monkeypatch):
+    """The memories of the solves to come."""
+    made = []
+    for kind in (solvers._Anderson, solvers._Broyden):
+        old = kind.__init__
+        monkeypatch.setattr(kind, "__init__", lambda self, *a, old=old: made.append(self) or old(self, *a))
+    return made
+
+
+def test_few_slots_while_wide_rows_are_quick(memories):
+    """Steps as many as with all slots; where residuals fall slowly, or rows are narrow, all are taken."""
+    quick, z0 = tanh(128, 0.8, 5), torch.zeros(5, 128).double()
+    few, all_of_them = both(quick, z0, "anderson", 1e-9, 200)
+    assert few.converged.all()
+    assert (few.steps - all_of_them.steps).max() <= 1
+    assert memories[0].steps > 2 * _kernels.FEW
+    assert memories[0].counts[:, 0].max() == _kernels.FEW
+    # One row whose map is nearly the identity in many directions, beside quick ones, then the same in few dimensions.
+    rates = draw(7, 5, 128).sigmoid() * torch.tensor([0.99, 0.2, 0.2, 0.2, 0.2]).double()[:, None]
+    h = draw(8, 5, 128)
+    ours, theirs = both(lambda z: rates * z + h, z0, "anderson", 1e-9, 300)
+    assert ours.converged.all()
+    assert (ours.steps - theirs.steps).max() <= 2
+    used = memories[2].counts[:, 0]
+    assert used[0] > _kernels.FEW
+    assert used[1:].max() == _kernels.FEW
+    narrow, _ = both(tanh(32, 0.8, 5), z0[:, :32], "anderson", 1e-9, 200)
+    assert memories[4].counts[:, 0].max() > _kernels.FEW
+    assert narrow.converged.all()
+
+
+@pytest.mark.parametrize("solver", ["anderson", "broyden"])
+def test_a_memory_of_kernels_is_one_of_tensor_operations(solver, monkeypatch, memories):
+    """They take over in the middle of a solve, where slots differ from row to row and some were never written."""
+    evaluate, numbers = CompiledSteps._evaluate, iter(range(99))
+
+    def gives_up(self, rows):
+        found = evaluate(self, rows)
+        if next(numbers) < 5:
+            return found
+        self._leave()
+        self.state.compiled = None
+        return None
+
+    monkeypatch.setattr(CompiledSteps, "_evaluate", gives_up)
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda t, *shape: t.new_full(shape, torch.nan))
+    ours, theirs = both(tanh(128, 0.9, 3), torch.zeros(3, 128).double(), solver, 1e-9, 200)
+    assert ours.converged.all()
+    assert memories[0].counts is None
+    assert next(numbers) == 6
+    assert (ours.steps - theirs.steps).abs().max() <= 1
+    torch.testing.assert_close(ours.z, theirs.z, rtol=0, atol=1e-7)

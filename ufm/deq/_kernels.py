@@ -81,10 +81,10 @@ HELD, MET, IS_LAST = range(3)
 #: Of the numbers that a kernel is told: tolerances, sizes and factors, see :mod:`ufm.deq.iteration`.
 TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, ABSOLUTE = range(10)
 
-#: What is where: sizes, and addresses of what is shared with the state; then the numbers of the memory, whose last one
-#: is how many slots it has.
+#: What is where: sizes, and addresses of what is shared with the state; then the numbers of the memory, whose last ones
+#: are how many slots it may have and has.
 ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS, SCRATCH = range(FIRST_MEMORY)
-SECOND_MEMORY, THIRD_MEMORY, SLOTS = range(FIRST_MEMORY + 1, FIRST_MEMORY + 4)
+SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, SLOTS = range(FIRST_MEMORY + 1, FIRST_MEMORY + 6)
 
 #: What a kernel found of a step: something for tensor operations; nothing; another number of units met the tolerance;
 #: or nothing in the part of the rows that it was given.
@@ -95,6 +95,14 @@ RARE, USUAL, MORE, PART = range(4)
 #: another part of the rows met something.
 MOST, LEAST_SIZE, NUMBER, ALL_BETTER, ROW, MOST_LARGEST, LEAST_LARGEST, OTHER_ROW = range(8)
 
+
+#: Columns of the slots that rows use.
+USED, SLOT = range(2)
+
+#: Slots that are enough for Anderson mixing of rows of so many numbers while a residual falls to this part of the one
+#: before or less: in many dimensions the steps are then as many. (Those of Broyden's method are not: each of its terms
+#: rests on those before.)
+FEW, WIDE, QUICK = 4, 96, 0.5
 
 #: Bytes of a memory from which on the next row's is fetched ahead.
 AHEAD = 2**17
@@ -256,6 +264,22 @@ def _scratch(where, like, second):
 
 
 @_part
+def _counts(where):
+    """Slots of the memory that rows use, and which is next: (rows, 2)."""
+    return carray(_vectors.pointer(where[COUNTS]), (where[ROWS], 2), np.int64)
+
+
+@_part
+def _take_slot(counts, i, slots, few):
+    """Count a slot that was filled, and see which is next: a new one, but of ``few`` that are enough the oldest."""
+    counts[i, USED] = max(counts[i, USED], counts[i, SLOT] + 1)
+    if counts[i, USED] < min(slots, few):
+        counts[i, SLOT] = counts[i, USED]
+    else:
+        counts[i, SLOT] = (counts[i, SLOT] + 1) % counts[i, USED]
+
+
+@_part
 def _waits(i, flags, started):
     """Whether a row has taken a step that has been judged."""
     return started >= 0 and i < started and not flags[MET, i] and not flags[HELD, i]
@@ -294,8 +318,7 @@ def _clear(like, address, width):
 
 @_compiled
 def anderson(
-    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, used, slot, begin,
-    end,
+    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, begin, end,
 ):  # fmt: skip
     """Judge an accelerated step row by row as :func:`plain` does, take it into the memory and write the next iterate.
 
@@ -310,11 +333,12 @@ def anderson(
     half = row * slots
     now_at, first_at, second_at, residual, change, moved, _, _ = _scratch(where, like, begin > 0)
     now, first, second = _row(like, now_at, slots), _row(like, first_at, slots), _row(like, second_at, slots)
-    ahead, some = 2 * half * rows > AHEAD, row * max(used, slot + 1)
+    ahead, counts = 2 * half * rows > AHEAD, _counts(where)
     for i in range(begin, end):
         residuals = where[FIRST_MEMORY] + 2 * half * i
         images = residuals + half
         if ahead and i + 1 < end and not flags[HELD, i + 1]:
+            some = row * max(counts[i + 1, USED], counts[i + 1, SLOT] + 1)
             _ahead(residuals + 2 * half, some)
             _ahead(images + 2 * half, some)
         if _waits(i, flags, started):
@@ -332,6 +356,7 @@ def anderson(
         if length == NEXT:
             continue
         coefficients = _row(like, where[SECOND_MEMORY] + item * slots * i, slots)
+        used, slot = counts[i, USED], counts[i, SLOT]
         norm, size = float(floats[NORM, i]), float(floats[SIZE, i])
         if slot < used:
             _clear(like, residuals + row * slot, width)
@@ -361,9 +386,6 @@ def anderson(
             _vectors.subtract(like, moved, out, images, row, before, first_at, now_at, width)
             base = out
         if not usable:
-            _clear(like, residuals + row * slot, width)
-            _clear(like, images + row * slot, width)
-            coefficients[slot] = 0
             continue
         scale_change = scale
         if floor < kept < inf and floor < norm and abs(along) < inf:
@@ -376,6 +398,8 @@ def anderson(
             now_at + item * before, scale, along, scale_change, images + row * slot, out, residuals + row * slot, width,
         )  # fmt: skip
         coefficients[slot] = along
+        quick = width >= WIDE and floats[FRESH, i] < QUICK * floats[RESIDUAL, i]
+        _take_slot(counts, i, where[MEMORY], FEW if quick else where[MEMORY])
     if started >= 0:
         return USUAL
     return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)
@@ -383,8 +407,7 @@ def anderson(
 
 @_compiled
 def broyden(
-    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, used, slot, begin,
-    end,
+    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, begin, end,
 ):  # fmt: skip
     """The same for Broyden's method, whose memory is ``us``, ``vs`` (units, room, m) and ``gamma`` (units, 1)."""
     numbers, floats, longs, flags, ends = _shared(where, like)
@@ -392,10 +415,11 @@ def broyden(
     row, floor = item * width, numbers[FLOOR]
     all_gamma = _row(like, where[THIRD_MEMORY], rows)
     of_us, of_vs, products, residual, change, step, v, u = _scratch(where, like, begin > 0)
-    ahead, some = 2 * row * slots * rows > AHEAD, row * max(used, slot + 1)
+    ahead, counts = 2 * row * slots * rows > AHEAD, _counts(where)
     for i in range(begin, end):
         us, vs = where[FIRST_MEMORY] + row * slots * i, where[SECOND_MEMORY] + row * slots * i
         if ahead and i + 1 < end and not flags[HELD, i + 1]:
+            some = row * max(counts[i + 1, USED], counts[i + 1, SLOT] + 1)
             _ahead(us + row * slots, some)
             _ahead(vs + row * slots, some)
         if _waits(i, flags, started):
@@ -413,6 +437,7 @@ def broyden(
         if length == NEXT:
             continue
         norm, size = float(floats[NORM, i]), float(floats[SIZE, i])
+        used, slot = counts[i, USED], counts[i, SLOT]
         if slot < used:
             _clear(like, us + row * slot, width)
             _clear(like, vs + row * slot, width)
@@ -436,13 +461,12 @@ def broyden(
         before = max(used - _vectors.ROWS, 0) if usable else used
         _vectors.subtract(like, u, out, us, row, before, of_vs, products, width)
         if not usable:
-            _clear(like, us + row * slot, width)
-            _clear(like, vs + row * slot, width)
             continue
         _vectors.mix(
             like, u, out, v, us + row * before, row, used - before, of_vs + item * before, products + item * before,
             scale, last, scale_v, us + row * slot, out, vs + row * slot, width,
         )  # fmt: skip
+        _take_slot(counts, i, where[MEMORY], where[MEMORY])
     if started >= 0:
         return USUAL
     return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)

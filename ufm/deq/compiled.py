@@ -59,6 +59,9 @@ def _load() -> ModuleType:
 #: Entries of a state from which on a second thread takes half of its rows, if torch may have two.
 SHARED = 2**16
 
+#: Bytes that a processor moves at once: what begins at a multiple of it is written fastest.
+LINE = 64
+
 #: An array of each dtype, by the size of its entries.
 _LIKE: dict[int, Any] = {4: np.empty(1, np.float32), 8: np.empty(1, np.float64)}
 
@@ -87,8 +90,8 @@ class Memory(Protocol):
     #: Part of a difference's length below which it is left out.
     dependent: float
 
-    def share(self, where: Any) -> tuple[int, int]:
-        """Write where the numbers are, with room for one more step; how many slots are used, and which is next."""
+    def share(self, where: Any) -> bool:
+        """See that there is room for one more step, and write where the numbers are; False where nothing changed."""
 
 
 class CompiledSteps:
@@ -353,10 +356,10 @@ class CompiledSteps:
             following = out.data_ptr()
             if state.z is not z:  # rounded
                 z, now = state.z, state.z.data_ptr()
-            used, slot = self._room(memory)
+            self._room(memory)
             points = (now, image, following, last, before, after)
             alive = (memory, z, out, self.image, last_z, last_image, image_rows)
-            found = self._run(kernel, (*points, plain, -1, used, slot), (plain, True), alive)
+            found = self._run(kernel, (*points, plain, -1), (plain, True), alive)
             if found == rare:
                 self.left = out, image_rows
                 self._leave()
@@ -392,22 +395,19 @@ class CompiledSteps:
         )
         out, rows = self.left or (torch.empty_like(z), torch.empty_like(z))
         self.left = None
-        used, slot = self._room(memory)
+        self._room(memory)
         points = [t.data_ptr() for t in (state.z, state.image, out, z, image, rows)]
         for first, part in zip(started, ((0, self.half), (self.half, self.rows)), strict=True):
-            getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, first, used, slot, *part)
+            getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, first, *part)
         memory.steps += 1
         return out
 
-    def _room(self, memory: Memory) -> tuple[int, int]:
-        """Have a memory tell where its numbers are, and room to work in for each thread: used slots, and the next."""
-        used, slot = memory.share(self.where)
-        needed = 2 * (3 * self.where[self.kernels.SLOTS] + 5 * self.where[self.kernels.WIDTH])
-        if needed > self.scratch.size:
-            self.scratch = np.empty(needed + 16, self.like.dtype)
-            self.where[self.kernels.SCRATCH] = -(-self.scratch.ctypes.data // 64) * 64
-        return used, slot
-        return used, slot
+    def _room(self, memory: Memory) -> None:
+        """Have a memory tell where its numbers are, and room to work in for each thread."""
+        if memory.share(self.where):
+            needed = 2 * (3 * int(self.where[self.kernels.SLOTS]) + 5 * int(self.where[self.kernels.WIDTH]))
+            self.scratch = np.empty(needed + LINE // self.like.itemsize, self.like.dtype)
+            self.where[self.kernels.SCRATCH] = -(-self.scratch.ctypes.data // LINE) * LINE
 
     def _run(self, kernel: Any, arguments: tuple[Any, ...], told: tuple[bool, bool], alive: tuple[Any, ...]) -> int:
         """What a kernel finds of a step, in two threads where the state is large.

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
+
 from ufm._extras import optional
 from ufm._validation import one_of
 from ufm.deq.compiled import CompiledSteps
@@ -126,6 +128,8 @@ class _Acceleration:
 
     def __init__(self, state: Iteration, memory: int) -> None:
         self.state, self.memory, self.steps = state, memory, 0
+        #: Slots that the rows use, and which is next, (units, 2), where compiled loops have taken steps.
+        self.counts: Any = None
         self.last: tuple[Tensor, Tensor]  # step and change of the residual, where units were lost
 
     def propose(self) -> Tensor:
@@ -142,6 +146,7 @@ class _Acceleration:
             if self.state.event:  # it will be asked for
                 self.last = self.state.z - z, self.state.residual - (image - z)
             return compiled.learn(self, z, image)
+        self._leave_kernels()
         self.learn_tensors(z, image, image - z if residual is None else residual)
         return None
 
@@ -149,8 +154,25 @@ class _Acceleration:
         """:meth:`learn` by tensor operations."""
         raise NotImplementedError
 
-    def share(self, where: Any) -> tuple[int, int]:
-        """Tell a compiled loop where the numbers are, with room for a step; how many slots are used, which is next."""
+    def share(self, where: Any) -> bool:
+        """Tell a compiled loop where the numbers are, with room for a step; False where that has not changed."""
+        raise NotImplementedError
+
+    def _leave_kernels(self) -> None:
+        """Have zeros in the slots that compiled loops did not use: of a row these are its own."""
+        if self.counts is not None:
+            used, self.counts = torch.from_numpy(self.counts[:, :1]), None
+            for numbers in self.slots():
+                unused = torch.arange(numbers.shape[1]) >= used
+                numbers.masked_fill_(unused.view(*unused.shape, *(1,) * (numbers.ndim - 2)), 0)
+
+    def _empty(self, lost: Tensor) -> None:
+        """Have no slots in use of the rows that were lost."""
+        if self.counts is not None:
+            self.counts[lost.numpy()] = 0
+
+    def slots(self) -> tuple[Tensor, ...]:
+        """Numbers of the memory, (units, slots, ...)."""
         raise NotImplementedError
 
     def forget(self, lost: Tensor) -> None:
@@ -298,12 +320,21 @@ class _Anderson(_Acceleration):
         self.all_coefficients[:, slot] = torch.linalg.vecdot(q, state.residual)
         self.steps += 1
 
-    def share(self, where: Any) -> tuple[int, int]:
-        if not self.steps:
-            where[FIRST_MEMORY:] = self.window.data_ptr(), self.all_coefficients.data_ptr(), 0, self.memory
-        return min(self.steps, self.memory), self.steps % self.memory
+    def share(self, where: Any) -> bool:
+        if self.counts is not None:
+            return False
+        self.counts = np.zeros((len(self.window), 2), np.int64)
+        where[FIRST_MEMORY:] = (
+            *(self.window.data_ptr(), self.all_coefficients.data_ptr(), 0),
+            *(self.counts.ctypes.data, self.memory, self.memory),
+        )
+        return True
+
+    def slots(self) -> tuple[Tensor, ...]:
+        return self.all_residuals, self.all_images, self.all_coefficients
 
     def forget(self, lost: Tensor) -> None:
+        self._empty(lost)
         self.window.masked_fill_(lost[:, None, None, None], 0)
         self.all_coefficients.masked_fill_(lost[:, None], 0)
 
@@ -367,6 +398,7 @@ class _Broyden(_Acceleration):
         self.all_us, self.all_vs = (state.z.new_empty(units, min(ROOM, memory), m) for _ in range(2))
         self.gamma = state.z.new_ones(units, 1)
         self.scaled = False
+        self.told = False  # whether compiled loops know where all this is
 
     def propose(self) -> Tensor:
         residual = self.state.residual
@@ -395,20 +427,29 @@ class _Broyden(_Acceleration):
         self.last = step, change
         self.steps += 1
 
-    def share(self, where: Any) -> tuple[int, int]:
-        slot = self.steps % self.memory
-        self._make_room(slot)
-        terms = (self.all_us, self.all_vs, self.gamma)
-        where[FIRST_MEMORY:] = *(t.data_ptr() for t in terms), self.all_us.shape[1]
-        return min(self.steps, self.memory), slot
+    def share(self, where: Any) -> bool:
+        room = self.all_us.shape[1]
+        if self.counts is None:
+            self.counts = np.zeros((len(self.all_us), 2), np.int64)
+        elif self.steps >= room and (slot := int(self.counts[:, 1].max())) >= room:
+            self._make_room(slot)
+        elif self.told:
+            return False
+        self.told = True
+        addresses = (*(t.data_ptr() for t in (self.all_us, self.all_vs, self.gamma)), self.counts.ctypes.data)
+        where[FIRST_MEMORY:] = *addresses, self.memory, self.all_us.shape[1]
+        return True
+
+    def slots(self) -> tuple[Tensor, ...]:
+        return self.all_us, self.all_vs
 
     def _make_room(self, slot: int) -> None:
         """Let the memory have the slot: it doubles where it is full."""
-        if slot == self.all_us.shape[1]:
-            units, _, m = self.all_us.shape
+        if slot >= self.all_us.shape[1]:
+            units, had, m = self.all_us.shape
             for name in ("all_us", "all_vs"):
-                more = self.all_us.new_empty(units, min(2 * slot, self.memory), m)
-                more[:, :slot] = getattr(self, name)
+                more = self.all_us.new_empty(units, min(max(2 * had, slot + 1), self.memory), m)
+                more[:, :had] = getattr(self, name)
                 setattr(self, name, more)
 
     def _terms(self, number: int) -> tuple[Tensor, Tensor]:
@@ -417,6 +458,7 @@ class _Broyden(_Acceleration):
         return self.all_us[:, :used], self.all_vs[:, :used]
 
     def forget(self, lost: Tensor) -> None:
+        self._empty(lost)
         for terms in self._terms(self.steps):
             terms.masked_fill_(lost[:, None, None], 0)
         step, change = self.last
@@ -426,7 +468,7 @@ class _Broyden(_Acceleration):
         # A longer leap along a singular direction would pass rounding for a fixed point.
         gamma = torch.where(usable, gamma.clamp_max(LEAP / torch.finfo(self.state.seen).eps ** 0.5), 1.0)
         self.gamma = torch.where(lost[:, None], gamma, self.gamma)
-        self.scaled = True
+        self.scaled, self.told = True, False
 
 
 def broyden(
