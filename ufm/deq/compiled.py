@@ -59,6 +59,9 @@ def _load() -> ModuleType:
 #: Entries of a state from which on a second thread takes half of its rows, if torch may have two.
 SHARED = 2**16
 
+#: How many numbers kernels are told and fill, see ``_kernels.ABSOLUTE`` and ``_kernels.OTHER_ROW``.
+NUMBERS, ENDS = 10, 8
+
 #: Bytes that a processor moves at once: what begins at a multiple of it is written fastest.
 LINE = 64
 
@@ -124,7 +127,6 @@ class CompiledSteps:
         self.mark: Any = None  # the residuals of the start
         self.records = state.options.trace or bool(state.options.states)
         self.small = -np.inf  # images below this are on their way to 0
-        self.ends, self.numbers = np.zeros(8), np.empty(10)
         rows = state.z.shape[0]
         #: Rows, and those that are this thread's.
         self.rows, self.half = rows, rows
@@ -134,10 +136,21 @@ class CompiledSteps:
         self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
         #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.SLOTS``.
         self.like = _LIKE[state.z.element_size()]
-        self.where = np.zeros(self.kernels.SLOTS + 1, np.int64)
-        self.where[: self.kernels.NUMBERS + 1] = *state.z.shape, self.numbers.ctypes.data
-        self.where[self.kernels.ENDS] = self.ends.ctypes.data
-        self.scratch = np.empty(0, self.like.dtype)
+        #: In one piece, whose address is asked for once.
+        slots = self.kernels.SLOTS + 1
+        whole = np.zeros(slots + NUMBERS + ENDS, np.int64)
+        self.where = whole[:slots]
+        self.numbers, self.ends = (
+            whole[slots : slots + NUMBERS].view(np.float64),
+            whole[slots + NUMBERS :].view(np.float64),
+        )
+        begin = whole.ctypes.data + whole.itemsize * slots
+        whole[: self.kernels.NUMBERS + 1] = *state.z.shape, begin
+        whole[self.kernels.ENDS] = begin + whole.itemsize * NUMBERS
+        #: What the numbers were written for, see :meth:`_tell`.
+        self.told: tuple[Any, ...] = ()
+        #: Room that kernels work in, so many numbers.
+        self.needed, self.scratch = 0, np.empty(0, self.like.dtype)
         #: Next iterates and images of a step that a kernel left at a row, the rows before it taken.
         self.left: tuple[Tensor, Tensor] | None = None
 
@@ -199,7 +212,11 @@ class CompiledSteps:
 
     def _tell(self, dependent: float = 0.0) -> None:
         """Write what the kernels are told."""
-        state, guard, eps = self.state, self.state.guard, torch.finfo(self.state.seen).eps
+        state, guard = self.state, self.state.guard
+        told = (state.seen, guard, dependent)
+        if told == self.told:
+            return
+        self.told, eps = told, torch.finfo(state.seen).eps
         self.numbers[:] = (
             *(state.tol, SLACK * eps, state.quantum, self.floor, RUNAWAY, RECORD),
             *(1.0 if guard is None else guard.growth, ROUNDING * eps, dependent, state.options.stop_mode == "abs"),
@@ -207,31 +224,36 @@ class CompiledSteps:
 
     def _bind(self) -> None:
         """Have numbers by unit: those of a new solve, or the state's, of which others may have kept the tensors."""
-        state, guard, kernels, shape = self.state, self.state.guard, self.kernels, (3, self.state.judged)
+        state, guard, kernels, units = self.state, self.state.guard, self.kernels, self.state.judged
         self.bound = True
         self.separate = state.count == 1
+        # In one piece, whose address is asked for once.
+        longs, floats = 3 * 8 * units, (kernels.LEAST + 1) * self.like.itemsize * units
+        whole = np.zeros(longs + floats + 3 * units, np.uint8)
+        self.longs = whole[:longs].view(np.int64).reshape(3, units)
+        self.floats = whole[longs : longs + floats].view(self.like.dtype).reshape(-1, units)
+        self.flags = whole[longs + floats :].view(np.bool_).reshape(3, units)
+        begin = whole.ctypes.data
+        self.kept = np.empty((2, *state.z.shape), self.like.dtype)
+        places = begin + longs, begin, begin + longs + floats, self.kept.ctypes.data
+        self.where[kernels.FLOATS : kernels.BEST + 1] = places
         if self.separate:
-            self.floats = np.full((kernels.LEAST + 1, state.judged), np.inf, self.like.dtype)
+            self.floats.fill(np.inf)
             self.floats[kernels.LARGEST] = 0
-            self.longs = np.zeros(shape, np.int64)
             self.longs[kernels.LIMIT] = 0 if guard is None else guard.patience
         else:
             none = state.residuals
             least = none if guard is None else guard.least
-            self.floats = torch.stack((none, none, none, none, state.largest, state.best_score, least)).numpy()
-            longs = (state.idle, *((state.idle,) * 2 if guard is None else (guard.stale, guard.limit)))
-            self.longs = torch.stack(longs).numpy()
+            self.floats[:] = torch.stack((none, none, none, none, state.largest, state.best_score, least)).numpy()
+            waits = (state.idle, *((state.idle,) * 2 if guard is None else (guard.stale, guard.limit)))
+            self.longs[:] = torch.stack(waits).numpy()
             self._share()
-        self.flags = np.zeros(shape, np.bool_)
         if state.held is not None:
             self.flags[kernels.HELD] = state.held.numpy()
         self.flags[kernels.IS_LAST] = state.best_is_last
         self.last = (state.best[0], state.best[1])
-        self.kept = np.empty((2, *state.z.shape), self.like.dtype)
         if not state.best_is_last:
             self.kept[:] = torch.stack(self.last).numpy()
-        arrays = (self.floats, self.longs, self.flags, self.kept)
-        self.where[kernels.FLOATS : kernels.BEST + 1] = [array.ctypes.data for array in arrays]
 
     def share(self) -> None:
         """Give the state the numbers by unit, which the kernels then go on writing to."""
@@ -300,6 +322,8 @@ class CompiledSteps:
         z = state.image if state.held is None else torch.where(state.held[:, None], state.z, state.image)
         now, last = z.data_ptr(), self.last[0].data_ptr()
         self._tell()
+        alone, like, where, rows = self.half == self.rows, self.like, self.where, self.rows
+        kernel, rare, usual = kernels.plain, kernels.RARE, kernels.USUAL
         while True:
             image = self._evaluate(z)
             if image is None:
@@ -311,16 +335,19 @@ class CompiledSteps:
             out = self.image if kept else torch.empty_like(z)
             # Where a row was not held, its image was the next z.
             following = 0 if kept else out.data_ptr()
-            points = (now, image, following, last, now)
-            found = self._run(
-                kernels.plain, (*points, True, False, True, False), (True, False), (z, out, self.image, self.last)
-            )
-            if found == kernels.RARE:
+            if alone:
+                found = kernel(like, where, now, image, following, last, now, True, False, True, False, 0, rows)
+            else:
+                points = (now, image, following, last, now)
+                alive = (z, out, self.image, self.last)
+                found = self._run(kernel, (*points, True, False, True, False), (True, False), alive)
+            if found == rare:
                 self._leave()
                 return
             self._commit(found)
             self.last = z, out
-            if not state.goes_on or state.vanishing is not None:
+            ends = (found != usual or state.count >= state.max_steps) and not state.goes_on
+            if ends or state.vanishing is not None:
                 self._keep()
                 return
             if kept and state.held is not None:
@@ -338,7 +365,7 @@ class CompiledSteps:
             What the method proposes next, None if it is yet to learn from the last step; and z and f(z) of the step
             before that one, None where there is no next.
         """
-        state, rare, last_z = self.state, self.kernels.RARE, self.state.z
+        state, rare, usual, last_z = self.state, self.kernels.RARE, self.kernels.USUAL, self.state.z
         assert state.image is not None
         # f(z) of the last step and of this one, by turns: what f returns may be its own.
         first = last_image = state.image
@@ -346,6 +373,7 @@ class CompiledSteps:
         before, after = last_image.data_ptr(), image_rows.data_ptr()
         kernel, now, last = getattr(self.kernels, memory.kernel), z.data_ptr(), last_z.data_ptr()
         self._tell(memory.dependent)
+        alone, like, where, rows = self.half == self.rows, self.like, self.where, self.rows
         while True:
             plain = memory.steps == 0
             state.accelerated = not plain
@@ -356,17 +384,21 @@ class CompiledSteps:
             following = out.data_ptr()
             if state.z is not z:  # rounded
                 z, now = state.z, state.z.data_ptr()
-            self._room(memory)
-            points = (now, image, following, last, before, after)
-            alive = (memory, z, out, self.image, last_z, last_image, image_rows)
-            found = self._run(kernel, (*points, plain, -1), (plain, True), alive)
+            if memory.share(where):
+                self._make_room()
+            if alone:
+                found = kernel(like, where, now, image, following, last, before, after, plain, -1, 0, rows)
+            else:
+                points = (now, image, following, last, before, after)
+                alive = (memory, z, out, self.image, last_z, last_image, image_rows)
+                found = self._run(kernel, (*points, plain, -1), (plain, True), alive)
             if found == rare:
                 self.left = out, image_rows
                 self._leave()
                 break
             self._commit(found)
             self.last = z, image_rows
-            if not state.goes_on:
+            if (found != usual or state.count >= state.max_steps) and not state.goes_on:
                 self._keep()
                 return None, None
             memory.steps += 1
@@ -395,22 +427,23 @@ class CompiledSteps:
         )
         out, rows = self.left or (torch.empty_like(z), torch.empty_like(z))
         self.left = None
-        self._room(memory)
+        if memory.share(self.where):
+            self._make_room()
         points = [t.data_ptr() for t in (state.z, state.image, out, z, image, rows)]
         for first, part in zip(started, ((0, self.half), (self.half, self.rows)), strict=True):
             getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, first, *part)
         memory.steps += 1
         return out
 
-    def _room(self, memory: Memory) -> None:
-        """Have a memory tell where its numbers are, and room to work in for each thread."""
-        if memory.share(self.where):
-            needed = 2 * (3 * int(self.where[self.kernels.SLOTS]) + 5 * int(self.where[self.kernels.WIDTH]))
-            self.scratch = np.empty(needed + LINE // self.like.itemsize, self.like.dtype)
+    def _make_room(self) -> None:
+        """Have room to work in, for each thread, for as many slots as the memory has by now."""
+        needed = 2 * (3 * int(self.where[self.kernels.SLOTS]) + 5 * int(self.where[self.kernels.WIDTH]))
+        if needed > self.needed:
+            self.needed, self.scratch = needed, np.empty(needed + LINE // self.like.itemsize, self.like.dtype)
             self.where[self.kernels.SCRATCH] = -(-self.scratch.ctypes.data // LINE) * LINE
 
     def _run(self, kernel: Any, arguments: tuple[Any, ...], told: tuple[bool, bool], alive: tuple[Any, ...]) -> int:
-        """What a kernel finds of a step, in two threads where the state is large.
+        """What a kernel finds of a step in two threads, for a large state.
 
         Args:
             kernel, arguments: and what it is called with, but for the rows.
@@ -418,8 +451,6 @@ class CompiledSteps:
             alive: whose addresses are among the arguments; the other thread keeps them, whatever interrupts this one.
         """
         like, where, rows, half, ends, kernels = self.like, self.where, self.rows, self.half, self.ends, self.kernels
-        if half == rows:
-            return int(kernel(like, where, *arguments, 0, rows))
         # All rows of a part have taken the step where nothing says another.
         ends[kernels.ROW], ends[kernels.OTHER_ROW] = half, rows
         other = _second().submit(_call, (self, *alive), kernel, like, where, *arguments, half, rows)

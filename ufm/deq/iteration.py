@@ -253,7 +253,12 @@ class Iteration:
         self.max_steps, self.batch = max_steps, z0.shape[0]
         rows = z0 if z0.ndim == 2 else z0.reshape(self.batch, z0.shape[1:].numel())
         wide = z0.dtype if z0.dtype in _WIDE else torch.promote_types(z0.dtype, torch.float32)
-        self.z = rows.to(wide, copy=True, memory_format=torch.contiguous_format)
+        same = rows.dtype is wide and not rows.is_neg()
+        self.z = (
+            rows.clone(memory_format=torch.contiguous_format)
+            if same
+            else rows.to(wide, copy=True, memory_format=torch.contiguous_format)
+        )
         self.image: Tensor | None = None
         self.seen = z0.dtype
         #: As the comparison with residuals rounds it: that of their least must not differ.

@@ -8,6 +8,7 @@ rounds only the points at which it evaluates ``f``.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,8 +68,8 @@ GROWTH, BROYDEN_GROWTH = 10.0, 100.0
 #: a linear map whose eigenvalues lie on a circle Broyden's method stands still until it has seen them all.
 PATIENCE, BROYDEN_PATIENCE = 16, 32
 
-#: Rows that the memory of Broyden's method has room for at first.
-ROOM = 8
+#: Rows that the memory of Broyden's method has room for at first: as many as most solves take.
+ROOM = 16
 
 #: Below this many entries of a sample's memory a product and a sum on the CPU are quicker than a batched product.
 FEW = 400
@@ -278,8 +279,17 @@ class _Anderson(_Acceleration):
         memory = min(memory, max(m, 1))  # more differences depend linearly
         super().__init__(state, memory)
         self.window = state.z.new_empty(units, 2, memory, m)
-        self.all_residuals, self.all_images = self.window.unbind(1)
         self.all_coefficients = state.z.new_zeros(units, memory)  # of the residual in the basis
+
+    @cached_property
+    def all_residuals(self) -> Tensor:
+        """Orthonormal differences of residuals (units, memory, m)."""
+        return self.window[:, 0]
+
+    @cached_property
+    def all_images(self) -> Tensor:
+        """The differences of f(z) that belong to them, (units, memory, m)."""
+        return self.window[:, 1]
 
     @property
     def used(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -395,12 +405,15 @@ class _Broyden(_Acceleration):
     def __init__(self, state: Iteration, memory: int) -> None:
         super().__init__(state, memory)
         units, m = state.z.shape
-        self.all_us, self.all_vs = (state.z.new_empty(units, min(ROOM, memory), m) for _ in range(2))
+        room = min(ROOM, memory)
+        self.all_us, self.all_vs = state.z.new_empty(units, room, m), state.z.new_empty(units, room, m)
         self.gamma = state.z.new_ones(units, 1)
         self.scaled = False
         self.told = False  # whether compiled loops know where all this is
 
     def propose(self) -> Tensor:
+        if not (self.steps or self.scaled):
+            return self.state.image_rows
         residual = self.state.residual
         step = self.gamma * residual if self.scaled else residual
         us, vs = self._terms(self.steps)
