@@ -14,7 +14,7 @@ import pytest
 import torch
 from deq_zoo import ZOO
 
-from ufm.deq import DEQ, ConvergenceWarning, compiled, solvers
+from ufm.deq import DEQ, ConvergenceWarning, compiled, room, solvers
 from ufm.deq.compiled import CompiledSteps
 from ufm.deq.iteration import Iteration, Options
 from ufm.deq.solvers import SOLVERS, get_solver
@@ -321,3 +321,21 @@ def test_a_memory_of_kernels_is_one_of_tensor_operations(solver, monkeypatch, me
     assert next(numbers) == 6
     assert (ours.steps - theirs.steps).abs().max() <= 1
     torch.testing.assert_close(ours.z, theirs.z, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("solver", ["anderson", "broyden"])
+def test_memory_in_large_pages(solver, monkeypatch):
+    """Rows begin where the processor's lines do, and nothing else changes; more terms than first have room."""
+    f, z0 = tanh(24, 0.99, 3), torch.zeros(3, 24).double()
+    expected = get_solver(solver)(f, z0, 1e-12, 200, None, Options(compiled=True))
+    assert expected.steps.max() > solvers.ROOM
+    monkeypatch.setattr(room, "LARGE", 0)
+    monkeypatch.setattr(room, "HUGE", 0)
+    monkeypatch.setattr(room, "_keep_what_is_freed", lambda: None)
+    places, numpy = [], torch.from_numpy
+    monkeypatch.setattr(torch, "from_numpy", lambda x: places.append(x.ctypes.data % room.LINE) or numpy(x))
+    with torch.inference_mode():
+        found = get_solver(solver)(f, z0, 1e-12, 200, None, Options(compiled=True))
+    assert torch.equal(found.z, expected.z)
+    assert places[0] == 0
+    assert room.room(z0, 2, 5).dtype == torch.float64

@@ -102,7 +102,7 @@ USED, SLOT = range(2)
 #: Slots that are enough for Anderson mixing of rows of so many numbers while a residual falls to this part of the one
 #: before or less: in many dimensions the steps are then as many. (Those of Broyden's method are not: each of its terms
 #: rests on those before.)
-FEW, WIDE, QUICK = 4, 96, 0.5
+FEW, WIDE, QUICK = 3, 96, 0.5
 
 #: Bytes of a memory from which on the next row's is fetched ahead.
 AHEAD = 2**17

@@ -17,6 +17,7 @@ import numpy as np
 
 from ufm._extras import optional
 from ufm.deq.iteration import RECORD, ROUNDING, RUNAWAY, SLACK, Iteration, least_norm
+from ufm.deq.room import LINE
 
 with optional("deq"):
     import torch
@@ -61,9 +62,6 @@ SHARED = 2**16
 
 #: How many numbers kernels are told and fill, see ``_kernels.ABSOLUTE`` and ``_kernels.OTHER_ROW``.
 NUMBERS, ENDS = 10, 8
-
-#: Bytes that a processor moves at once: what begins at a multiple of it is written fastest.
-LINE = 64
 
 #: An array of each dtype, by the size of its entries.
 _LIKE: dict[int, Any] = {4: np.empty(1, np.float32), 8: np.empty(1, np.float64)}

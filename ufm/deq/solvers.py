@@ -28,6 +28,7 @@ from ufm.deq.iteration import (
     check_map,
     describe,
 )
+from ufm.deq.room import room
 
 with optional("deq"):
     import torch
@@ -278,7 +279,7 @@ class _Anderson(_Acceleration):
         units, m = state.z.shape
         memory = min(memory, max(m, 1))  # more differences depend linearly
         super().__init__(state, memory)
-        self.window = state.z.new_empty(units, 2, memory, m)
+        self.window = room(state.z, units, 2, memory, m)
         self.all_coefficients = state.z.new_zeros(units, memory)  # of the residual in the basis
 
     @cached_property
@@ -405,8 +406,8 @@ class _Broyden(_Acceleration):
     def __init__(self, state: Iteration, memory: int) -> None:
         super().__init__(state, memory)
         units, m = state.z.shape
-        room = min(ROOM, memory)
-        self.all_us, self.all_vs = state.z.new_empty(units, room, m), state.z.new_empty(units, room, m)
+        slots = min(ROOM, memory)
+        self.all_us, self.all_vs = room(state.z, units, slots, m), room(state.z, units, slots, m)
         self.gamma = state.z.new_ones(units, 1)
         self.scaled = False
         self.told = False  # whether compiled loops know where all this is
@@ -441,10 +442,10 @@ class _Broyden(_Acceleration):
         self.steps += 1
 
     def share(self, where: Any) -> bool:
-        room = self.all_us.shape[1]
+        slots = self.all_us.shape[1]
         if self.counts is None:
             self.counts = np.zeros((len(self.all_us), 2), np.int64)
-        elif self.steps >= room and (slot := int(self.counts[:, 1].max())) >= room:
+        elif self.steps >= slots and (slot := int(self.counts[:, 1].max())) >= slots:
             self._make_room(slot)
         elif self.told:
             return False
@@ -461,7 +462,7 @@ class _Broyden(_Acceleration):
         if slot >= self.all_us.shape[1]:
             units, had, m = self.all_us.shape
             for name in ("all_us", "all_vs"):
-                more = self.all_us.new_empty(units, min(max(2 * had, slot + 1), self.memory), m)
+                more = room(self.all_us, units, min(max(2 * had, slot + 1), self.memory), m)
                 more[:, :had] = getattr(self, name)
                 setattr(self, name, more)
 
