@@ -43,6 +43,7 @@ def plans() -> dict[str, Plan]:
             "cores": ("batches.cores", {"size": 1000, "counts": [1, 2], "samples": 2}),
             "descent": ("descent.descent", {"accuracies": [0.5, 1e-9], "max_steps": 30, "samples": 1}),
             "equilibria": ("equilibria.equilibria", {"sizes": [(2, 3), (2, 2, 4)], "samples": 2}),
+            "steps": ("equilibria.steps", {"sizes": [(2, 3), (2, 2, 4)], "samples": 2}),
             "measuring": ("measuring.measuring", {"sizes": [(3, 4, 60)], "samples": 1, "batch_size": 20}),
         },
         "quick": {
@@ -70,6 +71,7 @@ def plans() -> dict[str, Plan]:
             "cores": ("batches.cores", {"size": 1_000_000, "counts": counts, "samples": 5}),
             "descent": ("descent.descent", {"accuracies": [1e-1, 1e-2, 1e-3], "max_steps": 3000, "samples": 3}),
             "equilibria": ("equilibria.equilibria", {"sizes": [(64, 32), (256, 128), (32, 8, 16)], "samples": 5}),
+            "steps": ("equilibria.steps", {"sizes": [(64, 32), (256, 128), (32, 8, 16)], "samples": 5}),
             "measuring": ("measuring.measuring", {"sizes": [(100, 512, 20_000), (1000, 2048, 5000)], "samples": 3}),
         },
         "full": {
@@ -105,6 +107,10 @@ def plans() -> dict[str, Plan]:
             "equilibria": (
                 "equilibria.equilibria",
                 {"sizes": [(64, 32), (256, 128), (1024, 128), (32, 8, 16), (64, 16, 32)], "samples": 7},
+            ),
+            "steps": (
+                "equilibria.steps",
+                {"sizes": [(16, 32), (64, 32), (256, 128), (1024, 128), (32, 8, 16)], "samples": 15},
             ),
             "measuring": ("measuring.measuring", {"sizes": [(100, 512, 20_000), (1000, 2048, 20_000)], "samples": 5}),
         },

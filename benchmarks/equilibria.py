@@ -11,7 +11,7 @@ from unittest import mock
 
 from benchmarks._timing import Row, Timing, timed
 
-__all__ = ["equilibria"]
+__all__ = ["equilibria", "steps"]
 
 #: Relative residual that the peer is asked for, by dtype.
 TOLERANCES = {"float64": 1e-8, "float32": 1e-5}
@@ -191,6 +191,92 @@ class Problem:
         for _ in range(products):
             (y,) = torch.autograd.grad(image, root, y, retain_graph=True)
         torch.autograd.grad(image, self.weight, y)
+
+
+def steps(sizes: list[tuple[int, ...]], samples: int) -> Iterator[Row]:
+    """Solves ``z = tanh(A z + x)`` without gradient, beside as many evaluations of the map and nothing else.
+
+    The note has the quotient of the two, and the least that memory allows: what the steps must read and write, a row of
+    the state at a time, at the pace at which this machine adds two arrays as large as all of that into a third. Samples
+    alternate.
+
+    Args:
+        sizes: (batch, dimension) or (batch, channels, side), each in float64 and float32.
+        samples: of every timing.
+    """
+    import torch
+
+    from ufm.deq import DEQ
+
+    for shape in sizes:
+        for name, tol in TOLERANCES.items():
+            cell = Problem(*_cell(shape, getattr(torch, name)))
+            x, f = cell.x, Counted(cell)
+            for solver in ("fixed_point", "anderson", "broyden"):
+                layer = DEQ(solver, tol=tol, max_steps=500, on_failure="raise")
+                with torch.no_grad():
+                    f.count = 0
+                    z, _ = layer(f, torch.zeros_like(x))
+                    count, moved = f.count, moved_by_steps(solver, f.count, x[0].numel()) * x.numel() * x.itemsize
+                    pace = _pace(moved / count)
+                    taken: tuple[list[float], list[float]] = ([], [])
+                    for _ in range(samples):
+                        taken[0].extend(timed(partial(layer, f, torch.zeros_like(x)), 1)[0].samples)
+                        taken[1].extend(timed(partial(f.times, count, torch.zeros_like(x)), 1)[0].samples)
+                ours, bare = (Timing(tuple(times)) for times in taken)
+                quotient, least = ours.median / bare.median, 1 + moved / pace / bare.median
+                size = f"d = {shape[1]}" if len(shape) == 2 else f"{shape[1]} x {shape[2]} x {shape[2]} images"
+                note = f"{quotient:.2f} times f alone, {count} evaluations; memory allows {least:.2f}"
+                note += f" ({moved / count / 1e6:.3g} MB a step at {pace / 1e9:.3g} GB/s)"
+                figures = {"evaluations": count, "quotient": quotient, "least": least, "moved": moved, "pace": pace}
+                error = float(((f(z) - z).norm() / z.norm()).detach())
+                case = f"{solver}, batch {shape[0]}, {size}, {name}"
+                yield Row("steps", case, ours, "f alone", bare, error, None, note, figures)
+
+
+class Counted:
+    """A map that counts its evaluations."""
+
+    def __init__(self, f: Callable[[Any], Any]) -> None:
+        self.f, self.count = f, 0
+
+    def __call__(self, z: Any) -> Any:
+        """The map."""
+        self.count += 1
+        return self.f(z)
+
+    def times(self, count: int, z: Any) -> Any:
+        """So many evaluations in turn."""
+        for _ in range(count):
+            z = self.f(z)
+        return z
+
+
+def moved_by_steps(solver: str, count: int, width: int) -> float:
+    """Rows that a solve of so many evaluations must read and write beside f, in multiples of the state.
+
+    A plain step reads z and f(z) and writes the next z. An accelerated one reads those of two steps, writes the next z
+    and f(z), and reads its memory of two rows a slot and writes two; a line of memory that is written is read before.
+    """
+    from ufm.deq import solvers
+
+    if solver == "fixed_point":
+        return 4.0 * count
+    few = solvers.MEMORY
+    if importlib.util.find_spec("numba") is not None:
+        from ufm.deq import _kernels
+
+        few = _kernels.FEW if width >= _kernels.WIDE else few
+    slots = [min(k, few if solver == "anderson" else solvers.BROYDEN_MEMORY) for k in range(count - 1)]
+    return 4.0 + sum(4 + 2 * 2 + 2 * used + 4 for used in slots)
+
+
+def _pace(size: float) -> float:
+    """Bytes a second at which arrays of so many bytes together are added, the one that is written counted twice."""
+    import torch
+
+    a, b, c = torch.zeros(3, max(int(size) // 32, 1), dtype=torch.float64)
+    return 4 * a.numel() * a.itemsize / min(timed(lambda: torch.add(a, b, out=c), 5)[0].samples)
 
 
 def _cell(shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any, Callable[..., Any]]:

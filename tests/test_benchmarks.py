@@ -170,6 +170,26 @@ class TestEquilibria:
         assert all(row.note.startswith("NOT as accurate") for row in equilibria.equilibria([(4, 6)], samples=1))
 
 
+class TestSteps:
+    def test_evaluations_and_what_memory_allows(self):
+        rows = {row.case: row for row in equilibria.steps([(3, 6)], samples=1)}
+        assert len(rows) == 6
+        for case, row in rows.items():
+            assert row.error <= 2 * equilibria.TOLERANCES[case.rsplit(", ", 1)[1]]
+            figures = row.figures
+            assert figures["quotient"] == row.ours.median / row.theirs.median
+            assert figures["least"] > 1
+        plain, mixed = rows["fixed_point, batch 3, d = 6, float64"], rows["anderson, batch 3, d = 6, float64"]
+        assert plain.figures["evaluations"] > mixed.figures["evaluations"]
+        assert plain.figures["moved"] == 4 * 3 * 6 * 8 * plain.figures["evaluations"]
+
+    def test_what_steps_move(self):
+        """Steps 2, 3, 4 of Broyden's method: four states and the next two, twice, 0 to 2 terms, and a new one."""
+        assert equilibria.moved_by_steps("broyden", 4, 1000) == 4 + 3 * 12 + 2 * (0 + 1 + 2)
+        assert equilibria.moved_by_steps("anderson", 4, 1) == equilibria.moved_by_steps("broyden", 4, 1)
+        assert equilibria.moved_by_steps("anderson", 40, 1) < equilibria.moved_by_steps("broyden", 40, 1)
+
+
 def test_every_effort_has_the_same_benchmarks():
     smoke, quick, full = plans().values()
     assert smoke.keys() == quick.keys() == full.keys()
@@ -192,6 +212,7 @@ def test_smoke(tmp_path, capsys):
         "cores",
         "descent",
         "equilibria",
+        "steps",
         "measuring",
         *(["compiled"] if find_spec("numba") else []),
     }
@@ -201,7 +222,7 @@ def test_smoke(tmp_path, capsys):
             measured = row["peer_seconds"]["median"] / row["seconds"]["median"]
             assert row["ratio"]["low"] <= row["ratio"]["median"] <= row["ratio"]["high"]
             assert math.isclose(row["ratio"]["median"], measured)
-        if row["benchmark"] not in ("descent", "equilibria"):
+        if row["benchmark"] not in ("descent", "equilibria", "steps"):
             assert row["error"] <= 2e-6
     assert {"CVXPY CLARABEL", "torch SGD", "single solves"} <= {row["peer"] for row in rows}
     assert [row["peer"] for row in rows if row["case"] == "two groups, K = 4"] == [None]
