@@ -262,11 +262,7 @@ def moved_by_steps(solver: str, count: int, width: int) -> float:
 
     if solver == "fixed_point":
         return 4.0 * count
-    few = solvers.MEMORY
-    if importlib.util.find_spec("numba") is not None:
-        from ufm.deq import _kernels
-
-        few = _kernels.FEW if width >= _kernels.WIDE else few
+    few = solvers.ENOUGH if width >= solvers.WIDE else solvers.MEMORY
     slots = [min(k, few if solver == "anderson" else solvers.BROYDEN_MEMORY) for k in range(count - 1)]
     return 4.0 + sum(4 + 2 * 2 + 2 * used + 4 for used in slots)
 

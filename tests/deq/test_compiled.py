@@ -284,8 +284,8 @@ def test_few_slots_while_wide_rows_are_quick(memories):
     few, all_of_them = both(quick, z0, "anderson", 1e-9, 200)
     assert few.converged.all()
     assert (few.steps - all_of_them.steps).max() <= 1
-    assert memories[0].steps > 2 * _kernels.FEW
-    assert memories[0].counts[:, 0].max() == _kernels.FEW
+    assert memories[0].steps > 2 * solvers.ENOUGH
+    assert memories[0].counts[:, 0].max() == solvers.ENOUGH
     # One row whose map is nearly the identity in many directions, beside quick ones, then the same in few dimensions.
     rates = draw(7, 5, 128).sigmoid() * torch.tensor([0.99, 0.2, 0.2, 0.2, 0.2]).double()[:, None]
     h = draw(8, 5, 128)
@@ -293,11 +293,14 @@ def test_few_slots_while_wide_rows_are_quick(memories):
     assert ours.converged.all()
     assert (ours.steps - theirs.steps).max() <= 2
     used = memories[2].counts[:, 0]
-    assert used[0] > _kernels.FEW
-    assert used[1:].max() == _kernels.FEW
+    assert used[0] > solvers.ENOUGH
+    assert used[1:].max() == solvers.ENOUGH
     narrow, _ = both(tanh(32, 0.8, 5), z0[:, :32], "anderson", 1e-9, 200)
-    assert memories[4].counts[:, 0].max() > _kernels.FEW
+    assert memories[4].counts[:, 0].max() > solvers.ENOUGH
     assert narrow.converged.all()
+    asked, _ = both(quick, z0, "anderson", 1e-9, 200, memory=8)
+    assert memories[6].counts[:, 0].max() == 8
+    assert asked.converged.all()
 
 
 @pytest.mark.parametrize("solver", ["anderson", "broyden"])

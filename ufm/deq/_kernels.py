@@ -82,9 +82,9 @@ HELD, MET, IS_LAST = range(3)
 TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, ABSOLUTE = range(10)
 
 #: What is where: sizes, and addresses of what is shared with the state; then the numbers of the memory, whose last ones
-#: are how many slots it may have and has.
+#: are how many slots it may have, how many are enough where all goes well, and how many it has.
 ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS, SCRATCH = range(FIRST_MEMORY)
-SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, SLOTS = range(FIRST_MEMORY + 1, FIRST_MEMORY + 6)
+SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, ENOUGH, SLOTS = range(FIRST_MEMORY + 1, FIRST_MEMORY + 7)
 
 #: What a kernel found of a step: something for tensor operations; nothing; another number of units met the tolerance;
 #: or nothing in the part of the rows that it was given.
@@ -99,10 +99,8 @@ MOST, LEAST_SIZE, NUMBER, ALL_BETTER, ROW, MOST_LARGEST, LEAST_LARGEST, OTHER_RO
 #: Columns of the slots that rows use.
 USED, SLOT = range(2)
 
-#: Slots that are enough for Anderson mixing of rows of so many numbers while a residual falls to this part of the one
-#: before or less: in many dimensions the steps are then as many. (Those of Broyden's method are not: each of its terms
-#: rests on those before.)
-FEW, WIDE, QUICK = 3, 96, 0.5
+#: A residual falls quickly where it is below this part of the one before: then some slots may be enough.
+QUICK = 0.5
 
 #: Bytes of a memory from which on the next row's is fetched ahead.
 AHEAD = 2**17
@@ -398,8 +396,8 @@ def anderson(
             now_at + item * before, scale, along, scale_change, images + row * slot, out, residuals + row * slot, width,
         )  # fmt: skip
         coefficients[slot] = along
-        quick = width >= WIDE and floats[FRESH, i] < QUICK * floats[RESIDUAL, i]
-        _take_slot(counts, i, where[MEMORY], FEW if quick else where[MEMORY])
+        quick = floats[FRESH, i] < QUICK * floats[RESIDUAL, i]
+        _take_slot(counts, i, where[MEMORY], where[ENOUGH] if quick else where[MEMORY])
     if started >= 0:
         return USUAL
     return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)

@@ -52,6 +52,10 @@ __all__ = [
 #: Number of past differences that Anderson mixing uses.
 MEMORY = 8
 
+#: Differences that are enough for samples of so many numbers in compiled steps, while residuals fall quickly: in many
+#: dimensions the steps are then as many. (Of the terms of Broyden's method each rests on those before.)
+ENOUGH, WIDE = 3, 96
+
 #: Number of rank-one terms that Broyden's method keeps.
 BROYDEN_MEMORY = 64
 
@@ -280,6 +284,7 @@ class _Anderson(_Acceleration):
         memory = min(memory, max(m, 1))  # more differences depend linearly
         super().__init__(state, memory)
         self.window = room(state.z, units, 2, memory, m)
+        self.enough = min(ENOUGH, memory) if m >= WIDE and state.options.memory is None else memory
         self.all_coefficients = state.z.new_zeros(units, memory)  # of the residual in the basis
 
     @cached_property
@@ -337,7 +342,7 @@ class _Anderson(_Acceleration):
         self.counts = np.zeros((len(self.window), 2), np.int64)
         where[FIRST_MEMORY:] = (
             *(self.window.data_ptr(), self.all_coefficients.data_ptr(), 0),
-            *(self.counts.ctypes.data, self.memory, self.memory),
+            *(self.counts.ctypes.data, self.memory, self.enough, self.memory),
         )
         return True
 
@@ -451,7 +456,7 @@ class _Broyden(_Acceleration):
             return False
         self.told = True
         addresses = (*(t.data_ptr() for t in (self.all_us, self.all_vs, self.gamma)), self.counts.ctypes.data)
-        where[FIRST_MEMORY:] = *addresses, self.memory, self.all_us.shape[1]
+        where[FIRST_MEMORY:] = *addresses, self.memory, self.memory, self.all_us.shape[1]
         return True
 
     def slots(self) -> tuple[Tensor, ...]:
