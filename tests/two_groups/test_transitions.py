@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ufm
-from ufm.deq import Sweep
 from ufm.landscape import classify
 from ufm.problem import Problem
 from ufm.two_groups.counts import CountRule
@@ -293,6 +292,9 @@ def test_mixing_ends_the_collapsed_branch_of_the_full_problem(
 
 def test_the_trapped_collapse_on_digits_ends_where_the_trained_networks_leave_it() -> None:
     """Networks trained from A = 0 with n_A = 100 stay collapsed up to n_B = 10 and leave from 12 on."""
+    pytest.importorskip("torch")
+    from ufm.deq import Sweep
+
     sweep = Sweep.load(Path(__file__).parents[2] / "results" / "digits-sweep" / "sweep.jsonl")
     stayed = max(p.minority_count for p in sweep.points if p.branch == "zero" and p.phase == "partial")
     left = min(p.minority_count for p in sweep.points if p.branch == "zero" and p.phase == "none")
