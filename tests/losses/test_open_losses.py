@@ -309,3 +309,28 @@ def test_what_is_not_derived_for_labels_is_refused():
         _ = solution.geometry
     with pytest.raises(ValueError, match="'reduced' does not solve this problem: prior"):
         ufm.solve(ufm.LayerPeeled(0.4, 0.4), SOFT, method="reduced")
+
+
+def _cross_entropy(z, t):
+    return t.sum() * torch.logsumexp(z, 0) - (t * z).sum()
+
+
+@pytest.mark.parametrize(
+    ("fn", "words"),
+    [
+        (lambda z, t: _cross_entropy(z.detach(), t), "got one that does not depend on them"),
+        (lambda z, t: torch.tensor(1.0, dtype=torch.float64), "got one that does not depend on them"),
+        (lambda z, t: np.log(np.exp(z.detach().numpy()).sum()), "fn must return a scalar tensor"),
+    ],
+)
+def test_a_torch_loss_without_a_derivative_is_named(fn, words):
+    with pytest.raises(TypeError, match=words):
+        ufm.solve(ufm.LayerPeeled(0.5, 0.5), PRIOR, torch_loss(fn))
+
+
+def test_what_a_torch_loss_does_to_its_arguments_is_its_own():
+    """Logits doubled in place are logits doubled: torch could not differentiate it, and said so of views and leaves."""
+    doubled = ufm.solve(ufm.LayerPeeled(0.5, 0.5), PRIOR, torch_loss(lambda z, t: _cross_entropy(z.mul_(2), t)))
+    assert doubled.value == pytest.approx(ufm.solve(ufm.LayerPeeled(1.0, 1.0), PRIOR).value, rel=1e-8)
+    halved = ufm.solve(ufm.LayerPeeled(0.5, 0.5), PRIOR, torch_loss(lambda z, t: _cross_entropy(z, t.mul_(0.5))))
+    assert halved.value == pytest.approx(ufm.solve(ufm.LayerPeeled(0.5, 0.5), PRIOR).value / 2, rel=1e-8)

@@ -44,8 +44,16 @@ class TorchLoss(Loss):
         """By one backward pass through the sum over columns."""
         z, t = self._tensors(logits, targets)
         z.requires_grad_(True)
-        total = sum(self._column(z[:, j], t[:, j]) for j in range(z.shape[1]))
-        (gradient,) = self._torch.autograd.grad(total, z)
+        total: Any = sum(self._column(z[:, j], t[:, j]) for j in range(z.shape[1]))
+        if not total.requires_grad:
+            raise TypeError(
+                "fn must return a tensor that torch can differentiate by the logits, got one that does not depend on "
+                f"them: {total!r}"
+            )
+        try:
+            (gradient,) = self._torch.autograd.grad(total, z)
+        except RuntimeError as error:
+            raise ValueError(f"fn must be differentiable by the logits, got from torch: {error}") from error
         return np.array(gradient.numpy(), dtype=float)
 
     def _tensors(self, logits: Array, targets: Array) -> tuple[Any, Any]:
@@ -54,8 +62,9 @@ class TorchLoss(Loss):
         return torch.tensor(np.array(logits), dtype=torch.float64), torch.tensor(np.array(targets), dtype=torch.float64)
 
     def _column(self, z: Any, t: Any) -> Any:
-        found = self._function(z, t)
-        if getattr(found, "shape", None) != () or not found.is_floating_point():
+        found = self._function(z.clone(), t.clone())  # what it does to its arguments is its own
+        is_tensor = isinstance(found, self._torch.Tensor)
+        if not is_tensor or found.shape != () or not found.is_floating_point():
             raise TypeError(f"fn must return a scalar tensor of real numbers, got {found!r}")
         return found
 
@@ -69,7 +78,8 @@ def torch_loss(fn: Callable[[Any, Any], Any], convex: bool = True, infimum: floa
         infimum: a number that no value is below, ``-inf`` if none is known.
 
     Raises:
-        TypeError: ``fn`` is not callable, or returns no scalar tensor; ``infimum`` is no real number.
+        TypeError: ``fn`` is not callable, or returns no scalar tensor, or one that does not depend on the logits;
+            ``infimum`` is no real number. What ``fn`` returns is seen when it is called.
 
     >>> import torch
     >>> torch_loss(lambda z, t: torch.logsumexp(z, 0) - (t * z).sum()).value(np.zeros((2, 2)), np.array([0.5, 0.5]))
