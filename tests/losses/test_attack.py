@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ufm
-from ufm.losses import ClosedForm, CrossEntropy, Loss
+from ufm.losses import ClosedForm, CrossEntropy, Loss, attack_at
 
 PRIOR = ufm.ClassPrior([5, 3, 1])
 PEELED = ufm.LayerPeeled(0.3, 0.3)
@@ -190,3 +190,25 @@ def test_what_rounding_leaves_of_a_difference_is_no_contradiction(bias):
     """Where budgets are idle the optimum is at slopes of 1e-9, of which differences of values know three digits."""
     found = ufm.solve(ufm.LayerPeeled(2.0, 2.0), ufm.ClassPrior([20, 7, 3, 1]), PseudoHuber(), bias=bias)
     assert found.value < 1e-12
+
+
+class Absolute(Loss):
+    """The sum of absolute residuals, with one of its subgradients."""
+
+    is_convex = True
+
+    def values(self, logits, targets):
+        return np.abs(logits - targets).sum(axis=0)
+
+    def gradients(self, logits, targets):
+        return np.sign(logits - targets)
+
+
+def test_a_kink_is_called_one_and_a_wrong_gradient_is_not():
+    at = np.eye(3) + 1e-9 * np.arange(9).reshape(3, 3)
+    with pytest.raises(ValueError, match=r"a kink, with slopes -\S+ and \d\S+ on its sides, .* once differentiable"):
+        attack_at(Absolute(), np.eye(3), at)
+    wrong = square(gradients=lambda self, logits, targets: 1.001 * (logits - targets))
+    with pytest.raises(ValueError, match="gradients give") as told:
+        attack_at(wrong, np.eye(3), 2 * at)
+    assert "kink" not in str(told.value)

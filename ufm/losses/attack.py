@@ -248,7 +248,7 @@ def _derivatives(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
     slope = np.where(nearer < 0.5 * np.abs(stated - slope), stated, slope)
     scale = np.abs(loss.gradients(z, t) * d).sum(axis=0)
     if found := _differs("gradients", stated, slope, scale, noise):
-        return found
+        return found + _kink(loss, t, z, d, step, stated)
     slopes = (loss.gradients(z + step * d, t) - loss.gradients(z - step * d, t)) / (2 * step)
     curved = loss.curvatures(z, t, d)
     # a kink between the two points is no contradiction where the loss is only once differentiable
@@ -257,6 +257,20 @@ def _derivatives(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
     smooth = np.abs(slopes - shorter).max(axis=0) <= 1e-5 * np.abs(slopes).max(axis=0) + 10 * noise
     size = np.abs(slopes).max(axis=0)
     return _differs("curvatures", curved[:, smooth], slopes[:, smooth], size[smooth], noise)
+
+
+def _kink(loss: Loss, t: Array, z: Array, d: Array, step: float, stated: Array) -> str:
+    """Words for a gradient that is one of many: an error of the loss, whose slopes differ on its two sides."""
+    here = loss.values(z, t)
+    ahead, behind = (loss.values(z + step * d, t) - here) / step, (here - loss.values(z - step * d, t)) / step
+    low, high = np.minimum(ahead, behind), np.maximum(ahead, behind)
+    between = (high - low > 1e-3 * (np.abs(low) + np.abs(high))) & (stated >= low - 1e-6) & (stated <= high + 1e-6)
+    if not between.any():
+        return ""
+    j = int(np.argmax(np.where(between, high - low, -1.0)))
+    return (
+        f": a kink, with slopes {behind[j]:.6g} and {ahead[j]:.6g} on its sides, and a loss must be once differentiable"
+    )
 
 
 def _differs(name: str, stated: Array, measured: Array, scale: Array, noise: float) -> str:
