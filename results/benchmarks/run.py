@@ -31,6 +31,7 @@ WRITES = (
     "cores.json", "cores.md",
     "descent.json", "descent.md",
     "equilibria.json", "equilibria.md",
+    "steps.json", "steps.md",
 )  # fmt: skip
 NAMES = tuple(name.removesuffix(".md") for name in WRITES if name.endswith(".md"))
 
