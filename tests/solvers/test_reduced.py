@@ -652,3 +652,12 @@ def test_a_step_across_a_lower_rank_is_within_its_spans():
     np.testing.assert_allclose((u[:, :3] * sigma) @ vt[:3], block, atol=1e-13)
     for basis in (u, vt):
         np.testing.assert_allclose(basis @ basis.T, np.eye(9), atol=1e-13)
+
+
+def test_more_different_counts_than_can_be_solved_are_refused_with_their_number():
+    counts = np.linspace(1.0, 2.0, 4001)
+    with pytest.raises(ValueError, match=r"^prior has 4001 different counts.*round them.*'low_rank'"):
+        ufm.solve(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior(counts))
+    with pytest.raises(ValueError, match="prior has 4001 different counts"):
+        ufm.solve(ufm.LayerPeeled(1.0, 1.0), ufm.ClassPrior(counts), method="reduced")
+    assert ufm.solve(ufm.UnconstrainedFeatures(1e-4, 1e-4), ufm.ClassPrior(np.round(counts, 1))).is_global is True

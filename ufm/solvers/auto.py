@@ -60,6 +60,11 @@ def ranked(problem: Problem) -> list[Method]:
     """
     size = problem.prior.num_classes * problem.prior.num_columns
     small = size <= LARGE or any(METHODS[name].supports(problem) for name in ("closed_form", "reduced"))
+    if not small and (refused := METHODS["reduced"].supports(problem).reason):
+        from ufm.solvers.reduced import too_many_counts
+
+        if refused == too_many_counts(problem):  # a descent over factors would take as long as the reduction
+            raise ValueError(f"{refused}, or ask for method='low_rank', which is no faster but tells its gap")
     if not small and METHODS["low_rank"].supports(problem):
         return [METHODS["low_rank"]]  # what all others write out does not fit
     # asking a method imports it: the methods for other atoms than singular vectors only where there are some

@@ -404,8 +404,8 @@ def general_threshold(family: Family) -> Threshold:
     while math.log(high / low) > NEAR:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if margin(middle) <= 0 else (middle, high)
-    for _ in range(2):
-        found = None if has_slack(family.architecture) else _newton(family, at(high))
+    for _ in range(0 if has_slack(family.architecture) else 2):
+        found = _newton(family, at(high))
         if found is not None and low * (1 - 1e-9) <= found.root.ratio <= high * (1 + 1e-9):
             ratio, error = found.root.ratio, found.root.error
             return Threshold(
