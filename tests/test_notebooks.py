@@ -41,7 +41,10 @@ def _load(name: str) -> ModuleType:
     return module
 
 
-execute = _load("execute").execute
+_execute = _load("execute")
+#: What is run here takes seconds, and some trainings of the full run a minute: a lost message need not cost five.
+_execute.TIMEOUT = count(100, _execute.TIMEOUT)
+execute = _execute.execute
 guides = _load("guides")
 PAGES = guides.guides()
 
