@@ -61,11 +61,13 @@ def test_a_penalty_of_any_size(loss, lam):
 @pytest.mark.parametrize("tau", [1e-3, 1.0, 1e3, 1e6])
 def test_a_bound_of_any_size(loss, tau):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a bound of 1e6 takes gradients of 1e-12 for a closed gap
+        warnings.simplefilter("ignore", RuntimeWarning)  # a closed gap of a large bound takes gradients of rounding
         own = ufm.solve(Ball(tau), LABELS, loss)
     known = ufm.solve(ufm.LayerPeeled(tau / 2, tau / 2), LABELS, loss)
     assert own.value == pytest.approx(known.value, rel=2e-6, abs=1e-9)
-    assert own.is_global is True or own.value < 1e-9 or tau > 1e3
+    # the gap is the bound times the polar of the gradient, of which every processor leaves some 1e-9 in its last bits
+    assert own.is_global is True or 0 <= own.value - own.lower < 1e-8 * tau
+    assert own.is_global is True or tau >= 1e3
 
 
 def test_the_value_is_the_objective_at_the_logits_though_atoms_weigh_more():
