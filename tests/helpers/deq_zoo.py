@@ -226,6 +226,69 @@ def from_zero_rows() -> Cell:
     return Cell(lambda z, p: torch.tanh(z @ a.T) + p, h, torch.zeros_like(h), exact)
 
 
+def iterated(f: Callable[[Tensor, Tensor], Tensor], p: Tensor, z0: Tensor, steps: int = 3000, **options: Any) -> Cell:
+    """A cell whose plain iteration ends at the fixed point, after so many steps."""
+    exact = z0
+    for _ in range(steps):
+        exact = f(exact.clone(), p)
+    return Cell(f, p, z0, exact, **options)
+
+
+def attention() -> Cell:
+    """Every row attends to all."""
+    q, k, v = (orthogonal(seed, 4) for seed in (20, 21, 22))
+
+    def f(z: Tensor, p: Tensor) -> Tensor:
+        return 0.5 * torch.softmax((z @ q) @ (z @ k).T / 2, dim=1) @ (z @ v) + p
+
+    return iterated(f, draw(23, 6, 4), torch.zeros(6, 4, dtype=torch.float64), settings={"max_steps": 400})
+
+
+def batch_normalised() -> Cell:
+    """Rows are centred and scaled by all of them."""
+    p = draw(24, 8, 3)
+
+    def f(z: Tensor, p: Tensor) -> Tensor:
+        return torch.tanh(0.5 * (z - z.mean(0)) / (z.var(0) + 0.01).sqrt() + p)
+
+    return iterated(f, p, 0.1 * draw(25, 8, 3), settings={"max_steps": 400})
+
+
+def ring() -> Cell:
+    """Each row hands on to the next, and one has something to hand on."""
+    p = torch.zeros(10, 2, dtype=torch.float64)
+    p[0] = 1
+    return iterated(lambda z, p: 0.8 * z.roll(1, 0) + p, p, torch.zeros_like(p), settings={"max_steps": 400})
+
+
+def late() -> Cell:
+    """Two rows are at their ends before the third is so far that the first depends on it."""
+    p = torch.tensor([[0.0], [0.0], [1.0]], dtype=torch.float64)
+    first = torch.tensor([[1.0], [0.0], [0.0]], dtype=torch.float64)
+    return iterated(lambda z, p: 0.5 * z + p + first * torch.relu(z[-1:] - 1.9), p, torch.zeros_like(p))
+
+
+def circle() -> Cell:
+    """Eigenvalues on a circle of radius .99, two a turn of pi/10: residuals stand still until all are seen."""
+    angles = [torch.tensor(torch.pi * (k + 0.5) / 10) for k in range(10)]
+    turns = [torch.stack((torch.stack((t.cos(), -t.sin())), torch.stack((t.sin(), t.cos())))) for t in angles]
+    a = 0.99 * torch.block_diag(*turns).double()
+    return linear(a, draw(26, 2, 20), settings={"max_steps": 3000})
+
+
+def mixed_scales() -> Cell:
+    """Entries of one sample from 1e-8 to 1e8."""
+    a = torch.diag(torch.tensor([0.9, 0.5, 0.1, -0.9], dtype=torch.float64))
+    return linear(a, torch.tensor([[1e-8, 1e8, 1.0, 1e-3]], dtype=torch.float64), settings={"tol": 1e-10})
+
+
+def expanded() -> Cell:
+    """The image has one number a sample in its memory."""
+    p = draw(28, 4, 1)
+    z0 = torch.zeros(1, 1, dtype=torch.float64).expand(4, 5)
+    return iterated(lambda z, p: (0.5 * torch.sin(z.mean(1, keepdim=True)) + p).expand(4, 5), p, z0, 300)
+
+
 def without_one(f: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype = torch.float64) -> Cell:
     """A map without a fixed point."""
     return Cell(f, torch.ones(2, 3, dtype=dtype), torch.zeros(2, 3, dtype=dtype), None, False, ())
@@ -256,6 +319,13 @@ ZOO: dict[str, Cell] = {
     "kinked": kinked(),
     "steep": steep(),
     "zero rows": from_zero_rows(),
+    "attention": attention(),
+    "batch normalised": batch_normalised(),
+    "ring": ring(),
+    "late": late(),
+    "circle": circle(),
+    "mixed scales": mixed_scales(),
+    "expanded": expanded(),
     "shift": without_one(lambda z, p: z + p),
     "shift, float32": without_one(lambda z, p: z + p, torch.float32),
     "softplus": without_one(lambda z, p: torch.nn.functional.softplus(z) + p),
