@@ -70,6 +70,15 @@ class Risk:
             logits = logits + self.best_bias(logits)[:, None]
         return self._gradient(logits)
 
+    def beside(self, logits: Array, bias: Array) -> float:
+        """Value at logits (K, m) and any bias (K,); infinite where float64 does not hold it.
+
+        >>> from ufm.losses import get_loss
+        >>> Risk(get_loss("mse"), np.eye(2), np.array([0.75, 0.25]), decay=0.0).beside(np.zeros((2, 2)), np.zeros(2))
+        0.5
+        """
+        return self._biased(logits, bias)
+
     def joint(self, logits: Array, bias: Array) -> tuple[float, Array, Array]:
         """Value at logits (K, m) and any bias (K,), which is a variable then, with the gradients in both.
 

@@ -229,7 +229,8 @@ def _columns(loss: Loss, t: Array, z: Array, other: Array, d: Array) -> str:
         if np.shape(together) != apart.shape:
             return f"{name} have shape {np.shape(together)} at {m} columns"
         size = 1 + np.abs(apart).max(axis=tuple(range(apart.ndim - 1)))  # of every column
-        apart_by = np.abs(together - apart) / size
+        # what overflows either way is the same
+        apart_by = np.where(together == apart, 0.0, np.abs(together - apart) / size)
         if not apart_by.max() <= COLUMN_TOLERANCE:
             at = np.unravel_index(int(np.argmax(apart_by)), apart.shape)
             return f"{name} of a column hang on the others: {apart[at]:.10g} by itself, {together[at]:.10g} among more"

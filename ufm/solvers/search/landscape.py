@@ -18,6 +18,8 @@ __all__ = ["STATIONARY", "Landscape", "cross_entropy"]
 
 Array = NDArray[np.float64]
 
+#: Value that stands for what overflows.
+_PLATEAU = 1e308
 #: Lengths of x that are tried along a ray, and how many.
 _LENGTHS, _TRIALS = (1e-2, 1e3), 40
 #: Numbers in an array of rows: larger ones leave the processor's nearest memory, and are new to it every time.
@@ -131,8 +133,11 @@ class Landscape:
             return math.exp(found.x)
         lengths = np.geomspace(*_LENGTHS, _TRIALS).tolist()
         values = np.array([value(length) for length in lengths])
-        low = [i for i in range(1, _TRIALS - 1) if values[i] <= min(values[i - 1], values[i + 1])]
-        first = _TRIALS // 4  # around 0 there is no rise, and no way out
+        if (values >= math.log(_PLATEAU)).any():  # up to where the risk overflows
+            lengths = lengths[: max(2, int(np.argmax(values >= math.log(_PLATEAU))))]
+            values = values[: len(lengths)]
+        low = [i for i in range(1, len(values) - 1) if values[i] <= min(values[i - 1], values[i + 1])]
+        first = min(_TRIALS // 4, len(values) - 2)  # around 0 there is no rise, and no way out
         best = min(low, key=lambda i: values[i]) if low else first + int(np.diff(values)[first:].argmin())
         return float(lengths[best])
 
@@ -207,7 +212,8 @@ class Landscape:
         self.evaluations += len(x)
         y, penalty, gradient = self._evaluate(x)
         risk, g, g_bias = self._risk(y / self._omega, x[:, self._ends[3] :])
-        values = np.maximum(penalty + risk - self._shift, 1e-300)
+        # what overflows is a plateau above all else, from which line searches turn back; starts are no longer than that
+        values = np.clip(penalty + risk - self._shift, 1e-300, _PLATEAU)
         return np.log(values), np.concatenate([gradient(g / self._omega), g_bias], axis=1) / values[:, None]
 
     @property
@@ -238,10 +244,16 @@ class Landscape:
 
     def _one_by_one(self, z: Array, bias: Array) -> tuple[Array, Array, Array]:
         risk = self.problem.risk_of
-        if not bias.shape[1]:
-            return np.array([risk.value(y) for y in z]), np.array([risk.gradient(y) for y in z]), bias
-        values, g, g_bias = zip(*(risk.joint(y, b) for y, b in zip(z, bias, strict=True)), strict=True)
-        return np.array(values), np.array(g), np.array(g_bias)
+        values, g, g_bias = np.empty(len(z)), np.zeros_like(z), np.zeros_like(bias)
+        for i, (y, b) in enumerate(zip(z, bias, strict=True)):
+            values[i] = risk.beside(y, b) if len(b) else risk.value(y)
+            if not math.isfinite(values[i]):
+                continue
+            if len(b):
+                _, g[i], g_bias[i] = risk.joint(y, b)
+            else:
+                g[i] = risk.gradient(y)
+        return values, g, g_bias
 
     def pruned(self, x: Array) -> Array:
         """``x`` without the terms that a descent has all but emptied: a is not smooth where several vanish together."""
