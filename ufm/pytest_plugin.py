@@ -69,10 +69,11 @@ class ClaimFile(pytest.File):
 
     def collect(self) -> Iterator[ClaimItem]:
         """One test a claim, under the claim's id."""
+        from ufm.claims import package_claims
         from ufm.claims.plugins import claims_of
 
         try:
-            claims = claims_of(self.source, "--ufm-claims")
+            claims = claims_of(self.source, "--ufm-claims", package_claims())
         except ValueError as error:
             raise self.CollectError(str(error)) from error
         for name, claim in claims.items():

@@ -194,3 +194,14 @@ def test_said_of_an_error_needs_no_words():
     from ufm._words import said
 
     assert said(Mute()) == "Mute, whose message cannot be shown"
+
+
+@pytest.mark.parametrize("command", ["verify", "claims"])
+def test_an_id_of_the_library_is_not_taken(tmp_path, monkeypatch, capsys, command):
+    """Else a report says of one's own statement that the library's claim is proved."""
+    path = tmp_path / "own.py"
+    path.write_text(OWN.format(id="lpm-balanced-etf"))
+    out = ["--out", str(tmp_path / "out")] if command == "verify" else []
+    assert run(monkeypatch, command, "--claims", str(path), *out) == 2
+    assert "must not take the id 'lpm-balanced-etf', that of another claim: Balanced" in capsys.readouterr().err
+    assert claims_of("ufm.claims.balanced", taken=package_claims())["lpm-balanced-etf"].topic == "balance"

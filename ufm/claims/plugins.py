@@ -33,8 +33,10 @@ GROUP = "ufm.claims"
 
 T = TypeVar("T")
 
+_NONE: Mapping[str, Claim] = {}
 
-def claims_of(source: str, argument: str = "--claims") -> dict[str, Claim]:
+
+def claims_of(source: str, argument: str = "--claims", taken: Mapping[str, Claim] = _NONE) -> dict[str, Claim]:
     """The claims that a .py file or a module defines, by id: its names that are claims, or sequences, sets or dictionaries of claims.
 
     The code of the file runs.
@@ -42,9 +44,10 @@ def claims_of(source: str, argument: str = "--claims") -> dict[str, Claim]:
     Args:
         source: path of a .py file, or name of a module.
         argument: what messages call it.
+        taken: claims whose ids no other may have, such as :func:`ufm.claims.package_claims`.
 
     Raises:
-        ValueError: no such file or module, code in it that raises, no claim in it, or two of one id.
+        ValueError: no such file or module, code in it that raises, no claim in it, two of one id, or one that is taken.
 
     >>> claims_of("ufm.claims.balanced")["lpm-balanced-etf"].group
     'Balanced classes'
@@ -52,6 +55,9 @@ def claims_of(source: str, argument: str = "--claims") -> dict[str, Claim]:
     found = _by_id(vars(_loaded(source, argument)).values(), f"{argument} {source!r}")
     if not found:
         raise ValueError(f"{argument} must name a file or module with claims (see ufm.claim), got {source!r} with none")
+    for name, claim in found.items():
+        if taken.get(name, claim) is not claim:
+            raise ValueError(f"{argument} must not take the id {name!r}, that of another claim: {taken[name].title}")
     return found
 
 

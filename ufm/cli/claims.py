@@ -60,11 +60,11 @@ def claims(
     Those about a paper, a topic, a loss and an architecture, where these are given; a key that no claim has is an error
     that lists those there are.
     """
-    from ufm.claims import all_claims, lookup, select
+    from ufm.claims import all_claims, lookup, package_claims, select
     from ufm.claims.plugins import claims_of
 
     with quiet_output(as_json):
-        everything = all_claims() if source is None else claims_of(source)
+        everything = all_claims() if source is None else claims_of(source, taken=package_claims())
     found = [lookup(name, everything) for name in dict.fromkeys(ids)] if ids else list(everything.values())
     known = select(found, paper=paper, topic=topic, loss=loss, architecture=architecture)
     if verdict is not None:

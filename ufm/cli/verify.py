@@ -59,14 +59,14 @@ def verify(
     of the package can be named too.
     """
     from ufm._live import LiveView, summary_text
-    from ufm.claims import select
+    from ufm.claims import package_claims, select
     from ufm.claims.plugins import claims_of
     from ufm.verification import verify as run_checks
 
     wanted: list[str | Claim] | None = list(claims) if claims else None
     if source is not None:
         with quiet_output(as_json):
-            own = claims_of(source)
+            own = claims_of(source, taken=package_claims())
         wanted = [own.get(name, name) for name in claims] if claims else list(own.values())
     if every or any(key is not None for key in (paper, topic, loss, architecture)):
         if claims or source is not None:
