@@ -436,3 +436,16 @@ def test_a_loss_that_overflows_far_out_is_searched_where_it_does_not(architectur
     assert found.value == pytest.approx(other.value, rel=1e-9)
     assert np.abs(found.logits).max() < 100
     assert "warning" not in found.info
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning", "ignore:method 'search':RuntimeWarning")
+def test_a_search_cut_short_at_large_logits_calls_no_overflow_beside_them_a_contradiction():
+    found = ufm.solve(
+        ufm.Residual(0.01, 0.01, 0.1, 2),
+        ufm.ClassPrior([50, 5, 1]),
+        Exponential(),
+        method="search",
+        starts=1,
+        max_iter=2,
+    )
+    assert math.isfinite(found.value)

@@ -79,8 +79,17 @@ def attack_at(loss: Loss, targets: Array, logits: Array) -> None:
     for share in (1e-3, 0.1, 1.0):
         for other in (np.zeros_like(logits), logits + share * size * rng.normal(size=logits.shape), share * logits):
             d = rng.normal(size=logits.shape)
+            if _overflows(loss, targets, other):  # far from the logits found, which says nothing of these
+                continue
             if found := _tried(loss, targets, logits, other, d):
                 raise ValueError(f"loss {type(loss).__name__} contradicts itself at the logits found: {found}")
+
+
+def _overflows(loss: Loss, targets: Array, logits: Array) -> bool:
+    """Whether a value is larger than float64 holds, as an exponential's is in the wrong direction; NaN is none."""
+    with np.errstate(all="ignore"):
+        values = np.asarray(loss.values(logits.copy(), targets))
+    return values.dtype.kind == "f" and bool(np.isposinf(values).any())
 
 
 @contextmanager

@@ -190,7 +190,9 @@ class Catalogue:
 
         found = minimize(self._in_units, x, jac=True, method="L-BFGS-B", options=self._options)
         self.iterations += int(found.nit)
-        return self.landscape.pruned(np.asarray(found.x, dtype=float))
+        # a limit that ends it within a line search leaves it where that had looked last
+        lower = float(found.fun) <= self._in_units(x)[0]
+        return self.landscape.pruned(np.asarray(found.x, dtype=float) if lower else x)
 
     def _in_units(self, x: Array) -> tuple[float, Array]:
         value, gradient = self.landscape(x)
@@ -243,7 +245,9 @@ class Catalogue:
                 new, new_gradient = x, gradient
                 for _ in range(4):
                     new = new - vectors @ (inverse * (vectors.T @ new_gradient))
-                    new_gradient = self._in_units(new)[1]
+                    level, new_gradient = self._in_units(new)
+                    if level * self.landscape.unit + self.landscape.origin >= self.landscape.plateau - 1.0:
+                        break
                     new_residual = float(np.linalg.norm(new) * np.linalg.norm(new_gradient))
                     if new_residual < residual:
                         x, gradient, residual = new, new_gradient, new_residual

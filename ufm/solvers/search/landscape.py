@@ -217,6 +217,11 @@ class Landscape:
         return np.log(values), np.concatenate([gradient(g / self._omega), g_bias], axis=1) / values[:, None]
 
     @property
+    def plateau(self) -> float:
+        """What ``log(objective - shift)`` is where the objective overflows; its gradient is given as 0 there."""
+        return math.log(_PLATEAU)
+
+    @property
     def takes_many(self) -> bool:
         """Whether the risks at many points are found at once, and not one by one."""
         return self._ce or self.problem.loss.closed_form is not None
