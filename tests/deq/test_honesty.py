@@ -177,6 +177,24 @@ def test_a_node_without_a_value_harms_no_other_part_of_a_graph(solver, samples, 
     )
 
 
+@quiet
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("samples", ["separate", "coupled"])
+def test_what_has_no_value_enters_no_sum(solver, samples):
+    """A column of zeros for the node without one: 0 times NaN is NaN, and f is evaluated where all is finite."""
+    mix, h = 0.4 * orthogonal(5, 4), draw(23, 4, 2)
+    mix[:, 1] = 0
+    bad = torch.tensor([[False], [True], [False], [False]])
+    z, info = DEQ(solver, tol=1e-9, samples=samples)(
+        lambda z: torch.where(bad, torch.nan, mix @ torch.tanh(z) + h), torch.zeros_like(h)
+    )
+    assert info.converged.tolist() == [True, False, True, True]
+    exact = torch.zeros_like(h)
+    for _ in range(100):
+        exact = mix @ torch.tanh(exact) + h
+    torch.testing.assert_close(z[~bad[:, 0]].detach(), exact[~bad[:, 0]], rtol=1e-7, atol=1e-7)
+
+
 @pytest.mark.parametrize("solver", ["anderson", "broyden"])
 def test_a_wild_step_loses_no_sample_of_a_coupled_state(solver):
     """The secant overshoots the fixed point .39, to where f has no value; plain steps do not."""

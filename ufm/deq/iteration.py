@@ -771,7 +771,12 @@ class Iteration:
         return out.copy_(rows / torch.where(usable, 1.0 if by is None else by, torch.inf))
 
     def move(self, z: Tensor, held_stay: bool = False) -> None:
-        """Set the iterates of the samples that are not held to the rows z (units, m), in which the others may stay."""
+        """Set the iterates of the samples that are not held to the rows z (units, m), in which the others may stay.
+
+        So do those without a finite value: in sums over samples, as in graphs, 0 times NaN is NaN for all.
+        """
+        if not self.finite:
+            z = torch.where(z.isfinite().all(dim=1, keepdim=True), z, self.z)
         held = None if held_stay or z.shape[0] != self.judged else self.held
         if self.stopped is not None:
             held = self.stopped if held is None else held | self.stopped
