@@ -11,7 +11,6 @@ import numpy as np
 
 from ufm._threads import blas_threads
 from ufm._validation import integer, starts_of, tolerance
-from ufm.labels import ClassPrior
 from ufm.losses import is_ours
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
@@ -87,7 +86,8 @@ def solve_search(
     # a bias is found anew at every point: a default number of starts ends when that has taken long enough
     costly = starts is None and (problem.bias is not None or not is_ours(problem.loss))
     # many groups have many ways to share directions, of which random starts see few
-    thorough = starts is None and isinstance(problem.prior, ClassPrior) and len(problem.prior.groups) >= _MANY_GROUPS
+    one_hot = np.array_equal(problem.targets, np.eye(len(problem.targets)))
+    thorough = starts is None and one_hot and len(problem.prior.groups) >= _MANY_GROUPS
     most = (_MOST_COSTLY if costly else _MOST) if starts is None else math.inf
     starts = starts_of("starts", _STARTS if starts is None else starts)
     r = problem.max_rank if rank is None else integer("rank", rank, minimum=1)
