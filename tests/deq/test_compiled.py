@@ -342,3 +342,14 @@ def test_memory_in_large_pages(solver, monkeypatch):
     assert torch.equal(found.z, expected.z)
     assert places[0] == 0
     assert room.room(z0, 2, 5).dtype == torch.float64
+
+
+@pytest.mark.parametrize("solver", ["anderson", "broyden"])
+@pytest.mark.parametrize("rho", [0.7, 0.9])
+def test_differences_that_say_nothing_new_make_room(solver, rho):
+    """Nearly linear maps with one rate: differences depend on those that are kept, which are of steps far back."""
+    for seed in range(4):
+        h = 0.05 * draw(seed, 16, 16)
+        ours, theirs = both(lambda z, h=h: torch.tanh(rho * z + h), torch.zeros_like(h), solver, 1e-6, 100)
+        assert ours.converged.all()
+        assert (ours.steps - theirs.steps).max() <= 3

@@ -384,6 +384,11 @@ def anderson(
             _vectors.subtract(like, moved, out, images, row, before, first_at, now_at, width)
             base = out
         if not usable:
+            # An empty slot: directions that say nothing new any more make room all the same.
+            _clear(like, residuals + row * slot, width)
+            _clear(like, images + row * slot, width)
+            coefficients[slot] = 0
+            _take_slot(counts, i, where[MEMORY], where[MEMORY])
             continue
         scale_change = scale
         if floor < kept < inf and floor < norm and abs(along) < inf:
@@ -459,6 +464,9 @@ def broyden(
         before = max(used - _vectors.ROWS, 0) if usable else used
         _vectors.subtract(like, u, out, us, row, before, of_vs, products, width)
         if not usable:
+            _clear(like, us + row * slot, width)
+            _clear(like, vs + row * slot, width)
+            _take_slot(counts, i, where[MEMORY], where[MEMORY])
             continue
         _vectors.mix(
             like, u, out, v, us + row * before, row, used - before, of_vs + item * before, products + item * before,
