@@ -145,6 +145,23 @@ def test_no_threshold_without_a_second_minority_class():
     assert (np.diff(found.d_B) <= 1e-12).all()
 
 
+@pytest.mark.parametrize("loss", ["ce", "mse", "bce"])
+@pytest.mark.parametrize("sizes", [(3, 1), (1, 3), (1, 1), (2, 3)])
+@pytest.mark.parametrize("given", [{"E_W": 0.5, "E_H": 0.9}, {"lambda_W": 0.05, "lambda_H": 0.02}])
+def test_a_single_class_has_no_scale_under_any_loss(given, sizes, loss):
+    found = solve_batch(*sizes, 3.0, loss=loss, **given)
+    architecture = (ufm.LayerPeeled if "E_W" in given else ufm.UnconstrainedFeatures)(**given)
+    z = ufm.solve(architecture, ufm.ClassPrior.step(*sizes, 3.0), loss).logits
+    for k, own, other, s, d in (
+        (sizes[0], 0, -1, found.s_A, found.d_A),
+        (sizes[1], -1, 0, found.s_B, found.d_B),
+    ):
+        inner = z[own, own] if k == 1 else z[own + (1 if own == 0 else -1), own]
+        assert float(s) == pytest.approx(z[own, own] - inner, abs=1e-6)
+        assert float(d) == pytest.approx(inner - z[other, own], abs=1e-6)
+        assert k > 1 or float(s) == 0
+
+
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize("keywords", [{"E_W": 1.0}, {"lambda_W": 1e-3}])
 def test_many_points_close_their_gap(keywords, loss):

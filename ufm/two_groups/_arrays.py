@@ -396,11 +396,15 @@ def total_scale(xp: Any, points: Points, log_beta_a: Any) -> Any:
 
 
 def mean_squared_error(xp: Any, points: Points) -> Optima:
-    """Minimisers under MSE: diagonal, ``z_k = 1 - e_k`` with the residuals e, so ``s = z`` and d = 0."""
+    """Minimisers under MSE: diagonal, ``z_k = 1 - e_k`` with the residuals e, so ``s = z``, d = 0.
+
+    Of a single class, whose s is 0, it is ``d = z``: either way ``z = s + d``.
+    """
     z_a, z_b = _diagonal(xp, points)
     gone = ((z_b <= 0) & (points.k_b >= 2)) | ((z_a <= 0) & ((points.k_a >= 2) | (points.log_ratio == 0)))
     zero = 0.0 * z_a
-    return Optima(z_a, z_b, zero, zero, xp.where(gone, TOTAL, zero))
+    s_a, s_b = xp.where(points.k_a >= 2, z_a, zero), xp.where(points.k_b >= 2, z_b, zero)
+    return Optima(s_a, s_b, z_a - s_a, z_b - s_b, xp.where(gone, TOTAL, zero))
 
 
 def _diagonal(xp: Any, points: Points) -> tuple[Any, Any]:
@@ -490,16 +494,17 @@ def mean_squared_bounds(xp: Any, points: Points, logits: Optima) -> Bounds:
     k_a, k_b = points.k_a, points.k_b
     pi_a, pi_b = _probabilities(xp, points)
     e_a, e_b = _residuals(xp, points)
+    z_a, z_b = logits.s_a + logits.d_a, logits.s_b + logits.d_b
     square = 0.5 * (k_a * pi_a * e_a * e_a + k_b * pi_b * e_b * e_b)
     if points.radius is not None:
         norm = xp.where(pi_a * e_a > pi_b * e_b, pi_a * e_a, pi_b * e_b)
         # radius |G| - <-G, Z>, in parts that cancel one by one
-        slack = points.radius - k_a * logits.s_a - k_b * logits.s_b
-        gap = k_a * logits.s_a * (norm - pi_a * e_a) + k_b * logits.s_b * (norm - pi_b * e_b)
+        slack = points.radius - k_a * z_a - k_b * z_b
+        gap = k_a * z_a * (norm - pi_a * e_a) + k_b * z_b * (norm - pi_b * e_b)
         return Bounds(square, square - gap - xp.where(slack > 0, slack, 0.0) * norm, norm)
     root = xp.exp(0.5 * points.log_ratio)
     norm = xp.where(e_a * root > e_b, e_a * root, e_b) / points.beta_b
-    value = square + points.beta_b * pi_b * (root * k_a * logits.s_a + k_b * logits.s_b)
+    value = square + points.beta_b * pi_b * (root * k_a * z_a + k_b * z_b)
     scale = xp.where(norm > 1, 1 / norm, 1.0)
     lower = scale * (k_a * pi_a * e_a + k_b * pi_b * e_b - scale * square)
     return Bounds(value, xp.where(lower < value, lower, value), norm)
