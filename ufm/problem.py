@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm._validation import one_of, positive, real
+from ufm._validation import positive, real
 from ufm.architectures import (
     Architecture,
     Constrained,
@@ -362,7 +362,8 @@ def check_bias(bias: Any) -> float | None:
     if bias is None:
         return None
     if isinstance(bias, str):
-        one_of("bias", bias, ("free",))
+        if bias != "free":
+            raise ValueError(f"bias must be None, 'free', or a weight decay lambda_b > 0, got {bias!r}")
         return 0.0
     decay = real("bias", bias)
     if decay <= 0:

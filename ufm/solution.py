@@ -14,6 +14,7 @@ from ufm._notebook import table
 from ufm._validation import array
 from ufm.architectures import Factors
 from ufm.architectures.base import numerical_rank
+from ufm.labels import ClassPrior
 from ufm.problem import Problem
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class LocalMinimum:
         stationarity: ``|x| |grad log(value)|`` in the variables x of the search, over the most that log(value) can vary
             to first order, ``tau |G(0)| / f(0)``, where small budgets make that less than 1.
         is_minimum: whether the Hessian in these variables has no negative eigenvalue; None where it was not formed.
-        logits: Z, shape (K, K).
+        logits: Z, shape (K, m).
         features: (d, m), what the classifier sees.
         geometry: of the factors: singular values, rank, phase, named structure, ...; None for labels that are not
             one-hot.
@@ -155,7 +156,7 @@ class Solution:
 
     @cached_property
     def logits(self) -> Array:
-        """Z, shape (K, K), column k = logits of class k; columns centred under CE.
+        """Z, shape (K, m), column j = logits of class or kind of sample j; columns centred under CE.
 
         Under MSE without bias a shift of a column changes the risk, and the optimal columns are not centred.
         """
@@ -188,7 +189,7 @@ class Solution:
 
     @property
     def features(self) -> Array:
-        """H, shape (d, K), column k the (collapsed) features of class k; for a DEQ the injection h."""
+        """H, shape (d, m), column j the (collapsed) features of class or kind of sample j; of a DEQ the injection h."""
         return self.factors.features
 
     @property
@@ -216,10 +217,19 @@ class Solution:
 
     @cached_property
     def geometry(self) -> Geometry:
-        """Geometry of the optimum: ETF error, self-duality error, minority cosine, rank, phase, ..."""
+        """Geometry of the optimum: ETF error, self-duality error, minority cosine, rank, phase, ...
+
+        Raises:
+            ValueError: labels that are no class prior, whose columns are no classes; the message says what there is.
+        """
         from ufm.geometry import Geometry
 
-        return Geometry.of(self.factors, self.problem.class_prior, collapsed=self.collapsed, phase=self.phase)
+        if not isinstance(self.problem.prior, ClassPrior):
+            raise ValueError(
+                "prior must be a ufm.ClassPrior for a geometry; of other labels there are the solution's "
+                f"logits, singular_values, classifier and features, got {self.problem.prior!r}"
+            )
+        return Geometry.of(self.factors, self.problem.prior, collapsed=self.collapsed, phase=self.phase)
 
 
 def _check_factors(name: str, factors: Any, logits: Array) -> None:

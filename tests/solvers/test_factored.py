@@ -139,14 +139,26 @@ def test_features_that_vanish_at_the_threshold():
 def test_dim_below_the_number_of_atoms_is_a_constraint():
     s = ufm.solve(PEELED, ufm.ClassPrior.balanced(3))
     assert s.geometry.rank == 2
-    with pytest.warns(RuntimeWarning, match="relative duality gap"):
+    with pytest.warns(RuntimeWarning, match=r"relative duality gap .* \(dim = 2 is a constraint: .* took 3\)"):
         narrow = ufm.solve(PEELED, ufm.ClassPrior.balanced(3), method="factored", dim=2)
     assert narrow.is_global is None
     assert narrow.value > s.value * (1 + 1e-3)
-    assert narrow.lower <= s.value
+    assert narrow.lower == pytest.approx(s.value, rel=1e-9)
     assert_feasible(narrow)
     with pytest.raises(ValueError, match=r"dim must be at least the number of nonnegative atoms .* 3, got 2"):
         s.problem.architecture.factorise(s.logits, s.problem.prior, 2)
+
+
+@pytest.mark.filterwarnings("ignore:method 'factored' stopped")
+@pytest.mark.parametrize("architecture", [PEELED, DECAYED, BOUNDED, ufm.NormBounded(1.0, 6.0)])
+@pytest.mark.parametrize("labels", [STEP, SOFT])
+def test_few_dimensions_are_bounded_by_the_problem_without_the_constraint(architecture, labels):
+    """The tangent at the narrow optimum alone bounds far below it, at 0 for bounded norms."""
+    wide = ufm.solve(architecture, labels, method="factored")
+    narrow = ufm.solve(architecture, labels, method="factored", dim=1)
+    assert narrow.lower == pytest.approx(wide.value, rel=1e-8)
+    assert narrow.value > wide.value
+    assert_feasible(narrow)
 
 
 def test_wide_factors():

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ufm._overrides import set_on_object
-from ufm._validation import one_of
 from ufm.losses.attack import attack, attack_at, unchanging
 from ufm.losses.base import ClosedForm, Loss, column_blocks
 from ufm.losses.binary_cross_entropy import BinaryCrossEntropy
@@ -63,7 +62,12 @@ def get_loss(loss: str | Loss, argument: str = "loss") -> Loss:
     'mse'
     """
     if not isinstance(loss, Loss):
-        return LOSSES[one_of(argument, loss, LOSSES)]
+        names, others = ", ".join(map(repr, LOSSES)), "or an object of a subclass of ufm.Loss, such as ufm.FocalLoss()"
+        if not isinstance(loss, str):
+            raise TypeError(f"{argument} must be one of {names}, {others}, got {loss!r}")
+        if loss not in LOSSES:
+            raise ValueError(f"{argument} must be one of {names}, {others}, got {loss!r}")
+        return LOSSES[loss]
     for name in _RISKS:
         if getattr(type(loss), name) is not getattr(Loss, name):
             raise TypeError(

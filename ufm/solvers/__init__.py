@@ -39,11 +39,13 @@ def solve(
     """Solve the problem of an architecture, a prior and a loss: to global optimality where it is convex.
 
     Args:
-        architecture: one of ``LayerPeeled``, ``UnconstrainedFeatures``, ``DeepLinear``, ``LinearDEQ``,
-            ``PenalisedDEQ``, ``NormBounded``, or an object of a subclass of ``ufm.Architecture``.
+        architecture: one of ``LayerPeeled``, ``UnconstrainedFeatures``, ``DeepLinear``, ``PenalisedDeepLinear``,
+            ``LinearDEQ``, ``PenalisedDEQ``, ``Residual``, ``Gain``, ``NormBounded``, or an object of a subclass of
+            ``ufm.Architecture``.
         prior: the class prior, or :class:`ufm.Labels` of any kind (soft, multi-label, regression).
-        loss: ``"ce"``, ``"mse"``, or an object of a subclass of ``ufm.Loss``.
-        bias: None, ``"free"``, or the weight decay lambda_b > 0 of a bias ``b``: the risk is then
+        loss: ``"ce"``, ``"mse"``, ``"bce"``, or an object of a subclass of ``ufm.Loss``, such as
+            ``ufm.SquaredHinge()``, ``ufm.torch_loss(...)`` or one of one's own.
+        bias: None, ``"free"``, or, for a convex loss, the weight decay lambda_b > 0 of a bias ``b``: the risk is then
             ``f(Z + b 1^T) + (lambda_b/2) |b|^2``, and the solution has it as ``bias``.
         method: ``"reduced"`` (symmetry reduction; exact for equal counts), ``"nuclear"`` (K x K logits, any prior),
             ``"sdp"`` (Fang et al.'s 2K x 2K relaxation with CVXPY), ``"direct"`` (the factors themselves from random

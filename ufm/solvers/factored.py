@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ufm._threads import blas_threads
 from ufm._validation import integer, starts_of, tolerance
 from ufm.architectures import Factors, FeatureCone, NormBounded
-from ufm.gauges import EXACT_SIZE, ConePoint, dual_bound, minimise_over_cone, minimise_over_elliptope
+from ufm.gauges import EXACT_SIZE, ConePoint, UnitPoint, dual_bound, minimise_over_cone, minimise_over_elliptope
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.solvers.columns import ColumnRisk
@@ -69,8 +69,8 @@ def solve_factored(
     Args:
         problem: what to solve.
         dim: feature dimension of the factors; None for K, or as many as the optimum needs. With fewer dimensions than
-            it needs (nonnegative features need its nonnegative rank) they are a constraint, the gap stays open and
-            ``is_global`` None.
+            it needs (nonnegative features need its nonnegative rank) they are a constraint; ``lower`` is then the
+            optimum without it, from which the gap stays open, and ``is_global`` None.
         seed: seed >= 0 of the random starts.
         tol: relative duality gap > 0 up to which the point counts as the global optimum.
         starts: random starts >= 1 at most; a further one is taken only where the gap is not closed.
@@ -160,7 +160,7 @@ def _once(problem: Problem, dim: int | None, seed: int, tol: float) -> Solution:
         value += problem.architecture.spent(factors, problem.prior)
     return conclude(
         problem, "factored", factors.logits, tol=tol, lower=lower, iterations=info.pop("rounds", 1), info=info, dim=dim,
-        factors=factors, value=value,
+        factors=factors, value=value, trouble=info.pop("trouble", ""),
     )  # fmt: skip
 
 
@@ -175,14 +175,21 @@ def _nonnegative(problem: Problem, dim: int | None, seed: int) -> tuple[Factors,
     phi, shape = ColumnRisk(problem), (problem.prior.num_classes, problem.prior.num_columns)
     start = None if seed == 0 else _random_atoms(problem, seed)
     point = minimise_over_cone(phi, shape, start=start, **options)
-    atoms = point.w.shape[1]
+    atoms, lower, trouble = point.w.shape[1], -math.inf, {}
     if dim is not None and dim < atoms:
+        wide = architecture.scaled(problem.centred(point.w), point.h, problem.prior, None)
+        lower, trouble = problem.lower_bound(wide.logits), _constrained_by(dim, atoms)
         # which classes share an atom is a matter of the start
         start = None if seed == 0 else _random_atoms(problem, seed, dim)
         point = minimise_over_cone(phi, shape, start=start, width=dim, **options)
     w = problem.centred(point.w)  # a shift of a column of logits along it changes no loss, and this shortens W
-    info = {"atoms": atoms, "rounds": max(1, point.rounds)}
-    return architecture.scaled(w, point.h, problem.prior, dim), -math.inf, info
+    info = {"atoms": atoms, "rounds": max(1, point.rounds)} | trouble
+    return architecture.scaled(w, point.h, problem.prior, dim), lower, info
+
+
+def _constrained_by(dim: int, needed: int) -> dict[str, Any]:
+    """Why no gap closes in so few dimensions, for the warning."""
+    return {"trouble": f"dim = {dim} is a constraint: the convex problem, whose optimum bounds it, took {needed}"}
 
 
 def _random_atoms(problem: Problem, seed: int, atoms: int | None = None) -> ConePoint:
@@ -206,7 +213,10 @@ def _norm_bounded(
     v = np.vstack([point.p, point.q])
     _, s, vt = np.linalg.svd(v, full_matrices=False)
     used = int((s > _DIMENSION * s[0]).sum())
+    lower, trouble = -math.inf, {}
     if dim is not None and dim < used:
+        wide = point.p @ point.q.T * problem.bound
+        lower, trouble = _norm_bound(problem, wide, point), _constrained_by(dim, used)
         point = minimise_over_elliptope(
             phi, shape, problem.bound, seed=seed, width=dim, relative=relative, enough=enough
         )
@@ -215,8 +225,11 @@ def _norm_bounded(
         v = v @ vt[:used].T
         v = v / np.linalg.norm(v, axis=1, keepdims=True)
     factors = architecture.scaled(architecture.w * v[: shape[0]], architecture.h * v[shape[0] :].T, problem.prior, dim)
-    logits = factors.logits
+    return factors, max(lower, _norm_bound(problem, factors.logits, point)), {"dimensions": used} | trouble
+
+
+def _norm_bound(problem: Problem, logits: Array, point: UnitPoint) -> float:
+    """What no logits are below: the tangent at these, with the polar bounded by the point's multipliers."""
     gradient = problem.gradient(logits)
     bound, _, _ = dual_bound(-gradient, point)
-    lower = problem.risk(logits) - float(np.vdot(gradient, logits)) - problem.bound * bound
-    return factors, lower, {"dimensions": used}
+    return problem.risk(logits) - float(np.vdot(gradient, logits)) - problem.bound * bound

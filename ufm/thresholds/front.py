@@ -48,6 +48,8 @@ def collapse_threshold(
     one* of three quantities must be held fixed while R varies: ``num_samples`` (N), ``majority_count`` (n_A) or
     ``minority_count`` (n_B).
 
+    Arrays of any parameter: :func:`ufm.threshold_array`; any number of groups: :func:`ufm.collapse_thresholds`.
+
     Args:
         architecture: one with a nuclear-norm gauge, nonnegative features (beyond the closed forms up to 12 classes),
             or bounded norms.
