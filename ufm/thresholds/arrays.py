@@ -169,8 +169,8 @@ def _together(architecture: Any, loss: Any, given: dict[str, Any]) -> Array | No
     counts = {name for name in HELD if name in given}
     if set(parameters) - {"rho"} != needed or set(given) - {*parameters, *NUMBERS} != counts or kappa is None:
         return None
-    if any(np.asarray(given[name]).dtype.kind not in "iu" for name in NUMBERS):
-        return None
+    if isinstance(bias, np.ndarray) or any(np.asarray(given[name]).dtype.kind not in "iu" for name in NUMBERS):
+        return None  # prices of a bias are looked at one by one
     k_a, k_b = (given.pop(name) for name in NUMBERS)
     is_plain = loss.closed_form is not None and check_bias(bias) is None
     if not (counts or is_plain):
