@@ -6,11 +6,12 @@ import warnings
 
 import pytest
 import torch
-from deq_zoo import ALL, ZOO, Cell
+from deq_zoo import ALL, ZOO, Cell, draw
 from torch import Tensor
 
 from ufm.deq import DEQ, ConvergenceWarning, iteration
 from ufm.deq.iteration import norms
+from ufm.deq.solvers import MEMORY
 
 CASES = [pytest.param(cell, solver, id=f"{name}-{solver}") for name, cell in ZOO.items() for solver in ALL]
 
@@ -113,3 +114,36 @@ def test_never_worse_than_plain_steps(name):
         for solver in ("anderson", "broyden"):
             info = solve(cell, solver, cell.p, max_steps=3 * steps + 40)[1]
             assert info.all_converged, solver
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["tensors", "compiled"])
+@pytest.mark.parametrize(("name", "n"), [("nilpotent 10", 10), ("nilpotent 30", 30), ("circle", 20)])
+def test_differences_are_kept_where_a_solve_takes_long(name, n, compiled):
+    """On linear maps as many differences as numbers are enough, those apart that were overwritten before."""
+    cell = ZOO[name]
+    info = solve(cell, "anderson", cell.p, compiled=compiled)[1]
+    assert info.all_converged
+    assert int(info.steps.max()) <= 2 * MEMORY + n + 2
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["tensors", "compiled"])
+def test_a_memory_that_was_asked_for_stays(compiled):
+    cell = ZOO["circle"]
+    own, asked = (solve(cell, "anderson", cell.p, compiled=compiled, **m)[1] for m in ({}, {"memory": MEMORY}))
+    assert int(asked.steps.max()) > 4 * int(own.steps.max())
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["tensors", "compiled"])
+def test_a_memory_grows_for_each_sample_as_if_it_were_alone(compiled):
+    """Samples that stop before, or are yet to stop when it grows, find what they find by themselves."""
+    cell = ZOO["nilpotent 30"]
+    rates = torch.tensor([1.0, 0.1, 0.9, 1.0], dtype=torch.float64)[:, None]
+    h = draw(9, 4, 30)
+
+    def steps(rows: slice) -> Tensor:
+        part = Cell(lambda z, p: rates[rows] * cell.f(z, 0 * p) + p, h[rows], torch.zeros_like(h[rows]))
+        return solve(part, "anderson", part.p, compiled=compiled)[1].steps
+
+    alone = torch.cat([steps(slice(k, k + 1)) for k in range(4)])
+    assert int(alone.min()) < 2 * MEMORY < int(alone.max())
+    assert int((steps(slice(0, 4)) - alone).abs().max()) <= 1

@@ -276,6 +276,11 @@ def circle() -> Cell:
     return linear(a, draw(26, 2, 20), settings={"max_steps": 3000})
 
 
+def nilpotent(n: int) -> Cell:
+    """A shift: plain steps end after n of them, and a truncated memory of differences takes many times that."""
+    return linear(torch.diag(torch.ones(n - 1, dtype=torch.float64), 1), draw(1, 2, n))
+
+
 def mixed_scales() -> Cell:
     """Entries of one sample from 1e-8 to 1e8."""
     a = torch.diag(torch.tensor([0.9, 0.5, 0.1, -0.9], dtype=torch.float64))
@@ -324,6 +329,8 @@ ZOO: dict[str, Cell] = {
     "ring": ring(),
     "late": late(),
     "circle": circle(),
+    "nilpotent 10": nilpotent(10),
+    "nilpotent 30": nilpotent(30),
     "mixed scales": mixed_scales(),
     "expanded": expanded(),
     "shift": without_one(lambda z, p: z + p),

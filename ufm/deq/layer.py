@@ -127,7 +127,8 @@ class DEQ(nn.Module):
             others, all go on together. ``"coupled"``: together from the start, until each has met the tolerance.
             ``"joint"``: the whole state is one sample, as of a graph whose nodes are the rows.
         memory: past differences of Anderson mixing (default 8; compiled, of samples of 96 numbers and more, 3 while
-            residuals fall to half at every step), rank-one terms of Broyden's method (default 64).
+            residuals fall to half at every step; of samples of 64 numbers at most all from step 16 on), rank-one terms
+            of Broyden's method (default 64).
         patience: steps without a new least residual after which an acceleration gives way to plain steps; default:
             twice the memory, at most 16, of Broyden's method 32.
         growth: times the least residual at which it does; default 10, of Broyden's method 100.

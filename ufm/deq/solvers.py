@@ -49,8 +49,13 @@ __all__ = [
     "minimal_tolerance",
 ]
 
-#: Number of past differences that Anderson mixing uses.
+#: Number of past differences that Anderson mixing uses at first.
 MEMORY = 8
+
+#: Where twice as many steps have not been enough, samples of so many numbers at most keep all differences from there
+#: on, until they are as many as the numbers. Truncated, the method may be many times slower than plain steps where f is
+#: far from normal: a nilpotent map of n numbers takes them n steps.
+SHORT = 64
 
 #: Differences that are enough for samples of so many numbers in compiled steps, while residuals fall quickly: in many
 #: dimensions the steps are then as many. (Of the terms of Broyden's method each rests on those before.)
@@ -283,8 +288,13 @@ class _Anderson(_Acceleration):
         units, m = state.z.shape
         memory = min(memory, max(m, 1))  # more differences depend linearly
         super().__init__(state, memory)
+        own = state.options.memory is None
+        self.most = m if own and memory < m <= SHORT else memory
+        self.late = 2 * memory  # steps after which the memory grows
+        self.left_out = 0  # differences that were overwritten before it did
+        self.told = False  # whether compiled loops know where all this is
         self.window = room(state.z, units, 2, memory, m)
-        self.enough = min(ENOUGH, memory) if m >= WIDE and state.options.memory is None else memory
+        self.enough = min(ENOUGH, memory) if m >= WIDE and own else memory
         self.all_coefficients = state.z.new_zeros(units, memory)  # of the residual in the basis
 
     @cached_property
@@ -300,8 +310,29 @@ class _Anderson(_Acceleration):
     @property
     def used(self) -> tuple[Tensor, Tensor, Tensor]:
         """Residuals, images and coefficients of the slots that count."""
-        number = min(self.steps, self.memory)
+        number = min(self.steps - self.left_out, self.memory)
         return self.all_residuals[:, :number], self.all_images[:, :number], self.all_coefficients[:, :number]
+
+    def _grow(self) -> None:
+        """Have twice the slots where the next difference would overwrite the oldest one late in a solve."""
+        had = self.memory
+        if had == self.most or self.steps < self.late or (self.steps - self.left_out) % had:
+            return
+        if not self.left_out:
+            self.left_out = self.steps - had
+        self.memory = self.enough = min(2 * had, self.most)
+        window, coefficients = self.window, self.all_coefficients
+        units, _, _, m = window.shape
+        self.window = room(window, units, 2, self.memory, m)
+        self.window[:, :, :had] = window
+        self.all_coefficients = coefficients.new_zeros(units, self.memory)
+        self.all_coefficients[:, :had] = coefficients
+        for view in ("all_residuals", "all_images"):  # of the former window
+            self.__dict__.pop(view, None)
+        self.told = False
+        if self.counts is not None:
+            used, slot = self.counts.T
+            slot[used == had] = had
 
     def propose(self) -> Tensor:
         assert self.state.image is not None
@@ -311,7 +342,9 @@ class _Anderson(_Acceleration):
         return _minus(self.state.image, coefficients, images)
 
     def learn_tensors(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
-        state, slot, new = self.state, self.steps % self.memory, self.steps < self.memory
+        self._grow()
+        state, number = self.state, self.steps - self.left_out
+        slot, new = number % self.memory, number < self.memory
         assert state.image is not None
         residuals, images, coefficients = self.used
         if not new:
@@ -337,9 +370,12 @@ class _Anderson(_Acceleration):
         self.steps += 1
 
     def share(self, where: Any) -> bool:
-        if self.counts is not None:
+        self._grow()
+        if self.counts is None:
+            self.counts = np.zeros((len(self.window), 2), np.int64)
+        elif self.told:
             return False
-        self.counts = np.zeros((len(self.window), 2), np.int64)
+        self.told = True
         where[FIRST_MEMORY:] = (
             *(self.window.data_ptr(), self.all_coefficients.data_ptr(), 0),
             *(self.counts.ctypes.data, self.memory, self.enough, self.memory),
@@ -364,14 +400,14 @@ def anderson(
     options: Options = _DEFAULT,
     /,
 ) -> FixedPoint:
-    """Solve ``z = f(z)`` by Anderson mixing, type II, with :data:`MEMORY` differences, sample by sample.
+    """Solve ``z = f(z)`` by Anderson mixing, type II, with :data:`MEMORY` differences at first, sample by sample.
 
     With residuals ``g_i = f(z_i) - z_i``, ``z <- sum_i alpha_i f(z_i)`` where alpha minimises ``|sum_i alpha_i g_i|``
     subject to ``sum_i alpha_i = 1``. It is solved in the differences of successive residuals, kept orthonormal by
     Gram-Schmidt with the differences of f(z) carried along; a new pair replaces the oldest. On a linear map this is
-    GCR, truncated as in ORTHOMIN. A difference that depends linearly on the kept ones is left out, so a singular system
-    (repeated residuals) is no special case. A sample that goes astray is sent back, see
-    :class:`ufm.deq.iteration.Guard`.
+    GCR, truncated as in ORTHOMIN; where it takes long, samples of at most :data:`SHORT` numbers keep all pairs from
+    then on. A difference that depends linearly on the kept ones is left out, so a singular system (repeated residuals)
+    is no special case. A sample that goes astray is sent back, see :class:`ufm.deq.iteration.Guard`.
 
     Examples:
         >>> import torch
