@@ -182,7 +182,9 @@ class TestShown:
     def test_a_run_shows_itself(self):
         run = ufm.verify([*GOOD, REFUTED])
         assert repr(run) == "<Verification: 0 of 4 claims checked>"
+        assert "<code>list(...)</code>" in run._repr_html_()
         next(run)
+        assert "list(...)" not in run._repr_html_()
         assert repr(run) == "<Verification: 1 of 4 claims checked, 1 proved>"
         list(run)
         shown = run._repr_html_()

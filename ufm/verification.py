@@ -166,7 +166,7 @@ class Verification(Iterator[Verdict]):
         return f"<Verification: {len(self.verdicts)} of {len(self.claims)} claims checked{counts}{state}>"
 
     def _repr_html_(self) -> str:
-        """A table of the verdicts so far, for notebooks."""
+        """A table of the verdicts so far, for notebooks; before the first, how to get them."""
         rows = "".join(
             f"<tr><td><b>{v.status.value}</b></td><td>{html.escape(v.claim.title)}<br>"
             f"<code>{html.escape(v.claim.id)}</code></td><td>{html.escape(v.evidence.summary)}</td>"
@@ -175,6 +175,8 @@ class Verification(Iterator[Verdict]):
         )
         head = "<tr><th>verdict</th><th>claim</th><th>evidence</th><th>time</th></tr>"
         caption = html.escape(repr(self)[1:-1])
+        if not self.verdicts and not self.interrupted:
+            caption += ": each step of an iteration, such as <code>list(...)</code>, checks one"
         return f"<table><caption>{caption}</caption><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
     @property

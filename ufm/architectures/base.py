@@ -146,7 +146,10 @@ class Architecture(abc.ABC):
 
     def factorise(self, logits: Array, prior: ClassPrior | Labels, dim: int | None = None) -> Factors:
         """Factors of ``logits`` that attain the gauge; a ValueError unless an architecture states them."""
-        raise ValueError(f"architecture {self!r} states no factors of its logits: it has gauge, polar and atom alone")
+        raise ValueError(
+            f"architecture {self!r} states no factors of its logits, which features and geometry are of: "
+            "they come from factorise(logits, prior, dim), which it leaves out"
+        )
 
     def bound(self, num_classes: int) -> float | None:
         """tau where the gauge is at most tau; None for a penalty."""

@@ -133,7 +133,10 @@ def _print_in_full(claim: Claim) -> None:
     corrected = correction_of(claim.id)
     if corrected is not None:
         lines += [f"claimed elsewhere: {corrected.claimed}", f"what is true: {corrected.true}"]
-    found_by = [f"group: {claim.group}; effort: {claim.effort}", f"topic: {claim.topic}; standing: {claim.standing}"]
+    found_by = [
+        f"group: {claim.group}; effort: {claim.effort}",
+        f"topic: {claim.topic or 'none'}; standing: {claim.standing}",
+    ]
     found_by += [f"papers: {', '.join(claim.papers)}"] if claim.papers else []
     for line in [*lines, *found_by]:
         out.print(Padding(Text(line), (0, 0, 0, 4)))
