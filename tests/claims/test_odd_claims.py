@@ -168,6 +168,15 @@ def test_a_source_that_is_none_is_named(source):
         claims_of(source)
 
 
+def test_a_module_is_named_as_its_file_is(tmp_path, monkeypatch):
+    """Python imports a module whose file's name is no name of a variable."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "own-claims.py").write_text(OWN.format(id="own-dashed"))
+    assert list(claims_of("own-claims")) == ["own-dashed"]
+    monkeypatch.delitem(sys.modules, "own-claims")
+
+
 @pytest.mark.parametrize("held", ["[check]", "(check,)", "{check}", "{'mine': check}"])
 def test_claims_in_any_collection_are_found(tmp_path, held):
     path = tmp_path / "own.py"

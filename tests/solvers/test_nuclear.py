@@ -239,6 +239,22 @@ def test_idle_budgets_leave_the_least_risk_of_every_column(ratio, k, bias):
         assert s.logits == pytest.approx(scale * (np.eye(k) - 1 / k), abs=1e-4)
 
 
+@pytest.mark.parametrize("radius", [7.5, 7.8])
+def test_an_optimum_that_the_sphere_hardly_presses_is_reached_from_inside(radius):
+    """Halves of a step from inside come nearer to the sphere without end: the gap stayed at 1e-7."""
+    targets = [
+        [0.32, 0.47, 0.37, 0.018],
+        [0.672, 0.016, 0.001, 0.79],
+        [8e-3, 0.29, 0.453, 0.187],
+        [1e-8, 0.224, 0.176, 5e-3],
+    ]
+    labels = ufm.Labels(targets, [20.5, 32.5, 3.5, 18.0])
+    found = ufm.solve(ufm.LayerPeeled(radius, radius), labels, "bce", method="nuclear")
+    assert found.is_global is True
+    assert found.gap <= 1e-9 * found.value
+    assert 0 < found.multiplier < 1e-7
+
+
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 def test_diagonals_of_the_preconditioner(loss):
     rng = np.random.default_rng(2)

@@ -113,7 +113,7 @@ def _loaded(source: str, argument: str) -> ModuleType:
         return _of_file(Path(source), argument)
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)  # as python -m does
-    if not source or not all(part.isidentifier() for part in source.split(".")):
+    if not all(part.strip() for part in source.split(".")):
         raise ValueError(f"{argument} must name a .py file or a module, got {source!r}")
     try:
         return _run(lambda: importlib.import_module(source), source, argument)

@@ -515,7 +515,29 @@ class _Search:
         if not np.isfinite(x).all():
             return False
         slope = float(np.vdot(model.gradient, x))
-        return self._shortened(point, slope, lambda length: self._within(point.y + length * x))
+        if self._shortened(point, slope, lambda length: self._within(point.y + length * x)):
+            return True
+        self._step_to_sphere(point.y, x)
+        return False
+
+    def _step_to_sphere(self, y: Array, x: Array) -> None:
+        """Go from Y along X to the sphere, if that is lower than what was found.
+
+        Halves of a step come the nearer to the sphere the shorter they are: an optimum that it hardly presses is not
+        reached by them, for from inside no step along the sphere is taken.
+        """
+        from scipy.optimize import brentq
+
+        radius = self.problem.radius
+
+        def beyond(length: float) -> float:
+            return float(np.linalg.norm(y + length * x, "nuc")) - radius
+
+        if not beyond(0.0) < 0 < beyond(1.0):
+            return
+        new = self._within(y + brentq(beyond, 0.0, 1.0, xtol=1e-15) * x)
+        if new.value < self._value:
+            self._y, self._value = new.y, new.value
 
     def _centred_step(self, x: Array) -> Array:
         weights = self.problem.weights
