@@ -45,6 +45,12 @@ def test_json_says_the_same_as_toml(tmp_path):
     assert read_problem(file).problem == parse_problem(tomllib.loads(EXAMPLE)).problem
 
 
+def test_the_table_calls_labels_labels():
+    shown = CliRunner().invoke(app, ["solve", "-"], input=EXAMPLE).stdout
+    assert "\nlabels" in shown
+    assert "\ncounts" not in shown
+
+
 @pytest.mark.parametrize("text", [EXAMPLE, json.dumps(tomllib.loads(EXAMPLE))])
 def test_standard_input_and_files_without_a_suffix(tmp_path, text):
     file = tmp_path / "problem"

@@ -81,12 +81,18 @@ def architecture_of(given: dict[str, Any]) -> Architecture:
 
     >>> architecture_of({"architecture": "deep-linear", "budgets": "1,2"})
     DeepLinear(budgets=(1.0, 2.0))
+    >>> architecture_of({"lambdas": "0.1,0.1"})
+    Traceback (most recent call last):
+        ...
+    ValueError: --E-W, --E-H must be given for --architecture layer-peeled; --lambdas suit --architecture ...
     """
     name = one_of("--architecture", given.pop("architecture", DEFAULT), _CLASSES)
     _, wanted, optional = ARCHITECTURES[name]
     missing = [flag(key) for key in wanted if key not in given]
     if missing:
-        raise ValueError(f"{', '.join(missing)} must be given for --architecture {name}")
+        others = [n for n, (_, w, o) in ARCHITECTURES.items() if given and {*w} <= {*given} <= {*w, *o}]
+        hint = f"; {', '.join(map(flag, given))} suit --architecture {' or '.join(others)}" if others else ""
+        raise ValueError(f"{', '.join(missing)} must be given for --architecture {name}{hint}")
     idle = [flag(key) for key in given if key not in wanted + optional]
     if idle:
         taken = ", ".join(map(flag, wanted + optional))

@@ -24,6 +24,7 @@ __all__ = [
     "RootOption",
     "SeedOption",
     "check_figure",
+    "check_loss_name",
     "class_numbers",
     "flag",
     "numbers",
@@ -161,6 +162,17 @@ def prior_of(
     if ratio is None:
         raise ValueError("--ratio must be given with --majority and --minority")
     return ClassPrior.step(k_a, k_b, ratio, 1.0 if minority_count is None else minority_count)
+
+
+def check_loss_name(loss: str) -> None:
+    """ValueError where ``--loss`` is no name of a loss; a file states those that have parameters."""
+    from ufm.losses import LOSSES
+
+    if loss not in LOSSES:
+        names = ", ".join(map(repr, LOSSES))
+        raise ValueError(
+            f"--loss must be one of {names}, got {loss!r}; ufm solve FILE takes the others, with parameters"
+        )
 
 
 def class_numbers(majority: int | None, minority: int | None, otherwise: str = "") -> tuple[int, int]:

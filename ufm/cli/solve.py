@@ -16,6 +16,7 @@ from ufm.cli.options import (
     MajorityOption,
     MinorityOption,
     SeedOption,
+    check_loss_name,
     numbers,
     parsed,
     prior_of,
@@ -70,7 +71,10 @@ def solve(
         str | None, typer.Option("--bias", help="free, or the weight decay lambda_b > 0 of a bias. (default none)")
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", help="auto, closed_form, reduced, nuclear, sdp, direct, search or factored.")
+        str,
+        typer.Option(
+            "--method", help="auto, closed_form, reduced, nuclear, sdp, direct, search, factored or low_rank."
+        ),
     ] = "auto",
     starts: Annotated[
         int | None, typer.Option("--starts", help="Starts of a search. (default 100; direct at most 8)", **parsed(int))
@@ -98,6 +102,7 @@ def solve(
         problem = stated.problem
         settings: dict[str, Any] = {"method": method, "seed": seed, **stated.options}
     else:
+        check_loss_name(loss)
         prior = prior_of(counts, majority, minority, ratio, minority_count)
         decay = bias if bias is None or bias == "free" else numbers("--bias", bias)[0]
         problem = Problem.of(architecture_of({}) if architecture is None else architecture, prior, loss, decay)
@@ -130,7 +135,8 @@ def solve(
         print_json(plain("solution", figures | found | {"logits": solution.logits}))
         return
     shown = {k: v for k, v in figures.items() if k not in ("geometry", "targets")}
-    shown["counts"] = repr(problem.prior)
+    shown = {"labels" if k == "counts" and not is_prior else k: v for k, v in shown.items()}
+    shown["counts" if is_prior else "labels"] = repr(problem.prior)
     print_figures({**shown, **figures.get("geometry", {})})
     if minima:
         columns = ("value", "share", "rank", "phase", "structure")

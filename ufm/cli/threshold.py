@@ -8,7 +8,16 @@ import typer
 
 from ufm.cli._app import app, command
 from ufm.cli.architectures import ARCHITECTURE_OPTIONS, architecture_of
-from ufm.cli.options import JsonOption, LossOption, MajorityOption, MinorityOption, class_numbers, numbers, with_options
+from ufm.cli.options import (
+    JsonOption,
+    LossOption,
+    MajorityOption,
+    MinorityOption,
+    check_loss_name,
+    class_numbers,
+    numbers,
+    with_options,
+)
 from ufm.cli.output import print_figures, print_json
 
 __all__: list[str] = []  # a command is registered, not called
@@ -32,6 +41,7 @@ def threshold(
     """Imbalance ratio R* from which on the minority has collapsed."""
     import ufm
 
+    check_loss_name(loss)
     k_a, k_b = class_numbers(majority, minority)
     found = ufm.collapse_threshold(
         architecture,
