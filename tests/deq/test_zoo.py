@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ufm.deq import DEQ, ConvergenceWarning, iteration
 from ufm.deq.iteration import norms
-from ufm.deq.solvers import MEMORY
+from ufm.deq.solvers import BROYDEN_MEMORY, MEMORY
 
 CASES = [pytest.param(cell, solver, id=f"{name}-{solver}") for name, cell in ZOO.items() for solver in ALL]
 
@@ -117,13 +117,25 @@ def test_never_worse_than_plain_steps(name):
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["tensors", "compiled"])
-@pytest.mark.parametrize(("name", "n"), [("nilpotent 10", 10), ("nilpotent 30", 30), ("circle", 20)])
+@pytest.mark.parametrize(
+    ("name", "n"), [("nilpotent 10", 10), ("nilpotent 30", 30), ("nilpotent 60", 60), ("circle", 20)]
+)
 def test_differences_are_kept_where_a_solve_takes_long(name, n, compiled):
     """On linear maps as many differences as numbers are enough, those apart that were overwritten before."""
     cell = ZOO[name]
     info = solve(cell, "anderson", cell.p, compiled=compiled)[1]
     assert info.all_converged
     assert int(info.steps.max()) <= 2 * MEMORY + n + 2
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["tensors", "compiled"])
+def test_terms_are_kept_until_a_linear_map_is_solved(compiled):
+    """A term of Broyden's method rests on those before: without the first ones it takes four times the plain steps."""
+    cell = ZOO["nilpotent 60"]
+    own, asked = (solve(cell, "broyden", cell.p, compiled=compiled, **m)[1] for m in ({}, {"memory": BROYDEN_MEMORY}))
+    assert own.all_converged
+    assert int(own.steps.max()) <= 2 * 60 + 2
+    assert int(asked.steps.max()) > 3 * 60 + 40
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["tensors", "compiled"])

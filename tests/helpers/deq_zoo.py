@@ -278,7 +278,7 @@ def circle() -> Cell:
 
 def nilpotent(n: int) -> Cell:
     """A shift: plain steps end after n of them, and a truncated memory of differences takes many times that."""
-    return linear(torch.diag(torch.ones(n - 1, dtype=torch.float64), 1), draw(1, 2, n))
+    return linear(torch.diag(torch.ones(n - 1, dtype=torch.float64), 1), draw(1, 2, n), settings={"max_steps": 300})
 
 
 def mixed_scales() -> Cell:
@@ -331,6 +331,7 @@ ZOO: dict[str, Cell] = {
     "circle": circle(),
     "nilpotent 10": nilpotent(10),
     "nilpotent 30": nilpotent(30),
+    "nilpotent 60": nilpotent(60),
     "mixed scales": mixed_scales(),
     "expanded": expanded(),
     "shift": without_one(lambda z, p: z + p),

@@ -61,7 +61,8 @@ SHORT = 64
 #: dimensions the steps are then as many. (Of the terms of Broyden's method each rests on those before.)
 ENOUGH, WIDE = 3, 96
 
-#: Number of rank-one terms that Broyden's method keeps.
+#: Number of rank-one terms that Broyden's method keeps; of samples of at most :data:`SHORT` numbers twice their number
+#: where that is more. So many are enough on linear maps (Gay 1979), and each rests on those before.
 BROYDEN_MEMORY = 64
 
 #: A difference is left out if its part orthogonal to the kept ones, or Broyden's denominator, is below this fraction.
@@ -445,8 +446,10 @@ class _Broyden(_Acceleration):
     kernel = "broyden"
 
     def __init__(self, state: Iteration, memory: int) -> None:
-        super().__init__(state, memory)
         units, m = state.z.shape
+        if state.options.memory is None and m <= SHORT:
+            memory = max(memory, 2 * m)
+        super().__init__(state, memory)
         slots = min(ROOM, memory)
         self.all_us, self.all_vs = room(state.z, units, slots, m), room(state.z, units, slots, m)
         self.gamma = state.z.new_ones(units, 1)
@@ -537,9 +540,9 @@ def broyden(
 ) -> FixedPoint:
     """Solve ``z = f(z)`` by the good Broyden method on ``g(z) = f(z) - z`` from ``J_g = -I``, sample by sample.
 
-    The inverse Jacobian is ``-I + sum_i u_i v_i^T`` with the last :data:`BROYDEN_MEMORY` rank-one terms; a linear map
-    takes at most 2 n of them, n the size of a sample (Gay 1979). A sample that goes astray is sent back, see
-    :class:`ufm.deq.iteration.Guard`.
+    The inverse Jacobian is ``-I + sum_i u_i v_i^T`` with the last rank-one terms, :data:`BROYDEN_MEMORY` or, of
+    samples of n <= :data:`SHORT` numbers, 2 n if that is more: a linear map takes no more (Gay 1979). A sample that
+    goes astray is sent back, see :class:`ufm.deq.iteration.Guard`.
 
     Examples:
         >>> import torch
