@@ -13,6 +13,7 @@ from ufm.problem import Problem
 from ufm.solvers import direct
 from ufm.solvers.direct import solve_direct
 from ufm.solvers.nuclear import solve_nuclear
+from ufm.testing import assert_feasible
 
 ARCHITECTURES = {
     "layer-peeled": ufm.LayerPeeled(0.7, 0.9),
@@ -125,6 +126,18 @@ def test_too_small_a_dimension_is_not_called_optimal():
     assert s.is_global is None
     assert s.classifier.shape == (4, 2)
     assert s.value > 1.01 * solve_nuclear(p).value
+
+
+@pytest.mark.filterwarnings("ignore:method '(direct|factored)' stopped")
+@pytest.mark.parametrize("seed", [1, 3])
+def test_no_step_of_nonnegative_features_ends_at_the_origin(seed):
+    """With a slack that is nonnegative too, a long step is cut to 0 in all coordinates, and the logits are NaN."""
+    targets = np.random.default_rng(seed).dirichlet(np.ones(4), size=6).T
+    labels = ufm.Labels(targets, [5, 4, 3, 2, 1, 6])
+    peeled = ufm.LayerPeeled(1.0, 2.0, features="nonnegative")
+    s = ufm.solve(peeled, labels, method="direct", dim=2)
+    assert_feasible(s)
+    assert s.value <= ufm.solve(peeled, labels, method="factored", dim=2).value * (1 + 1e-6)
 
 
 def test_dimension_of_the_rank_is_enough():

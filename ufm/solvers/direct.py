@@ -182,7 +182,8 @@ class _Landscape:
             return None
         first, last = int(self._ends[0]), int(self._ends[1])
         free: tuple[float | None, float | None] = (None, None)
-        return [free] * first + [(0.0, None)] * (last - first) + [free] * self._num_biases
+        # the slack may have either sign: bounded too, a step could end at the origin, which has no direction
+        return [free] * first + [(0.0, None)] * (last - first - 1) + [free] * (1 + self._num_biases)
 
     def start(self, rng: np.random.Generator) -> Array:
         """Normal factors of random size, and S from next to 0, where A = rho I, to where exp(S) is any rotation.
