@@ -770,11 +770,12 @@ def test_numbers_of_every_width_are_floats(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "error", "words"),
     [
+        (np.clongdouble(1 + 2j), TypeError, "value must be a JSON value"),  # its imaginary part was lost
         (np.ma.masked_equal([1.0, 2.0], 2.0), TypeError, "value must have no masked entries"),
         (np.ma.masked, TypeError, "value must have no masked entries"),
         (10**5000, ValueError, "value must be an integer of at most 13000 bits, got one of 16610"),
     ],
-    ids=["entries", "scalar", "integer"],
+    ids=["complex", "entries", "scalar", "integer"],
 )
 def test_what_json_cannot_hold_is_named(value: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):

@@ -56,8 +56,11 @@ def plain(name: str, value: Any, *, infinities: bool = False) -> Any:
         if hasattr(value, "mask") and bool(value.mask.any()):
             raise TypeError(f"{name} must have no masked entries, got {reprlib.repr(value)}")
         listed = value.tolist()
-        # a number wider than Python's, such as NumPy's longdouble, stays what it is
-        return plain(name, float(listed) if type(listed) is type(value) else listed, infinities=infinities)
+        if type(listed) is not type(value):
+            return plain(name, listed, infinities=infinities)
+        # a number wider than Python's stays what it is: NumPy's longdouble, but a complex one has no place here
+        if value.dtype.kind == "f":
+            return plain(name, float(listed), infinities=infinities)
     raise TypeError(
         f"{name} must be a JSON value (None, bool, int, float, str, list, dict), "
         f"got {reprlib.repr(value)} of type {type(value).__name__}"
