@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svdvals
 from ufm._validation import positive, real
 from ufm.architectures import (
     Architecture,
@@ -252,7 +253,7 @@ class Problem:
             return float(np.linalg.norm(y, "nuc"))
         if not self.is_spectral:
             return float(self.architecture.gauge(y))
-        sigma = np.asarray(np.linalg.svd(y, compute_uv=False), dtype=float)
+        sigma = np.asarray(svdvals(y), dtype=float)
         sigma[sigma <= ROUNDING * sigma[0]] = 0.0  # a root of rounding would count
         return self.spectral.spectral_gauge(sigma)
 

@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svdvals
 from ufm.geometry import group_scales
 from ufm.labels import ClassPrior, check_dense
 
@@ -71,9 +72,7 @@ class ReducedLogits:
     def gauge(self, prior: ClassPrior, weights: Array) -> float:
         """``sum_a omega_a (K_a - 1) |s_a| + |M diag(omega)|_*`` for group weights ``weights`` (g,)."""
         size = np.array([group.size for group in prior.groups], dtype=float)
-        return float(
-            weights * (size - 1) @ np.abs(self.s) + np.linalg.svd(self.trivial * weights, compute_uv=False).sum()
-        )
+        return float(weights * (size - 1) @ np.abs(self.s) + svdvals(self.trivial * weights).sum())
 
 
 class ReducedRisk:
@@ -193,5 +192,5 @@ class ReducedRisk:
         several = self.size > 1
         # d_s is the derivative at fixed M: K_a - 1 equal entries of the standard representation
         standard = np.abs(d_s[several]) / ((self.size[several] - 1) * weights[several])
-        trivial = np.linalg.svd(d_trivial / weights, compute_uv=False)
+        trivial = svdvals(d_trivial / weights)
         return float(max(trivial[0], standard.max(initial=0.0)))

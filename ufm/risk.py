@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigh
 from ufm.losses import ClosedForm, Loss, is_ours
 
 __all__ = ["Risk"]
@@ -287,7 +288,7 @@ class LocalModel:
         Newton's step in logits and bias at once is ``d_j = -H_j^+ g_j - e``, and then the bias's own equation,
         ``sum_j H_j (d_j + e) + lambda_b e = -sum_j g_j - lambda_b b``, says ``e = -b``; of a free bias any e will do.
         """
-        values, vectors = np.linalg.eigh(self.blocks())
+        values, vectors = eigh(self.blocks())
         kept = values > _SINGULAR * values[:, -1:]
         along = np.einsum("jki,kj->ji", vectors, -self.gradient)
         along = np.where(kept, along / np.where(kept, values, 1.0), 0.0)
@@ -313,7 +314,7 @@ class _PseudoInverse:
     """Shortest solutions of symmetric positive-semidefinite systems of one matrix."""
 
     def __init__(self, matrix: Array) -> None:
-        values, vectors = np.linalg.eigh(matrix)
+        values, vectors = eigh(matrix)
         kept = values > _SINGULAR * max(float(values[-1]), 1e-300)
         self._values, self._kept, self._rest = values[kept], vectors[:, kept], vectors[:, ~kept]
 

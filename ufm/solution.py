@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svdvals
 from ufm._notebook import table
 from ufm._validation import array
 from ufm.architectures import Factors
@@ -64,7 +65,7 @@ class LocalMinimum:
         """Singular values of the logits, descending, shape (min(K, m),)."""
         if self.geometry is not None:
             return self.geometry.singular_values
-        return np.asarray(np.linalg.svd(self.logits, compute_uv=False), dtype=float)
+        return np.asarray(svdvals(self.logits), dtype=float)
 
     @property
     def phase(self) -> str | None:
@@ -213,7 +214,7 @@ class Solution:
     @cached_property
     def singular_values(self) -> Array:
         """Singular values of the logits, descending, shape (min(K, m),)."""
-        return np.asarray(np.linalg.svd(self.logits, compute_uv=False), dtype=float)
+        return np.asarray(svdvals(self.logits), dtype=float)
 
     @cached_property
     def geometry(self) -> Geometry:

@@ -29,6 +29,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svd, svdvals
 from ufm._validation import positive
 from ufm.architectures.blocks import Kind, transfer
 from ufm.labels import ClassPrior, Labels
@@ -267,7 +268,7 @@ class Spectral(Architecture):
     def gauge(self, y: Array) -> float:
         """``Omega`` of a matrix Y (K, m), or of the singular values (r,) of one."""
         y = np.asarray(y, dtype=float)
-        return self.spectral_gauge(y if y.ndim == 1 else np.asarray(np.linalg.svd(y, compute_uv=False), dtype=float))
+        return self.spectral_gauge(y if y.ndim == 1 else np.asarray(svdvals(y), dtype=float))
 
     def relaxation(self, num_classes: int, upper: float) -> Spectral | None:
         """A convex architecture whose gauge is at most this one's wherever that is at most ``upper``; None for none."""
@@ -302,7 +303,7 @@ class Spectral(Architecture):
             ValueError: ``dim`` is smaller than the rank of the logits.
         """
         omega = self.column_weights(prior)
-        return self.factorise_decomposed(np.linalg.svd(logits * omega, full_matrices=False), prior, dim)
+        return self.factorise_decomposed(svd(logits * omega, full_matrices=False), prior, dim)
 
     def factorise_decomposed(
         self, decomposed: tuple[Array, Array, Array], prior: ClassPrior | Labels, dim: int | None = None
@@ -339,7 +340,7 @@ class Spectral(Architecture):
 
         ``W_1 = U diag(s_1) Q^T``, ``W_j = Q diag(s_j) Q^T`` in between, ``W_M diag(omega) = Q diag(s_M) V^T``.
         """
-        decomposed = np.linalg.svd(logits * self.column_weights(prior), full_matrices=False)
+        decomposed = svd(logits * self.column_weights(prior), full_matrices=False)
         omega, u, s, vt, q = self._aligned(decomposed, prior, dim)
         first, *middle, last = spectra(s)
         layers = (*((q * x) @ q.T for x in middle), (q * last) @ vt / omega)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ufm._linalg import svd
 from ufm._validation import one_of
 from ufm.architectures.base import Array, Factors, Spectral
 from ufm.labels import ClassPrior, Labels
@@ -94,7 +95,7 @@ class FeatureCone(Spectral):
     def atom(self, gradient: Array) -> Array:
         """``u v^T`` of gauge 1 with ``<G, u v^T>`` the polar."""
         if self.is_spectral:
-            u, _, vt = np.linalg.svd(gradient)
+            u, _, vt = svd(gradient)
             return np.asarray(np.outer(u[:, 0], vt[0]) / self.price, dtype=float)
         from ufm.gauges import nonnegative_polar
 

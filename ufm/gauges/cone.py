@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigh
 from ufm.gauges.copositive import cone_ascents, cone_maximum
 from ufm.gauges.smooth import Quadratic, Smooth, damped_newton, damped_step
 
@@ -132,7 +133,7 @@ class _Descent:
         u = u / np.where(norms > 0, norms, 1.0)
         h = np.eye(m)
         if width is not None and width < m:
-            vectors = np.linalg.eigh(u.T @ u)[1]
+            vectors = eigh(u.T @ u)[1]
             h = np.abs(vectors[:, ::-1][:, :width].T) + 0.1
             h = h / np.linalg.norm(h, axis=1, keepdims=True)
             u = u @ h.T

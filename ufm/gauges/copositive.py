@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigh, eigvalsh
+
 __all__ = ["EXACT_SIZE", "ConeMaximum", "cone_ascents", "cone_maximum", "split", "split_bound"]
 
 Array = NDArray[np.float64]
@@ -93,7 +95,7 @@ def _of_component(m: Array, bounded: bool) -> ConeMaximum:
     if len(m) == 1:
         return ConeMaximum(float(m[0, 0]), np.ones(1), float(m[0, 0]))
     if m.min() >= 0:  # Perron and Frobenius: the eigenvector is nonnegative
-        values, vectors = np.linalg.eigh(m)
+        values, vectors = eigh(m)
         return ConeMaximum(float(values[-1]), np.abs(vectors[:, -1]), float(values[-1]))
     if len(m) <= EXACT_SIZE:
         return _enumerated(m)
@@ -109,7 +111,7 @@ def _enumerated(m: Array) -> ConeMaximum:
         subsets = np.array(list(itertools.combinations(range(n), size)))
         for start in range(0, len(subsets), _BATCH):
             rows = subsets[start : start + _BATCH]
-            values, vectors = np.linalg.eigh(m[rows[:, :, None], rows[:, None, :]])
+            values, vectors = eigh(m[rows[:, :, None], rows[:, None, :]])
             top = vectors[:, :, -1] * np.where(vectors[:, :, -1].sum(axis=1) < 0, -1.0, 1.0)[:, None]
             allowed = np.where(top.min(axis=1) >= -_NONNEGATIVE, values[:, -1], -math.inf)
             i = int(allowed.argmax())
@@ -136,7 +138,7 @@ def _ascents(m: Array) -> tuple[Array, Array]:
     The form of a positive-semidefinite M' is convex, and never falls along these steps.
     """
     n = len(m)
-    values, vectors = np.linalg.eigh(m)
+    values, vectors = eigh(m)
     shifted = m + max(0.0, -float(values[0])) * np.eye(n)
     pairs = [np.eye(n)[:, list(pair)].sum(axis=1, keepdims=True) for pair in itertools.combinations(range(n), 2)]
     v = np.hstack([np.eye(n), np.ones((n, 1)), np.maximum(vectors, 0.0), np.maximum(-vectors, 0.0), *pairs])
@@ -184,7 +186,7 @@ def split(matrix: Array) -> tuple[float, Array]:
     (1.0, True)
     """
     positive = np.maximum(matrix, np.diag(np.diagonal(matrix))).clip(_floor(matrix))
-    found = float(np.linalg.eigvalsh(positive)[-1]), positive - matrix
+    found = float(eigvalsh(positive)[-1]), positive - matrix
     return found if len(matrix) > _SPLIT_SIZE else min(found, _barrier(matrix), key=lambda pair: pair[0])
 
 
@@ -205,7 +207,7 @@ def _barrier(matrix: Array) -> tuple[float, Array]:
     m = np.asarray(matrix / scale, dtype=float)
     i, j = (np.asarray(x, dtype=np.intp) for x in np.triu_indices(n, 1))
     entries = np.maximum(-m[i, j], 0.0) + 1.0 / n
-    t = float(np.linalg.eigvalsh(_with(m, entries, i, j))[-1]) + 1.0
+    t = float(eigvalsh(_with(m, entries, i, j))[-1]) + 1.0
     best, nu, chosen = t, 1.0, entries
     x = np.concatenate([[t], entries])
     towards = np.zeros(len(x))
@@ -222,7 +224,7 @@ def _barrier(matrix: Array) -> tuple[float, Array]:
             break
         nu *= 1 - share
         x = _centred(m, x + share * tangent, nu, i, j)
-        reached = float(np.linalg.eigvalsh(_with(m, x[1:], i, j))[-1])
+        reached = float(eigvalsh(_with(m, x[1:], i, j))[-1])
         if reached < best:
             best, chosen = reached, x[1:]
     return best * scale, _with(np.zeros((n, n)), chosen * scale, i, j)
@@ -269,7 +271,7 @@ def _inside(m: Array, x: Array, i: Indices, j: Indices) -> bool:
     """Whether ``N > 0`` and ``t I - M - N`` is positive definite."""
     if not (x[1:] > 0).all():
         return False
-    return bool(np.linalg.eigvalsh(x[0] * np.eye(len(m)) - _with(m, x[1:], i, j))[0] > 0)
+    return bool(eigvalsh(x[0] * np.eye(len(m)) - _with(m, x[1:], i, j))[0] > 0)
 
 
 def _with(m: Array, entries: Array, i: Indices, j: Indices) -> Array:

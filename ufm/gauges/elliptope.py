@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigvalsh, svd
 from ufm.gauges.smooth import DENSE, Smooth, damped_newton, damped_step
 
 __all__ = ["UnitPoint", "dual_bound", "minimise_over_elliptope"]
@@ -100,7 +101,7 @@ def minimise_over_elliptope(
 
 def _compressed(v: Array) -> Array:
     """Unit vectors, rotated into the dimensions that they use."""
-    _, s, vt = np.linalg.svd(v, full_matrices=False)
+    _, s, vt = svd(v, full_matrices=False)
     v = v @ vt[s > _EMPTY * s[0]].T
     return np.asarray(v / np.linalg.norm(v, axis=1, keepdims=True))
 
@@ -195,6 +196,6 @@ def dual_bound(gradient: Array, point: UnitPoint) -> tuple[float, Array, Array]:
     alpha = (point.p * (gradient @ point.q)).sum(axis=1)
     beta = (point.q * (gradient.T @ point.p)).sum(axis=1)
     matrix = np.block([[np.diag(alpha), -gradient], [-gradient.T, np.diag(beta)]])
-    lacking = max(0.0, -float(np.linalg.eigvalsh(matrix)[0]))
+    lacking = max(0.0, -float(eigvalsh(matrix)[0]))
     alpha, beta = alpha + lacking, beta + lacking
     return float(alpha.sum() + beta.sum()) / 2, alpha, beta

@@ -18,6 +18,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigh, svd
 from ufm._validation import array
 from ufm.gauges.elliptope import UnitPoint, dual_bound, minimise_over_elliptope
 from ufm.gauges.smooth import Linear, Quadratic
@@ -156,7 +157,7 @@ def _prices(x: Array, k: int) -> tuple[Array, Array]:
 def _at(x: Array, y: Array) -> tuple[float, Array, tuple[Array, Array, Array]]:
     """The nuclear norm at the prices of x, its logarithm's gradient, and the decomposition."""
     a, b = _prices(x, len(y))
-    u, s, vt = np.linalg.svd(np.sqrt(a)[:, None] * y * np.sqrt(b), full_matrices=False)
+    u, s, vt = svd(np.sqrt(a)[:, None] * y * np.sqrt(b), full_matrices=False)
     total = float(s.sum())
     slope = np.concatenate([u**2 @ s / total - a, s @ vt**2 / total - b]) / 2
     return total, slope, (u, s, vt)
@@ -194,7 +195,7 @@ def _refined(x: Array, y: Array) -> Array:
         for column, i in enumerate(free):
             e = step * (np.arange(len(x)) == i)
             jacobian[:, column] = (_at(x + e, y)[1][free] - _at(x - e, y)[1][free]) / (2 * step)
-        values, vectors = np.linalg.eigh((jacobian + jacobian.T) / 2)
+        values, vectors = eigh((jacobian + jacobian.T) / 2)
         kept = np.abs(values) > 1e-9 * np.abs(values).max()  # a shift of all logarithms changes nothing
         trial = x.copy()
         trial[free] -= vectors[:, kept] @ ((vectors[:, kept].T @ slope) / values[kept])
@@ -223,7 +224,7 @@ def _factors(value: float, y: Array) -> tuple[Array, Array]:
     assert best is not None
     root = np.sqrt(value)
     v = np.vstack([best.p, best.q])
-    _, s, vt = np.linalg.svd(v, full_matrices=False)
+    _, s, vt = svd(v, full_matrices=False)
     v = root * v @ vt[s > 1e-9 * s[0]].T
     w, h = v[: len(y)], v[len(y) :].T
     return w + (y - w @ h) @ np.linalg.pinv(h, rcond=1e-6), h

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svdvals
 from ufm._validation import array
 from ufm.gauges.cone import ConePoint, minimise_over_cone
 from ufm.gauges.copositive import ConeMaximum, cone_maximum
@@ -101,7 +102,7 @@ def _factors(y: Array) -> tuple[Array, Array, float]:
     if cosines.max(initial=0.0) <= _OBTUSE:
         root = np.sqrt(norms)
         return y / root, np.diag(root), float(norms.sum())
-    sigma = np.linalg.svd(y, compute_uv=False)
+    sigma = svdvals(y)
     rho = 20.0 / float(sigma[0])
     multiplier = np.zeros_like(y)
     point: ConePoint | None = None

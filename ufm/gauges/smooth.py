@@ -8,6 +8,8 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigh
+
 __all__ = ["DENSE", "Linear", "Quadratic", "Smooth", "damped_newton", "damped_step"]
 
 Array = NDArray[np.float64]
@@ -109,7 +111,7 @@ def damped_step(
     n = len(gradient)
     if n <= DENSE:
         h = np.column_stack([apply(e) for e in np.eye(n)]) if matrix is None else matrix()
-        values, vectors = np.linalg.eigh((h + h.T) / 2)
+        values, vectors = eigh((h + h.T) / 2)
         return np.asarray(-vectors @ ((vectors.T @ gradient) / (np.abs(values) + damping)), dtype=float)
     if matrix is not None and n <= _FACTORISED and (found := _solved(matrix(), gradient, damping)) is not None:
         return found

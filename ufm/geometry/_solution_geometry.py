@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svdvals
 from ufm._validation import one_of
 from ufm.architectures import Factors
 from ufm.geometry.codes import name_structure
@@ -116,7 +117,7 @@ class Geometry:
         """
         w, h, z = _checked(factors, prior)
         groups = [group.classes for group in prior.groups]
-        singular_values = np.asarray(np.linalg.svd(z, compute_uv=False), dtype=np.float64)
+        singular_values = np.asarray(svdvals(z), dtype=np.float64)
         singular_values.setflags(write=False)
         scale = float(singular_values[0])
         tolerance = max(TOLERANCE * scale, ZERO_LOGITS)

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigh, eigvalsh, svd, svdvals
 from ufm._validation import positive
 from ufm.architectures import Constrained, Factors, Penalised, PenalisedDEQ, UnconstrainedFeatures
 from ufm.problem import Problem
@@ -140,7 +141,7 @@ class _Analysis:
             raise ValueError(f"factors must have an equilibrium map of shape {(d, d)}, got {a.shape}")
         self.k, self.w, self.h, self.a = k, w, h, a
         self.rho = float(getattr(architecture, "rho", 0.0))
-        u, s, vt = np.linalg.svd(a)
+        u, s, vt = svd(a)
         if self.is_deq and s[0] > self.rho * (1 + ACTIVE) + 1e-12:
             raise ValueError(f"factors must satisfy |A|_2 <= {self.rho}, got {s[0]:.6g}")
         top = s >= self.rho * (1 - ACTIVE) if self.is_deq and self.rho > 0 else np.zeros(d, dtype=bool)
@@ -189,7 +190,7 @@ class _Analysis:
                 self.m_a = max(0.0, -float((g_a * rest).sum()) / float((rest**2).sum()))
         matrix = -self.u_1.T @ (g_a + self.m_a * a) @ self.v_1
         self.spectral = (matrix + matrix.T) / 2
-        values, vectors = np.linalg.eigh(self.spectral) if len(matrix) else (np.zeros(0), np.zeros((0, 0)))
+        values, vectors = eigh(self.spectral) if len(matrix) else (np.zeros(0), np.zeros((0, 0)))
         self.spectral_values = values
         self.spectral_vectors = vectors
         kept = (vectors * np.maximum(values, 0.0)) @ vectors.T if len(matrix) else matrix
@@ -290,10 +291,10 @@ class _Analysis:
         basis = np.eye(size) if not rows else null_space(np.array(rows)[:, :size])
         padded = np.vstack([basis, np.zeros((self._size - size, basis.shape[1]))])
         hessian = basis.T @ np.array([self._product(v)[:size] for v in padded.T]).T
-        eigenvalues = np.linalg.eigvalsh((hessian + hessian.T) / 2)
+        eigenvalues = eigvalsh((hessian + hessian.T) / 2)
         cut = ZERO * max(float(np.abs(eigenvalues).max(initial=0.0)), 1e-300)
         index, nullity = int((eigenvalues < -cut).sum()), int((np.abs(eigenvalues) <= cut).sum())
-        orbit = np.linalg.svd(self._orbit()[:size], compute_uv=False)
+        orbit = svdvals(self._orbit()[:size])
         expected = int((orbit > 1e-7 * max(float(orbit.max(initial=0.0)), 1e-300)).sum()) if orbit.size else 0
         dual_norm = self.problem.dual_norm(self.g)
         kind, reason = self._kind(tol, index, nullity, expected, strict)
@@ -327,7 +328,7 @@ class _Analysis:
         architecture = self.architecture
         if not isinstance(architecture, PenalisedDEQ) or architecture.lambda_A is not None:
             return ""
-        q, s, _ = np.linalg.svd(self.h, full_matrices=True)
+        q, s, _ = svd(self.h, full_matrices=True)
         rank = int((s > ZERO * max(float(s[0]), 1e-300)).sum()) if s[0] > 1e-9 else 0
         used, rest = q[:, :rank], q[:, rank:]
         off = self.a - self.rho * used @ used.T

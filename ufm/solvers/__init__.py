@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ufm._linalg import svdvals
 from ufm._validation import integer, one_of
 from ufm.architectures.base import numerical_rank
 from ufm.labels import MAX_DENSE
@@ -94,7 +95,7 @@ def solve(
 
 def _within(found: Solution, dim: int, *, search: bool, seed: int) -> Solution:
     """``found`` if its logits have factors in ``dim`` dimensions; else a search among those that do, or ValueError."""
-    sigma = np.asarray(np.linalg.svd(found.logits * found.problem.weights, compute_uv=False), dtype=float)
+    sigma = np.asarray(svdvals(found.logits * found.problem.weights), dtype=float)
     rank = numerical_rank(sigma)
     if rank <= dim:
         return found

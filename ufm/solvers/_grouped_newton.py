@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigh, eigvalsh, svd
 from ufm.labels import ClassPrior
 from ufm.reduction import ReducedLogits, ReducedRisk
 from ufm.solvers.nuclear import conjugate_gradients
@@ -323,7 +324,7 @@ class _Search:
     ) -> _Point:
         """The point at y and the block, cut to ``rank`` and moved to the ball, or shrunk by ``threshold``."""
         self.svds += 1
-        u, sigma, vt = np.linalg.svd(block) if spans is None else svd_within(block, *spans)
+        u, sigma, vt = svd(block) if spans is None else svd_within(block, *spans)
         y = np.where(self.n > 0, y, 0.0)
         if threshold is not None:
             if self.radius is not None:
@@ -428,7 +429,7 @@ class _Search:
         """The point less the directions (r, q), orthonormal beside ``diag(sigma)^(1/2)``."""
         r, root = point.rank, np.sqrt(point.sigma)
         part = root[:, None] * directions
-        left, sigma, right = np.linalg.svd(np.diag(point.sigma) - part @ part.T)
+        left, sigma, right = svd(np.diag(point.sigma) - part @ part.T)
         u, vt = point.u.copy(), point.vt.copy()
         u[:, :r], vt[:r] = u[:, :r] @ left, right @ vt[:r]
         return self._valued(point.y, u, sigma[: r - directions.shape[1]], vt)
@@ -472,7 +473,7 @@ class _System:
         many = r + float(search.n[self._active].sum())
         trace = float(np.trace(block[:r, :r]) + (self._per * self._local.eta)[self._active].sum())
         self.mu = (-trace / many if many else 0.0) if self._constrained else 1.0
-        left, outside, right = np.linalg.svd(block[r:, r:])
+        left, outside, right = svd(block[r:, r:])
         self._u = np.hstack([point.u[:, :r], point.u[:, r:] @ left])
         self._vt = np.vstack([point.vt[:r], -right @ point.vt[r:]])
         block[r:, :r] = left.T @ block[r:, :r]
@@ -513,7 +514,7 @@ class _System:
         """The direction in y and Y, the rank of the point that it leads to, and its length up to a lower rank."""
         eta, block = self._split(x)
         r = self._r
-        values = np.linalg.eigvalsh(self._core(block)) if r else np.zeros(1)
+        values = eigvalsh(self._core(block)) if r else np.zeros(1)
         longest = -1 / float(values[0]) if values[0] < 0 else math.inf
         rank = r - int((values <= -1).sum())
         return eta / np.where(self._per > 0, self._per, 1.0), self._ambient(block), rank, longest
@@ -525,7 +526,7 @@ class _System:
 
     def vanishing(self, x: Array) -> Array:
         """Directions (r, q) that the step takes to 0 or beyond."""
-        values, vectors = np.linalg.eigh(self._core(self._split(x)[1]))
+        values, vectors = eigh(self._core(self._split(x)[1]))
         return vectors[:, values <= -1]
 
     def spans(self, x: Array) -> tuple[Array, Array] | None:
@@ -640,7 +641,7 @@ def in_single_precision(thing: Any) -> Any:
 
 def svd_within(block: Array, left: Array, right: Array) -> tuple[Array, Array, Array]:
     """Singular value decomposition, with full bases, of a block whose columns and rows lie in the spans given."""
-    u, sigma, vt = np.linalg.svd(left.T @ block @ right)
+    u, sigma, vt = svd(left.T @ block @ right)
     u, vt = left @ u, vt @ right.T
     more = [np.linalg.qr(x, mode="complete")[0][:, len(sigma) :] for x in (u, vt.T)]
     return np.hstack([u, more[0]]), sigma, np.vstack([vt, more[1].T])

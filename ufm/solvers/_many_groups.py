@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigh, svd
 from ufm.labels import ClassPrior
 from ufm.reduction import ReducedLogits, ReducedRisk
 
@@ -55,7 +56,7 @@ class ManyGroups:
         self.pi = self.risk.mass / size
         direction = np.sqrt(size / size.sum())
         # orthonormal complement of the direction that centring removes
-        self.basis = np.linalg.svd(direction[:, None])[0][:, 1:]
+        self.basis = svd(direction[:, None])[0][:, 1:]
         self.steps = 0
 
     # -- points: (x, U, V) packed in a vector -------------------------------------------------------------------------
@@ -107,7 +108,7 @@ class ManyGroups:
     def _start(self, log_mu: float) -> Array:
         scale = np.maximum(np.log(self.pi / self.weights) - log_mu, 0.0) + 0.5
         y = self.basis.T * (scale * self.weights)
-        u, s, vt = np.linalg.svd(y, full_matrices=False)
+        u, s, vt = svd(y, full_matrices=False)
         root = np.sqrt(s)
         return np.concatenate([np.sqrt(scale), (u * root).ravel(), (vt.T * root).ravel()])
 
@@ -122,7 +123,7 @@ class ManyGroups:
         for _ in range(_MAX_NEWTON):
             self.steps += 1
             grad, hess, size_grad = self._derivatives(point, log_mu, free)
-            eigenvalues, vectors = np.linalg.eigh(hess)
+            eigenvalues, vectors = eigh(hess)
             cut = 1e-11 * max(1.0, float(np.abs(eigenvalues).max()))
             along = vectors.T @ grad
             regular = np.abs(eigenvalues) > cut

@@ -24,6 +24,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svd
 from ufm.architectures import Penalised
 from ufm.losses import ClosedForm
 from ufm.problem import Problem
@@ -96,7 +97,7 @@ def solve_closed_form(problem: Problem, *, dim: int | None = None) -> Solution:
     if problem.bias is not None:
         q = np.sqrt(labels.probabilities)
         y = y - np.outer(y @ q, q)
-    u, s, vt = np.linalg.svd(y, full_matrices=False)
+    u, s, vt = svd(y, full_matrices=False)
     if problem.is_constrained:
         return _within_budgets(problem, (u, s, vt), dim)
     # value and bound from singular values, not from the residual of the logits: they may be far below its rounding

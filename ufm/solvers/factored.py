@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svd
 from ufm._threads import blas_threads
 from ufm._validation import integer, starts_of, tolerance
 from ufm.architectures import Factors, FeatureCone, NormBounded
@@ -211,7 +212,7 @@ def _norm_bounded(
     relative, enough = problem.loss.floor == 0, problem.floor * 1e-3
     point = minimise_over_elliptope(phi, shape, problem.bound, seed=seed, relative=relative, enough=enough)
     v = np.vstack([point.p, point.q])
-    _, s, vt = np.linalg.svd(v, full_matrices=False)
+    _, s, vt = svd(v, full_matrices=False)
     used = int((s > _DIMENSION * s[0]).sum())
     lower, trouble = -math.inf, {}
     if dim is not None and dim < used:

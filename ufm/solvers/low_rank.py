@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ufm._linalg import eigvalsh, svd
 from ufm._threads import available_cpus, blas_threads
 from ufm._validation import integer, one_of, tolerance
 from ufm.losses import is_ours
@@ -182,14 +183,14 @@ def spectral_norm_bound(gram: Array, length: int, squares: float) -> float:
 def _largest_eigenvalue(matrix: Array) -> float:
     """About the largest eigenvalue of a positive semidefinite matrix."""
     if len(matrix) <= 400:
-        return float(np.linalg.eigvalsh(matrix)[-1])
+        return float(eigvalsh(matrix)[-1])
     from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
     start = np.random.default_rng(0).normal(size=len(matrix))
     try:
         found = eigsh(matrix, k=1, ncv=60, which="LA", v0=start, tol=1e-8, maxiter=30, return_eigenvectors=False)
     except ArpackNoConvergence:  # many as large as the largest
-        return float(np.linalg.eigvalsh(matrix)[-1])
+        return float(eigvalsh(matrix)[-1])
     return float(found[0])
 
 
@@ -375,7 +376,7 @@ class _Search:
             left = np.linalg.qr(self.blocks.products(point, right=q))[0]
             rows = self.blocks.products(point, left=left)
             q = np.linalg.qr(rows.T)[0]
-        u, s, vt = np.linalg.svd(-rows, full_matrices=False)
+        u, s, vt = svd(-rows, full_matrices=False)
         kept = s[:width] > 1e-12 * s[0] if s[0] > 0 else np.zeros(width, dtype=bool)[: len(s)]
         return (left @ u)[:, :width][:, kept], s[:width][kept], vt[:width][kept]
 
@@ -646,6 +647,6 @@ def _decomposed(p: Array, q: Array, least: float = 1e-9) -> tuple[Array, Array, 
     """The thin singular value decomposition of ``P Q``, without what is rounding."""
     left, a = np.linalg.qr(p)
     right, b = np.linalg.qr(q.T)
-    u, s, vt = np.linalg.svd(a @ b.T)
+    u, s, vt = svd(a @ b.T)
     kept = s > least * s[0] if len(s) and s[0] > 0 else np.zeros(len(s), dtype=bool)
     return left @ u[:, kept], s[kept], vt[kept] @ right.T

@@ -38,6 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ufm._linalg import svd
 from ufm._validation import integer, tolerance
 from ufm.problem import Problem
 from ufm.solution import Solution
@@ -330,7 +331,7 @@ class _Search:
         value, norm = along(y)
         if value < at_zero - 100 * _ROUNDING * abs(at_zero):
             return y, norm
-        u, _, vt = np.linalg.svd(-self.problem.gradient(np.zeros_like(y)) / self.problem.weights, full_matrices=False)
+        u, _, vt = svd(-self.problem.gradient(np.zeros_like(y)) / self.problem.weights, full_matrices=False)
         steepest = np.outer(u[:, 0], vt[0])
         least, length = along(steepest)
         return (steepest, length) if least < min(at_zero, value) else (y, norm)
@@ -442,7 +443,7 @@ class _Search:
         risk = self.problem.risk(y / self.problem.weights)
         self.counts["proximal_steps"] += 1
         while True:
-            u, s, vt = np.linalg.svd(y - self._step * gradient, full_matrices=False)
+            u, s, vt = svd(y - self._step * gradient, full_matrices=False)
             new = _Point.of(u, self._shrink(s), vt)
             d = new.y - y
             new_risk = self.problem.risk(new.y / self.problem.weights)
@@ -557,7 +558,7 @@ class _Search:
 
     def _within(self, y: Array) -> _Point:
         """The point of the ball nearest to ``y``."""
-        u, s, vt = np.linalg.svd(y, full_matrices=False)
+        u, s, vt = svd(y, full_matrices=False)
         return self._valued(_Point.of(u, self._shrink(s), vt))
 
     def _valued(self, point: _Point) -> _Point:
@@ -570,7 +571,7 @@ class _Search:
         A Newton step sees the norm as ``<E, Y>``, which goes on falling where a singular value passes 0; the norm
         itself rises again there. Proximal steps drop few such directions at a time.
         """
-        u, s, vt = np.linalg.svd(y, full_matrices=False)
+        u, s, vt = svd(y, full_matrices=False)
         u, s, vt = u[:, :rank], s[:rank], vt[:rank]
         if before is not None:
             kept = np.einsum("ia,ai->i", u.T @ before.u, before.vt @ vt.T) > 0
@@ -614,7 +615,7 @@ class _NewtonSystem:
         g = g - u @ (u.T @ g)
         g -= (g @ v) @ v.T
         count = min(g.shape) - self._r
-        left, outside, right = np.linalg.svd(g, full_matrices=False)
+        left, outside, right = svd(g, full_matrices=False)
         return left[:, :count], outside[:count], right[:count].T
 
     def step(self, x: Array) -> Array:

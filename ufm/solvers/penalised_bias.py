@@ -25,6 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svd
+
 __all__ = ["Shrunk", "shrunk_beside_bias"]
 
 Array = NDArray[np.float64]
@@ -108,7 +110,7 @@ class _Point:
 
     def __init__(self, a: Array, q: Array, theta: float, decay: float, beta: Array) -> None:
         self.beta, self._decay = beta, decay
-        self.u, self.s, self.vt = np.linalg.svd(a - np.outer(beta, q), full_matrices=False)
+        self.u, self.s, self.vt = svd(a - np.outer(beta, q), full_matrices=False)
         self.kept = np.minimum(self.s, theta)
         self._y = self.vt @ q
         self.pull = self.u @ (self.kept * self._y)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import svd, svdvals
 from ufm.losses import Loss
 from ufm.risk import Risk
 from ufm.two_groups.thresholds import slope
@@ -122,7 +123,7 @@ class Branch:
         self._group[sizes[0] :, 1] = 1 / math.sqrt(sizes[1])
         y = self._group.T @ logits @ self._group * weights[[0, -1]]
         s_a = self._standard(logits, 0)
-        u, sigma, vt = np.linalg.svd(y)
+        u, sigma, vt = svd(y)
         largest = max(float(sigma[0]), abs(s_a) * float(weights[0]), 1e-300)
         self._has_s = sizes[0] > 1 and s_a > NOTHING * largest
         self._rank = int((sigma > NOTHING * largest).sum())
@@ -168,7 +169,7 @@ class Branch:
             turned = frame[0].T @ block @ frame[1] / mu
             out.extend([turned[0, 0] + 1, turned[1, 0], turned[0, 1]])
         if self._constrained:
-            gauge = omega[0] * (self._k_a - 1) * s_a + float(np.linalg.svd(y, compute_uv=False).sum())
+            gauge = omega[0] * (self._k_a - 1) * s_a + float(svdvals(y).sum())
             out.append(gauge / setting.scale - 1)
         out.append(self._standard(gradient, 1) / (mu * omega[1]) + 1)
         return np.array(out)
@@ -182,7 +183,7 @@ class Branch:
             y = x[position : position + 4].reshape(2, 2)
             # of a 2 x 2 matrix U V^T = (Y + sign cof Y) / (sigma_1 + sigma_2)
             cofactor = np.array([[y[1, 1], -y[1, 0]], [-y[0, 1], y[0, 0]]])
-            polar = (y + self._sign * cofactor) / np.linalg.svd(y, compute_uv=False).sum()
+            polar = (y + self._sign * cofactor) / svdvals(y).sum()
         elif self._rank == 1:
             sigma, alpha, beta = x[position : position + 3]
             frame = _rotation(alpha), _rotation(beta)
@@ -267,7 +268,7 @@ class Branch:
     def _is_optimal(self, x: Array, setting: Setting) -> bool:
         """Whether x is the optimum at its R: signs as the start had them, and the dual norm at most mu."""
         s_a, y, *_, log_mu, ratio = self._unpacked(x)
-        sigma = np.linalg.svd(y, compute_uv=False)
+        sigma = svdvals(y)
         first = float(x[int(self._has_s)]) if self._rank == 1 else 1.0
         if (self._has_s and s_a <= 0) or (self._rank and sigma[self._rank - 1] <= 0) or first <= 0:
             return False

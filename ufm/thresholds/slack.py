@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigvalsh
 from ufm.architectures import FeatureCone, LayerPeeled, NormBounded, UnconstrainedFeatures
 from ufm.solution import Solution
 
@@ -120,7 +121,7 @@ def _cone_slack(numbers: list[float], block: Array, sizes: list[int]) -> float:
     forms = {
         kinds: _form(numbers, block, sizes, kinds) for kinds in itertools.product((True, False), repeat=2)
     }  # whether a group has one class in v
-    mu2 = max(float(np.linalg.eigvalsh(q)[1] if q[0, 1] > 0 else q.diagonal().max()) for q in forms.values())
+    mu2 = max(float(eigvalsh(q)[1] if q[0, 1] > 0 else q.diagonal().max()) for q in forms.values())
     if mu2 == 0:
         return 0.0
     shares = []

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ufm
+from ufm._linalg import svd, svdvals
 from ufm.geometry import ZERO_LOGITS
 from ufm.labels import MAX_DENSE
 from ufm.losses import CrossEntropy, Loss, attack, is_ours, unchanging
@@ -156,7 +157,7 @@ def _singular_values(blocks: Array) -> Array:
     """Of (n, 2, 2), shape (n, 2); NaN where a block is not finite."""
     out = np.full((len(blocks), 2), np.nan)
     finite = np.isfinite(blocks).all(axis=(1, 2))
-    out[finite] = np.linalg.svd(blocks[finite], compute_uv=False)
+    out[finite] = svdvals(blocks[finite])
     return out
 
 
@@ -177,7 +178,7 @@ class _Gauge:
         # a step so long that it overflows is none: whether an SVD of infinities raises hangs on the processor
         v = np.where(np.isfinite(v).all(axis=1, keepdims=True), v, 0.0)
         eta, root = v[:, [0, 3]], self.root
-        u, sigma, vt = np.linalg.svd(v[:, _BLOCK])
+        u, sigma, vt = svd(v[:, _BLOCK])
         threshold = _to_ball(np.abs(eta), sigma, root, limit) if self.is_ball else step * limit
         kept = np.maximum(np.abs(eta) - threshold[:, None] * root, 0.0) * (root > 0)
         left = np.maximum(sigma - threshold[:, None], 0.0)
@@ -217,7 +218,7 @@ class _Gauge:
         x = x.copy()
         eta = x[:, [0, 3]]
         x[:, [0, 3]] = np.where(eta * p.signs > 0, eta, 0.0)
-        u, sigma, vt = np.linalg.svd(x[:, _BLOCK])
+        u, sigma, vt = svd(x[:, _BLOCK])
         sigma = np.where(p.left > 0, sigma, 0.0)
         x[:, _BLOCK.ravel()] = ((u * sigma[:, None, :]) @ vt).reshape(len(x), 4)
         if self.is_ball:

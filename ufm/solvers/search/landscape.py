@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._linalg import eigh, svd
 from ufm.architectures import Constrained, Penalised
 from ufm.labels import ClassPrior
 from ufm.losses import ClosedForm
@@ -282,12 +283,12 @@ class Landscape:
         if m == 2 or not self.problem.is_constrained:
             return None
         y = self._evaluate(x[None])[0][0]
-        u, s, vt = np.linalg.svd(y)
+        u, s, vt = svd(y)
         rank = int((s > 1e-9 * s[0]).sum())
         needed = float((s[:rank] ** (2 / m)).sum())
         idle = self._tau ** (2 / m) - needed
         g = self.problem.gradient(y / self._omega) / self._omega
-        left, size, right = np.linalg.svd(-g)
+        left, size, right = svd(-g)
         if rank >= self.rank or idle < 1e-6 * needed or size[0] < 1e-8:
             return None
         root, e = s[:rank] ** (1 / m), math.sqrt(idle / 2)
@@ -327,7 +328,7 @@ class Landscape:
         """Eigenvalues (n,), ascending, and eigenvectors (n, n) of the Hessian."""
         h, idle = self.hessian(x), self._idle(x)
         moving = np.flatnonzero(~idle)
-        values, vectors = np.linalg.eigh(h[np.ix_(moving, moving)])
+        values, vectors = eigh(h[np.ix_(moving, moving)])
         if not idle.any():
             return values, vectors
         every = np.concatenate([values, h.diagonal()[idle]])
@@ -340,7 +341,7 @@ class Landscape:
 
 def _padded_svd(y: Array, rank: int) -> tuple[Array, Array, Array]:
     """The decomposition of ``y``, with terms of zero size up to ``rank``."""
-    u, s, vt = np.linalg.svd(y, full_matrices=False)
+    u, s, vt = svd(y, full_matrices=False)
     missing = max(0, rank - len(s))
     return np.pad(u, ((0, 0), (0, missing))), np.pad(s, (0, missing)), np.pad(vt, ((0, missing), (0, 0)))
 
