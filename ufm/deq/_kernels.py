@@ -21,7 +21,11 @@ from ufm.deq.iteration import FIRST_MEMORY
 with optional("fast"):
     from numba import carray, njit
 
-__all__ = ["anderson", "broyden", "commit", "plain"]
+__all__ = ["BUILT_IN", "anderson", "broyden", "commit", "plain"]
+
+#: Digest of what is built into the machine code from other files, which Numba does not look at: see
+#: ``tests/test_machine_code.py``.
+BUILT_IN = "0ed72bce75447176"
 
 #: A difference is made orthogonal a second time where the first has left less than this part of it.
 AGAIN = 0.1

@@ -17,7 +17,11 @@ import numpy as np
 from ufm.two_groups._arrays import NONE, PARTIAL, SMALL, TOTAL
 from ufm.two_groups._vector import COMPILED, compiled, exp, expm1, lanes, log, log1p
 
-__all__ = ["BLOCK", "COMPILED", "budgets", "weight_decay"]
+__all__ = ["BLOCK", "BUILT_IN", "COMPILED", "budgets", "weight_decay"]
+
+#: Digest of what is built into the machine code from other files, which Numba does not look at: see
+#: ``tests/test_machine_code.py``.
+BUILT_IN = "bcf083fa6043c830"
 
 #: Points of a block.
 BLOCK = 384
