@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from stated_architectures import Entrywise
 
 import ufm
 from ufm.architectures import Architecture, LayerPeeled, Penalised, is_known
@@ -420,20 +421,8 @@ class MySpectralDEQ(ufm.LinearDEQ):
         return 0.0
 
 
-class Entrywise(Architecture):
-    """``sum_ij |Y_ij| <= 1``, atoms the signed unit matrices; ``polar`` is replaced by mutants."""
-
-    def gauge(self, y):
-        return float(np.abs(y).sum())
-
-    def polar(self, gradient):
-        return float(np.abs(gradient).max())
-
-    def atom(self, gradient):
-        out = np.zeros_like(gradient)
-        at = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
-        out[at] = np.sign(gradient[at])
-        return out
+class BoundedEntries(Entrywise):
+    """``sum_ij |Y_ij| <= 1``; ``polar`` is replaced by mutants."""
 
     def bound(self, num_classes):
         return 1.0
@@ -444,17 +433,17 @@ class OnlyGauge(Architecture):
         return float(np.abs(y).sum())
 
 
-class WrongPolar(Entrywise):
+class WrongPolar(BoundedEntries):
     def polar(self, gradient):
         return 0.5 * super().polar(gradient)
 
 
-class WrongAtom(Entrywise):
+class WrongAtom(BoundedEntries):
     def atom(self, gradient):
         return 2 * super().atom(gradient)
 
 
-class NotHomogeneous(Entrywise):
+class NotHomogeneous(BoundedEntries):
     def gauge(self, y):
         return float(np.abs(y).sum() ** 2)
 

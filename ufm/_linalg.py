@@ -7,6 +7,7 @@ very different sizes meet (29 rows between 1e-44 and 1, as Newton's method on fa
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,9 @@ def eigh(matrix: Any) -> tuple[Array, Array]:
     try:
         values, vectors = np.linalg.eigh(matrix)
     except np.linalg.LinAlgError:
-        _check_finite(matrix)
         from scipy.linalg import eigh as by_iteration
 
-        flat = matrix.reshape(-1, *matrix.shape[-2:])
-        found = [by_iteration(one, driver="ev") for one in flat]
-        values = np.reshape([pair[0] for pair in found], matrix.shape[:-1])
-        vectors = np.reshape([pair[1] for pair in found], matrix.shape)
+        values, vectors = _one_by_one(matrix, lambda one: by_iteration(one, driver="ev"))
     return values, vectors
 
 
@@ -65,14 +62,10 @@ def svd(matrix: Any, full_matrices: bool = True) -> tuple[Array, Array, Array]:
     try:
         u, values, v = np.linalg.svd(matrix, full_matrices=full_matrices)
     except np.linalg.LinAlgError:
-        _check_finite(matrix)
         from scipy.linalg import svd as by_iteration
 
-        flat = matrix.reshape(-1, *matrix.shape[-2:])
-        found = [by_iteration(one, full_matrices=full_matrices, lapack_driver="gesvd") for one in flat]
-        u, values, v = (
-            np.reshape([parts[i] for parts in found], (*matrix.shape[:-2], *found[0][i].shape)) for i in range(3)
-        )
+        options = {"full_matrices": full_matrices, "lapack_driver": "gesvd"}
+        u, values, v = _one_by_one(matrix, lambda one: by_iteration(one, **options))
     return u, values, v
 
 
@@ -88,6 +81,9 @@ def svdvals(matrix: Any) -> Array:
         return svd(matrix, full_matrices=False)[1]
 
 
-def _check_finite(matrix: Array) -> None:
+def _one_by_one(matrix: Array, decompose: Callable[[Array], tuple[Array, ...]]) -> Iterator[Array]:
+    """The parts of a decomposition, each of all matrices ``(..., m, n)``."""
     if not np.isfinite(matrix).all():
         raise np.linalg.LinAlgError("a matrix with an entry that is not finite has no decomposition")
+    found = [decompose(one) for one in matrix.reshape(-1, *matrix.shape[-2:])]
+    return (np.reshape(parts, (*matrix.shape[:-2], *parts[0].shape)) for parts in zip(*found, strict=True))

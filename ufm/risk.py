@@ -63,7 +63,7 @@ class Risk:
         """The risk at logits (K, m)."""
         if self.decay is None:
             return _or_infinite(self.loss.value(logits, self.pi, self.targets))
-        return self._biased(logits, self.best_bias(logits))
+        return self.beside(logits, self.best_bias(logits))
 
     def gradient(self, logits: Array) -> Array:
         """Its gradient, shape (K, m)."""
@@ -78,7 +78,9 @@ class Risk:
         >>> Risk(get_loss("mse"), np.eye(2), np.array([0.75, 0.25]), decay=0.0).beside(np.zeros((2, 2)), np.zeros(2))
         0.5
         """
-        return self._biased(logits, bias)
+        risk = _or_infinite(self.loss.value(logits + bias[:, None], self.pi, self.targets))
+        with np.errstate(over="ignore"):  # a step far too long, which is then halved
+            return risk + (self.decay or 0.0) / 2 * float(bias @ bias)
 
     def joint(self, logits: Array, bias: Array) -> tuple[float, Array, Array]:
         """Value at logits (K, m) and any bias (K,), which is a variable then, with the gradients in both.
@@ -88,8 +90,19 @@ class Risk:
         >>> risk.joint(np.zeros((2, 2)), np.zeros(2))[0], risk.joint(np.zeros((2, 2)), np.zeros(2))[2]
         (0.5, array([-0.75, -0.25]))
         """
+        g, g_bias = self.slopes(logits, bias)
+        return self.beside(logits, bias), g, g_bias
+
+    def slopes(self, logits: Array, bias: Array) -> tuple[Array, Array]:
+        """The gradients in logits (K, m) and any bias (K,), which is a variable then.
+
+        >>> from ufm.losses import get_loss
+        >>> risk = Risk(get_loss("mse"), np.eye(2), np.array([0.75, 0.25]), decay=0.0)
+        >>> risk.slopes(np.zeros((2, 2)), np.zeros(2))[1]
+        array([-0.75, -0.25])
+        """
         g = self._gradient(logits + bias[:, None])
-        return self._biased(logits, bias), g, g.sum(axis=1) + (self.decay or 0.0) * bias
+        return g, g.sum(axis=1) + (self.decay or 0.0) * bias
 
     def _gradient(self, shifted: Array) -> Array:
         found = self.loss.gradient(shifted, self.pi, self.targets)
@@ -122,13 +135,13 @@ class Risk:
             self._found.clear()
             missed = self._known.get("missed", 0)
             hopeless = missed >= _HOPELESS
-            if all(math.isinf(self._biased(logits, start)) for start in starts):
+            if all(math.isinf(self.beside(logits, start)) for start in starts):
                 return starts[0]  # of logits at which float64 does not hold the risk
             found = self._newton_bias(logits, starts, _FEW_TRIED if hopeless else _MOST_TRIED)
             best = self._is_best(logits, found)
             if not best and not hopeless:
                 again = self._newton_bias(logits, starts[:1], _MOST_TRIED)
-                found = min((found, again), key=lambda b: self._biased(logits, b))
+                found = min((found, again), key=lambda b: self.beside(logits, b))
                 if not self._is_best(logits, found):
                     smooth = self._descended_bias(logits, found)
                     if self._is_best(logits, smooth):
@@ -156,7 +169,7 @@ class Risk:
 
     def _newton_bias(self, logits: Array, starts: list[Array], most: int) -> Array:
         decay = self.decay or 0.0
-        value, b = min(((self._biased(logits, start), start) for start in starts), key=lambda pair: pair[0])
+        value, b = min(((self.beside(logits, start), start) for start in starts), key=lambda pair: pair[0])
         idle = tried = 0
         best, least, lowest = b, np.inf, value
         while tried < most:
@@ -184,7 +197,7 @@ class Risk:
             slope = float(step @ gradient)
             for _ in range(40):
                 tried += 1
-                trial = self._biased(logits, b + length * step)
+                trial = self.beside(logits, b + length * step)
                 if trial <= value + 1e-14 * abs(value):
                     break
                 length *= _shorter(-slope * length, trial - value)
@@ -195,11 +208,6 @@ class Risk:
         if c is not None:  # a part along which the loss is constant only costs; of free ones the shortest
             best = best - c * (c @ best) / (c @ c)
         return best
-
-    def _biased(self, logits: Array, b: Array) -> float:
-        risk = _or_infinite(self.loss.value(logits + b[:, None], self.pi, self.targets))
-        with np.errstate(over="ignore"):  # a step far too long, which is then halved
-            return risk + (self.decay or 0.0) / 2 * float(b @ b)
 
     def bias_hessian(self, shifted: Array) -> Array:
         """``sum_j pi_j H_j + lambda_b I``, shape (K, K)."""

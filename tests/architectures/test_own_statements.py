@@ -6,28 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from stated_architectures import Entrywise
 
 import ufm
 from ufm.architectures import Factors
 
 PRIOR = ufm.ClassPrior([5, 5, 1])
 TAU = 2.0
-
-
-class Entrywise(ufm.Architecture):
-    """``sum_ij |Y_ij|``, without a bound."""
-
-    def gauge(self, y):
-        return float(np.abs(y).sum())
-
-    def polar(self, gradient):
-        return float(np.abs(gradient).max())
-
-    def atom(self, gradient):
-        out = np.zeros_like(gradient)
-        at = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
-        out[at] = np.sign(gradient[at])
-        return out
 
 
 class Bounded(Entrywise):

@@ -117,9 +117,9 @@ class _Trials(Risk):
 
     count = 0
 
-    def _biased(self, logits, b):
+    def beside(self, logits, b):
         type(self).count += 1
-        return super()._biased(logits, b)
+        return super().beside(logits, b)
 
 
 def test_the_best_bias_beside_logits_far_away_takes_few_trials():

@@ -118,11 +118,11 @@ def _shared(where, like):
     """Numbers, numbers by unit (floating point, integers, flags) and what is filled."""
     rows = where[ROWS]
     return (
-        carray(_vectors.pointer(where[NUMBERS]), (10,), np.float64),
-        carray(_vectors.pointer(where[FLOATS]), (7, rows), like.dtype),
+        carray(_vectors.pointer(where[NUMBERS]), (ABSOLUTE + 1,), np.float64),
+        carray(_vectors.pointer(where[FLOATS]), (LEAST + 1, rows), like.dtype),
         carray(_vectors.pointer(where[LONGS]), (3, rows), np.int64),
         carray(_vectors.pointer(where[FLAGS]), (3, rows), np.bool_),
-        carray(_vectors.pointer(where[ENDS]), (8,), np.float64),
+        carray(_vectors.pointer(where[ENDS]), (OTHER_ROW + 1,), np.float64),
     )
 
 

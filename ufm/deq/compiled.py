@@ -60,9 +60,6 @@ def _load() -> ModuleType:
 #: Entries of a state from which on a second thread takes half of its rows, if torch may have two.
 SHARED = 2**16
 
-#: How many numbers kernels are told and fill, see ``_kernels.ABSOLUTE`` and ``_kernels.OTHER_ROW``.
-NUMBERS, ENDS = 10, 8
-
 #: An array of each dtype, by the size of its entries.
 _LIKE: dict[int, Any] = {4: np.empty(1, np.float32), 8: np.empty(1, np.float64)}
 
@@ -135,16 +132,16 @@ class CompiledSteps:
         #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.SLOTS``.
         self.like = _LIKE[state.z.element_size()]
         #: In one piece, whose address is asked for once.
-        slots = self.kernels.SLOTS + 1
-        whole = np.zeros(slots + NUMBERS + ENDS, np.int64)
+        slots, numbers = self.kernels.SLOTS + 1, self.kernels.ABSOLUTE + 1
+        whole = np.zeros(slots + numbers + self.kernels.OTHER_ROW + 1, np.int64)
         self.where = whole[:slots]
         self.numbers, self.ends = (
-            whole[slots : slots + NUMBERS].view(np.float64),
-            whole[slots + NUMBERS :].view(np.float64),
+            whole[slots : slots + numbers].view(np.float64),
+            whole[slots + numbers :].view(np.float64),
         )
         begin = whole.ctypes.data + whole.itemsize * slots
         whole[: self.kernels.NUMBERS + 1] = *state.z.shape, begin
-        whole[self.kernels.ENDS] = begin + whole.itemsize * NUMBERS
+        whole[self.kernels.ENDS] = begin + whole.itemsize * numbers
         #: What the numbers were written for, see :meth:`_tell`.
         self.told: tuple[Any, ...] = ()
         #: Room that kernels work in, so many numbers.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ufm._overrides import set_on_object
-from ufm.losses.attack import attack, attack_at, unchanging
-from ufm.losses.base import ClosedForm, Loss, column_blocks
+from ufm.losses.attack import COLUMN_TOLERANCE, attack, attack_at
+from ufm.losses.base import Array, ClosedForm, Loss, column_blocks
 from ufm.losses.binary_cross_entropy import BinaryCrossEntropy
 from ufm.losses.cross_entropy import CrossEntropy
 from ufm.losses.focal import FocalLoss
@@ -63,10 +65,9 @@ def get_loss(loss: str | Loss, argument: str = "loss") -> Loss:
     """
     if not isinstance(loss, Loss):
         names, others = ", ".join(map(repr, LOSSES)), "or an object of a subclass of ufm.Loss, such as ufm.FocalLoss()"
-        if not isinstance(loss, str):
-            raise TypeError(f"{argument} must be one of {names}, {others}, got {loss!r}")
-        if loss not in LOSSES:
-            raise ValueError(f"{argument} must be one of {names}, {others}, got {loss!r}")
+        if not isinstance(loss, str) or loss not in LOSSES:
+            kind = ValueError if isinstance(loss, str) else TypeError
+            raise kind(f"{argument} must be one of {names}, {others}, got {loss!r}")
         return LOSSES[loss]
     for name in _RISKS:
         if getattr(type(loss), name) is not getattr(Loss, name):
@@ -112,6 +113,34 @@ def is_ours(loss: Loss) -> bool:
     True
     """
     return type(loss) in LOSS_CLASSES.values()
+
+
+@contextmanager
+def unchanging(loss: Loss, targets: Array) -> Iterator[None]:
+    """Refuse, after the work within, a loss of one's own that changed: that of the same logits is no longer the same.
+
+    Noise, a counter, a schedule: what was found with such a loss is the optimum of none.
+
+    Raises:
+        ValueError: the values before and after differ.
+
+    >>> with unchanging(CrossEntropy(), np.eye(3)):
+    ...     "any work"
+    'any work'
+    """
+    if is_ours(loss):
+        yield
+        return
+    logits = np.random.default_rng(20241205).normal(size=targets.shape)
+    before = np.array(loss.values(logits.copy(), targets), dtype=float)
+    yield
+    after = np.asarray(loss.values(logits.copy(), targets), dtype=float)
+    if not np.allclose(before, after, rtol=COLUMN_TOLERANCE, atol=0.0, equal_nan=True):
+        at = int(np.argmax(np.abs(after - before)))
+        raise ValueError(
+            f"loss {loss.name} must give the same value at the same logits whenever it is called, got {before[at]!r} "
+            f"first and {after[at]!r} after some calls: it has a state, or draws random numbers"
+        )
 
 
 def closed_form(loss: str | Loss, argument: str = "loss", where: str = "here") -> str:

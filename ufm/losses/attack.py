@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ufm.losses.base import Array, Loss
 
-__all__ = ["attack", "attack_at", "bend", "contradiction", "unchanging", "wrong_derivatives"]
+__all__ = ["attack", "attack_at", "bend", "contradiction", "wrong_derivatives"]
 
 #: Sizes of the random logits that are tried.
 SIZES = (0.1, 1.0, 10.0)
@@ -90,32 +88,6 @@ def _overflows(loss: Loss, targets: Array, logits: Array) -> bool:
     with np.errstate(all="ignore"):
         values = np.asarray(loss.values(logits.copy(), targets))
     return values.dtype.kind == "f" and bool(np.isposinf(values).any())
-
-
-@contextmanager
-def unchanging(loss: Loss, targets: Array) -> Iterator[None]:
-    """Refuse, after the work within, a loss that changed meanwhile: that of the same logits is no longer the same.
-
-    Noise, a counter, a schedule: what was found with such a loss is the optimum of none.
-
-    Raises:
-        ValueError: the values before and after differ.
-
-    >>> from ufm.losses import CrossEntropy
-    >>> with unchanging(CrossEntropy(), np.eye(3)):
-    ...     "any work"
-    'any work'
-    """
-    logits = np.random.default_rng(20241205).normal(size=targets.shape)
-    before = np.array(loss.values(logits.copy(), targets), dtype=float)
-    yield
-    after = np.asarray(loss.values(logits.copy(), targets), dtype=float)
-    if not np.allclose(before, after, rtol=COLUMN_TOLERANCE, atol=0.0, equal_nan=True):
-        at = int(np.argmax(np.abs(after - before)))
-        raise ValueError(
-            f"loss {loss.name} must give the same value at the same logits whenever it is called, got {before[at]!r} "
-            f"first and {after[at]!r} after some calls: it has a state, or draws random numbers"
-        )
 
 
 def wrong_derivatives(loss: Loss, targets: Array, rounds: int = ROUNDS) -> str:

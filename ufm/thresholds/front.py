@@ -8,7 +8,7 @@ import numpy as np
 
 from ufm._validation import integer
 from ufm.architectures import NormBounded, known_architecture
-from ufm.losses import Loss, get_loss, is_ours, unchanging
+from ufm.losses import Loss, get_loss, unchanging
 from ufm.problem import check_bias
 from ufm.thresholds.bounded_norms import BoundedQuestion
 from ufm.thresholds.general import Family, general_threshold
@@ -101,8 +101,6 @@ def collapse_threshold(
     if rule is None and not architecture.is_constrained:
         raise ValueError(f"architecture must have budgets or weight decay, got {architecture!r}")
     family = Family(architecture, k_a, k_b, found, bias, rule)
-    if is_ours(found):
-        return general_threshold(family)
     with unchanging(found, np.eye(k_a + k_b)):
         return general_threshold(family)
 

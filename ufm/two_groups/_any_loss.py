@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -437,45 +438,46 @@ def solve(loss: Loss, points: Points) -> tuple[tuple[Array, ...], Array]:
     >>> bool(found[0][0] - found[1][0] <= 1e-12 * found[0][0]), found[-1].tolist()
     (True, [0])
     """
-    if is_ours(loss) or not len(points.limit):
-        return _solved(loss, points)
-    k_a, k_b = int(points.k_a[0]), int(points.k_b[0])
-    check_loss_of_groups(loss, (k_a, k_b))  # says first what else may be wrong
-    with unchanging(loss, np.eye(k_a + k_b)[:, [0, k_a]]):
-        return _solved(loss, points)
-
-
-def _solved(loss: Loss, points: Points) -> tuple[tuple[Array, ...], Array]:
     n = len(points.limit)
     out = np.empty((7, n))
     phases, floors = np.empty(n, np.int8), np.empty(n)
     sizes, which = np.unique(np.stack([points.k_a, points.k_b]), axis=1, return_inverse=True)
     which = which.reshape(-1)  # NumPy 2.0 gives it the array's dimensions
     order = np.argsort(which, kind="stable")
-    for (k_a, k_b), all_of_them in zip(
-        sizes.T.astype(int).tolist(), np.split(order, np.cumsum(np.bincount(which))[:-1]), strict=True
-    ):
-        check_loss_of_groups(loss, (k_a, k_b))
-        many = max(1, _ENTRIES // (k_a + k_b))
-        for start in range(0, len(all_of_them), many):
-            index = all_of_them[start : start + many]
-            group = points.group(index)
-            found = minimise(loss, group)
-            s, t = _logits(found.x, group)
-            out[:, index] = [
-                found.value,
-                found.lower,
-                found.norm if points.is_ball else points.limit[index],
-                *s,
-                t[0, 0] - t[1, 0],
-                t[1, 1] - t[0, 1],
-            ]
-            phases[index], floors[index] = _phases(s, t, (k_a, k_b)), found.floor
-            for i in index[~(found.value - found.lower <= _OPEN * np.abs(found.value) + ROOM * found.floor)]:
-                alone = _solved_alone(loss, points, i)
-                if alone[0] - alone[1] < out[0, i] - out[1, i]:
-                    out[:, i], phases[i] = alone[:7], alone[7]
+    with ExitStack() as stack:
+        for (k_a, k_b), all_of_them in zip(
+            sizes.T.astype(int).tolist(), np.split(order, np.cumsum(np.bincount(which))[:-1]), strict=True
+        ):
+            check_loss_of_groups(loss, (k_a, k_b))  # says first what else may be wrong
+            stack.enter_context(unchanging(loss, np.eye(k_a + k_b)[:, [0, k_a]]))
+            _solve_sizes(loss, points, (k_a, k_b), all_of_them, (out, phases, floors))
     return (*out, phases), floors
+
+
+def _solve_sizes(
+    loss: Loss, points: Points, sizes: tuple[int, int], indices: NDArray[np.intp], into: tuple[Array, Any, Array]
+) -> None:
+    """Solve the points of one size, in blocks, into the numbers, phases and floors of all."""
+    out, phases, floors = into
+    many = max(1, _ENTRIES // sum(sizes))
+    for start in range(0, len(indices), many):
+        index = indices[start : start + many]
+        group = points.group(index)
+        found = minimise(loss, group)
+        s, t = _logits(found.x, group)
+        out[:, index] = [
+            found.value,
+            found.lower,
+            found.norm if points.is_ball else points.limit[index],
+            *s,
+            t[0, 0] - t[1, 0],
+            t[1, 1] - t[0, 1],
+        ]
+        phases[index], floors[index] = _phases(s, t, sizes), found.floor
+        for i in index[~(found.value - found.lower <= _OPEN * np.abs(found.value) + ROOM * found.floor)]:
+            alone = _solved_alone(loss, points, i)
+            if alone[0] - alone[1] < out[0, i] - out[1, i]:
+                out[:, i], phases[i] = alone[:7], alone[7]
 
 
 def _logits(x: Array, group: Group) -> tuple[Array, Array]:

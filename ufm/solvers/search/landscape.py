@@ -256,7 +256,7 @@ class Landscape:
             if not math.isfinite(values[i]):
                 continue
             if len(b):
-                _, g[i], g_bias[i] = risk.joint(y, b)
+                g[i], g_bias[i] = risk.slopes(y, b)
             else:
                 g[i] = risk.gradient(y)
         return values, g, g_bias
