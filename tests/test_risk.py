@@ -96,3 +96,14 @@ def test_curvatures_that_jump_do_not_hold_the_bias_up():
         z = scale * rng.standard_normal((4, 4))
         order = [0, 2, 1, 3]
         assert problem.risk(z[np.ix_(order, order)]) == pytest.approx(problem.risk(z), rel=1e-9)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_slopes_beside_any_bias_against_differences(decay):
+    rng = np.random.default_rng(3)
+    risk, logits, bias = Risk(Quartic(), TARGETS, PI, decay), rng.normal(size=(3, 4)), rng.normal(size=3)
+    value, g, g_bias = risk.joint(logits, bias)
+    assert value == pytest.approx(risk.beside(logits, bias))
+    for d, e in ((rng.normal(size=(3, 4)), np.zeros(3)), (np.zeros((3, 4)), rng.normal(size=3))):
+        ahead, behind = (risk.beside(logits + h * d, bias + h * e) for h in (1e-5, -1e-5))
+        assert np.vdot(g, d) + g_bias @ e == pytest.approx((ahead - behind) / 2e-5, rel=1e-7)

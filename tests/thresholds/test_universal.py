@@ -294,6 +294,17 @@ def test_large_arrays_are_found_together_and_are_their_elements(architecture, ov
     assert found.ratio.reshape(-1)[::333][finite] == pytest.approx(few.ratio[finite], rel=1e-11)
 
 
+def test_a_minority_that_is_out_of_collapse_beside_the_peak_alone():
+    """Under a squared hinge kappa moves with R: out of collapse near 1.145, in it at 1, at 1.3 and at K_B / K_A."""
+    decay, counts, hinge = ufm.UnconstrainedFeatures(0.316964, 0.316964), {"majority_count": 10.0}, ufm.SquaredHinge()
+    found = collapse_threshold(decay, 3, 4, loss=hinge, **counts)
+    assert found.ratio == pytest.approx(1.17683311, rel=1e-6)
+    assert found.is_monotone is False
+    for ratio, out in ((1.0, False), (1.145, True), (1.17, True), (1.18, False), (4 / 3, False)):
+        prior = ufm.ClassPrior([10.0] * 3 + [10.0 / ratio] * 4)
+        assert (group_margin(ufm.solve(decay, prior, hinge), range(3, 7)).margin > 0) == out
+
+
 def test_a_bias_of_many_prices_is_an_array_like_any_other(monkeypatch):
     from ufm.thresholds import arrays
 
