@@ -256,15 +256,16 @@ def moved_by_steps(solver: str, count: int, width: int) -> float:
     """Rows that a solve of so many evaluations must read and write beside f, in multiples of the state.
 
     A plain step reads z and f(z) and writes the next z. An accelerated one reads those of two steps, writes the next z
-    and f(z), and reads its memory of two rows a slot and writes two; a line of memory that is written is read before.
+    and f(z), and reads its memory of two rows a slot, of Broyden's method one, and writes as many; a line of memory
+    that is written is read before.
     """
     from ufm.deq import solvers
 
     if solver == "fixed_point":
         return 4.0 * count
     few = solvers.ENOUGH if width >= solvers.WIDE else solvers.MEMORY
-    slots = [min(k, few if solver == "anderson" else solvers.BROYDEN_MEMORY) for k in range(count - 1)]
-    return 4.0 + sum(4 + 2 * 2 + 2 * used + 4 for used in slots)
+    rows, most = (2, few) if solver == "anderson" else (1, solvers.BROYDEN_MEMORY)
+    return 4.0 + sum(4 + 2 * 2 + rows * min(k, most) + 2 * rows for k in range(count - 1))
 
 
 def _pace(size: float) -> float:

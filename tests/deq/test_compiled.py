@@ -16,7 +16,7 @@ from deq_zoo import ZOO
 
 from ufm.deq import DEQ, ConvergenceWarning, compiled, room, solvers
 from ufm.deq.compiled import CompiledSteps
-from ufm.deq.iteration import Iteration, Options
+from ufm.deq.iteration import Guard, Iteration, Options
 from ufm.deq.solvers import SOLVERS, get_solver
 
 pytest.importorskip("numba")
@@ -52,6 +52,31 @@ def test_the_same_iterates(solver, dtype, tol, memory):
     # Rounding is amplified a little from step to step.
     torch.testing.assert_close(ours.trace[:6], theirs.trace[:6], rtol=1e5 * torch.finfo(dtype).eps, atol=0)
     torch.testing.assert_close(ours.z, theirs.z, rtol=0, atol=40 * tol)
+
+
+@pytest.mark.parametrize("solver", ["anderson", "broyden"])
+@pytest.mark.parametrize("options", [{"memory": 3, "patience": 4}, {"patience": 5}], ids=str)
+def test_the_same_iterates_where_the_acceleration_is_lost(solver, options, monkeypatch):
+    """Steps that were not those proposed: plain ones after failures, each row at its own time."""
+    recover, lost = Guard.recover, []
+    monkeypatch.setattr(Guard, "recover", lambda self: lost.append(recover(self)) or lost[-1])
+    for seed, rate in ((0, 3.0), (1, 2.0)):
+        a, h = draw(seed, 12, 12), draw(seed + 50, 6, 12)
+        a *= 1.3 * rate / torch.linalg.matrix_norm(a, 2)
+        ours, theirs = both(lambda z, a=a, h=h: torch.sin(z @ a.T + h), 0 * h, solver, 1e-10, 30, trace=True, **options)
+        torch.testing.assert_close(ours.trace[:14], theirs.trace[:14], rtol=1e-9, atol=0)
+    assert {bool(rows.all()) for rows in lost} == {False}
+
+
+@pytest.mark.parametrize("memory", [None, 2])
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.bfloat16, 1e-2), (torch.float16, 1e-3)], ids=str)
+def test_the_same_iterates_where_steps_are_rounded(dtype, tol, memory):
+    a, h = draw(9, 40, 40), draw(1, 5, 40, dtype=dtype)
+    a = (0.95 * a / torch.linalg.matrix_norm(a, 2)).to(dtype)
+    ours, theirs = both(lambda z: torch.tanh(z @ a.T + h), 0 * h, "broyden", tol, 60, trace=True, memory=memory)
+    assert ours.converged.all()
+    assert int((ours.steps - theirs.steps).abs().max()) <= 1
+    torch.testing.assert_close(ours.trace[:4], theirs.trace[:4], rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -303,8 +328,9 @@ def test_few_slots_while_wide_rows_are_quick(memories):
     assert asked.converged.all()
 
 
+@pytest.mark.parametrize("memory", [None, 2])
 @pytest.mark.parametrize("solver", ["anderson", "broyden"])
-def test_a_memory_of_kernels_is_one_of_tensor_operations(solver, monkeypatch, memories):
+def test_a_memory_of_kernels_is_one_of_tensor_operations(solver, memory, monkeypatch, memories):
     """They take over in the middle of a solve, where slots differ from row to row and some were never written."""
     evaluate, numbers = CompiledSteps._evaluate, iter(range(99))
 
@@ -318,7 +344,7 @@ def test_a_memory_of_kernels_is_one_of_tensor_operations(solver, monkeypatch, me
 
     monkeypatch.setattr(CompiledSteps, "_evaluate", gives_up)
     monkeypatch.setattr(torch.Tensor, "new_empty", lambda t, *shape: t.new_full(shape, torch.nan))
-    ours, theirs = both(tanh(128, 0.9, 3), torch.zeros(3, 128).double(), solver, 1e-9, 200)
+    ours, theirs = both(tanh(128, 0.9, 3), torch.zeros(3, 128).double(), solver, 1e-9, 200, memory=memory)
     assert ours.converged.all()
     assert memories[0].counts is None
     assert next(numbers) == 6

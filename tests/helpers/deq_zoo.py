@@ -278,7 +278,8 @@ def circle() -> Cell:
 
 def nilpotent(n: int) -> Cell:
     """A shift: plain steps end after n of them, and a truncated memory of differences takes many times that."""
-    return linear(torch.diag(torch.ones(n - 1, dtype=torch.float64), 1), draw(1, 2, n), settings={"max_steps": 300})
+    shift = torch.diag(torch.ones(n - 1, dtype=torch.float64), 1)
+    return linear(shift, draw(1, 2, n), settings={"max_steps": 300 + 3 * n})
 
 
 def mixed_scales() -> Cell:
@@ -332,6 +333,7 @@ ZOO: dict[str, Cell] = {
     "nilpotent 10": nilpotent(10),
     "nilpotent 30": nilpotent(30),
     "nilpotent 60": nilpotent(60),
+    "nilpotent 100": nilpotent(100),
     "mixed scales": mixed_scales(),
     "expanded": expanded(),
     "shift": without_one(lambda z, p: z + p),

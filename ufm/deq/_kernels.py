@@ -25,7 +25,7 @@ __all__ = ["BUILT_IN", "anderson", "broyden", "commit", "plain"]
 
 #: Digest of what is built into the machine code from other files, which Numba does not look at: see
 #: ``tests/test_machine_code.py``.
-BUILT_IN = "0ed72bce75447176"
+BUILT_IN = "5c156525e19e1a83"
 
 #: A difference is made orthogonal a second time where the first has left less than this part of it.
 AGAIN = 0.1
@@ -86,9 +86,10 @@ HELD, MET, IS_LAST = range(3)
 TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, ABSOLUTE = range(10)
 
 #: What is where: sizes, and addresses of what is shared with the state; then the numbers of the memory, whose last ones
-#: are how many slots it may have, how many are enough where all goes well, and how many it has.
+#: are how many slots it may have, how many are enough where all goes well, or in a block, and how many of these it has;
+#: and which rows took the step that was proposed.
 ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS, SCRATCH = range(FIRST_MEMORY)
-SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, ENOUGH, SLOTS = range(FIRST_MEMORY + 1, FIRST_MEMORY + 7)
+SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, ENOUGH, SLOTS, PROPOSED = range(FIRST_MEMORY + 1, FIRST_MEMORY + 8)
 
 #: What a kernel found of a step: something for tensor operations; nothing; another number of units met the tolerance;
 #: or nothing in the part of the rows that it was given.
@@ -412,23 +413,79 @@ def anderson(
     return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)
 
 
+#: Columns of the memory of :func:`broyden`, a row for each block of slots: addresses of directions, of images where any
+#: are rows, and of ratios.
+DIRECTIONS, IMAGES, RATIOS = range(3)
+
+
+@_part
+def _slot(memory, column, i, slot, some, size):
+    """Address of what a row has in a slot, so many bytes; a block has ``some`` slots of each row."""
+    return memory[slot // some, column] + (i * some + slot % some) * size
+
+
+@_part
+def _ratio(memory, i, slot, some):
+    """The ratio of a row's slot, as an array of it alone."""
+    return carray(_vectors.pointer(_slot(memory, RATIOS, i, slot, some, 8)), (1,), np.float64)
+
+
+@_part
+def _apply(like, memory, i, first, number, some, capacity, x, width):
+    """``prod_j (I + w_j e_j^T) x`` into x, of so many terms from slot ``first`` on.
+
+    Returns ``<e, x>`` with the direction after the last of them.
+    """
+    slot, row = first, like.itemsize * width
+    along = _vectors.square(like, _slot(memory, DIRECTIONS, i, slot, some, row), x, width)
+    for _ in range(number):
+        ratio = _ratio(memory, i, slot, some)[0]
+        following = slot + 1 if slot + 1 < capacity else 0
+        direction = _slot(memory, DIRECTIONS, i, following, some, row)
+        if ratio < 0:
+            _vectors.advance(like, x, _slot(memory, IMAGES, i, slot, some, row), -ratio * along, width)
+            along = _vectors.square(like, direction, x, width)
+        else:
+            along = _vectors.advance(like, x, direction, ratio * along, width)
+        slot = following
+    return along
+
+
+@_part
+def _quotient(like, x, by, out, width):
+    """``x/by`` into out; 0 where by is 0 or no number."""
+    if abs(by) > 0:
+        _vectors.copy(like, x, out, width)
+        _vectors.quotient(like, out, by, width)
+    else:
+        _clear(like, out, width)
+
+
 @_compiled
 def broyden(
     like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, begin, end,
 ):  # fmt: skip
-    """The same for Broyden's method, whose memory is ``us``, ``vs`` (units, room, m) and ``gamma`` (units, 1)."""
+    """The same for Broyden's method, whose memory is in blocks of slots, see :class:`ufm.deq.solvers._Broyden`.
+
+    The inverse Jacobian is ``-gamma prod_j (I + w_j e_j^T)``, e_j the direction of step j. Where that step was
+    ``s_j = -H_j g_j``, as proposed, ``w_j = e_{j+1} |s_{j+1}|/|s_j|`` with the step after it (Kelley 2003, section
+    4.3): beside the directions that ratio is all that is kept. Else w_j has a row of its own, of length 1, and its
+    ratio is negative; so where the oldest term gives way, for the step was proposed with it.
+    """
     numbers, floats, longs, flags, ends = _shared(where, like)
-    rows, width, slots, item = where[ROWS], where[WIDTH], where[SLOTS], like.itemsize
-    row, floor = item * width, numbers[FLOOR]
-    all_gamma = _row(like, where[THIRD_MEMORY], rows)
-    of_us, of_vs, products, residual, change, step, v, u = _scratch(where, like, begin > 0)
-    ahead, counts = 2 * row * slots * rows > AHEAD, _counts(where)
+    rows, width, item = where[ROWS], where[WIDTH], like.itemsize
+    some, capacity, row, floor = where[ENOUGH], where[MEMORY], item * width, numbers[FLOOR]
+    memory = carray(_vectors.pointer(where[FIRST_MEMORY]), (where[SLOTS], 3), np.int64)
+    lengths = carray(_vectors.pointer(where[SECOND_MEMORY]), (rows,), np.float64)
+    proposed = carray(_vectors.pointer(where[PROPOSED]), (rows,), np.bool_)
+    all_gamma, counts = _row(like, where[THIRD_MEMORY], rows), _counts(where)
+    _, _, _, residual, change, step, _, _ = _scratch(where, like, begin > 0)
+    ahead = row * where[SLOTS] * some * rows > AHEAD
     for i in range(begin, end):
-        us, vs = where[FIRST_MEMORY] + row * slots * i, where[SECOND_MEMORY] + row * slots * i
         if ahead and i + 1 < end and not flags[HELD, i + 1]:
-            some = row * max(counts[i + 1, USED], counts[i + 1, SLOT] + 1)
-            _ahead(us + row * slots, some)
-            _ahead(vs + row * slots, some)
+            for block in range(where[SLOTS]):
+                here = min(max(counts[i + 1, USED], counts[i + 1, SLOT]) - some * block, some)
+                _ahead(_slot(memory, DIRECTIONS, i + 1, block * some, some, row), here * row)
         if _waits(i, flags, started):
             continue
         z, image, out, next_image = z_at + i * row, image_at + i * row, out_at + i * row, next_image_at + i * row
@@ -443,40 +500,58 @@ def broyden(
             return RARE
         if length == NEXT:
             continue
-        norm, size = float(floats[NORM, i]), float(floats[SIZE, i])
-        used, slot = counts[i, USED], counts[i, SLOT]
-        if slot < used:
-            _clear(like, us + row * slot, width)
-            _clear(like, vs + row * slot, width)
-        _vectors.copy(like, image, next_image, width)
-        _vectors.start(like, float(all_gamma[i]), step, change, z, residual, v, u, out, width)
-        # v = -gamma step + sum_j <u_j, step> v_j, its sign apart
-        _vectors.products(like, step, us, row, used, of_us, width)
-        _vectors.project(like, v, vs, row, used, of_us, residual, change, products, of_vs, width)
-        square, last, along = _vectors.products_of_three(like, v, residual, change, width)
-        unit = -_root(like, square, v, width, floor)
-        scale_v = 1 / unit
-        if floor < -unit < inf and floor < norm and floor < length and abs(last) < inf and abs(along) < inf:
-            last *= scale_v
-            along *= scale_v
-        else:  # squares left the numbers
-            _vectors.quotient(like, v, unit, width)
-            _, last, along = _vectors.products_of_three(like, v, residual, change, width)
-            scale_v = 1.0
-        scale = 1 / along
-        usable = abs(along) > numbers[DEPENDENT] * length and length > numbers[ROUNDING] * size and abs(scale) < inf
-        before = max(used - _vectors.ROWS, 0) if usable else used
-        _vectors.subtract(like, u, out, us, row, before, of_vs, products, width)
-        if not usable:
-            _clear(like, us + row * slot, width)
-            _clear(like, vs + row * slot, width)
-            _take_slot(counts, i, where[MEMORY], where[MEMORY])
-            continue
-        _vectors.mix(
-            like, u, out, v, us + row * before, row, used - before, of_vs + item * before, products + item * before,
-            scale, last, scale_v, us + row * slot, out, vs + row * slot, width,
-        )  # fmt: skip
-        _take_slot(counts, i, where[MEMORY], where[MEMORY])
+        used, slot, gamma = counts[i, USED], counts[i, SLOT], float(all_gamma[i])
+        telling = length > numbers[ROUNDING] * float(floats[SIZE, i])
+        follows = proposed[i] and used < capacity
+        if used == capacity:
+            used -= 1
+        newest = (slot if slot else capacity) - 1 if used else slot
+        now, ratio = _slot(memory, DIRECTIONS, i, newest, some, row), _ratio(memory, i, newest, some)
+        if follows and used:
+            taken = lengths[i]
+        else:
+            taken = _root(like, _vectors.square(like, step, step, width), step, width, floor)
+            if used > 1:
+                before = (newest if newest else capacity) - 1
+                former = _ratio(memory, i, before, some)
+                if former[0] > 0:  # what was proposed is the term's, though not the step's
+                    _vectors.copy(like, now, _slot(memory, IMAGES, i, before, some, row), width)
+                    former[0] = -former[0]
+            _quotient(like, step, taken, now, width)
+            if not used:
+                used, slot = 1, slot + 1
+        first = slot - used if slot >= used else slot - used + capacity
+        along = _apply(like, memory, i, first, used - 1, some, capacity, residual, width)
+        ratio[0], by = 0.0, gamma
+        if follows:
+            # In units of |s|: H y = s - (-H g)
+            denominator, square, total = _vectors.secant(like, now, residual, gamma / taken, width)
+            usable = telling and abs(denominator) > numbers[DEPENDENT] * sqrt(square) and abs(1 / denominator) < inf
+            if usable:
+                by = gamma / denominator
+        else:
+            _apply(like, memory, i, first, used - 1, some, capacity, change, width)
+            _quotient(like, change, -taken / gamma, step, width)  # H y
+            denominator = _vectors.square(like, now, step, width)
+            square = _vectors.square(like, step, step, width)
+            usable = telling and abs(denominator) > numbers[DEPENDENT] * sqrt(square) and abs(1 / denominator) < inf
+            if usable:
+                _vectors.times(like, step, -1.0, now, change, width)  # s - H y
+                left = _root(like, _vectors.square(like, change, change, width), change, width, floor)
+                image_of = _slot(memory, IMAGES, i, newest, some, row)
+                _quotient(like, change, left if denominator > 0 else -left, image_of, width)
+                ratio[0] = -left / abs(denominator)
+                _vectors.advance(like, residual, image_of, -ratio[0] * along, width)
+            total = _vectors.square(like, residual, residual, width)
+        size = _root(like, total, residual, width, floor)
+        lengths[i], unit = abs(by) * size, (1.0 if by > 0 else -1.0) / size
+        if follows and usable:
+            ratio[0] = lengths[i] / taken
+        if not abs(like.dtype.type(unit)) < inf:
+            unit, lengths[i], ratio[0] = 0.0, 0.0, min(ratio[0], 0.0)
+        following = _slot(memory, DIRECTIONS, i, slot, some, row)
+        _vectors.step(like, residual, z, image, by, unit, out, following, next_image, width)
+        counts[i, USED], counts[i, SLOT] = used + 1, slot + 1 if slot + 1 < capacity else 0
     if started >= 0:
         return USUAL
     return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)

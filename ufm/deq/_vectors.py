@@ -25,6 +25,7 @@ with optional("fast"):
     from numba.extending import intrinsic
 
 __all__ = [
+    "advance",
     "copy",
     "fetch",
     "look",
@@ -34,12 +35,12 @@ __all__ = [
     "orthogonalise",
     "pointer",
     "products",
-    "products_of_three",
-    "project",
     "quotient",
+    "secant",
     "square",
-    "start",
+    "step",
     "subtract",
+    "times",
 ]
 
 #: Bytes of a block.
@@ -47,6 +48,9 @@ BLOCK = 64
 
 #: Rows that are gone through at once.
 ROWS = 8
+
+#: Blocks that a sum alone is of at once: the next product need not wait for the last.
+WAYS = 4
 
 
 class _Code:
@@ -80,6 +84,23 @@ class _Code:
         whole = self.builder.udiv(count, self.constant(self.lanes))
         with cgutils.for_range(self.builder, whole, intp=self.word) as loop:
             body(self.builder.mul(loop.index, self.constant(BLOCK)), self.block)
+        self._rest(count, whole, body)
+
+    def each_of_several(self, count: Any, body: Callable[[Any, Any, int], None]) -> None:
+        """The same, WAYS blocks at a time: the body is told which of them, of the blocks that are left the first."""
+        whole = self.builder.udiv(count, self.constant(self.lanes))
+        groups = self.builder.udiv(whole, self.constant(WAYS))
+        with cgutils.for_range(self.builder, groups, intp=self.word) as loop:
+            first = self.builder.mul(loop.index, self.constant(WAYS * BLOCK))
+            for way in range(WAYS):
+                body(self.builder.add(first, self.constant(way * BLOCK)), self.block, way)
+        done = self.builder.mul(groups, self.constant(WAYS))
+        with cgutils.for_range(self.builder, whole, start=done, intp=self.word) as loop:
+            body(self.builder.mul(loop.index, self.constant(BLOCK)), self.block, 0)
+        self._rest(count, whole, lambda k, kind: body(k, kind, 0))
+
+    def _rest(self, count: Any, whole: Any, body: Callable[[Any, Any], None]) -> None:
+        """The body for every number after so many blocks."""
         first = self.builder.mul(whole, self.constant(self.lanes))
         with cgutils.for_range(self.builder, count, start=first, intp=self.word) as loop:
             body(self.builder.mul(loop.index, self.constant(self.size)), self.number)
@@ -165,28 +186,33 @@ class _Code:
 
 
 class _Sum:
-    """A sum of products: a number for each place in a block, and one of what is left."""
+    """A sum of products: a number for each place in a block, of each of several ways, and one of what is left."""
 
-    def __init__(self, code: _Code) -> None:
+    def __init__(self, code: _Code, ways: int = 1) -> None:
         self.code = code
-        self.parts = {kind: cgutils.alloca_once(code.builder, kind) for kind in (code.block, code.number)}
+        self.blocks = [cgutils.alloca_once(code.builder, code.block) for _ in range(ways)]
+        self.rest = cgutils.alloca_once(code.builder, code.number)
         self.clear()
 
     def clear(self) -> None:
         """Start at 0."""
-        for kind, part in self.parts.items():
-            zero = ir.Constant(self.code.number, 0.0)
-            self.code.builder.store(self.code.all_of(zero, kind), part)
+        zero = ir.Constant(self.code.number, 0.0)
+        for part in self.blocks:
+            self.code.builder.store(self.code.all_of(zero, self.code.block), part)
+        self.code.builder.store(zero, self.rest)
 
-    def add(self, x: Any, y: Any) -> None:
+    def add(self, x: Any, y: Any, way: int = 0) -> None:
         """Take in a product."""
-        part = self.parts[x.type]
+        part = self.rest if x.type == self.code.number else self.blocks[way]
         self.code.builder.store(self.code.fma(x, y, self.code.builder.load(part)), part)
 
     def value(self) -> Any:
-        """Halves of the block are added until one number is left, and then the rest."""
+        """Blocks are added pairwise, then halves of the block until one number is left, and then the rest."""
         code, builder = self.code, self.code.builder
-        total, lanes = builder.load(self.parts[code.block]), code.lanes
+        blocks, lanes = [builder.load(part) for part in self.blocks], code.lanes
+        while len(blocks) > 1:
+            blocks = [builder.fadd(one, other) for one, other in zip(blocks[::2], blocks[1::2], strict=True)]
+        (total,) = blocks
         while lanes > 1:
             lanes //= 2
             halves = []
@@ -195,7 +221,7 @@ class _Sum:
                 halves.append(builder.shuffle_vector(total, ir.Constant(total.type, ir.Undefined), places))
             total = builder.fadd(*halves)
         total = builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
-        return builder.fadd(total, builder.load(self.parts[code.number]))
+        return builder.fadd(total, builder.load(self.rest))
 
 
 def _sums(number: int) -> Any:
@@ -247,8 +273,8 @@ def square(context, like, x, y, width):
     def generate(context, builder, signature, values):
         code = _Code(context, builder, signature, values)
         x, y, width = code.values
-        total = _Sum(code)
-        code.each(width, lambda k, kind: total.add(code.load(x, k, kind), code.load(y, k, kind)))
+        total = _Sum(code, WAYS)
+        code.each_of_several(width, lambda k, kind, way: total.add(code.load(x, k, kind), code.load(y, k, kind), way))
         return code.pack(context, signature, [total])
 
     return _sums(1)(like, types.intp, types.intp, types.intp), generate
@@ -458,78 +484,80 @@ def mix(context, like, x, y, w, rows, stride, count, by, of, scale, along, scale
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def project(context, like, x, rows, stride, count, by, y, w, of_y, of_w, width):
-    """``x - sum_j by_j rows_j`` into x, inner products of the rows with y and w into ``of_y`` and ``of_w``."""
+def advance(context, like, x, row, by, width):
+    """``x + by row`` into x; its inner product with the row."""
 
     def generate(context, builder, signature, values):
         code = _Code(context, builder, signature, values)
-        x, rows, stride, count, by, y, w, of_y, of_w, width = code.values
-        sums = [(_Sum(code), _Sum(code)) for _ in range(ROWS)]
-        with code.chunks(rows, stride, count, by, of_y, of_w) as (first, some, (here, to_y, to_w)):
+        x, row, by, width = code.values
+        by, total = code.both_kinds(by), _Sum(code, WAYS)
 
-            def several(number):
-                places = [code.row(first, stride, j) for j in range(number)]
-                factors = [code.spread(here, j) for j in range(number)]
-                for pair in sums[:number]:
-                    for total in pair:
-                        total.clear()
+        def body(k, kind, way):
+            value = code.load(row, k, kind)
+            now = code.fma(by[kind], value, code.load(x, k, kind))
+            code.store(now, x, k)
+            total.add(now, value, way)
 
-                def body(k, kind):
-                    total, one, other = (code.load(row, k, kind) for row in (x, y, w))
-                    for place, factor, pair in zip(places, factors, sums, strict=False):
-                        value = code.load(place, k, kind)
-                        total = code.less(factor[kind], value, total)
-                        pair[0].add(value, one)
-                        pair[1].add(value, other)
-                    code.store(total, x, k)
+        code.each_of_several(width, body)
+        return code.pack(context, signature, [total])
 
-                code.each(width, body)
-                for j in range(number):
-                    code.store(sums[j][0].value(), to_y, code.constant(j * code.size))
-                    code.store(sums[j][1].value(), to_w, code.constant(j * code.size))
-
-            code.unrolled(some, several, 1)
-        return context.get_dummy_value()
-
-    return types.void(like, *(types.intp,) * 10), generate
+    return _sums(1)(like, types.intp, types.intp, types.float64, types.intp), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def products_of_three(context, like, x, y, w, width):
-    """``|x|^2``, ``<x, y>`` and ``<x, w>``."""
+def secant(context, like, x, y, by, width):
+    """``<x, x - by y>``, ``|x - by y|^2`` and ``|y|^2``."""
 
     def generate(context, builder, signature, values):
         code = _Code(context, builder, signature, values)
-        x, y, w, width = code.values
-        sums = [_Sum(code) for _ in range(3)]
+        x, y, by, width = code.values
+        by, sums = code.both_kinds(by), [_Sum(code, WAYS) for _ in range(3)]
+
+        def body(k, kind, way):
+            one, other = code.load(x, k, kind), code.load(y, k, kind)
+            left = code.less(by[kind], other, one)
+            for total, pair in zip(sums, ((one, left), (left, left), (other, other)), strict=True):
+                total.add(*pair, way)
+
+        code.each_of_several(width, body)
+        return code.pack(context, signature, sums)
+
+    return _sums(3)(like, types.intp, types.intp, types.float64, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def step(context, like, x, z, image, by, unit, out, x_out, image_out, width):
+    """``z + by x`` into out, ``unit x`` into ``x_out`` and the image into ``image_out``."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, z, image, by, unit, out, x_out, image_out, width = code.values
+        by, unit = code.both_kinds(by), code.both_kinds(unit)
 
         def body(k, kind):
             value = code.load(x, k, kind)
-            for total, other in zip(sums, (value, code.load(y, k, kind), code.load(w, k, kind)), strict=True):
-                total.add(value, other)
-
-        code.each(width, body)
-        return code.pack(context, signature, sums)
-
-    return _sums(3)(like, *(types.intp,) * 4), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def start(context, like, gamma, step, change, z, residual, v, u, out, width):
-    """``gamma step`` into v, ``step + gamma change`` into u and ``z + gamma residual`` into out."""
-
-    def generate(context, builder, signature, values):
-        code = _Code(context, builder, signature, values)
-        gamma, step, change, z, residual, v, u, out, width = code.values
-        gamma = code.both_kinds(gamma)
-
-        def body(k, kind):
-            value = code.load(step, k, kind)
-            code.store(builder.fmul(gamma[kind], value), v, k)
-            code.store(code.fma(gamma[kind], code.load(change, k, kind), value), u, k)
-            code.store(code.fma(gamma[kind], code.load(residual, k, kind), code.load(z, k, kind)), out, k)
+            code.store(code.fma(by[kind], value, code.load(z, k, kind)), out, k)
+            code.store(builder.fmul(unit[kind], value), x_out, k)
+            code.store(code.load(image, k, kind), image_out, k)
 
         code.each(width, body)
         return context.get_dummy_value()
 
-    return types.void(like, types.float64, *(types.intp,) * 8), generate
+    whole, real = types.intp, types.float64
+    return types.void(like, whole, whole, whole, real, real, whole, whole, whole, whole), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def times(context, like, x, by, y, out, width):
+    """``by x + y`` into out."""
+
+    def generate(context, builder, signature, values):
+        code = _Code(context, builder, signature, values)
+        x, by, y, out, width = code.values
+        by = code.both_kinds(by)
+        code.each(
+            width, lambda k, kind: code.store(code.fma(by[kind], code.load(x, k, kind), code.load(y, k, kind)), out, k)
+        )
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp, types.float64, types.intp, types.intp, types.intp), generate

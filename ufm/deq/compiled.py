@@ -87,6 +87,8 @@ class Memory(Protocol):
     kernel: str
     #: Part of a difference's length below which it is left out.
     dependent: float
+    #: Whether steps are to be taken in that were not those that it proposed.
+    astray: bool
 
     def share(self, where: Any) -> bool:
         """See that there is room for one more step, and write where the numbers are; False where nothing changed."""
@@ -129,10 +131,10 @@ class CompiledSteps:
             self.half = rows // 2
         #: z and f(z) of the last step that a kernel judged.
         self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
-        #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.SLOTS``.
+        #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.PROPOSED``.
         self.like = _LIKE[state.z.element_size()]
         #: In one piece, whose address is asked for once.
-        slots, numbers = self.kernels.SLOTS + 1, self.kernels.ABSOLUTE + 1
+        slots, numbers = self.kernels.PROPOSED + 1, self.kernels.ABSOLUTE + 1
         whole = np.zeros(slots + numbers + self.kernels.OTHER_ROW + 1, np.int64)
         self.where = whole[:slots]
         self.numbers, self.ends = (
@@ -148,6 +150,10 @@ class CompiledSteps:
         self.needed, self.scratch = 0, np.empty(0, self.like.dtype)
         #: Next iterates and images of a step that a kernel left at a row, the rows before it taken.
         self.left: tuple[Tensor, Tensor] | None = None
+        #: What was last proposed, and which rows took it as their step.
+        self.proposal: Tensor | None = None
+        self.taken = np.zeros(rows, np.bool_)
+        self.where[self.kernels.PROPOSED] = self.taken.ctypes.data
 
     @staticmethod
     def attach(state: Iteration) -> None:
@@ -369,9 +375,12 @@ class CompiledSteps:
         kernel, now, last = getattr(self.kernels, memory.kernel), z.data_ptr(), last_z.data_ptr()
         self._tell(memory.dependent)
         alone, like, where, rows = self.half == self.rows, self.like, self.where, self.rows
+        memory.astray = state.dtype != z.dtype  # for it will be rounded
+        self.taken.fill(not memory.astray)
         while True:
             plain = memory.steps == 0
             state.accelerated = not plain
+            self.proposal = z
             image = self._evaluate(z)
             if image is None:
                 break
@@ -398,7 +407,7 @@ class CompiledSteps:
                 return None, None
             memory.steps += 1
             if state.vanishing is not None:
-                state.image, state.residual = image_rows, image_rows - z
+                self.proposal, state.image, state.residual = out, image_rows, image_rows - z
                 return out, (last_z, last_image)
             last_z, last, z, now = z, now, out, following
             last_image, image_rows = image_rows, torch.empty_like(z) if last_image is first else last_image
@@ -421,7 +430,9 @@ class CompiledSteps:
             (0, 0) if self.left is None else (int(self.ends[self.kernels.ROW]), int(self.ends[self.kernels.OTHER_ROW]))
         )
         out, rows = self.left or (torch.empty_like(z), torch.empty_like(z))
-        self.left = None
+        # The first step is a plain one.
+        self.taken[:] = (state.z == (image if self.proposal is None else self.proposal)).all(dim=1).numpy()
+        self.left, self.proposal, memory.astray = None, out, not self.taken.all()
         if memory.share(self.where):
             self._make_room()
         points = [t.data_ptr() for t in (state.z, state.image, out, z, image, rows)]

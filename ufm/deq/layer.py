@@ -128,7 +128,7 @@ class DEQ(nn.Module):
             ``"joint"``: the whole state is one sample, as of a graph whose nodes are the rows.
         memory: past differences of Anderson mixing (default 8; compiled, of samples of 96 numbers and more, 3 while
             residuals fall to half at every step; of samples of 64 numbers at most all from step 16 on), rank-one terms
-            of Broyden's method (default 64; of samples of 33 to 64 numbers twice as many as these).
+            of Broyden's method (default 64; of samples of 33 to 256 numbers twice as many as these).
         patience: steps without a new least residual after which an acceleration gives way to plain steps; default:
             twice the memory, at most 16, of Broyden's method 32.
         growth: times the least residual at which it does; default 10, of Broyden's method 100.

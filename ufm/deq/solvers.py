@@ -61,9 +61,10 @@ SHORT = 64
 #: dimensions the steps are then as many. (Of the terms of Broyden's method each rests on those before.)
 ENOUGH, WIDE = 3, 96
 
-#: Number of rank-one terms that Broyden's method keeps; of samples of at most :data:`SHORT` numbers twice their number
-#: where that is more. So many are enough on linear maps (Gay 1979), and each rests on those before.
-BROYDEN_MEMORY = 64
+#: Number of rank-one terms that Broyden's method keeps; of samples of at most so many numbers twice their number where
+#: that is more. That is enough on linear maps (Gay 1979), and each term rests on those before: without the first ones a
+#: nilpotent map takes four times the plain steps.
+BROYDEN_MEMORY, BROYDEN_SHORT = 64, 256
 
 #: A difference is left out if its part orthogonal to the kept ones, or Broyden's denominator, is below this fraction.
 DEPENDENT = 1e-7
@@ -137,6 +138,8 @@ class _Acceleration:
     dependent = DEPENDENT
     #: Name of its compiled loop.
     kernel: str
+    #: Whether compiled loops are to take in steps that were not those proposed, as where they were rounded.
+    astray = False
 
     def __init__(self, state: Iteration, memory: int) -> None:
         self.state, self.memory, self.steps = state, memory, 0
@@ -158,7 +161,9 @@ class _Acceleration:
             if self.state.event:  # it will be asked for
                 self.last = self.state.z - z, self.state.residual - (image - z)
             return compiled.learn(self, z, image)
-        self._leave_kernels()
+        if self.counts is not None:
+            self.leave_kernels()
+            self.counts = None
         self.learn_tensors(z, image, image - z if residual is None else residual)
         return None
 
@@ -170,22 +175,14 @@ class _Acceleration:
         """Tell a compiled loop where the numbers are, with room for a step; False where that has not changed."""
         raise NotImplementedError
 
-    def _leave_kernels(self) -> None:
-        """Have zeros in the slots that compiled loops did not use: of a row these are its own."""
-        if self.counts is not None:
-            used, self.counts = torch.from_numpy(self.counts[:, :1]), None
-            for numbers in self.slots():
-                unused = torch.arange(numbers.shape[1]) >= used
-                numbers.masked_fill_(unused.view(*unused.shape, *(1,) * (numbers.ndim - 2)), 0)
+    def leave_kernels(self) -> None:
+        """Have for tensor operations what compiled loops have learnt."""
+        raise NotImplementedError
 
     def _empty(self, lost: Tensor) -> None:
         """Have no slots in use of the rows that were lost."""
         if self.counts is not None:
             self.counts[lost.numpy()] = 0
-
-    def slots(self) -> tuple[Tensor, ...]:
-        """Numbers of the memory, (units, slots, ...)."""
-        raise NotImplementedError
 
     def forget(self, lost: Tensor) -> None:
         """Empty the memory of units, mask (units,)."""
@@ -377,14 +374,17 @@ class _Anderson(_Acceleration):
         elif self.told:
             return False
         self.told = True
-        where[FIRST_MEMORY:] = (
+        where[FIRST_MEMORY : FIRST_MEMORY + 7] = (
             *(self.window.data_ptr(), self.all_coefficients.data_ptr(), 0),
             *(self.counts.ctypes.data, self.memory, self.enough, self.memory),
         )
         return True
 
-    def slots(self) -> tuple[Tensor, ...]:
-        return self.all_residuals, self.all_images, self.all_coefficients
+    def leave_kernels(self) -> None:
+        # Slots that a row did not use were never written: zeros are its own.
+        unused = torch.arange(self.memory) >= torch.from_numpy(self.counts[:, :1])
+        self.window.masked_fill_(unused[:, None, :, None], 0)
+        self.all_coefficients.masked_fill_(unused, 0)
 
     def forget(self, lost: Tensor) -> None:
         self._empty(lost)
@@ -435,7 +435,12 @@ def _minus(x: Tensor, coefficients: Tensor, rows: Tensor) -> Tensor:
 
 
 class _Broyden(_Acceleration):
-    """Memory of :func:`broyden`: the inverse Jacobian ``-gamma I + sum_i u_i v_i^T``.
+    """Memory of :func:`broyden`: the inverse Jacobian ``H = -gamma prod_j (I + w_j e_j^T)``, the newest factor first.
+
+    After a step s that changes the residual g by y the new factor has ``e = s/|s|`` and ``w = (s - H y)/<e, H y>``,
+    which is Broyden's ``H + (s - H y) s^T H/<s, H y>``. A product with H takes those of x with all e_j at once,
+    ``c_j = <e_j, x> + sum_{i<j} <e_j, w_i> c_i``, and is ``-gamma (x + sum_j c_j w_j)``. Compiled loops take the
+    factors one by one, and keep one row for most of them, see :func:`ufm.deq._kernels.broyden`.
 
     gamma is 1 until a unit is lost, and then ``-<s, y>/|y|^2`` of its last step s and change of the residual y, as in
     the method of Barzilai and Borwein: where f contracts slowly in all directions the updates of -I are rounding.
@@ -447,78 +452,116 @@ class _Broyden(_Acceleration):
 
     def __init__(self, state: Iteration, memory: int) -> None:
         units, m = state.z.shape
-        if state.options.memory is None and m <= SHORT:
+        if state.options.memory is None and m <= BROYDEN_SHORT:
             memory = max(memory, 2 * m)
         super().__init__(state, memory)
-        slots = min(ROOM, memory)
-        self.all_us, self.all_vs = room(state.z, units, slots, m), room(state.z, units, slots, m)
         self.gamma = state.z.new_ones(units, 1)
         self.scaled = False
-        self.told = False  # whether compiled loops know where all this is
+        #: Factors of tensor operations, so many: e_j and w_j, (units, slots, m), <e_j, w_i>, (units, slots, slots).
+        self.number = 0
+        self.all_directions = self.all_images = state.z.new_empty(units, 0, m)
+        self.all_products = state.z.new_empty(units, 0, 0)
+        self.step: Tensor | None = None  # the next one
+        #: Slots of compiled loops, by blocks: e_j, those w_j that have a row, ratios; and lengths of the last steps.
+        self.blocks: list[tuple[Tensor, Tensor | None, Any]] = []
+        self.addresses: Any = None
+        self.lengths: Any = None
+        self.told = False  # whether they know where all this is
 
     def propose(self) -> Tensor:
-        if not (self.steps or self.scaled):
-            return self.state.image_rows
-        residual = self.state.residual
-        step = self.gamma * residual if self.scaled else residual
-        us, vs = self._terms(self.steps)
-        return _minus(self.state.z + step, _rows_times(vs, residual), us)
+        if self.step is not None:
+            return self.state.z + self.step
+        return self.state.z + self.gamma * self.state.residual if self.scaled else self.state.image_rows
 
     def learn_tensors(self, z: Tensor, image: Tensor, residual: Tensor) -> None:
-        state, slot = self.state, self.steps % self.memory
-        step, change = state.z - z, state.residual - residual
-        self._make_room(slot)
-        us, vs = self._terms(self.steps + 1)
-        us[:, slot] = 0
-        vs[:, slot] = 0
-        v = _minus(-self.gamma * step if self.scaled else -step, -_rows_times(us, step), vs)
-        # A factor moves from v to u: products of small steps would underflow.
-        v = v / state.lengths(v)
-        denominator = torch.linalg.vecdot(v, change)[:, None]
-        length = state.lengths(change)
-        # No update where the secant condition is degenerate: held samples, repetitions, overflow.
-        usable = (denominator.abs() > self.dependent * length) & state.resolves(length)
-        start = self.gamma * change if self.scaled else change
-        u = _minus(step + start, _rows_times(vs, change), us)
-        state.quotient(u, denominator, usable, us[:, slot])
-        state.quotient(v, None, usable, vs[:, slot])
+        state, step, change = self.state, self.state.z - z, self.state.residual - residual
         self.last = step, change
+        self._make_room()
+        n = self.number
+        directions, images, products = self.all_directions[:, :n], self.all_images[:, :n], self.all_products[:, :n, :n]
+        length = state.lengths(step)
+        e = state.quotient(step, length, length > 0, self.all_directions[:, n])
+        pair = torch.stack((state.residual, change), dim=1)
+        if n:
+            along = (pair @ directions.mT).mT
+            along = torch.linalg.solve_triangular(-products, along, upper=False, unitriangular=True)
+            pair = torch.baddbmm(pair, along.mT, images)
+        # In units of |s|.
+        moved = -self.gamma * (pair[:, 1] / length.masked_fill(length == 0, torch.inf))
+        denominator = torch.linalg.vecdot(e, moved)[:, None]
+        # No update where the secant condition is degenerate: held samples, repetitions, overflow.
+        usable = (denominator.abs() > self.dependent * state.lengths(moved)) & state.resolves(state.lengths(change))
+        w = state.quotient(e - moved, denominator, usable, self.all_images[:, n])
+        self.all_products[:, n, :n] = _rows_times(images, e)
+        self.step = self.gamma * (pair[:, 0] + torch.linalg.vecdot(e, pair[:, 0])[:, None] * w)
+        self.number += 1
         self.steps += 1
 
+    def _make_room(self) -> None:
+        """Have room for a factor more: twice the slots where they are full, or the oldest one's."""
+        n, units = self.number, len(self.gamma)
+        slots, m = self.all_directions.shape[1:]
+        if n == self.memory:
+            for rows in (self.all_directions, self.all_images):
+                rows[:, : n - 1] = rows[:, 1:n].clone()
+            self.all_products[:, : n - 1, : n - 1] = self.all_products[:, 1:n, 1:n].clone()
+            self.number -= 1
+        elif n == slots:
+            more = min(max(2 * slots, ROOM), self.memory)
+            for name, width in (("all_directions", m), ("all_images", m), ("all_products", more)):
+                old = getattr(self, name)
+                new = room(old, units, more, width)
+                new[:, :n, : old.shape[2]] = old
+                setattr(self, name, new)
+
     def share(self, where: Any) -> bool:
-        slots = self.all_us.shape[1]
+        capacity = min(self.memory, self.state.max_steps) + 1
+        some, units, m = min(ROOM, capacity), len(self.gamma), self.state.z.shape[1]
         if self.counts is None:
-            self.counts = np.zeros((len(self.all_us), 2), np.int64)
-        elif self.steps >= slots and (slot := int(self.counts[:, 1].max())) >= slots:
-            self._make_room(slot)
-        elif self.told:
+            self.counts, self.lengths = np.zeros((units, 2), np.int64), np.empty(units)
+        apart = self.astray or self.steps >= self.memory or (self.blocks and self.blocks[0][1] is not None)
+        number = len(self.blocks)
+        if some * number < min(self.steps + 2, capacity):
+            needed = min(int(self.counts[:, 1].max()) + 2, capacity)
+            number = max(number, -(-needed // some))
+        if self.told and number == len(self.blocks) and apart == (self.blocks[0][1] is not None):
             return False
+        while len(self.blocks) < number:
+            self.blocks.append((room(self.state.z, units, some, m), None, np.empty((units, some))))
+        if apart:
+            self.blocks = [(d, room(d, *d.shape) if w is None else w, ratios) for d, w, ratios in self.blocks]
+        self.addresses = np.array(
+            [(d.data_ptr(), 0 if w is None else w.data_ptr(), ratios.ctypes.data) for d, w, ratios in self.blocks],
+            np.int64,
+        )
         self.told = True
-        addresses = (*(t.data_ptr() for t in (self.all_us, self.all_vs, self.gamma)), self.counts.ctypes.data)
-        where[FIRST_MEMORY:] = *addresses, self.memory, self.memory, self.all_us.shape[1]
+        where[FIRST_MEMORY : FIRST_MEMORY + 7] = (
+            *(self.addresses.ctypes.data, self.lengths.ctypes.data, self.gamma.data_ptr(), self.counts.ctypes.data),
+            *(capacity, some, number),
+        )
         return True
 
-    def slots(self) -> tuple[Tensor, ...]:
-        return self.all_us, self.all_vs
-
-    def _make_room(self, slot: int) -> None:
-        """Let the memory have the slot: it doubles where it is full."""
-        if slot >= self.all_us.shape[1]:
-            units, had, m = self.all_us.shape
-            for name in ("all_us", "all_vs"):
-                more = room(self.all_us, units, min(max(2 * had, slot + 1), self.memory), m)
-                more[:, :had] = getattr(self, name)
-                setattr(self, name, more)
-
-    def _terms(self, number: int) -> tuple[Tensor, Tensor]:
-        """The first of the terms, so many at most."""
-        used = min(number, self.memory)
-        return self.all_us[:, :used], self.all_vs[:, :used]
+    def leave_kernels(self) -> None:
+        all_directions, all_images, ratios = zip(*self.blocks, strict=True)
+        directions = torch.cat(all_directions, dim=1)
+        images = directions if all_images[0] is None else torch.cat(all_images, dim=1)
+        used, slot = torch.from_numpy(self.counts[:, :1]), torch.from_numpy(self.counts[:, 1:])
+        capacity, n = min(self.memory, self.state.max_steps) + 1, max(int(used.max()) - 1, 0)
+        # From the oldest on; what a row has fewer of than others is 0.
+        order = (slot - used + torch.arange(n + 1)) % capacity
+        order = torch.where(torch.arange(n + 1) < used, order, 0)
+        e = directions.take_along_dim(order[:, :, None], dim=1)
+        ratio = torch.from_numpy(np.concatenate(ratios, axis=1)).take_along_dim(order[:, :n], dim=1)[:, :, None].to(e)
+        w = torch.where(ratio < 0, images.take_along_dim(order[:, :n, None], dim=1), e[:, 1:]) * ratio.abs()
+        missing = (torch.arange(n) >= used - 1)[:, :, None]
+        self.all_directions, self.all_images = e[:, :n].masked_fill(missing, 0), w.masked_fill(missing, 0)
+        self.all_products = self.all_directions @ self.all_images.mT
+        self.number, self.blocks = n, []
 
     def forget(self, lost: Tensor) -> None:
         self._empty(lost)
-        for terms in self._terms(self.steps):
-            terms.masked_fill_(lost[:, None, None], 0)
+        for numbers in (self.all_directions, self.all_images, self.all_products):
+            numbers.masked_fill_(lost[:, None, None], 0)
         step, change = self.last
         unit = self.state.lengths(change)
         gamma = -torch.linalg.vecdot(step / unit, change / unit)[:, None]
@@ -526,6 +569,8 @@ class _Broyden(_Acceleration):
         # A longer leap along a singular direction would pass rounding for a fixed point.
         gamma = torch.where(usable, gamma.clamp_max(LEAP / torch.finfo(self.state.seen).eps ** 0.5), 1.0)
         self.gamma = torch.where(lost[:, None], gamma, self.gamma)
+        if self.step is not None:
+            self.step = torch.where(lost[:, None], self.gamma * self.state.residual, self.step)
         self.scaled, self.told = True, False
 
 
@@ -540,9 +585,9 @@ def broyden(
 ) -> FixedPoint:
     """Solve ``z = f(z)`` by the good Broyden method on ``g(z) = f(z) - z`` from ``J_g = -I``, sample by sample.
 
-    The inverse Jacobian is ``-I + sum_i u_i v_i^T`` with the last rank-one terms, :data:`BROYDEN_MEMORY` or, of
-    samples of n <= :data:`SHORT` numbers, 2 n if that is more: a linear map takes no more (Gay 1979). A sample that
-    goes astray is sent back, see :class:`ufm.deq.iteration.Guard`.
+    The inverse Jacobian is ``-prod_j (I + w_j e_j^T)``, a factor for each of the last steps, :data:`BROYDEN_MEMORY` or,
+    of samples of n <= :data:`BROYDEN_SHORT` numbers, 2 n if that is more: a linear map takes no more (Gay 1979). A
+    sample that goes astray is sent back, see :class:`ufm.deq.iteration.Guard`.
 
     Examples:
         >>> import torch
@@ -553,7 +598,7 @@ def broyden(
         >>> f"{float(found.z):.4f}", bool(found.converged), bool(plain.converged)
         ('1.0000', True, False)
 
-    Source: Broyden 1965; Gay 1979; Bai, Kolter, Koltun 2019, section 3.1.3.
+    Source: Broyden 1965; Gay 1979; Kelley 2003, chapter 4 (products); Bai, Kolter, Koltun 2019, section 3.1.3.
     """
     return _solve(_Broyden, BROYDEN_MEMORY, Iteration(f, z0, tol, max_steps, relative, options))
 
