@@ -370,6 +370,19 @@ def test_memory_in_large_pages(solver, monkeypatch):
     assert room.room(z0, 2, 5).dtype == torch.float64
 
 
+def test_room_for_late_steps_changes_nothing(monkeypatch, memories):
+    """They are there from the start where they are few, else the memory is copied when they are due."""
+    f, z0 = tanh(24, 0.99, 3), torch.zeros(3, 24).double()
+    there, there_too = both(f, z0, "anderson", 1e-12, 200)
+    monkeypatch.setattr(solvers, "LARGE", 0)
+    copied, copied_too = both(f, z0, "anderson", 1e-12, 200)
+    assert all(memory.window.shape[2] == memory.memory > solvers.MEMORY for memory in memories)
+    assert torch.equal(copied.z, there.z)
+    assert torch.equal(copied.residuals, there.residuals)
+    assert torch.equal(copied_too.steps, there_too.steps)
+    torch.testing.assert_close(copied_too.z, there_too.z, rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("solver", ["anderson", "broyden"])
 @pytest.mark.parametrize("rho", [0.7, 0.9])
 def test_differences_that_say_nothing_new_make_room(solver, rho):

@@ -430,6 +430,22 @@ class TestStates:
 
 
 class TestSettings:
+    def test_set_between_solves(self):
+        h, layer = draw(9, 2, 3), DEQ("fixed_point", tol=1e-9, max_steps=60, eval_max_steps=40)
+        assert layer(cosine(h), h)[1].trace is None
+        layer.trace, layer.n_states, layer.indexing = True, 3, None
+        info = layer(cosine(h), torch.zeros_like(h))[1]
+        assert len(info.states) == 3
+        layer.n_states, layer.indexing = None, [2, 4]
+        assert len(layer(cosine(h), h)[1].states) == 3
+        layer.indexing[:] = [2]
+        assert len(layer(cosine(h), h)[1].states) == 2
+        layer.stop_mode, layer.samples = "abs", "joint"
+        assert layer(cosine(h), h)[1].coupled
+        layer.n_states, layer.indexing = 4, None
+        trained, used = layer(cosine(h), h)[1], layer.eval()(cosine(h), h)[1]
+        assert not torch.equal(trained.states[0], used.states[0])  # after a quarter of other steps
+
     def test_of_one_call(self):
         h, layer = draw(10, 2, 3), DEQ("fixed_point", tol=1e-3)
         with torch.no_grad():

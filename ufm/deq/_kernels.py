@@ -21,7 +21,7 @@ from ufm.deq.iteration import FIRST_MEMORY
 with optional("fast"):
     from numba import carray, njit
 
-__all__ = ["BUILT_IN", "anderson", "broyden", "commit", "plain"]
+__all__ = ["BUILT_IN", "anderson", "bind", "broyden", "commit", "plain"]
 
 #: Digest of what is built into the machine code from other files, which Numba does not look at: see
 #: ``tests/test_machine_code.py``.
@@ -78,7 +78,7 @@ def _root(like, total, address, width, floor):
 
 
 #: Rows of the numbers by unit that a kernel shares with the state: floating point, integers, flags.
-NORM, SIZE, FRESH, RESIDUAL, LARGEST, BEST_SCORE, LEAST = range(7)
+NORM, SIZE, FRESH, RESIDUAL, LARGEST, BEST_SCORE, LEAST, MARK = range(8)
 IDLE, STALE, LIMIT = range(3)
 HELD, MET, IS_LAST = range(3)
 
@@ -120,11 +120,23 @@ def _shared(where, like):
     rows = where[ROWS]
     return (
         carray(_vectors.pointer(where[NUMBERS]), (ABSOLUTE + 1,), np.float64),
-        carray(_vectors.pointer(where[FLOATS]), (LEAST + 1, rows), like.dtype),
+        carray(_vectors.pointer(where[FLOATS]), (MARK + 1, rows), like.dtype),
         carray(_vectors.pointer(where[LONGS]), (3, rows), np.int64),
         carray(_vectors.pointer(where[FLAGS]), (3, rows), np.bool_),
         carray(_vectors.pointer(where[ENDS]), (OTHER_ROW + 1,), np.float64),
     )
+
+
+@_compiled
+def bind(where, numbers, ends, floats, longs, flags, kept, limit, is_last):
+    """Write where everything is that is shared with the state, and in the numbers by unit those of a new solve."""
+    where[ROWS], where[WIDTH] = kept.shape[1:]
+    where[NUMBERS], where[FLOATS], where[LONGS] = numbers.ctypes.data, floats.ctypes.data, longs.ctypes.data
+    where[FLAGS], where[BEST], where[ENDS] = flags.ctypes.data, kept.ctypes.data, ends.ctypes.data
+    floats[:] = inf
+    floats[LARGEST] = 0
+    longs[LIMIT] = limit
+    flags[IS_LAST] = is_last
 
 
 @_part
@@ -243,7 +255,10 @@ def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plai
         ends[MOST_LARGEST], ends[LEAST_LARGEST] = floats[LARGEST].max(), floats[LARGEST].min()
     if end - begin < where[ROWS]:
         return PART
-    return _commit(numbers, floats, longs, flags, is_plain, guarded, ends)
+    found = _commit(numbers, floats, longs, flags, is_plain, guarded, ends)
+    if first:
+        floats[MARK] = floats[LEAST]
+    return found
 
 
 @_compiled

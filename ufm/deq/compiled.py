@@ -7,7 +7,6 @@ operations: a kernel then changes nothing, and the state is as if there were no 
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import functools
 import os
 from types import ModuleType
@@ -51,6 +50,7 @@ def _numba_works() -> bool:
     return True
 
 
+@functools.cache
 def _load() -> ModuleType:
     from ufm.deq import _kernels
 
@@ -113,7 +113,6 @@ class CompiledSteps:
 
     def __init__(self, state: Iteration) -> None:
         self.state, self.kernels = state, _load()
-        state.z.data_ptr()  # it must have numbers of its own
         self.bound, self.floor = False, least_norm(state.z.dtype)
         #: Whether the numbers by unit are only here, and the state's as they were before.
         self.separate = False
@@ -121,7 +120,8 @@ class CompiledSteps:
         self.longs: Any = None
         self.flags: Any = None
         self.kept: Any = None
-        self.mark: Any = None  # the residuals of the start
+        self.held: Tensor | None = None  # those of the flags, once some are
+        self.began = False  # whether the residuals of the start are the guard's mark
         self.records = state.options.trace or bool(state.options.states)
         self.small = -np.inf  # images below this are on their way to 0
         rows = state.z.shape[0]
@@ -133,17 +133,8 @@ class CompiledSteps:
         self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
         #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.PROPOSED``.
         self.like = _LIKE[state.z.element_size()]
-        #: In one piece, whose address is asked for once.
-        slots, numbers = self.kernels.PROPOSED + 1, self.kernels.ABSOLUTE + 1
-        whole = np.zeros(slots + numbers + self.kernels.OTHER_ROW + 1, np.int64)
-        self.where = whole[:slots]
-        self.numbers, self.ends = (
-            whole[slots : slots + numbers].view(np.float64),
-            whole[slots + numbers :].view(np.float64),
-        )
-        begin = whole.ctypes.data + whole.itemsize * slots
-        whole[: self.kernels.NUMBERS + 1] = *state.z.shape, begin
-        whole[self.kernels.ENDS] = begin + whole.itemsize * numbers
+        self.where = np.zeros(self.kernels.PROPOSED + 1, np.int64)
+        self.numbers, self.ends = np.zeros(self.kernels.ABSOLUTE + 1), np.zeros(self.kernels.OTHER_ROW + 1)
         #: What the numbers were written for, see :meth:`_tell`.
         self.told: tuple[Any, ...] = ()
         #: Room that kernels work in, so many numbers.
@@ -162,13 +153,15 @@ class CompiledSteps:
         Unless they are asked for, not for a large state where torch has more than two threads: a kernel has two.
         """
         rows, asked = state.z, state.options.compiled
-        if asked is None and torch.get_num_threads() > 2 and rows.numel() > LARGE:
+        if asked is None and rows.numel() > LARGE and torch.get_num_threads() > 2:
             return
-        usual = state.relative is None and rows.device.type == "cpu" and rows.shape[0] == state.judged
+        usual = state.relative is None and rows.is_cpu and rows.shape[0] == state.judged
         if usual and rows.numel() > 0 and type(rows) is Tensor and can_compile(asked):
-            # A tensor may have no numbers of its own: under a transform of torch.func.
-            with contextlib.suppress(RuntimeError):
-                state.compiled = CompiledSteps(state)
+            try:
+                rows.data_ptr()
+            except RuntimeError:  # it may have no numbers of its own: under a transform of torch.func
+                return
+            state.compiled = CompiledSteps(state)
 
     # Judging --------------------------------------------------------------------------------------------------------
 
@@ -190,69 +183,66 @@ class CompiledSteps:
             self.release()
             state.compiled = None
             return False
-        calm = guard is None or not (guard.any_plain or (guard.orbit is None and state.count > 1))
+        first = state.count == 1
+        calm = guard is None or not (guard.any_plain or (guard.orbit is None and not first))
         if not self.bound:
             self._bind()
         self._tell()
         found = self.kernels.plain(
             *(self.like, self.where, state.z.data_ptr(), image, 0),
             *(self.last[0].data_ptr(), self.last[1].data_ptr(), not state.accelerated),
-            *(guard is not None, calm, state.count == 1, 0, self.rows),
+            *(guard is not None, calm, first, 0, self.rows),
         )
         if found == self.kernels.RARE:
             self.release()
             return False
-        if state.count == 1:
-            state.begin(self.ends[self.kernels.MOST_LARGEST], self.ends[self.kernels.LEAST_LARGEST])
+        if first:
+            state.begin(*self.ends[self.kernels.MOST_LARGEST : self.kernels.LEAST_LARGEST + 1].tolist())
             if guard is not None:
-                guard.orbit, self.mark = (state.z, state.image), self.floats[self.kernels.LEAST].copy()
+                guard.orbit, self.began = (state.z, state.image), True
         self.small = state.smallest()
         self._commit(found)
         self.last = state.z, state.image
         return True
 
-    def _tell(self, dependent: float = 0.0) -> None:
-        """Write what the kernels are told."""
+    def _tell(self, memory: Memory | None = None) -> None:
+        """Write what the kernels are told, that of a method too."""
         state, guard = self.state, self.state.guard
-        told = (state.seen, guard, dependent)
+        if memory is not None:
+            self.numbers[self.kernels.DEPENDENT] = memory.dependent
+        told = (state.seen, guard)
         if told == self.told:
             return
         self.told, eps = told, torch.finfo(state.seen).eps
-        self.numbers[:] = (
+        self.numbers[: self.kernels.DEPENDENT] = (
             *(state.tol, SLACK * eps, state.quantum, self.floor, RUNAWAY, RECORD),
-            *(1.0 if guard is None else guard.growth, ROUNDING * eps, dependent, state.options.stop_mode == "abs"),
+            *(1.0 if guard is None else guard.growth, ROUNDING * eps),
         )
+        self.numbers[self.kernels.ABSOLUTE] = state.options.stop_mode == "abs"
 
     def _bind(self) -> None:
         """Have numbers by unit: those of a new solve, or the state's, of which others may have kept the tensors."""
         state, guard, kernels, units = self.state, self.state.guard, self.kernels, self.state.judged
-        self.bound = True
+        self.bound, self.held = True, None
         self.separate = state.count == 1
-        # In one piece, whose address is asked for once.
-        longs, floats = 3 * 8 * units, (kernels.LEAST + 1) * self.like.itemsize * units
-        whole = np.zeros(longs + floats + 3 * units, np.uint8)
-        self.longs = whole[:longs].view(np.int64).reshape(3, units)
-        self.floats = whole[longs : longs + floats].view(self.like.dtype).reshape(-1, units)
-        self.flags = whole[longs + floats :].view(np.bool_).reshape(3, units)
-        begin = whole.ctypes.data
+        self.floats = np.empty((kernels.MARK + 1, units), self.like.dtype)
+        self.longs, self.flags = np.zeros((3, units), np.int64), np.zeros((3, units), np.bool_)
         self.kept = np.empty((2, *state.z.shape), self.like.dtype)
-        places = begin + longs, begin, begin + longs + floats, self.kept.ctypes.data
-        self.where[kernels.FLOATS : kernels.BEST + 1] = places
+        kernels.bind(
+            *(self.where, self.numbers, self.ends, self.floats, self.longs, self.flags, self.kept),
+            *(0 if guard is None else guard.patience, state.best_is_last),
+        )
+        self.last = (state.best[0], state.best[1])
         if self.separate:
-            self.floats.fill(np.inf)
-            self.floats[kernels.LARGEST] = 0
-            self.longs[kernels.LIMIT] = 0 if guard is None else guard.patience
-        else:
-            none = state.residuals
-            least = none if guard is None else guard.least
-            self.floats[:] = torch.stack((none, none, none, none, state.largest, state.best_score, least)).numpy()
-            waits = (state.idle, *((state.idle,) * 2 if guard is None else (guard.stale, guard.limit)))
-            self.longs[:] = torch.stack(waits).numpy()
-            self._share()
+            return
+        none = state.residuals
+        least = none if guard is None else guard.least
+        self.floats[:] = torch.stack((none, none, none, none, state.largest, state.best_score, least, none)).numpy()
+        waits = (state.idle, *((state.idle,) * 2 if guard is None else (guard.stale, guard.limit)))
+        self.longs[:] = torch.stack(waits).numpy()
+        self._share()
         if state.held is not None:
             self.flags[kernels.HELD] = state.held.numpy()
-        self.flags[kernels.IS_LAST] = state.best_is_last
-        self.last = (state.best[0], state.best[1])
         if not state.best_is_last:
             self.kept[:] = torch.stack(self.last).numpy()
 
@@ -264,13 +254,13 @@ class CompiledSteps:
     def _share(self) -> None:
         state, guard, self.separate = self.state, self.state.guard, False
         numbers = torch.from_numpy(self.floats)
-        state.norm, state.size, state.fresh, state.residuals, state.largest, state.best_score, least = numbers
+        state.norm, state.size, state.fresh, state.residuals, state.largest, state.best_score, least, mark = numbers
         state.idle, stale, limit = torch.from_numpy(self.longs)
         state.score = state.residuals
         if guard is not None:
             guard.least, guard.stale, guard.limit = least, stale, limit
-            if self.mark is not None:
-                guard.mark, self.mark = torch.from_numpy(self.mark), None
+            if self.began:
+                guard.mark, self.began = mark, False
 
     def _commit(self, found: int) -> None:
         """What the state is told of a step by the way."""
@@ -286,7 +276,9 @@ class CompiledSteps:
             self.share()
             state._watch(least_size)
         if found == self.kernels.MORE:
-            state.hold(torch.from_numpy(self.flags[self.kernels.MET].copy()), int(number))
+            if self.held is None:
+                self.held = torch.from_numpy(self.flags[self.kernels.HELD])
+            state.hold(self.held, int(number))
 
     def release(self) -> None:
         """Give the state its best iterates; it may then go on without kernels, and with them again."""
@@ -304,9 +296,9 @@ class CompiledSteps:
         state = self.state
         if not (self.bound and self.separate and state.done and state.judged == state.batch):
             return None
-        idle, kernels = self.longs[self.kernels.IDLE], self.kernels
-        arrays = self.floats[kernels.RESIDUAL], state.count - idle, self.flags[kernels.MET]
-        return torch.from_numpy(arrays[0]), torch.from_numpy(arrays[1]), torch.from_numpy(arrays[2])
+        assert self.held is not None
+        residuals, idle = self.floats[self.kernels.RESIDUAL], self.longs[self.kernels.IDLE]
+        return torch.from_numpy(residuals), torch.from_numpy(state.count - idle), self.held
 
     # Steps ----------------------------------------------------------------------------------------------------------
 
@@ -373,7 +365,7 @@ class CompiledSteps:
         image_rows = torch.empty_like(last_image)
         before, after = last_image.data_ptr(), image_rows.data_ptr()
         kernel, now, last = getattr(self.kernels, memory.kernel), z.data_ptr(), last_z.data_ptr()
-        self._tell(memory.dependent)
+        self._tell(memory)
         alone, like, where, rows = self.half == self.rows, self.like, self.where, self.rows
         memory.astray = state.dtype != z.dtype  # for it will be rounded
         self.taken.fill(not memory.astray)
@@ -423,7 +415,7 @@ class CompiledSteps:
         """
         state = self.state
         assert state.image is not None
-        self._tell(memory.dependent)
+        self._tell(memory)
         self.flags[self.kernels.HELD] = False if state.held is None else state.held.numpy()
         # Rows that a kernel had come to before it met something rare have taken the step.
         started = (

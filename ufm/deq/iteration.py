@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, Protocol
 
 from ufm._extras import optional
@@ -189,6 +189,7 @@ def power_of_two(x: Tensor) -> Tensor:
     return torch.where((x > 0) & x.isfinite(), torch.exp2(exponent.clamp_min(least)), 1.0)
 
 
+@cache
 def least_norm(dtype: torch.dtype) -> float:
     """Return the norm above which nothing is lost when squares of entries below its epsilon underflow.
 
@@ -199,6 +200,26 @@ def least_norm(dtype: torch.dtype) -> float:
     """
     info = torch.finfo(dtype)
     return float(info.tiny**0.5 / info.eps)
+
+
+@cache
+def _quantum(dtype: torch.dtype) -> float:
+    """A few of the least numbers of a dtype."""
+    info = torch.finfo(dtype)
+    return float(SLACK * info.tiny * info.eps)
+
+
+@lru_cache(64)
+def _rounded(number: float, dtype: torch.dtype) -> float:
+    """A number as a dtype has it."""
+    return float(torch.tensor(number, dtype=dtype))
+
+
+def _copied(rows: Tensor, dtype: torch.dtype) -> Tensor:
+    """A contiguous copy of a dtype."""
+    if rows.dtype is dtype and not rows.is_neg():  # the same, sooner
+        return rows.clone(memory_format=torch.contiguous_format)
+    return rows.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 
 class Kernels(Protocol):
@@ -253,16 +274,11 @@ class Iteration:
         self.max_steps, self.batch = max_steps, z0.shape[0]
         rows = z0 if z0.ndim == 2 else z0.reshape(self.batch, z0.shape[1:].numel())
         wide = z0.dtype if z0.dtype in _WIDE else torch.promote_types(z0.dtype, torch.float32)
-        same = rows.dtype is wide and not rows.is_neg()
-        self.z = (
-            rows.clone(memory_format=torch.contiguous_format)
-            if same
-            else rows.to(wide, copy=True, memory_format=torch.contiguous_format)
-        )
+        self.z = _copied(rows, wide)
         self.image: Tensor | None = None
         self.seen = z0.dtype
         #: As the comparison with residuals rounds it: that of their least must not differ.
-        self.tol = float(tol) if wide is torch.float64 else torch.tensor(tol, dtype=wide).item()
+        self.tol = float(tol) if wide is torch.float64 else _rounded(float(tol), wide)
         self.count, self.extreme, self.interacting = 0, False, False
         self.whole_score: float = math.inf
         self.finite = self.calm = False  # whether residuals and images are of moderate size, and above the tolerance
@@ -277,8 +293,7 @@ class Iteration:
         self._begun: tuple[Tensor, Tensor] | None = None
         self.held: Tensor | None = None
         self.num_held = 0
-        info = torch.finfo(wide)
-        self.quantum = SLACK * info.tiny * info.eps * max(self.z.numel() // max(self.judged, 1), 1) ** 0.5
+        self.quantum = _quantum(wide) * max(self.z.numel() // max(self.judged, 1), 1) ** 0.5
         self.guard: Guard | None = None
         self.event = self.accelerated = self.probed = False
         self.vanishing: Tensor | None = None  # samples that shrink towards 0, until they have been moved there
@@ -296,10 +311,14 @@ class Iteration:
         self.swift = False
         #: Evaluation before which the host looks at none, what it saw last, and units that stay until it does.
         self.due, self.pace, self.rate = 0, (0, 1.0), FAST
-        self.at_hand = z0.device.type in AT_HAND
         self.stopped: Tensor | None = None
 
-    # Numbers by sample, made when they are first asked for: compiled steps have their own ---------------------------
+    # Made when it is first asked for: compiled steps have their own numbers by sample -------------------------------
+
+    @cached_property
+    def at_hand(self) -> bool:
+        """Whether numbers are read at no cost."""
+        return self.z.device.type in AT_HAND
 
     @cached_property
     def residuals(self) -> Tensor:
@@ -475,8 +494,9 @@ class Iteration:
         if image.shape != rows.shape:
             image = image.reshape(rows.shape)
         # Nobody else's need no copy.
-        fresh = getattr(f, "fresh", False)
-        return image.to(rows.dtype, copy=not fresh, memory_format=torch.contiguous_format)
+        if getattr(f, "fresh", False):
+            return image.to(rows.dtype, memory_format=torch.contiguous_format)
+        return _copied(image, rows.dtype)
 
     def _is_uneventful(self) -> bool:
         """Whether no sample is near its end; then residuals, and what goes astray, are all that there is to update.

@@ -15,6 +15,7 @@ Implicit Models, section 3 (unrolling-based phantom gradient; the error bound is
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import itertools
 import math
@@ -296,7 +297,7 @@ class DEQ(nn.Module):
         states = self.indexing or ()
         if self.n_states is not None:
             states = tuple(max(1, steps * i // self.n_states) for i in range(1, self.n_states))
-        return Options(
+        return _told(
             self.memory,
             self.patience,
             self.growth,
@@ -304,7 +305,7 @@ class DEQ(nn.Module):
             self.samples,
             self.compact,
             self.trace,
-            states,
+            tuple(states),
             self.compiled,
         )
 
@@ -431,16 +432,18 @@ class DEQ(nn.Module):
         What is known to be ``done`` is not read from the device again.
         """
         floor = minimal_tolerance(dtype)
-        name = str(dtype).removeprefix("torch.")
         relative = self.stop_mode == "rel" or direction == "backward"
-        if done or info.all_converged:
-            if tol < floor and relative:
-                warnings.warn(
-                    f"{direction} solve: tol = {tol:g} is below {floor:.2g}, the least relative residual that {name} "
-                    "resolves; residuals under it are rounding and do not bound the error",
-                    PrecisionWarning,
-                    stacklevel=_users_level(),
-                )
+        below, fine = tol < floor and relative, done or info.all_converged
+        if fine and not below:
+            return
+        name = str(dtype).removeprefix("torch.")
+        if fine:
+            warnings.warn(
+                f"{direction} solve: tol = {tol:g} is below {floor:.2g}, the least relative residual that {name} "
+                "resolves; residuals under it are rounding and do not bound the error",
+                PrecisionWarning,
+                stacklevel=_users_level(),
+            )
             return
         failed = int((~info.converged).sum())
         worst = float(info.residuals[~info.converged].max())
@@ -450,7 +453,7 @@ class DEQ(nn.Module):
             f"{direction} solve with {called} did not converge: {failed} of {len(info.converged)} samples have "
             f"{kind} residuals above tol = {tol:g} after at most {max_steps} steps (worst {worst:.3g})"
         )
-        if tol < floor and relative:
+        if below:
             message += f"; {name} resolves no less than {floor:.2g}"
         elif tol < TF32 and relative and _uses_tf32(dtype, info.residuals.device):
             message += (
@@ -514,6 +517,9 @@ class _AdjointOfRows(_Adjoint):
             image = self.f.of_rows(rows)(root.clone()).to(root.dtype)  # type: ignore[attr-defined]
         return _Adjoint(self.f, image, root, self.gradient[rows])
 
+
+#: Options are made once for all solves with the same ones.
+_told = functools.lru_cache(64, typed=True)(Options)
 
 _DEFAULTS: dict[str, Any] = dict(DEQ.__init__.__kwdefaults__ or {})
 
@@ -649,11 +655,15 @@ def _is_exporting() -> bool:
     return False if asked is None else bool(asked())
 
 
+#: Finds a mode of dispatch; and the keys of those under which a graph is recorded or tensors have no values.
+_find_mode: Any = getattr(torch._C, "_get_dispatch_mode", None)
+_modes = getattr(torch._C, "_TorchDispatchModeKey", None)
+_RECORDING = () if _find_mode is None or _modes is None else (_modes.PROXY, _modes.FAKE)
+
+
 def _is_recording() -> bool:
     """Whether operations are recorded as a graph, or done on tensors without values: ``make_fx``, ``linearize``."""
-    modes = getattr(torch._C, "_TorchDispatchModeKey", None)
-    find = getattr(torch._C, "_get_dispatch_mode", None)
-    return modes is not None and find is not None and any(find(mode) is not None for mode in (modes.PROXY, modes.FAKE))
+    return any(_find_mode(mode) is not None for mode in _RECORDING)
 
 
 def _refuse_transforms(gradient: str) -> None:
@@ -686,10 +696,12 @@ def _transforms() -> set[str]:
     return {str(interpreter.key()).rpartition(".")[2] for interpreter in (stack and stack()) or ()}
 
 
+_peek: Any = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+
+
 def _transform() -> str | None:
     """Name of the innermost transform of ``torch.func`` that is running, None where there is none."""
-    peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
-    interpreter = None if peek is None else peek()
+    interpreter = None if _peek is None else _peek()
     return None if interpreter is None else str(interpreter.key()).rpartition(".")[2]
 
 

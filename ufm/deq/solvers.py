@@ -28,7 +28,7 @@ from ufm.deq.iteration import (
     check_map,
     describe,
 )
-from ufm.deq.room import room
+from ufm.deq.room import LARGE, room
 
 with optional("deq"):
     import torch
@@ -283,7 +283,7 @@ class _Anderson(_Acceleration):
     kernel = "anderson"
 
     def __init__(self, state: Iteration, memory: int) -> None:
-        units, m = state.z.shape
+        m = state.z.shape[1]
         memory = min(memory, max(m, 1))  # more differences depend linearly
         super().__init__(state, memory)
         own = state.options.memory is None
@@ -291,18 +291,31 @@ class _Anderson(_Acceleration):
         self.late = 2 * memory  # steps after which the memory grows
         self.left_out = 0  # differences that were overwritten before it did
         self.told = False  # whether compiled loops know where all this is
-        self.window = room(state.z, units, 2, memory, m)
         self.enough = min(ENOUGH, memory) if m >= WIDE and own else memory
-        self.all_coefficients = state.z.new_zeros(units, memory)  # of the residual in the basis
+
+    @cached_property
+    def window(self) -> Tensor:
+        """Differences of residuals and of f(z), (units, 2, slots, m)."""
+        units, m = self.state.z.shape
+        # Where it is little it is enough for late steps too, so that nothing is copied then.
+        later = min(2 * self.memory, self.most)
+        slots = later if 2 * units * later * m * self.state.z.element_size() < LARGE else self.memory
+        return room(self.state.z, units, 2, slots, m)
+
+    @cached_property
+    def all_coefficients(self) -> Tensor:
+        """Those of the residual in the basis, (units, slots)."""
+        units, _, slots, _ = self.window.shape
+        return self.window.new_zeros(units, slots)
 
     @cached_property
     def all_residuals(self) -> Tensor:
-        """Orthonormal differences of residuals (units, memory, m)."""
+        """Orthonormal differences of residuals (units, slots, m)."""
         return self.window[:, 0]
 
     @cached_property
     def all_images(self) -> Tensor:
-        """The differences of f(z) that belong to them, (units, memory, m)."""
+        """The differences of f(z) that belong to them, (units, slots, m)."""
         return self.window[:, 1]
 
     @property
@@ -319,15 +332,16 @@ class _Anderson(_Acceleration):
         if not self.left_out:
             self.left_out = self.steps - had
         self.memory = self.enough = min(2 * had, self.most)
-        window, coefficients = self.window, self.all_coefficients
-        units, _, _, m = window.shape
-        self.window = room(window, units, 2, self.memory, m)
-        self.window[:, :, :had] = window
-        self.all_coefficients = coefficients.new_zeros(units, self.memory)
-        self.all_coefficients[:, :had] = coefficients
-        for view in ("all_residuals", "all_images"):  # of the former window
-            self.__dict__.pop(view, None)
         self.told = False
+        window, coefficients = self.window, self.all_coefficients
+        units, _, slots, m = window.shape
+        if slots < self.memory:
+            self.window = room(window, units, 2, self.memory, m)
+            self.window[:, :, :slots] = window
+            self.all_coefficients = coefficients.new_zeros(units, self.memory)
+            self.all_coefficients[:, :slots] = coefficients
+            for view in ("all_residuals", "all_images"):  # of the former window
+                self.__dict__.pop(view, None)
         if self.counts is not None:
             used, slot = self.counts.T
             slot[used == had] = had
@@ -376,7 +390,7 @@ class _Anderson(_Acceleration):
         self.told = True
         where[FIRST_MEMORY : FIRST_MEMORY + 7] = (
             *(self.window.data_ptr(), self.all_coefficients.data_ptr(), 0),
-            *(self.counts.ctypes.data, self.memory, self.enough, self.memory),
+            *(self.counts.ctypes.data, self.memory, self.enough, self.window.shape[2]),
         )
         return True
 

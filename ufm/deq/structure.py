@@ -52,7 +52,7 @@ class Structure:
                 )
             if t.is_meta:
                 raise ValueError("z0 must hold values, got a tensor on the meta device")
-        sizes = {len(t) for t in tensors}
+        sizes = {t.shape[0] for t in tensors}
         if len(sizes) > 1:
             raise ValueError(f"z0 must hold tensors of one batch size, got {sorted(sizes)}")
         self.template = z0
