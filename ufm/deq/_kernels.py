@@ -21,7 +21,7 @@ from ufm.deq.iteration import FIRST_MEMORY
 with optional("fast"):
     from numba import carray, njit
 
-__all__ = ["BUILT_IN", "anderson", "bind", "broyden", "commit", "plain"]
+__all__ = ["BUILT_IN", "address", "anderson", "bind", "broyden", "commit", "plain"]
 
 #: Digest of what is built into the machine code from other files, which Numba does not look at: see
 #: ``tests/test_machine_code.py``.
@@ -128,11 +128,18 @@ def _shared(where, like):
 
 
 @_compiled
-def bind(where, numbers, ends, floats, longs, flags, kept, limit, is_last):
+def address(array):
+    """Where the numbers of an array are."""
+    return array.ctypes.data
+
+
+@_compiled
+def bind(where, numbers, ends, floats, longs, flags, kept, taken, limit, is_last):
     """Write where everything is that is shared with the state, and in the numbers by unit those of a new solve."""
     where[ROWS], where[WIDTH] = kept.shape[1:]
     where[NUMBERS], where[FLOATS], where[LONGS] = numbers.ctypes.data, floats.ctypes.data, longs.ctypes.data
     where[FLAGS], where[BEST], where[ENDS] = flags.ctypes.data, kept.ctypes.data, ends.ctypes.data
+    where[PROPOSED] = taken.ctypes.data
     floats[:] = inf
     floats[LARGEST] = 0
     longs[LIMIT] = limit

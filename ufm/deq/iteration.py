@@ -439,16 +439,16 @@ class Iteration:
         What is another's may change at the next evaluation.
         """
         self.z = rows
-        if self.writes is not False or self.dtype != rows.dtype or self.compact is not None or rows.is_inference():
+        dtype = self.dtype
+        if self.writes is not False or rows.dtype is not dtype or self.compact is not None or rows.is_inference():
             self._look()
-            assert self.image is not None
-            return self.image, True
+            return self.image_rows, True
         point = rows if self.flat else rows.view(self.shape)
         version = point._version
         image = self.f(point)
         if (
             type(image) is Tensor
-            and image.dtype is rows.dtype
+            and image.dtype is dtype
             and not image.is_nested  # these have no shape
             and image.shape == self.shape
             and point._version == version
@@ -457,7 +457,7 @@ class Iteration:
             and not image.requires_grad
             and not image.is_neg()
         ):
-            self.seen = image.dtype
+            self.seen = dtype
             return image if self.flat else image.view(rows.shape), self.fresh_images
         return self._take(self.f, image, point, version, self.z.view(self.batch, -1)).view_as(rows), True
 

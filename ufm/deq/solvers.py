@@ -15,7 +15,7 @@ import numpy as np
 
 from ufm._extras import optional
 from ufm._validation import one_of
-from ufm.deq.compiled import CompiledSteps
+from ufm.deq.compiled import CompiledSteps, address
 from ufm.deq.iteration import (
     FIRST_MEMORY,
     FixedPoint,
@@ -283,7 +283,7 @@ class _Anderson(_Acceleration):
     kernel = "anderson"
 
     def __init__(self, state: Iteration, memory: int) -> None:
-        m = state.z.shape[1]
+        units, m = state.z.shape
         memory = min(memory, max(m, 1))  # more differences depend linearly
         super().__init__(state, memory)
         own = state.options.memory is None
@@ -292,21 +292,27 @@ class _Anderson(_Acceleration):
         self.left_out = 0  # differences that were overwritten before it did
         self.told = False  # whether compiled loops know where all this is
         self.enough = min(ENOUGH, memory) if m >= WIDE and own else memory
+        # Where these are little there are those of late steps, too, so that nothing is copied then.
+        later = min(2 * memory, self.most)
+        self.capacity = later if 2 * units * later * m * state.z.element_size() < LARGE else memory
+
+    @cached_property
+    def numbers(self) -> Tensor:
+        """Window and coefficients, in one piece."""
+        units, m = self.state.z.shape
+        return room(self.state.z, units * self.capacity * (2 * m + 1))
 
     @cached_property
     def window(self) -> Tensor:
         """Differences of residuals and of f(z), (units, 2, slots, m)."""
         units, m = self.state.z.shape
-        # Where it is little it is enough for late steps too, so that nothing is copied then.
-        later = min(2 * self.memory, self.most)
-        slots = later if 2 * units * later * m * self.state.z.element_size() < LARGE else self.memory
-        return room(self.state.z, units, 2, slots, m)
+        return self.numbers[: 2 * units * self.capacity * m].view(units, 2, self.capacity, m)
 
     @cached_property
     def all_coefficients(self) -> Tensor:
         """Those of the residual in the basis, (units, slots)."""
-        units, _, slots, _ = self.window.shape
-        return self.window.new_zeros(units, slots)
+        units, m = self.state.z.shape
+        return self.numbers[2 * units * self.capacity * m :].view(units, self.capacity)
 
     @cached_property
     def all_residuals(self) -> Tensor:
@@ -333,15 +339,12 @@ class _Anderson(_Acceleration):
             self.left_out = self.steps - had
         self.memory = self.enough = min(2 * had, self.most)
         self.told = False
-        window, coefficients = self.window, self.all_coefficients
-        units, _, slots, m = window.shape
-        if slots < self.memory:
-            self.window = room(window, units, 2, self.memory, m)
-            self.window[:, :, :slots] = window
-            self.all_coefficients = coefficients.new_zeros(units, self.memory)
-            self.all_coefficients[:, :slots] = coefficients
-            for view in ("all_residuals", "all_images"):  # of the former window
-                self.__dict__.pop(view, None)
+        if self.capacity < self.memory:
+            former = self.window, self.all_coefficients
+            for name in ("numbers", "window", "all_coefficients", "all_residuals", "all_images"):
+                self.__dict__.pop(name, None)
+            self.capacity = self.memory
+            self.window[:, :, :had], self.all_coefficients[:, :had] = former
         if self.counts is not None:
             used, slot = self.counts.T
             slot[used == had] = had
@@ -383,20 +386,22 @@ class _Anderson(_Acceleration):
 
     def share(self, where: Any) -> bool:
         self._grow()
+        units, m = self.state.z.shape
         if self.counts is None:
-            self.counts = np.zeros((len(self.window), 2), np.int64)
+            self.counts = np.zeros((units, 2), np.int64)
         elif self.told:
             return False
-        self.told = True
+        self.told, window = True, self.numbers.data_ptr()
+        coefficients = window + 2 * units * self.capacity * m * self.numbers.element_size()
         where[FIRST_MEMORY : FIRST_MEMORY + 7] = (
-            *(self.window.data_ptr(), self.all_coefficients.data_ptr(), 0),
-            *(self.counts.ctypes.data, self.memory, self.enough, self.window.shape[2]),
+            *(window, coefficients, 0),
+            *(address(self.counts), self.memory, self.enough, self.capacity),
         )
         return True
 
     def leave_kernels(self) -> None:
         # Slots that a row did not use were never written: zeros are its own.
-        unused = torch.arange(self.memory) >= torch.from_numpy(self.counts[:, :1])
+        unused = torch.arange(self.capacity) >= torch.from_numpy(self.counts[:, :1])
         self.window.masked_fill_(unused[:, None, :, None], 0)
         self.all_coefficients.masked_fill_(unused, 0)
 
