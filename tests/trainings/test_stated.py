@@ -90,6 +90,78 @@ def test_where_a_loss_saturates_nothing_is_trapped() -> None:
     assert found.status == "unconverged", str(found)
 
 
+SMALL = ufm.Labels(1e-4 * np.random.default_rng(3).normal(size=(3, 5)), [4] * 5)
+UNITS = {
+    "small targets": (ufm.UnconstrainedFeatures(3e-6, 3e-6), SMALL, "mse"),
+    "light weights": (ufm.UnconstrainedFeatures(3e-6, 3e-6), PRIOR, ufm.CrossEntropy(weights=[1e-4] * 4)),
+    "heavy weights": (ufm.UnconstrainedFeatures(300.0, 300.0), PRIOR, ufm.CrossEntropy(weights=[1e4] * 4)),
+    "logits scaled up": (ufm.UnconstrainedFeatures(300.0, 300.0), PRIOR, ufm.CrossEntropy(scales=[1e4] * 4)),
+    "small budgets": (ufm.LayerPeeled(1e-3, 1e-3), PRIOR, "ce"),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_words_do_not_hang_on_units(name: str) -> None:
+    """Logits of 1e-4 all looked like 0: after one iteration a training agreed, in rank 0 and phase total."""
+    architecture, prior, loss = UNITS[name]
+    solution = ufm.solve(architecture, prior, loss)
+    found = train_problem(architecture, prior, loss, solution=solution, device="cpu")
+    assert found.status == "agrees", str(found)
+    assert found.fit.converged
+    assert found.logits_error < 1e-3
+    assert all(error is not None and error < 1e-3 for error in found.gram_errors.values())
+    assert found.rank == np.linalg.matrix_rank(solution.logits, tol=1e-6 * np.linalg.norm(solution.logits, 2))
+    if isinstance(prior, ufm.ClassPrior):
+        assert found.phase == solution.geometry.phase
+    started = train_problem(architecture, prior, loss, solution=solution, max_iterations=1, device="cpu")
+    assert started.status != "agrees", str(started)
+
+
+def test_factors_are_not_determined_where_budgets_press_with_rounding_alone() -> None:
+    """Smoothed targets are met within the budgets: the multiplier is 1e-15, and Gram matrices were off by 100 %."""
+    found = train_problem(ufm.LayerPeeled(9.0, 9.0), PRIOR, ufm.CrossEntropy(smoothing=0.1), device="cpu")
+    assert found.status == "agrees", str(found)
+    assert found.logits_error < 1e-3
+    assert found.gram_errors == {"classifier": None, "features": None}
+
+
+@pytest.mark.parametrize("decay", [0.02, 0.01])
+def test_phases_of_long_tails_are_those_of_the_theory(decay: float) -> None:
+    """Rare classes of different counts, whose features vanish or all but coincide, were in no phase."""
+    prior, model = ufm.ClassPrior([100, 60, 36, 22, 13, 8, 5, 3, 2, 1]), ufm.UnconstrainedFeatures(decay, decay)
+    phases = {}
+    for loss in ("mse", "ce"):
+        found = train_problem(model, prior, loss, device="cpu")
+        assert found.phase == found.solution.geometry.phase
+        phases[loss] = found.phase
+    assert phases["mse"] == "total"
+    assert (phases["ce"] == "tail") == (decay == 0.02)
+
+
+def test_an_encoder_that_cannot_have_the_features_is_in_no_trap() -> None:
+    x, j = np.random.default_rng(0).normal(size=(12, 8)), np.repeat([0, 1, 2], [6, 4, 2])
+    prior = ufm.ClassPrior([6, 4, 2])
+    shared = np.concatenate([x[:10], x[:2]])  # the last class's inputs are two of the first's
+    for fields in ({"inputs": x, "width": 1}, {"inputs": shared}):
+        found = train_problem(DECAY, prior, columns=j, device="cpu", **fields)
+        assert (found.is_attained, found.status) == (False, "above"), str(found)
+    found = train_problem(DECAY, prior, columns=j, inputs=x, device="cpu")
+    assert (found.is_attained, found.status) == (True, "agrees")
+    # where 0 is the optimum every encoder has it
+    strong = train_problem(ufm.UnconstrainedFeatures(1.0, 1.0), prior, columns=j, inputs=shared, device="cpu")
+    assert (strong.is_attained, strong.status) == (True, "agrees")
+
+
+def test_a_solution_in_other_dimensions_is_another_problem() -> None:
+    """Beside an optimum of rank 3 two dimensions were trapped, beside one of rank 2 sixteen were below it."""
+    full = ufm.solve(DECAY, PRIOR)
+    with pytest.raises(ValueError, match="solution must be one in 2 dimensions"):
+        train_problem(DECAY, PRIOR, dim=2, solution=full)
+    with pytest.raises(ValueError, match="solution must be one in 16 dimensions"):
+        train_problem(DECAY, PRIOR, solution=ufm.solve(DECAY, PRIOR, dim=2))
+    assert train_problem(DECAY, PRIOR, dim=3, solution=ufm.solve(DECAY, PRIOR, dim=8), device="cpu").status == "agrees"
+
+
 class Dearer(StatedNetwork):
     """Pays once more for its logits: the optimum is a bound that it does not reach."""
 
@@ -229,6 +301,54 @@ def test_thresholds_do_not_move_with_the_bias_and_do_with_the_temperature() -> N
         assert (found.measured.collapsed, found.measured.uncollapsed) == (7, 9)
 
 
+def test_a_loss_of_the_counts_has_its_threshold_where_it_is_that_of_its_own_count() -> None:
+    """sqrt(n) (24/n)^.1 = lam N: the threshold of the loss at the least count, 7, is 7.6."""
+    lam = math.sqrt(8) * 3**0.1 / (3 * 24 + 3 * 8)
+    settings = {"majority_count": 24, "minority_counts": (7, 9, 10, 11, 12), "device": "cpu"}
+
+    def balanced(prior: ufm.ClassPrior) -> ufm.Loss:
+        return ufm.CrossEntropy(weights=((prior.counts.max() / prior.counts) ** 0.1).tolist())
+
+    found = train_threshold(ufm.UnconstrainedFeatures(lam, lam), 3, 3, loss=balanced, **settings)
+    assert math.isclose(found.predicted, 8, rel_tol=1e-8)
+    assert abs(found.error) < 0.01
+    with pytest.raises(ValueError, match="minority_counts must lie on both sides of the threshold"):
+        train_threshold(ufm.UnconstrainedFeatures(0.7 * lam, 0.7 * lam), 3, 3, loss=balanced, **settings)
+
+
+def test_a_threshold_is_measured_in_any_unit_of_the_logits() -> None:
+    """With logits scaled up by 20 the s_B of uncollapsed trainings is below 1e-2."""
+    lam = math.sqrt(8) / (3 * 24 + 3 * 8)
+    settings = {"majority_count": 24, "minority_counts": (7, 9, 10, 11, 12), "device": "cpu"}
+    plain, hot = (
+        train_threshold(
+            ufm.UnconstrainedFeatures(t * lam, t * lam), 3, 3, loss=ufm.CrossEntropy(scales=[t] * 6), **settings
+        )
+        for t in (1.0, 20.0)
+    )
+    assert (hot.measured.collapsed, hot.measured.uncollapsed) == (7, 9)
+    assert math.isclose(hot.measured.value, plain.measured.value, rel_tol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields", "message"),
+    [
+        ((ufm.PenalisedDeepLinear((0.03, 0.03, 0.03)), 2, 2), {}, "architecture must have a nuclear-norm gauge"),
+        ((DECAY, 2, 2), {"loss": ufm.FocalLoss(1.0)}, "loss must be convex"),
+        ((DECAY, 2, 2), {"dim": 2}, "dim must be at least 3"),
+        ((ufm.UnconstrainedFeatures(0.2, 0.2), 2, 2), {}, "architecture .* must have a threshold below majority_count"),
+        ((DECAY, 2, 2), {"seeds": ()}, "minority_counts and seeds must not be empty"),
+        ((DECAY, 2, 2), {"minority_counts": ()}, "minority_counts and seeds must not be empty"),
+    ],
+)
+def test_thresholds_that_cannot_be_predicted_are_refused_before_any_training(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple, fields: dict, message: str
+) -> None:
+    monkeypatch.setattr("ufm.trainings.stated_threshold.train_problem", None)
+    with pytest.raises(ValueError, match=message):
+        train_threshold(*arguments, **({"majority_count": 9, "minority_counts": (3, 4)} | fields))
+
+
 def test_maps_are_those_of_the_theory() -> None:
     rng = np.random.default_rng(1)
     for kind in KINDS:
@@ -293,6 +413,8 @@ class Own(ufm.Architecture):
         ((DECAY, PRIOR), {"dtype": "float16"}, "dtype"),
         ((DECAY, PRIOR), {"inputs": np.zeros((26, 3))}, "inputs and columns must be given together"),
         ((DECAY, PRIOR), {"inputs": np.zeros((26, 3)), "columns": np.zeros(26, int)}, "columns must occur as often"),
+        ((DECAY, PRIOR), {"inputs": np.full((26, 3), 1e200), "columns": np.zeros(26, int)}, "inputs must have a root"),
+        ((DECAY, PRIOR), {"inputs": np.full((26, 3), 1e-9), "columns": np.zeros(26, int)}, "inputs must have a root"),
         ((DECAY, PRIOR), {"start": "anywhere"}, "start"),
         ((DECAY, PRIOR), {"dim": 0}, "dim"),
         ((DECAY, PRIOR), {"starts": 0}, "starts"),

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ufm.geometry import centred, collapse
+from ufm.geometry import centred, coinciding, collapse
 from ufm.labels import ClassPrior
 from ufm.measures import measure
+from ufm.phases import Phase
 from ufm.solution import Solution
 
 __all__ = [
@@ -27,8 +28,11 @@ __all__ = [
 Array = NDArray[np.float64]
 
 #: Fraction of the largest singular value of logits up to which they count as those of unused directions; and what is
-#: below it is none at all, for the unit of logits is that of log-probabilities, 1.
+#: below it of a unit is none at all. The unit of logits is that of log-probabilities, 1, or what a problem makes it.
 RESOLUTION = 1e-3
+#: Distance of two logit columns, over the longest of all, at which classes of different counts are one tail, as of
+#: :class:`ufm.Geometry`.
+TAIL = 1e-2
 
 #: Numbers of a comparison that have no scale of their own; their ``error`` is a difference.
 PURE = (
@@ -42,34 +46,45 @@ PURE = (
 )
 
 
-def resolution_of(logits: Array) -> float:
-    """What counts as zero in logits (K, K): :data:`RESOLUTION` times the larger of 1 and their largest singular value.
+def resolution_of(logits: Array, unit: float = 1.0) -> float:
+    """What counts as zero in logits (K, K): :data:`RESOLUTION` times a unit, or their largest singular value.
 
     Relative to the largest alone, the rounding of a network that is zero would have ranks and phases.
 
     >>> resolution_of(np.diag([5.0, 0.0])), resolution_of(1e-9 * np.eye(2))
     (0.005, 0.001)
     """
-    return RESOLUTION * max(float(np.linalg.norm(logits, 2)), 1.0)
+    return RESOLUTION * max(float(np.linalg.norm(logits, 2)), unit)
 
 
-def rank_of(logits: Array) -> int:
+def rank_of(logits: Array, unit: float = 1.0) -> int:
     """Singular values of logits (K, K) above :func:`resolution_of` them.
 
-    >>> rank_of(np.diag([5.0, 1.0, 1e-4])), rank_of(1e-9 * np.eye(3))
-    (2, 0)
+    >>> rank_of(np.diag([5.0, 1.0, 1e-4])), rank_of(1e-9 * np.eye(3)), rank_of(1e-9 * np.eye(3), unit=1e-9)
+    (2, 0, 3)
     """
-    return int((np.linalg.svd(logits, compute_uv=False) > resolution_of(logits)).sum())
+    return int((np.linalg.svd(logits, compute_uv=False) > resolution_of(logits, unit)).sum())
 
 
-def phase_of(logits: Array, prior: ClassPrior) -> str:
-    """``"none"``, ``"partial"`` or ``"total"``: of logits (K, K) at :func:`resolution_of` them.
+def phase_of(logits: Array, prior: ClassPrior, unit: float = 1.0) -> str:
+    """``"none"``, ``"partial"``, ``"total"`` or ``"tail"``: of logits (K, K) at :func:`resolution_of` them.
+
+    What an optimum's :class:`ufm.Geometry` says of exact collapse is said of collapse to the resolution. Classes of
+    different counts coincide there where their logits vanish, else they are a tail at most.
 
     >>> phase_of(1e-9 * np.random.default_rng(0).normal(size=(4, 4)), ClassPrior([9, 9, 2, 2]))
     'total'
+    >>> [phase_of(np.diag([9.0, 4.0, s, t]), ClassPrior([9, 4, 2, 1])) for s, t in ((0, 0), (0.03, 0.02), (2, 1))]
+    ['total', 'tail', 'none']
     """
-    centred_logits = logits - logits.mean(axis=0)
-    return str(collapse(centred_logits, [group.classes for group in prior.groups], resolution_of(centred_logits))[1])
+    z, groups = logits - logits.mean(axis=0), [group.classes for group in prior.groups]
+    resolution, lengths = resolution_of(z, unit), np.linalg.norm(z, axis=0)
+    flags, phase = collapse(z, groups, resolution)
+    if (lengths <= resolution).sum() > 1:
+        return str(Phase.TOTAL)
+    if phase == Phase.NONE and coinciding(z, groups, TAIL * float(lengths.max()), flags):
+        return str(Phase.TAIL)
+    return str(phase)
 
 
 def gram_matrices(classifier: Array, means: Array) -> dict[str, Array]:

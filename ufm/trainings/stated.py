@@ -36,6 +36,7 @@ from ufm.trainings.config import fitted_datasets
 from ufm.trainings.judgement import EXCESS, TOLERANCE
 from ufm.trainings.optimisation import Fit, descend
 from ufm.trainings.running import Progress, device_named, threads
+from ufm.trainings.units import logit_unit, risk_unit
 
 with optional("deq"):
     import torch
@@ -47,13 +48,21 @@ Array = NDArray[np.float64]
 
 #: Relative error of an objective that float32 cannot resolve where many terms make it up.
 _COARSE = 1e-3
+#: Share of the unit of a risk below which errors of an objective are relative to that unit.
+_SMALL = 1e-3
+#: What budgets press with, ``mu tau``, relative to the risk, up to which they are idle: a solver's rounding.
+_IDLE = 1e-9
+#: What is left of features by the best output layer, relative to them, up to which an encoder has them.
+_REACHED = {"float64": 1e-6, "float32": 1e-3}
+#: Root mean square of inputs that weights drawn for inputs of size 1 can be trained on.
+_INPUTS = (1e-3, 1e3)
 #: How far weights are moved from where a training of a problem that is not convex has ended, to see whether it stays.
 SHAKE = 1e-3
 #: Most iterations with each slope of a leaky ReLU that leads to the ReLU.
 WAY = 60
 #: Curvature that the augmented Lagrangian of E_A adds, times E_A^2, and at most so many rounds.
 MULTIPLIER_WEIGHT, MULTIPLIER_ROUNDS = 6.0, 12
-#: Largest entry of the gradient at which training ends, by dtype.
+#: Largest entry of the gradient at which training ends, by dtype, where the unit of the risk is of order 1.
 _GRADIENTS = {"float64": 1e-7, "float32": 1e-5}
 
 
@@ -69,9 +78,12 @@ class StatedTraining:
         classifier, features, equilibrium_features: W (K, d), the means of the injected h and of what the classifier
             sees (d, m).
         bias: b (K,), None without one.
-        spread: largest distance of a sample's logits from their column's mean, over 1 and the size of the logits.
+        spread: largest distance of a sample's logits from their column's mean, over :attr:`unit` and the size of the
+            logits.
         fit: how the optimisation ended.
         network: the network.
+        is_reached: whether the hidden layer, as trained, lets some output layer give every sample the optimum's
+            features: not where it is too narrow, or where samples of different columns have one input.
     """
 
     problem: Problem
@@ -84,24 +96,46 @@ class StatedTraining:
     spread: float
     fit: Fit
     network: Any = field(repr=False)
+    is_reached: bool = True
 
     @property
     def is_attained(self) -> bool:
-        """Whether some weights of the network reach the optimum; else that is a bound that trainings stay above."""
-        return bool(self.network.is_attained)
+        """Whether weights of the network reach the optimum; else that is a bound that trainings stay above."""
+        return bool(self.network.is_attained) and self.is_reached
+
+    @cached_property
+    def unit(self) -> float:
+        """What a logit of order 1 is: 1, or less where targets are small, logits are scaled up or budgets are small."""
+        found, size = logit_unit(self.problem), float(np.linalg.norm(self.solution.logits))
+        return min(found, size) if self.problem.is_constrained and size else found
 
     @property
     def objective_error(self) -> float:
-        """``objective/predicted - 1``; the difference where the predicted objective is below 1e-3."""
-        predicted = self.solution.value
-        return (self.fit.objective - predicted) / (abs(predicted) if abs(predicted) >= 1e-3 else 1.0)
+        """``objective/predicted - 1``; the difference, in the risk's unit, where the predicted is below 1e-3 of it.
+
+        The unit is the lesser of 1 and what the risk falls by, from logits 0, over one :attr:`unit` of logits.
+        """
+        return self._relative(self.solution.value)
+
+    def _relative(self, value: float) -> float:
+        """How far the objective is above another."""
+        size = abs(value)
+        return (self.fit.objective - value) / (size if size >= _SMALL * self._risk_unit else self._risk_unit)
+
+    @cached_property
+    def _risk_unit(self) -> float:
+        return min(1.0, risk_unit(self.solution))
 
     @property
     def logits_error(self) -> float:
-        """``|Z - Z*|_F / max(1, |Z*|_F)``, the logits with their bias, centred."""
+        """``|Z - Z*|_F / max(u, |Z*|_F)``, the logits with their bias, centred, and u their :attr:`unit`.
+
+        Of budgets |Z*|_F alone, without the bias, which they leave free: however small they are they are spent.
+        """
         predicted = self._total(self.solution.logits, self.solution.bias)
         difference = np.linalg.norm(self._total(self.logits, self.bias) - predicted)
-        return float(difference / max(1.0, float(np.linalg.norm(predicted))))
+        size = float(np.linalg.norm(self.solution.logits if self.problem.is_constrained else predicted))
+        return float(difference / max(self.unit, size))
 
     @property
     def gram_errors(self) -> dict[str, float | None]:
@@ -109,8 +143,10 @@ class StatedTraining:
 
         None where G* is 0, and where budgets are idle: then many factors attain the optimum.
         """
-        theory = self.solution.factors
-        idle = self._is_idle
+        theory, solution = self.solution.factors, self.solution
+        idle = self._is_idle or (
+            self.problem.is_constrained and solution.multiplier * self.problem.bound <= _IDLE * abs(solution.value)
+        )
         pairs = {
             "classifier": (self.problem.centred(self.classifier), self.problem.centred(theory.classifier)),
             "features": (self.equilibrium_features.T, theory.equilibrium_features.T),
@@ -151,7 +187,7 @@ class StatedTraining:
         problem, rank = self.problem, self.rank
         if self.solution.local_minima:
             return self.solution.local_minima
-        if not problem.is_convex or not problem.is_spectral or rank >= rank_of(self.solution.logits):
+        if not problem.is_convex or not problem.is_spectral or rank >= rank_of(self.solution.logits, self.unit):
             return ()
         if rank == 0:
             zero = np.zeros(problem.targets.shape)
@@ -167,25 +203,33 @@ class StatedTraining:
         return searched.local_minima
 
     def _like(self, value: float, singular_values: Array) -> bool:
-        size = max(1.0, float(np.linalg.norm(singular_values)))
+        size = max(self.unit, float(np.linalg.norm(singular_values)))
         near = float(np.linalg.norm(self.singular_values - singular_values)) <= TOLERANCE * size
-        return near and abs(self.fit.objective - value) <= self._resolution[1] * max(1.0, abs(value))
+        return near and abs(self._relative(value)) <= self._resolution[1]
+
+    @property
+    def _is_coarse(self) -> bool:
+        return bool(self.network.classifier.weight.dtype == torch.float32)
 
     @property
     def _resolution(self) -> tuple[float, float]:
         """How far below the predicted objective, and how far above it, is the same."""
-        coarse = self.network.classifier.weight.dtype == torch.float32
-        return (_COARSE, _COARSE) if coarse else (EXCESS, TOLERANCE**2)
+        return (_COARSE, _COARSE) if self._is_coarse else (EXCESS, TOLERANCE**2)
 
     @property
     def rank(self) -> int:
-        """Numerical rank of the mean logits, to a thousandth of the larger of 1 and their largest singular value."""
-        return rank_of(self.logits)
+        """Numerical rank of the mean logits, to a thousandth of :attr:`unit` or of their largest singular value."""
+        return rank_of(self.logits, self.unit)
 
     @cached_property
     def phase(self) -> str | None:
-        """``"none"``, ``"partial"`` or ``"total"`` for class labels, None for others; compare ``solution.geometry``."""
-        return phase_of(self.logits, self.problem.prior) if isinstance(self.problem.prior, ClassPrior) else None
+        """``"none"``, ``"partial"``, ``"total"`` or ``"tail"`` for class labels, None for others.
+
+        That of ``solution.geometry``, at the resolution of :attr:`rank`: closer to a threshold the two may differ.
+        """
+        if not isinstance(self.problem.prior, ClassPrior):
+            return None
+        return phase_of(self.logits, self.problem.prior, self.unit)
 
     @property
     def group_scales(self) -> tuple[float | None, ...]:
@@ -201,13 +245,12 @@ class StatedTraining:
         stationary point above the optimum; :attr:`trap` says whether the theory has it. ``"below"``: below the
         predicted value, which then is no global optimum. ``"unconverged"``: above it, and not at a stationary point;
         or so little above it that the gradient is below its tolerance though logits are elsewhere, as of a loss that
-        saturates. ``"above"``: not below it, of a bound.
+        saturates. ``"above"``: above it, and it is a bound that the network, or its encoder, does not reach
+        (:attr:`is_attained`).
         """
         error, (below, above) = self.objective_error, self._resolution
         if error < -below:
             return "below"
-        if not self.is_attained:
-            return "above"
         searched = not self.problem.is_convex or self.solution.local_minima
         same = (
             self._is_idle
@@ -216,9 +259,12 @@ class StatedTraining:
         )
         if error <= above and same:
             return "agrees"
+        if not self.is_attained:
+            return "above"
         if error <= below and self.trap is None:
             return "unconverged"
-        return "trapped" if self.fit.converged else "unconverged"
+        # single precision seldom meets a tolerance of the gradient: there the minimum itself has to be known
+        return "trapped" if self.fit.converged or (self._is_coarse and self.trap is not None) else "unconverged"
 
     def _total(self, logits: Array, bias: Array | None) -> Array:
         return self.problem.centred(logits if bias is None else logits + bias[:, None])
@@ -307,12 +353,12 @@ def train_problem(
             features.
         prior: class counts, or labels of any kind; counts are whole numbers of samples.
         loss, bias: as of :func:`ufm.solve`; any loss, one of your own included.
-        solution: a solution of the very same problem, so that it is not solved again.
+        solution: a solution of the very same problem, in as many dimensions, so that it is not solved again.
         network: what makes the network from the arguments of :class:`ufm.networks.StatedNetwork`: that class, or one
             below it of which the problem's optimum is a bound.
         dataset: one of :func:`ufm.trainings.config.fitted_datasets`, whose class j gives the samples of column j.
-        inputs, columns: samples of your own instead, (N, p), and the column of each, (N,): the counts must be those of
-            ``prior``.
+        inputs, columns: samples of your own instead, (N, p), of a root mean square between 1e-3 and 1e3, and the column
+            of each, (N,): the counts must be those of ``prior``.
         dim: feature dimension d, default the larger of 16 and K. Below the rank of the optimum it is a constraint, of
             the prediction too.
         width: hidden units; default 1.2 N, enough to give every sample any features.
@@ -324,7 +370,8 @@ def train_problem(
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         max_iterations: of L-BFGS; of a problem that is not convex twice, for where it ends the weights are moved by a
             thousandth and it goes on from there; with E_A for every multiplier.
-        gradient_tol: largest entry of the gradient at which training ends, default 1e-7, 1e-4 in float32.
+        gradient_tol: largest entry of the gradient at which training ends, default 1e-7, 1e-5 in float32, times the
+            unit of the risk (:func:`ufm.trainings.units.risk_unit`) where that is below .1 or above 10.
         root: folder of the data set's files.
         progress: called as ``progress(description, iterations, None)`` after every iteration.
 
@@ -344,7 +391,13 @@ def train_problem(
         raise ValueError(f"solution must be one of this problem, got {solution!r}")
     counts, seed = _whole_counts(prior), integer("seed", seed, minimum=0)
     kind = torch.float64 if one_of("dtype", dtype, tuple(_GRADIENTS)) == "float64" else torch.float32
-    tol = positive("gradient_tol", _GRADIENTS[dtype] if gradient_tol is None else gradient_tol)
+    dim = max(16, prior.num_classes) if dim is None else integer("dim", dim, minimum=1)
+    _check_dimension(solution, dim)
+    tol = (
+        _GRADIENTS[dtype] * _order(risk_unit(solution))
+        if gradient_tol is None
+        else positive("gradient_tol", gradient_tol)
+    )
     max_iterations = integer("max_iterations", max_iterations, minimum=1)
     target_device = device_named(one_of("device", device, ("auto", "cpu", "cuda")))
     x, j = _samples(counts, dataset, inputs, columns, seed, root)
@@ -359,7 +412,7 @@ def train_problem(
                 problem,
                 where,
                 x.shape[1],
-                dim=max(16, prior.num_classes) if dim is None else dim,
+                dim=dim,
                 width=64 * -(-6 * len(x) // (5 * 64)) if width is None else width,
                 start=start,
                 seed=weights,
@@ -367,8 +420,24 @@ def train_problem(
             ).to(target_device)
             fitted = _descended(trained, data, evaluate, max_iterations, tol, progress)
             with torch.no_grad():
-                found.append(_measured(problem, solution, trained, trained(data), j, fitted))
+                found.append(_measured(problem, solution, trained, data, j, fitted, _REACHED[dtype]))
     return min(found, key=lambda training: training.fit.objective)
+
+
+def _check_dimension(solution: Solution, dim: int) -> None:
+    """ValueError where a solution has more dimensions than the network, or is one for fewer."""
+    own = min(dim, solution.problem.max_rank)
+    fewer = solution.dim is not None and solution.dim < own and solution.is_global is not True
+    if fewer or int(np.linalg.matrix_rank(solution.logits, tol=1e-7 * np.linalg.norm(solution.logits, 2))) > dim:
+        raise ValueError(
+            f"solution must be one in {dim} dimensions, as ufm.solve(..., dim={dim}) gives it, got one of dim = "
+            f"{solution.dim} and logits of rank {np.linalg.matrix_rank(solution.logits)}"
+        )
+
+
+def _order(unit: float) -> float:
+    """1 for a unit of order 1, else the unit, but for a factor of ten."""
+    return min(1.0, 10 * unit) * max(1.0, unit / 10)
 
 
 def _built(build: Callable[..., StatedNetwork], *arguments: Any, **options: Any) -> StatedNetwork:
@@ -398,7 +467,8 @@ def _descended(
     for leak in network.leaks:
         network.leak = leak
         fitted = descended() if not network.map_budget else _within_budget(network, descended, tol)
-    if not network.problem.is_convex and fitted.converged:
+    ended = fitted.converged or (data.dtype == torch.float32 and fitted.iterations < max_iterations)
+    if not network.problem.is_convex and ended:
         # The way from a start without preferences can end at a saddle between optima that break its symmetry.
         network.shake(SHAKE)
         again = descended() if not network.map_budget else _within_budget(network, descended, tol)
@@ -465,8 +535,15 @@ def _samples(
         data = load_dataset(dataset, root, split=known[dataset], counts=counts, seed=seed).whitened()
         return np.asarray(data.inputs, dtype=float), np.asarray(data.labels, dtype=np.int64)
     x, j = np.asarray(inputs, dtype=float), np.asarray(columns)
-    if x.ndim < 2 or not np.isfinite(x).all():
+    if x.ndim < 2 or not x.size or not np.isfinite(x).all():
         raise ValueError(f"inputs must be finite, of shape (N, p), got shape {x.shape}")
+    largest = float(np.abs(x).max())
+    size = largest * float(np.sqrt(np.mean((x / largest) ** 2))) if largest else 1.0
+    if not _INPUTS[0] <= size <= _INPUTS[1]:
+        raise ValueError(
+            f"inputs must have a root mean square between {_INPUTS[0]:g} and {_INPUTS[1]:g}, got {size:.3g}: divide "
+            "them by it"
+        )
     if j.shape != (len(x),) or not np.issubdtype(j.dtype, np.integer):
         raise ValueError(f"columns must be {len(x)} integers, one a sample, got shape {j.shape} of {j.dtype}")
     if j.min() < 0 or tuple(np.bincount(j, minlength=len(counts)).tolist()) != counts:
@@ -474,9 +551,25 @@ def _samples(
     return x.reshape(len(x), -1), j.astype(np.int64)
 
 
+def _is_reached(network: StatedNetwork, solution: Solution, data: Tensor, j: NDArray[np.int64], tol: float) -> bool:
+    """Whether some output layer on the hidden layer as it is has the optimum's features at every sample."""
+    wanted = solution.features.T[j]
+    phi = network.encoder.activations(data).cpu().numpy().astype(float)
+    phi = np.hstack([phi, np.ones((len(phi), 1))])
+    left = wanted - phi @ np.linalg.lstsq(phi, wanted, rcond=None)[0]
+    return bool(np.linalg.norm(left) <= tol * np.linalg.norm(wanted))
+
+
 def _measured(
-    problem: Problem, solution: Solution, network: StatedNetwork, output: Output, j: NDArray[np.int64], fitted: Fit
+    problem: Problem,
+    solution: Solution,
+    network: StatedNetwork,
+    data: Tensor,
+    j: NDArray[np.int64],
+    fitted: Fit,
+    tol: float,
 ) -> StatedTraining:
+    output: Output = network(data)
     bias = None if network.bias is None else network.bias.detach().cpu().numpy().astype(float)
     m = problem.prior.num_columns
 
@@ -486,8 +579,7 @@ def _measured(
 
     logits = means(output.logits)
     apart = output.logits.cpu().numpy().astype(float) - logits.T[j]
-    spread = float(np.abs(apart).max()) / max(1.0, float(np.abs(logits).max()))
-    return StatedTraining(
+    found = StatedTraining(
         problem=problem,
         solution=solution,
         logits=problem.centred(logits if bias is None else logits - bias[:, None]),
@@ -495,7 +587,9 @@ def _measured(
         features=means(output.injected),
         equilibrium_features=means(output.features),
         bias=bias,
-        spread=spread,
+        spread=float(np.abs(apart).max()),
         fit=fitted,
         network=network,
+        is_reached=_is_reached(network, solution, data, j, tol),
     )
+    return dataclasses.replace(found, spread=found.spread / max(found.unit, float(np.abs(logits).max())))
