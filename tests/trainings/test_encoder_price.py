@@ -67,12 +67,26 @@ class TestPrice:
             ),
             ({"labels": LABELS[:-1]}, r"labels must have shape \(18,\)"),
             ({"lambda_W": 0}, "lambda_W must be > 0"),
+            ({"features": np.full((18, 5), 1e-200)}, "features must have a largest entry"),
+            ({"classifier": np.full((4, 5), 1e200)}, "classifier must have a largest entry"),
         ],
     )
     def test_refuses(self, changes, message):
         arguments = {"classifier": np.ones((4, 5)), "features": np.ones((18, 5)), "labels": LABELS, "lambda_W": 0.1}
         with pytest.raises(ValueError, match=message):
             EncoderPrice.of(**(arguments | changes))
+
+    @pytest.mark.parametrize("size", [1.0, 1e3])
+    def test_where_nothing_is_charged_no_price_is_told(self, size):
+        """0 over 0 read as a stationary classifier, and as the unconstrained features model."""
+        features = np.ones((3, 3)) if size == 1 else size * np.eye(3)
+        with pytest.raises(ValueError, match="nothing is charged"):
+            EncoderPrice.of(size * np.eye(3), features, [0, 1, 2], 0.1)
+
+    def test_one_sample_a_class_and_a_class_without_features(self):
+        found = EncoderPrice.of(np.eye(3), np.diag([1.0, 1.0, 0.0]), [0, 1, 2], 0.1)
+        assert found.class_prices[2] == 0
+        assert found.within == 0
 
 
 class TestKernel:

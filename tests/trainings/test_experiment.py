@@ -497,6 +497,13 @@ def test_bad_config(fields, error, message):
         ExperimentConfig(**fields)
 
 
+def test_a_batch_of_one_image_is_refused_by_name_where_batch_norms_cannot_take_it():
+    fields = {"num_majority": 2, "num_minority": 1, "majority_count": 1, "ratio": 1, "epochs": 1, "width": 2}
+    config = ExperimentConfig("digits", "resnet18", batch_size=2, device="cpu", **fields)  # three images: 2 and 1
+    with pytest.raises(ValueError, match="batch_size must leave every batch two images or more for model 'resnet18'"):
+        run_experiment(config)
+
+
 def test_bad_arguments():
     with pytest.raises(TypeError, match="config must be a"):
         run_experiment({"epochs": 3})

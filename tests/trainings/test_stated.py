@@ -262,6 +262,16 @@ def test_float32_gets_near() -> None:
     assert found.status == "agrees", str(found)
 
 
+def test_a_minimum_that_float32_is_in_is_named() -> None:
+    """Its gradient meets no tolerance, and where it ended was not looked for."""
+    lam = 2 / (60 * 0.2)
+    model, prior = ufm.PenalisedDEQ(lam, lam, 0.8), ufm.ClassPrior([12, 12, 6, 6])
+    found = train_problem(model, prior, start="zero", dtype="float32", gradient_tol=1e-12, device="cpu")
+    assert not found.fit.converged
+    assert found.status == "trapped", str(found)
+    assert found.trap is not None
+
+
 def test_more_classes_than_a_data_set_has() -> None:
     prior = ufm.ClassPrior([3] * 20)
     columns = np.repeat(np.arange(20), 3)

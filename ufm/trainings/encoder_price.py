@@ -43,6 +43,10 @@ Array = NDArray[np.float64]
 RIDGE = 0.1
 #: Of every sample, with the weight 1/N.
 _LOSS = CrossEntropy()
+#: Largest entry of weights and features, and its inverse the least of features: squares of others leave float64.
+_LARGEST = 1e100
+#: Of what features and slopes of their size could be charged, what is rounding.
+_UNCHARGED = 1e-13
 #: Pairs that L-BFGS remembers, and iterations between two looks at the gap.
 MEMORY, STRIDE = 30, 250
 
@@ -55,7 +59,7 @@ class EncoderPrice:
         identity: ``|W^T G + H P|_F / |H P|_F``: 0 where the classifier is stationary.
         price: lambda_H that comes nearest, ``<H P, H>/<H, H>``.
         departure: ``|H P - price H|_F / |H P|_F``, from 0 (the unconstrained features model) to 1.
-        class_prices: the same price over the samples of each class, shape (K,).
+        class_prices: the same price over the samples of each class, shape (K,); 0 for a class whose features all are.
         within: share of the features' scatter that is within classes.
         means_identity: ``identity`` with class means in the place of samples, whose classifier is not stationary.
 
@@ -83,7 +87,9 @@ class EncoderPrice:
             lambda_W: weight decay of the classifier, > 0, beside the loss's mean over samples.
 
         Raises:
-            TypeError, ValueError: an argument is not what it should be, or all features are 0; the message names it.
+            TypeError, ValueError: an argument is not what it should be, or nothing is charged: all features are 0, all
+                alike in balanced classes, or so well told apart that the loss has no slope in float64. The message
+                names it.
         """
         w = array("classifier", classifier, ndim=2, shape="(K, d)")
         h = array("features", features, ndim=2, shape=f"(N, {w.shape[1]})").T
@@ -92,8 +98,17 @@ class EncoderPrice:
         y, decay = _one_hot(labels, h.shape[1], len(w)), positive("lambda_W", lambda_W)
         if not h.any():
             raise ValueError("features must not all be 0: nothing is charged for them")
+        for name, x, least in (("classifier", w, 0.0), ("features", h, 1 / _LARGEST)):
+            if not least <= np.abs(x).max() <= _LARGEST:
+                raise ValueError(
+                    f"{name} must have a largest entry between {least:g} and {_LARGEST:g}, got {np.abs(x).max():g}"
+                )
         g = _LOSS.gradient(w @ h, _weights(y), y)
         charged = (h @ g.T) @ g / decay
+        if not np.linalg.norm(charged) > _UNCHARGED * np.linalg.norm(h) * np.linalg.norm(g, 2) ** 2 / decay:
+            raise ValueError(
+                "classifier and features must leave the loss a slope H G^T in the classifier, got 0: nothing is charged"
+            )
         counts = y.sum(axis=1)
         means = h @ y.T / counts
         g_means = _LOSS.gradient(w @ means, counts / h.shape[1])

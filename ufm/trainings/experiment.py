@@ -78,7 +78,8 @@ def run_experiment(
     Raises:
         DivergedError: the loss became infinite or no number.
         KeyboardInterrupt: Ctrl-C; the run is at its last checkpoint.
-        ValueError: ``directory`` holds the run of another config, or a file that is not what it should be.
+        ValueError: ``directory`` holds the run of another config, or a file that is not what it should be; or a batch
+            of one image that the model's batch norms cannot take.
 
     >>> small = {"num_majority": 2, "num_minority": 2, "majority_count": 6, "ratio": 2, "test_count": 5}
     >>> config = ExperimentConfig("digits", "explicit", width=8, epochs=1, device="cpu", **small)
@@ -174,7 +175,7 @@ class _Run:
                 group["lr"] = self.learning_rate(self.epoch * self.steps_an_epoch + i)
             self.optimiser.zero_grad(set_to_none=True)
             with _unconverged_is_recorded():
-                output = self.model(self.inputs[rows])
+                output = self._output(rows)
                 loss = risk = nn.functional.cross_entropy(output.logits, self.labels[rows])
                 if self.config.jacobian_weight:
                     loss = risk + self.config.jacobian_weight * jacobian_penalty(*output.equilibrium)
@@ -188,6 +189,18 @@ class _Run:
             raise DivergedError(
                 f"the loss is {self.loss} in epoch {self.epoch}: lower learning_rate = {self.config.learning_rate:g}"
             )
+
+    def _output(self, rows: Tensor) -> Any:
+        """The model's output for a batch; a ValueError that names the setting where a batch norm has one number."""
+        try:
+            return self.model(self.inputs[rows])
+        except ValueError as error:
+            if len(rows) > 1:
+                raise
+            raise ValueError(
+                f"batch_size must leave every batch two images or more for model {self.config.model!r}, whose batch "
+                f"norms cannot take one, got {self.config.batch_size} for {len(self.labels)} images: {error}"
+            ) from None
 
     def evaluate(self) -> None:
         """Metrics of the present weights on both sets; decides whether the run is over."""

@@ -20,7 +20,8 @@ class SweepPoint:
         threshold: predicted n_B*; the minority is collapsed iff ``n_B <= n_B*``.
         status: ``"agrees"``; ``"near-threshold"``: closer than 15% to n_B*, not judged; ``"trapped"``: converged to a
             stationary point that is not the global optimum, its objective lies above the predicted one;
-            ``"disagrees"``; ``"nonlinear"``: a DEQ with gamma > 0, which the theory does not model: all that is
+            ``"disagrees"``: none of the others, and where ``converged`` is False no word on the theory, but that the
+            training had not ended; ``"nonlinear"``: a DEQ with gamma > 0, which the theory does not model: all that is
             predicted is of the linear one, and the errors are the measured departure from it, not judged;
             ``"failed"``: the training raised ``error``, and the measured fields are None.
         predicted_scale, scale, scale_error: s_B, and the relative error, None where the prediction is 0.
