@@ -16,7 +16,7 @@ from deq_zoo import ZOO
 
 from ufm.deq import DEQ, ConvergenceWarning, compiled, room, solvers
 from ufm.deq.compiled import CompiledSteps
-from ufm.deq.iteration import Guard, Iteration, Options
+from ufm.deq.iteration import OWNED, Guard, Iteration, Options
 from ufm.deq.solvers import SOLVERS, get_solver
 
 pytest.importorskip("numba")
@@ -392,3 +392,76 @@ def test_differences_that_say_nothing_new_make_room(solver, rho):
         ours, theirs = both(lambda z, h=h: torch.tanh(rho * z + h), torch.zeros_like(h), solver, 1e-6, 100)
         assert ours.converged.all()
         assert (ours.steps - theirs.steps).max() <= 3
+
+
+class Kept(torch.nn.Module):
+    """``0.5 cos z + h``, which C++ alone keeps and overwrites at the next call."""
+
+    def __init__(self, h):
+        super().__init__()
+        self.register_buffer("h", h)
+        self.register_buffer("image", torch.empty_like(h))
+
+    def forward(self, z):
+        self.image.fill_(torch.nan)
+        self.image = 0.5 * torch.cos(z) + self.h
+        return self.image
+
+
+def to_array(h):
+    """The same, written to an array."""
+    image = np.empty(h.shape)
+
+    def f(z):
+        image[:] = 0.5 * np.cos(z.numpy()) + h.numpy()
+        return torch.from_numpy(image)
+
+    return f
+
+
+def kept(h, of):
+    """Images that f overwrites at its next call, of which it keeps what ``of`` makes of them."""
+    last = []
+
+    def f(z):
+        if last:
+            last.pop()[:] = np.nan
+        image = 0.5 * torch.cos(z) + h
+        last.append(of(image))
+        return image
+
+    return f
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_large_images_that_another_has_are_copied(solver):
+    h = draw(11, 2**7, 2**6)
+    assert h.numel() >= OWNED
+    maps = {
+        "nobody's": lambda z: 0.5 * torch.cos(z) + h,
+        "of C++": torch.jit.script(Kept(h)),
+        "an array": to_array(h),
+        "itself": kept(h, lambda t: t),
+        "a view": kept(h, lambda t: t.view(-1)),
+        "detached": kept(h, lambda t: t.detach()),
+        "as an array": kept(h, lambda t: t.numpy()),
+    }
+    found = {
+        name: get_solver(solver)(f, 0 * h, 1e-10, 60, None, Options(compiled=True, trace=True))
+        for name, f in maps.items()
+    }
+    for name, point in found.items():
+        assert point.converged.all(), name
+        torch.testing.assert_close(point.trace, found["nobody's"].trace, rtol=1e-4, atol=1e-15)
+
+
+def test_large_images_that_nobody_else_has_are_not_copied(monkeypatch):
+    owned = []
+    look = Iteration.look
+    monkeypatch.setattr(Iteration, "look", lambda self, rows: owned.append(look(self, rows)) or owned[-1])
+    for rows in (2**7, 2):
+        h = draw(12, rows, 2**6)
+        owned.clear()
+        assert get_solver("anderson")(lambda z, h=h: 0.5 * torch.cos(z) + h, 0 * h, 1e-10, 60).converged.all()
+        assert {pair[1] for pair in owned} == {rows * 2**6 >= OWNED}

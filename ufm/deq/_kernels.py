@@ -25,7 +25,7 @@ __all__ = ["BUILT_IN", "address", "anderson", "bind", "broyden", "commit", "plai
 
 #: Digest of what is built into the machine code from other files, which Numba does not look at: see
 #: ``tests/test_machine_code.py``.
-BUILT_IN = "221de142a05a9d48"
+BUILT_IN = "51d1c2d5e63673a4"
 
 #: A difference is made orthogonal a second time where the first has left less than this part of it.
 AGAIN = 0.1
@@ -107,8 +107,9 @@ USED, SLOT = range(2)
 #: A residual falls quickly where it is below this part of the one before: then some slots may be enough.
 QUICK = 0.5
 
-#: Bytes of a memory from which on the next row's is fetched ahead.
-AHEAD = 2**17
+#: Bytes of a memory from which on the next row's is fetched ahead, and from which on that is done slot by slot, as this
+#: one's are gone through: a processor waits for no more than some lines from afar.
+AHEAD, FAR = 2**17, 2**22
 
 #: Bytes that a processor fetches at once.
 LINE = 64
@@ -245,7 +246,7 @@ def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plai
     width, row, floor = where[WIDTH], like.itemsize * where[WIDTH], numbers[FLOOR]
     for i in range(begin, end):
         z, image = z_at + i * row, image_at + i * row
-        total, whole = _vectors.look(like, z, image, width)
+        total, whole = _vectors.look(like, z, image, 0, width)
         norm, size = sqrt(total), _root(like, whole, image, width, floor)
         if not floor < norm < inf:
             norm = _length(_row(like, image, width) - _row(like, z, width))
@@ -313,7 +314,7 @@ def _waits(i, flags, started):
 @_part
 def _judge(
     i, like, where, numbers, floats, longs, flags, is_plain, started, sums, z, image, last_z, last_image, residual,
-    change, out, next_image,
+    change, out,
 ):  # fmt: skip
     """The length of a row's change, if it is to take the step; else STOP, or NEXT where it stays.
 
@@ -328,7 +329,6 @@ def _judge(
         _keep(i, like, where, floats, flags, last_z, last_image)
     if flags[HELD, i] or (started < 0 and flags[MET, i]):
         _vectors.copy(like, z, out, width)
-        _vectors.copy(like, image, next_image, width)
         return NEXT
     return _root(like, sums[2], change, width, floor)
 
@@ -348,9 +348,10 @@ def anderson(
     """Judge an accelerated step row by row as :func:`plain` does, take it into the memory and write the next iterate.
 
     The memory is ``window`` (units, 2, memory, m), residuals and images, and ``coefficients`` (units, memory), see
-    :class:`ufm.deq.solvers._Anderson`. Images go to ``next_image``, for ``image`` may be f's own. Where row
-    ``ends[ROW]`` is RARE, the rows before it have taken the step. With ``started`` >= 0 the step has been judged, and
-    is taken by the rows from there on, and by those before that had met the tolerance and are not held.
+    :class:`ufm.deq.solvers._Anderson`. Images are copied to ``next_image``, unless that is 0, for ``image`` may be
+    f's own. Where row ``ends[ROW]`` is RARE, the rows before it have taken the step. With ``started`` >= 0 the step has
+    been judged, and is taken by the rows from there on, and by those before that had met the tolerance and are not
+    held.
     """
     numbers, floats, longs, flags, ends = _shared(where, like)
     rows, width, slots, item = where[ROWS], where[WIDTH], where[SLOTS], like.itemsize
@@ -368,12 +369,14 @@ def anderson(
             _ahead(images + 2 * half, some)
         if _waits(i, flags, started):
             continue
-        z, image, out, next_image = z_at + i * row, image_at + i * row, out_at + i * row, next_image_at + i * row
+        z, image, out = z_at + i * row, image_at + i * row, out_at + i * row
         last_z, last_image = last_z_at + i * row, last_image_at + i * row
         sums = _vectors.look_at_images(like, z, image, last_z, last_image, residual, change, moved, width)
+        if next_image_at:
+            _vectors.copy(like, image, next_image_at + i * row, width)
         length = _judge(
             i, like, where, numbers, floats, longs, flags, is_plain, started, sums, z, image, last_z, last_image,
-            residual, change, out, next_image,
+            residual, change, out,
         )  # fmt: skip
         if length == STOP:
             ends[ROW if begin == 0 else OTHER_ROW] = i
@@ -401,7 +404,6 @@ def anderson(
             kept = _root(like, square, change, width, floor)
             for j in range(used):
                 first[j] += second[j]
-        _vectors.copy(like, image, next_image, width)
         scale = 1 / kept
         usable = kept > numbers[DEPENDENT] * length and length > numbers[ROUNDING] * size and scale < inf
         # The last rows are gone through with all that is written, those before by themselves.
@@ -453,10 +455,10 @@ def _ratio(memory, i, slot, some):
 
 
 @_part
-def _apply(like, memory, i, first, number, some, capacity, x, width):
+def _apply(like, memory, i, first, number, some, capacity, x, width, ahead):
     """``prod_j (I + w_j e_j^T) x`` into x, of so many terms from slot ``first`` on.
 
-    Returns ``<e, x>`` with the direction after the last of them.
+    Returns ``<e, x>`` with the direction after the last of them. ``ahead``: whether the next row's are fetched.
     """
     slot, row = first, like.itemsize * width
     along = _vectors.square(like, _slot(memory, DIRECTIONS, i, slot, some, row), x, width)
@@ -464,6 +466,8 @@ def _apply(like, memory, i, first, number, some, capacity, x, width):
         ratio = _ratio(memory, i, slot, some)[0]
         following = slot + 1 if slot + 1 < capacity else 0
         direction = _slot(memory, DIRECTIONS, i, following, some, row)
+        if ahead:
+            _ahead(direction + some * row, row)
         if ratio < 0:
             _vectors.advance(like, x, _slot(memory, IMAGES, i, slot, some, row), -ratio * along, width)
             along = _vectors.square(like, direction, x, width)
@@ -502,28 +506,41 @@ def broyden(
     proposed = carray(_vectors.pointer(where[PROPOSED]), (rows,), np.bool_)
     all_gamma, counts = _row(like, where[THIRD_MEMORY], rows), _counts(where)
     _, _, _, residual, change, step, _, _ = _scratch(where, like, begin > 0)
-    ahead = row * where[SLOTS] * some * rows > AHEAD
+    size = row * some * where[SLOTS] * rows
     for i in range(begin, end):
-        if ahead and i + 1 < end and not flags[HELD, i + 1]:
+        is_next = i + 1 < end and not flags[HELD, i + 1]
+        if AHEAD < size <= FAR and is_next:
             for block in range(where[SLOTS]):
                 here = min(max(counts[i + 1, USED], counts[i + 1, SLOT]) - some * block, some)
                 _ahead(_slot(memory, DIRECTIONS, i + 1, block * some, some, row), here * row)
         if _waits(i, flags, started):
             continue
-        z, image, out, next_image = z_at + i * row, image_at + i * row, out_at + i * row, next_image_at + i * row
+        z, image, out = z_at + i * row, image_at + i * row, out_at + i * row
         last_z, last_image = last_z_at + i * row, last_image_at + i * row
-        sums = _vectors.look_at_points(like, z, image, last_z, last_image, residual, change, step, width)
+        used, former = counts[i, USED], floats[NORM, i]
+        follows = 0 < used < capacity and proposed[i] and started < 0
+        if follows:
+            square, whole = _vectors.look(like, z, image, residual, width)
+            sums = square, whole, 1.0
+        else:
+            sums = _vectors.look_at_points(like, z, image, last_z, last_image, residual, change, step, width)
+        if next_image_at:
+            _vectors.copy(like, image, next_image_at + i * row, width)
         length = _judge(
             i, like, where, numbers, floats, longs, flags, is_plain, started, sums, z, image, last_z, last_image,
-            residual, change, out, next_image,
+            residual, change, out,
         )  # fmt: skip
         if length == STOP:
             ends[ROW if begin == 0 else OTHER_ROW] = i
             return RARE
         if length == NEXT:
             continue
-        used, slot, gamma = counts[i, USED], counts[i, SLOT], float(all_gamma[i])
-        telling = length > numbers[ROUNDING] * float(floats[SIZE, i])
+        slot, gamma, least = counts[i, SLOT], float(all_gamma[i]), numbers[ROUNDING] * float(floats[SIZE, i])
+        # The residual changes by what its length does at least: rows of the step before are seldom looked at.
+        if follows and not abs(floats[NORM, i] - former) > least:
+            _, _, square = _vectors.look_at_points(like, z, image, last_z, last_image, residual, change, step, width)
+            length = _root(like, square, change, width, floor)
+        telling = (follows and abs(floats[NORM, i] - former) > least) or length > least
         follows = proposed[i] and used < capacity
         if used == capacity:
             used -= 1
@@ -535,15 +552,18 @@ def broyden(
             taken = _root(like, _vectors.square(like, step, step, width), step, width, floor)
             if used > 1:
                 before = (newest if newest else capacity) - 1
-                former = _ratio(memory, i, before, some)
-                if former[0] > 0:  # what was proposed is the term's, though not the step's
+                earlier = _ratio(memory, i, before, some)
+                if earlier[0] > 0:  # what was proposed is the term's, though not the step's
                     _vectors.copy(like, now, _slot(memory, IMAGES, i, before, some, row), width)
-                    former[0] = -former[0]
+                    earlier[0] = -earlier[0]
             _quotient(like, step, taken, now, width)
             if not used:
                 used, slot = 1, slot + 1
         first = slot - used if slot >= used else slot - used + capacity
-        along = _apply(like, memory, i, first, used - 1, some, capacity, residual, width)
+        fetched = size > FAR and is_next
+        if fetched:
+            _ahead(_slot(memory, DIRECTIONS, i + 1, first, some, row), row)
+        along = _apply(like, memory, i, first, used - 1, some, capacity, residual, width, fetched)
         ratio[0], by = 0.0, gamma
         if follows:
             # In units of |s|: H y = s - (-H g)
@@ -552,7 +572,7 @@ def broyden(
             if usable:
                 by = gamma / denominator
         else:
-            _apply(like, memory, i, first, used - 1, some, capacity, change, width)
+            _apply(like, memory, i, first, used - 1, some, capacity, change, width, False)
             _quotient(like, change, -taken / gamma, step, width)  # H y
             denominator = _vectors.square(like, now, step, width)
             square = _vectors.square(like, step, step, width)
@@ -565,14 +585,14 @@ def broyden(
                 ratio[0] = -left / abs(denominator)
                 _vectors.advance(like, residual, image_of, -ratio[0] * along, width)
             total = _vectors.square(like, residual, residual, width)
-        size = _root(like, total, residual, width, floor)
-        lengths[i], unit = abs(by) * size, (1.0 if by > 0 else -1.0) / size
+        length = _root(like, total, residual, width, floor)
+        lengths[i], unit = abs(by) * length, (1.0 if by > 0 else -1.0) / length
         if follows and usable:
             ratio[0] = lengths[i] / taken
         if not abs(like.dtype.type(unit)) < inf:
             unit, lengths[i], ratio[0] = 0.0, 0.0, min(ratio[0], 0.0)
         following = _slot(memory, DIRECTIONS, i, slot, some, row)
-        _vectors.step(like, residual, z, image, by, unit, out, following, next_image, width)
+        _vectors.step(like, residual, z, by, unit, out, following, width)
         counts[i, USED], counts[i, SLOT] = used + 1, slot + 1 if slot + 1 < capacity else 0
     if started >= 0:
         return USUAL

@@ -13,6 +13,7 @@ the same call elsewhere. ``rows`` are ``stride`` bytes apart.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -295,24 +296,29 @@ def quotient(context, like, x, by, width):
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def look(context, like, z, image, width):
-    """``|f(z) - z|^2`` and ``|f(z)|^2``."""
+def look(context, like, z, image, residual, width):
+    """``|f(z) - z|^2`` and ``|f(z)|^2``; the residual goes where its address says, unless that is 0."""
 
     def generate(context, builder, signature, values):
         code = _Code(context, builder, signature, values)
-        z, image, width = code.values
+        z, image, residual, width = code.values
         norm, size = _Sum(code), _Sum(code)
 
-        def body(k, kind):
+        def body(k, kind, kept):
             now = code.load(image, k, kind)
-            residual = builder.fsub(now, code.load(z, k, kind))
-            norm.add(residual, residual)
+            difference = builder.fsub(now, code.load(z, k, kind))
+            norm.add(difference, difference)
             size.add(now, now)
+            if kept:
+                code.store(difference, residual, k)
 
-        code.each(width, body)
+        with builder.if_else(builder.icmp_unsigned("!=", residual, code.constant(0))) as branches:
+            for branch, kept in zip(branches, (True, False), strict=True):
+                with branch:
+                    code.each(width, functools.partial(body, kept=kept))
         return code.pack(context, signature, [norm, size])
 
-    return _sums(2)(like, types.intp, types.intp, types.intp), generate
+    return _sums(2)(like, types.intp, types.intp, types.intp, types.intp), generate
 
 
 def _look_at_both(name: str, of_images: bool) -> Any:
@@ -526,25 +532,24 @@ def secant(context, like, x, y, by, width):
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def step(context, like, x, z, image, by, unit, out, x_out, image_out, width):
-    """``z + by x`` into out, ``unit x`` into ``x_out`` and the image into ``image_out``."""
+def step(context, like, x, z, by, unit, out, x_out, width):
+    """``z + by x`` into out and ``unit x`` into ``x_out``."""
 
     def generate(context, builder, signature, values):
         code = _Code(context, builder, signature, values)
-        x, z, image, by, unit, out, x_out, image_out, width = code.values
+        x, z, by, unit, out, x_out, width = code.values
         by, unit = code.both_kinds(by), code.both_kinds(unit)
 
         def body(k, kind):
             value = code.load(x, k, kind)
             code.store(code.fma(by[kind], value, code.load(z, k, kind)), out, k)
             code.store(builder.fmul(unit[kind], value), x_out, k)
-            code.store(code.load(image, k, kind), image_out, k)
 
         code.each(width, body)
         return context.get_dummy_value()
 
     whole, real = types.intp, types.float64
-    return types.void(like, whole, whole, whole, real, real, whole, whole, whole, whole), generate
+    return types.void(like, whole, whole, real, real, whole, whole, whole), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

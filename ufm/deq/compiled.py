@@ -144,8 +144,8 @@ class CompiledSteps:
         self.told: tuple[Any, ...] = ()
         #: Room that kernels work in, so many numbers.
         self.needed, self.scratch = 0, np.empty(0, self.like.dtype)
-        #: Next iterates and images of a step that a kernel left at a row, the rows before it taken.
-        self.left: tuple[Tensor, Tensor] | None = None
+        #: Next iterates of a step that a kernel left at a row, the rows before it taken.
+        self.left: Tensor | None = None
         #: What was last proposed, and which rows took it as their step.
         self.proposal: Tensor | None = None
         self.taken = np.zeros(rows, np.bool_)
@@ -364,10 +364,8 @@ class CompiledSteps:
         """
         state, rare, usual, last_z = self.state, self.kernels.RARE, self.kernels.USUAL, self.state.z
         assert state.image is not None
-        # f(z) of the last step and of this one, by turns: what f returns may be its own.
-        first = last_image = state.image
-        image_rows = torch.empty_like(last_image)
-        before, after = last_image.data_ptr(), image_rows.data_ptr()
+        # f(z) of the last step, and room for a copy of this one's where it may be f's own.
+        last_image, before, spare, copied = state.image, state.image.data_ptr(), None, False
         kernel, now, last = getattr(self.kernels, memory.kernel), z.data_ptr(), last_z.data_ptr()
         self._tell(memory)
         alone, like, where, rows = self.half == self.rows, self.like, self.where, self.rows
@@ -381,7 +379,12 @@ class CompiledSteps:
             if image is None:
                 break
             out = torch.empty_like(z)
-            following = out.data_ptr()
+            following, after = out.data_ptr(), 0
+            image_rows, former = self.image, copied
+            copied = not self.owned
+            if copied:
+                image_rows = torch.empty_like(z) if spare is None else spare
+                after = image_rows.data_ptr()
             if state.z is not z:  # rounded
                 z, now = state.z, state.z.data_ptr()
             if memory.share(where):
@@ -393,7 +396,7 @@ class CompiledSteps:
                 alive = (memory, z, out, self.image, last_z, last_image, image_rows)
                 found = self._run(kernel, (*points, plain, -1), (plain, True), alive)
             if found == rare:
-                self.left = out, image_rows
+                self.left = out
                 self._leave()
                 break
             self._commit(found)
@@ -406,8 +409,8 @@ class CompiledSteps:
                 self.proposal, state.image, state.residual = out, image_rows, image_rows - z
                 return out, (last_z, last_image)
             last_z, last, z, now = z, now, out, following
-            last_image, image_rows = image_rows, torch.empty_like(z) if last_image is first else last_image
-            before, after = after, image_rows.data_ptr()
+            spare = last_image if former else None
+            last_image, before = image_rows, after or image
         return None, (last_z, last_image)
 
     def learn(self, memory: Memory, z: Tensor, image: Tensor) -> Tensor:
@@ -425,13 +428,13 @@ class CompiledSteps:
         started = (
             (0, 0) if self.left is None else (int(self.ends[self.kernels.ROW]), int(self.ends[self.kernels.OTHER_ROW]))
         )
-        out, rows = self.left or (torch.empty_like(z), torch.empty_like(z))
+        out = torch.empty_like(z) if self.left is None else self.left
         # The first step is a plain one.
         self.taken[:] = (state.z == (image if self.proposal is None else self.proposal)).all(dim=1).numpy()
         self.left, self.proposal, memory.astray = None, out, not self.taken.all()
         if memory.share(self.where):
             self._make_room()
-        points = [t.data_ptr() for t in (state.z, state.image, out, z, image, rows)]
+        points = [*(t.data_ptr() for t in (state.z, state.image, out, z, image)), 0]
         for first, part in zip(started, ((0, self.half), (self.half, self.rows)), strict=True):
             getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, first, *part)
         memory.steps += 1

@@ -8,6 +8,7 @@ whole state goes on as one, held nowhere. Whatever is returned, the last evaluat
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
@@ -83,6 +84,9 @@ UNREAD, MOST_UNREAD = 0.7, 3
 
 #: By how much residuals are expected to fall in a step, before it is known, and at least.
 FAST, SLOW = 0.2, 0.999
+
+#: Numbers of an image from which on a copy takes longer than to see whether anybody else has it.
+OWNED = 2**13
 
 #: The dtypes that solvers compute in.
 _WIDE = (torch.float32, torch.float64)
@@ -172,6 +176,30 @@ def _is_safe(norm: Tensor) -> bool:
     """Whether no norm (b,) has lost squares of its entries; it is read on the host, which on a CPU costs nothing."""
     low, high = torch.aminmax(norm)
     return float(low) > least_norm(norm.dtype) and float(high) < math.inf
+
+
+def _references() -> int:
+    """What Python counts of an object that one variable has."""
+    image = object()
+    return sys.getrefcount(image)
+
+
+#: References to an image that nobody else has.
+ALONE = _references()
+
+
+def _is_nobody_elses(references: int, image: Tensor) -> bool:
+    """Whether a caller who had so many references to a tensor is the only one who has its numbers.
+
+    There may be no other reference, of C++ neither, which torch counts among Python's, nor another tensor with the
+    storage; nor may the memory be an array's, for a storage cannot be resized then.
+    """
+    storage = image.untyped_storage()
+    return (
+        references <= ALONE
+        and torch._C._storage_Use_Count(storage._cdata) <= 2  # with the one that was asked for here
+        and storage.resizable()
+    )
 
 
 def power_of_two(x: Tensor) -> Tensor:
@@ -299,6 +327,7 @@ class Iteration:
         self.vanishing: Tensor | None = None  # samples that shrink towards 0, until they have been moved there
         self.writes: bool | None = None  # whether f writes into its argument
         self.fresh_images = getattr(f, "fresh", False)  # whether they are nobody else's
+        self.large = self.z.numel() >= OWNED
         self.flat = self.shape == self.z.shape
         self.compact = _Compaction(f, options.compact) if self._may_compact() else None
         self.best: tuple[Tensor, ...]
@@ -458,7 +487,8 @@ class Iteration:
             and not image.is_neg()
         ):
             self.seen = dtype
-            return image if self.flat else image.view(rows.shape), self.fresh_images
+            owned = self.fresh_images or (self.large and _is_nobody_elses(sys.getrefcount(image), image))
+            return image if self.flat else image.view(rows.shape), owned
         return self._take(self.f, image, point, version, self.z.view(self.batch, -1)).view_as(rows), True
 
     @property

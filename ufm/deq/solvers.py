@@ -476,16 +476,29 @@ class _Broyden(_Acceleration):
         super().__init__(state, memory)
         self.gamma = state.z.new_ones(units, 1)
         self.scaled = False
-        #: Factors of tensor operations, so many: e_j and w_j, (units, slots, m), <e_j, w_i>, (units, slots, slots).
-        self.number = 0
-        self.all_directions = self.all_images = state.z.new_empty(units, 0, m)
-        self.all_products = state.z.new_empty(units, 0, 0)
-        self.step: Tensor | None = None  # the next one
+        self.number = 0  # of factors that tensor operations have
+        self.step: Tensor | None = None  # the next one, as they found it
         #: Slots of compiled loops, by blocks: e_j, those w_j that have a row, ratios; and lengths of the last steps.
         self.blocks: list[tuple[Tensor, Tensor | None, Any]] = []
         self.addresses: Any = None
         self.lengths: Any = None
-        self.told = False  # whether they know where all this is
+        self.apart = False  # whether there are such w_j
+        self.until = 0  # steps up to which they need no more, and know where all this is
+
+    @cached_property
+    def all_directions(self) -> Tensor:
+        """e_j of tensor operations, (units, slots, m)."""
+        return self.state.z.new_empty(len(self.gamma), 0, self.state.z.shape[1])
+
+    @cached_property
+    def all_images(self) -> Tensor:
+        """w_j, (units, slots, m)."""
+        return self.state.z.new_empty(len(self.gamma), 0, self.state.z.shape[1])
+
+    @cached_property
+    def all_products(self) -> Tensor:
+        """<e_j, w_i> for i < j, (units, slots, slots)."""
+        return self.state.z.new_empty(len(self.gamma), 0, 0)
 
     def propose(self) -> Tensor:
         if self.step is not None:
@@ -534,30 +547,33 @@ class _Broyden(_Acceleration):
                 setattr(self, name, new)
 
     def share(self, where: Any) -> bool:
-        capacity = min(self.memory, self.state.max_steps) + 1
-        some, units, m = min(ROOM, capacity), len(self.gamma), self.state.z.shape[1]
+        if self.steps < self.until and (self.apart or not self.astray):
+            return False
+        units, m = self.state.z.shape
         if self.counts is None:
             self.counts, self.lengths = np.zeros((units, 2), np.int64), np.empty(units)
-        apart = self.astray or self.steps >= self.memory or (self.blocks and self.blocks[0][1] is not None)
-        number = len(self.blocks)
-        if some * number < min(self.steps + 2, capacity):
-            needed = min(int(self.counts[:, 1].max()) + 2, capacity)
-            number = max(number, -(-needed // some))
-        if self.told and number == len(self.blocks) and apart == (self.blocks[0][1] is not None):
-            return False
-        while len(self.blocks) < number:
+        # A slot for each term and one for the last step.
+        capacity = min(self.memory, self.state.max_steps) + 1
+        some = min(ROOM, capacity)
+        needed = min(int(self.counts[:, 1].max()) + 2, capacity)
+        while some * len(self.blocks) < needed:
             self.blocks.append((room(self.state.z, units, some, m), None, np.empty((units, some))))
-        if apart:
+        self.apart = self.apart or self.astray or self.steps >= self.memory
+        if self.apart:
             self.blocks = [(d, room(d, *d.shape) if w is None else w, ratios) for d, w, ratios in self.blocks]
         self.addresses = np.array(
-            [(d.data_ptr(), 0 if w is None else w.data_ptr(), ratios.ctypes.data) for d, w, ratios in self.blocks],
+            [(d.data_ptr(), 0 if w is None else w.data_ptr(), address(ratios)) for d, w, ratios in self.blocks],
             np.int64,
         )
-        self.told = True
         where[FIRST_MEMORY : FIRST_MEMORY + 7] = (
-            *(self.addresses.ctypes.data, self.lengths.ctypes.data, self.gamma.data_ptr(), self.counts.ctypes.data),
-            *(capacity, some, number),
+            *(address(self.addresses), address(self.lengths), self.gamma.data_ptr(), address(self.counts)),
+            *(capacity, some, len(self.blocks)),
         )
+        # A step takes one slot more, and at the end the oldest one's; what was proposed with that is none of H.
+        left = some * len(self.blocks) - needed
+        self.until = self.steps + 1 + left if needed + left < capacity else self.state.max_steps + 1
+        if not self.apart:
+            self.until = min(self.until, self.memory)
         return True
 
     def leave_kernels(self) -> None:
@@ -579,8 +595,9 @@ class _Broyden(_Acceleration):
 
     def forget(self, lost: Tensor) -> None:
         self._empty(lost)
-        for numbers in (self.all_directions, self.all_images, self.all_products):
-            numbers.masked_fill_(lost[:, None, None], 0)
+        if self.number:
+            for numbers in (self.all_directions, self.all_images, self.all_products):
+                numbers.masked_fill_(lost[:, None, None], 0)
         step, change = self.last
         unit = self.state.lengths(change)
         gamma = -torch.linalg.vecdot(step / unit, change / unit)[:, None]
@@ -590,7 +607,7 @@ class _Broyden(_Acceleration):
         self.gamma = torch.where(lost[:, None], gamma, self.gamma)
         if self.step is not None:
             self.step = torch.where(lost[:, None], self.gamma * self.state.residual, self.step)
-        self.scaled, self.told = True, False
+        self.scaled, self.until = True, 0
 
 
 def broyden(
