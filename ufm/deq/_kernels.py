@@ -79,7 +79,7 @@ def _root(like, total, address, width, floor):
 
 #: Rows of the numbers by unit that a kernel shares with the state: floating point, integers, flags.
 NORM, SIZE, FRESH, RESIDUAL, LARGEST, BEST_SCORE, LEAST, MARK = range(8)
-IDLE, STALE, LIMIT = range(3)
+STEPS, IDLE, STALE, LIMIT = range(4)
 HELD, MET, IS_LAST = range(3)
 
 #: Of the numbers that a kernel is told: tolerances, sizes and factors, see :mod:`ufm.deq.iteration`.
@@ -122,7 +122,7 @@ def _shared(where, like):
     return (
         carray(_vectors.pointer(where[NUMBERS]), (ABSOLUTE + 1,), np.float64),
         carray(_vectors.pointer(where[FLOATS]), (MARK + 1, rows), like.dtype),
-        carray(_vectors.pointer(where[LONGS]), (3, rows), np.int64),
+        carray(_vectors.pointer(where[LONGS]), (LIMIT + 1, rows), np.int64),
         carray(_vectors.pointer(where[FLAGS]), (3, rows), np.bool_),
         carray(_vectors.pointer(where[ENDS]), (OTHER_ROW + 1,), np.float64),
     )
@@ -135,12 +135,17 @@ def address(array):
 
 
 @_compiled
-def bind(where, numbers, ends, floats, longs, flags, kept, taken, limit, is_last):
-    """Write where everything is that is shared with the state, and in the numbers by unit those of a new solve."""
+def bind(
+    where, numbers, ends, floats, longs, flags, kept, taken, tol, quantum, floor, runaway, record, growth, absolute,
+    limit, is_last,
+):  # fmt: skip
+    """Write where everything is that is shared with the state, what it tells, and the numbers of a new solve."""
     where[ROWS], where[WIDTH] = kept.shape[1:]
     where[NUMBERS], where[FLOATS], where[LONGS] = numbers.ctypes.data, floats.ctypes.data, longs.ctypes.data
     where[FLAGS], where[BEST], where[ENDS] = flags.ctypes.data, kept.ctypes.data, ends.ctypes.data
     where[PROPOSED] = taken.ctypes.data
+    numbers[TOL], numbers[QUANTUM], numbers[FLOOR], numbers[RUNAWAY] = tol, quantum, floor, runaway
+    numbers[RECORD], numbers[GROWTH], numbers[ABSOLUTE] = record, growth, absolute
     floats[:] = inf
     floats[LARGEST] = 0
     longs[LIMIT] = limit
@@ -207,6 +212,7 @@ def _commit(numbers, floats, longs, flags, plain, guarded, ends):
         floats[RESIDUAL, i] = floats[FRESH, i]
         if not flags[HELD, i]:
             floats[LARGEST, i] = _raised(i, numbers, floats, plain)
+            longs[STEPS, i] += 1
         else:
             # Rounding may be above the tolerance where sums have another order; rows that depend on each other differ.
             floats[RESIDUAL, i] = min(floats[RESIDUAL, i], numbers[TOL])

@@ -140,8 +140,7 @@ class CompiledSteps:
         self.like = _LIKE[state.z.element_size()]
         self.where = np.zeros(self.kernels.PROPOSED + 1, np.int64)
         self.numbers, self.ends = np.zeros(self.kernels.ABSOLUTE + 1), np.zeros(self.kernels.OTHER_ROW + 1)
-        #: What the numbers were written for, see :meth:`_tell`.
-        self.told: tuple[Any, ...] = ()
+        self.told: Any = None  # the dtype that f is known to return
         #: Room that kernels work in, so many numbers.
         self.needed, self.scratch = 0, np.empty(0, self.like.dtype)
         #: Next iterates of a step that a kernel left at a row, the rows before it taken.
@@ -210,19 +209,13 @@ class CompiledSteps:
         return True
 
     def _tell(self, memory: Memory | None = None) -> None:
-        """Write what the kernels are told, that of a method too."""
-        state, guard = self.state, self.state.guard
+        """Write what the kernels are told of the dtype that f returns, and of a method."""
         if memory is not None:
             self.numbers[self.kernels.DEPENDENT] = memory.dependent
-        told = (state.seen, guard)
-        if told == self.told:
-            return
-        self.told, eps = told, torch.finfo(state.seen).eps
-        self.numbers[: self.kernels.DEPENDENT] = (
-            *(state.tol, SLACK * eps, state.quantum, self.floor, RUNAWAY, RECORD),
-            *(1.0 if guard is None else guard.growth, ROUNDING * eps),
-        )
-        self.numbers[self.kernels.ABSOLUTE] = state.options.stop_mode == "abs"
+        if self.state.seen is not self.told:
+            self.told = self.state.seen
+            eps = torch.finfo(self.told).eps
+            self.numbers[self.kernels.SLACK], self.numbers[self.kernels.ROUNDING] = SLACK * eps, ROUNDING * eps
 
     def _bind(self) -> None:
         """Have numbers by unit: those of a new solve, or the state's, of which others may have kept the tensors."""
@@ -230,11 +223,13 @@ class CompiledSteps:
         self.bound, self.held = True, None
         self.separate = state.count == 1
         self.floats = np.empty((kernels.MARK + 1, units), self.like.dtype)
-        self.longs, self.flags = np.zeros((3, units), np.int64), np.zeros((3, units), np.bool_)
+        self.longs, self.flags = np.zeros((4, units), np.int64), np.zeros((3, units), np.bool_)
         self.kept = np.empty((2, *state.z.shape), self.like.dtype)
+        patience, growth = (0, 1.0) if guard is None else (int(guard.patience), float(guard.growth))
         kernels.bind(
             *(self.where, self.numbers, self.ends, self.floats, self.longs, self.flags, self.kept, self.taken),
-            *(0 if guard is None else guard.patience, state.best_is_last),
+            *(state.tol, state.quantum, self.floor, RUNAWAY, RECORD, growth, state.options.stop_mode == "abs"),
+            *(patience, state.best_is_last),
         )
         self.last = (state.best[0], state.best[1])
         if self.separate:
@@ -242,7 +237,7 @@ class CompiledSteps:
         none = state.residuals
         least = none if guard is None else guard.least
         self.floats[:] = torch.stack((none, none, none, none, state.largest, state.best_score, least, none)).numpy()
-        waits = (state.idle, *((state.idle,) * 2 if guard is None else (guard.stale, guard.limit)))
+        waits = (state.idle, state.idle, *((state.idle,) * 2 if guard is None else (guard.stale, guard.limit)))
         self.longs[:] = torch.stack(waits).numpy()
         self._share()
         if state.held is not None:
@@ -259,7 +254,7 @@ class CompiledSteps:
         state, guard, self.separate = self.state, self.state.guard, False
         numbers = torch.from_numpy(self.floats)
         state.norm, state.size, state.fresh, state.residuals, state.largest, state.best_score, least, mark = numbers
-        state.idle, stale, limit = torch.from_numpy(self.longs)
+        _, state.idle, stale, limit = torch.from_numpy(self.longs)
         state.score = state.residuals
         if guard is not None:
             guard.least, guard.stale, guard.limit = least, stale, limit
@@ -301,8 +296,8 @@ class CompiledSteps:
         if not (self.bound and self.separate and state.done and state.judged == state.batch):
             return None
         assert self.held is not None
-        residuals, idle = self.floats[self.kernels.RESIDUAL], self.longs[self.kernels.IDLE]
-        return torch.from_numpy(residuals), torch.from_numpy(state.count - idle), self.held
+        residuals, steps = self.floats[self.kernels.RESIDUAL], self.longs[self.kernels.STEPS]
+        return torch.from_numpy(residuals), torch.from_numpy(steps), self.held
 
     # Steps ----------------------------------------------------------------------------------------------------------
 
