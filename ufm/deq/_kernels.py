@@ -9,6 +9,7 @@ A row and its memory stay in the processor's cache while a kernel is at it. What
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import inf, sqrt
 from typing import Any
 
@@ -19,9 +20,9 @@ from ufm.deq import _vectors
 from ufm.deq.iteration import FIRST_MEMORY
 
 with optional("fast"):
-    from numba import carray, njit
+    from numba import carray, njit, typeof
 
-__all__ = ["BUILT_IN", "address", "anderson", "bind", "broyden", "commit", "plain"]
+__all__ = ["BUILT_IN", "address", "anderson", "bind", "broyden", "commit", "entry", "plain"]
 
 #: Digest of what is built into the machine code from other files, which Numba does not look at: see
 #: ``tests/test_machine_code.py``.
@@ -603,3 +604,14 @@ def broyden(
     if started >= 0:
         return USUAL
     return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)
+
+
+@cache
+def entry(name: str, itemsize: int) -> Any:
+    """The machine code of a kernel of steps, for floating-point numbers of a size.
+
+    The kernel itself looks at the types of its arguments at every call, which takes longer than to pass them.
+    """
+    like, where, flag, place = np.empty(1, f"f{itemsize}"), np.empty(1, np.int64), True, 0
+    rest = [place] * 5 + [flag] * 4 + [place] * 2 if name == "plain" else [place] * 6 + [flag] + [place] * 3
+    return globals()[name].compile(tuple(typeof(value) for value in (like, where, *rest)))

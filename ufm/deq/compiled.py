@@ -191,7 +191,7 @@ class CompiledSteps:
         if not self.bound:
             self._bind()
         self._tell()
-        found = self.kernels.plain(
+        found = self.kernels.entry("plain", self.like.itemsize)(
             *(self.like, self.where, state.z.data_ptr(), image, 0),
             *(self.last[0].data_ptr(), self.last[1].data_ptr(), not state.accelerated),
             *(guard is not None, calm, first, 0, self.rows),
@@ -315,7 +315,7 @@ class CompiledSteps:
         now, last = z.data_ptr(), self.last[0].data_ptr()
         self._tell()
         alone, like, where, rows = self.half == self.rows, self.like, self.where, self.rows
-        kernel, rare, usual = kernels.plain, kernels.RARE, kernels.USUAL
+        kernel, rare, usual = kernels.entry("plain", self.like.itemsize), kernels.RARE, kernels.USUAL
         while True:
             image = self._evaluate(z)
             if image is None:
@@ -361,7 +361,7 @@ class CompiledSteps:
         assert state.image is not None
         # f(z) of the last step, and room for a copy of this one's where it may be f's own.
         last_image, before, spare, copied = state.image, state.image.data_ptr(), None, False
-        kernel, now, last = getattr(self.kernels, memory.kernel), z.data_ptr(), last_z.data_ptr()
+        kernel, now, last = self.kernels.entry(memory.kernel, self.like.itemsize), z.data_ptr(), last_z.data_ptr()
         self._tell(memory)
         alone, like, where, rows = self.half == self.rows, self.like, self.where, self.rows
         memory.astray = state.dtype != z.dtype  # for it will be rounded
