@@ -84,7 +84,7 @@ STEPS, IDLE, STALE, LIMIT = range(4)
 HELD, MET, IS_LAST = range(3)
 
 #: Of the numbers that a kernel is told: tolerances, sizes and factors, see :mod:`ufm.deq.iteration`.
-TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, ABSOLUTE = range(10)
+TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, SMALL, ABSOLUTE = range(11)
 
 #: What is where: sizes, and addresses of what is shared with the state; then the numbers of the memory, whose last ones
 #: are how many slots it may have, how many are enough where all goes well, or in a block, and how many of these it has;
@@ -92,14 +92,15 @@ TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, ABSOLU
 ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS, SCRATCH = range(FIRST_MEMORY)
 SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, ENOUGH, SLOTS, PROPOSED = range(FIRST_MEMORY + 1, FIRST_MEMORY + 8)
 
-#: What a kernel found of a step: something for tensor operations; nothing; another number of units met the tolerance;
-#: or nothing in the part of the rows that it was given.
-RARE, USUAL, MORE, PART = range(4)
+#: What a kernel found of a step: something for tensor operations; nothing but the best state as a whole so far; another
+#: number of units met the tolerance; none such, or rows on their way to 0; or nothing in the part of the rows that it was
+#: given.
+RARE, USUAL, MORE, OTHER, PART = range(5)
 
 #: Of the numbers that a kernel fills: the largest residual, the least size, how many rows have met the tolerance,
-#: whether all are better than before, at which row something rare was met, the ends of LARGEST, and at which row
-#: another part of the rows met something.
-MOST, LEAST_SIZE, NUMBER, ALL_BETTER, ROW, MOST_LARGEST, LEAST_LARGEST, OTHER_ROW = range(8)
+#: the least MOST so far, at which row something rare was met, the ends of LARGEST, and at which row another part of the
+#: rows met something.
+MOST, LEAST_SIZE, NUMBER, LEAST_MOST, ROW, MOST_LARGEST, LEAST_LARGEST, OTHER_ROW = range(8)
 
 
 #: Columns of the slots that rows use.
@@ -138,7 +139,7 @@ def address(array):
 @_compiled
 def bind(
     where, numbers, ends, floats, longs, flags, kept, taken, tol, quantum, floor, runaway, record, growth, absolute,
-    limit, is_last,
+    least_most, limit, is_last,
 ):  # fmt: skip
     """Write where everything is that is shared with the state, what it tells, and the numbers of a new solve."""
     where[ROWS], where[WIDTH] = kept.shape[1:]
@@ -146,7 +147,7 @@ def bind(
     where[FLAGS], where[BEST], where[ENDS] = flags.ctypes.data, kept.ctypes.data, ends.ctypes.data
     where[PROPOSED] = taken.ctypes.data
     numbers[TOL], numbers[QUANTUM], numbers[FLOOR], numbers[RUNAWAY] = tol, quantum, floor, runaway
-    numbers[RECORD], numbers[GROWTH], numbers[ABSOLUTE] = record, growth, absolute
+    numbers[RECORD], numbers[GROWTH], numbers[ABSOLUTE], ends[LEAST_MOST] = record, growth, absolute, least_most
     floats[:] = inf
     floats[LARGEST] = 0
     longs[LIMIT] = limit
@@ -207,8 +208,8 @@ def _keep(i, like, where, floats, flags, last_z, last_image):
 
 @_part
 def _commit(numbers, floats, longs, flags, plain, guarded, ends):
-    """Take in the residuals of all rows, of which none is rare."""
-    most_residual, least_size, number, before, all_better = 0.0, inf, 0, 0, True
+    """Take in the residuals of all rows, of which none is rare: USUAL, MORE or OTHER."""
+    most_residual, least_size, number, before = 0.0, inf, 0, 0
     for i in range(floats.shape[1]):
         floats[RESIDUAL, i] = floats[FRESH, i]
         if not flags[HELD, i]:
@@ -223,17 +224,18 @@ def _commit(numbers, floats, longs, flags, plain, guarded, ends):
         number += flags[MET, i]
         if residual < floats[BEST_SCORE, i] or flags[MET, i]:
             floats[BEST_SCORE, i], flags[IS_LAST, i] = residual, True
-        else:
-            all_better = False
         if guarded:
             if residual < numbers[RECORD] * floats[LEAST, i]:
                 floats[LEAST, i], longs[STALE, i] = residual, 0
             else:
                 longs[STALE, i] += 1
         most_residual, least_size = max(most_residual, residual), min(least_size, floats[SIZE, i])
-    ends[MOST], ends[LEAST_SIZE], ends[NUMBER], ends[ALL_BETTER] = most_residual, least_size, number, all_better
+    ends[MOST], ends[LEAST_SIZE], ends[NUMBER] = most_residual, least_size, number
+    best = most_residual <= ends[LEAST_MOST]
+    if best:
+        ends[LEAST_MOST] = most_residual
     if number == before:
-        return USUAL
+        return USUAL if best and not least_size < numbers[SMALL] else OTHER
     for i in range(floats.shape[1]):
         flags[HELD, i] = flags[MET, i]
     return MORE

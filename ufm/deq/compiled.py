@@ -127,8 +127,8 @@ class CompiledSteps:
         self.kept: Any = None
         self.held: Tensor | None = None  # those of the flags, once some are
         self.began = False  # whether the residuals of the start are the guard's mark
-        self.records = state.options.trace or bool(state.options.states)
         self.small = -np.inf  # images below this are on their way to 0
+        self.records = state.options.trace or bool(state.options.states)
         rows = state.z.shape[0]
         #: Rows, and those that are this thread's.
         self.rows, self.half = rows, rows
@@ -203,7 +203,7 @@ class CompiledSteps:
             state.begin(*self.ends[self.kernels.MOST_LARGEST : self.kernels.LEAST_LARGEST + 1].tolist())
             if guard is not None:
                 guard.orbit, self.began = (state.z, state.image), True
-        self.small = state.smallest()
+        self.small = self.numbers[self.kernels.SMALL] = state.smallest()
         self._commit(found)
         self.last = state.z, state.image
         return True
@@ -229,7 +229,7 @@ class CompiledSteps:
         kernels.bind(
             *(self.where, self.numbers, self.ends, self.floats, self.longs, self.flags, self.kept, self.taken),
             *(state.tol, state.quantum, self.floor, RUNAWAY, RECORD, growth, state.options.stop_mode == "abs"),
-            *(patience, state.best_is_last),
+            *(state.whole_score, patience, state.best_is_last),
         )
         self.last = (state.best[0], state.best[1])
         if self.separate:
@@ -264,13 +264,13 @@ class CompiledSteps:
     def _commit(self, found: int) -> None:
         """What the state is told of a step by the way."""
         state = self.state
-        most, least_size, number, all_better = self.ends.tolist()[:4]
-        state.event, state.best_is_last = False, all_better > 0
+        most, least_size, number, least_most = self.ends.tolist()[:4]
+        state.event = False
         if self.records:
             self.share()
             state._record()
-        if most <= state.whole_score:
-            state.whole, state.whole_score = state.z, most
+        if most == least_most:
+            state.whole = state.z
         if least_size < self.small:
             self.share()
             state._watch(least_size)
@@ -286,7 +286,7 @@ class CompiledSteps:
         self.share()
         self.bound = False
         state, is_last = self.state, torch.from_numpy(self.flags[self.kernels.IS_LAST])
-        state.best_is_last = bool(is_last.all())
+        state.best_is_last, state.whole_score = bool(is_last.all()), float(self.ends[self.kernels.LEAST_MOST])
         best = zip(self.last, torch.from_numpy(self.kept), strict=True)
         state.best = self.last if state.best_is_last else tuple(torch.where(is_last[:, None], a, b) for a, b in best)
 
@@ -336,7 +336,10 @@ class CompiledSteps:
             if found == rare:
                 self._leave()
                 return
-            self._commit(found)
+            if found == usual and not self.records:
+                state.whole = z
+            else:
+                self._commit(found)
             self.last = z, out
             ends = (found != usual or state.count >= state.max_steps) and not state.goes_on
             if ends or state.vanishing is not None:
@@ -394,7 +397,10 @@ class CompiledSteps:
                 self.left = out
                 self._leave()
                 break
-            self._commit(found)
+            if found == usual and not self.records:
+                state.whole = z
+            else:
+                self._commit(found)
             self.last = z, image_rows
             if (found != usual or state.count >= state.max_steps) and not state.goes_on:
                 self._keep()

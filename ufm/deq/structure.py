@@ -52,8 +52,7 @@ class Structure:
                 )
             if t.is_meta:
                 raise ValueError("z0 must hold values, got a tensor on the meta device")
-        sizes = {t.shape[0] for t in tensors}
-        if len(sizes) > 1:
+        if len(tensors) > 1 and len(sizes := {t.shape[0] for t in tensors}) > 1:
             raise ValueError(f"z0 must hold tensors of one batch size, got {sorted(sizes)}")
         self.template = z0
         self.is_plain = isinstance(z0, Tensor) and not z0.is_complex()
