@@ -286,6 +286,14 @@ def test_the_same_bits_wherever_memory_is_found(solver, monkeypatch):
             assert torch.equal(found.residuals, expected.residuals)
 
 
+def test_numbers_of_any_kind_take_the_same_machine_code():
+    for patience, growth in ((5, 20), (np.int64(5), np.float32(20))):
+        options = Options(compiled=True, patience=patience, growth=growth)
+        assert solvers.anderson(tanh(5, 0.5, 3), torch.zeros(3, 5).double(), 1e-6, 50, None, options).converged.all()
+    for kernel in (_kernels.bind, _kernels.plain, _kernels.anderson):
+        assert len(kernel.signatures) <= 2  # single and double
+
+
 def test_no_kernel_may_be_reordered():
     """What a compiler may reorder it does where addresses allow."""
     kernels = [value for value in vars(_kernels).values() if hasattr(value, "targetoptions")]

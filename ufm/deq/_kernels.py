@@ -93,7 +93,7 @@ ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS, SCRATCH = range(FIRST_ME
 SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, ENOUGH, SLOTS, PROPOSED = range(FIRST_MEMORY + 1, FIRST_MEMORY + 8)
 
 #: What a kernel found of a step: something for tensor operations; nothing but the best state as a whole so far; another
-#: number of units met the tolerance; none such, or rows on their way to 0; or nothing in the part of the rows that it was
+#: number of units met the tolerance; none such, or rows on their way to 0; or nothing in the part of the rows that was
 #: given.
 RARE, USUAL, MORE, OTHER, PART = range(5)
 
