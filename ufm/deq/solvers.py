@@ -385,12 +385,14 @@ class _Anderson(_Acceleration):
         self.steps += 1
 
     def share(self, where: Any) -> bool:
+        if self.told and self.steps < self.late:
+            return False
         self._grow()
+        if self.told:
+            return False
         units, m = self.state.z.shape
         if self.counts is None:
             self.counts = np.zeros((units, 2), np.int64)
-        elif self.told:
-            return False
         self.told, window = True, self.numbers.data_ptr()
         coefficients = window + 2 * units * self.capacity * m * self.numbers.element_size()
         where[FIRST_MEMORY : FIRST_MEMORY + 7] = (
@@ -404,6 +406,7 @@ class _Anderson(_Acceleration):
         unused = torch.arange(self.capacity) >= torch.from_numpy(self.counts[:, :1])
         self.window.masked_fill_(unused[:, None, :, None], 0)
         self.all_coefficients.masked_fill_(unused, 0)
+        self.told = False
 
     def forget(self, lost: Tensor) -> None:
         self._empty(lost)
