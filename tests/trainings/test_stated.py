@@ -162,6 +162,25 @@ def test_a_solution_in_other_dimensions_is_another_problem() -> None:
     assert train_problem(DECAY, PRIOR, dim=3, solution=ufm.solve(DECAY, PRIOR, dim=8), device="cpu").status == "agrees"
 
 
+def test_zero_is_a_trap_of_losses_that_are_not_convex_too() -> None:
+    """The search from many starts leaves it; a layer whose A is 0 does not."""
+    found = train_problem(
+        ufm.PenalisedDEQ(0.17, 0.27, 0.95), ufm.ClassPrior([12, 2]), ufm.FocalLoss(3.0), start="zero", device="cpu"
+    )
+    assert (found.status, found.rank) == ("trapped", 0), str(found)
+    assert found.trap is not None
+    assert found.trap.value == found.problem.risk(np.zeros((2, 2)))
+
+
+def test_some_classes_of_a_group_may_coincide() -> None:
+    """In a code of rank 1 pairs of four equal classes do; as a group they do not."""
+    found = train_problem(
+        ufm.DeepLinear((0.84, 9.3, 2.0)), ufm.ClassPrior([8] * 4), ufm.SquaredHinge(3.0), seed=1, device="cpu"
+    )
+    assert found.rank == 1
+    assert found.phase == found.solution.geometry.phase == "partial"
+
+
 class Dearer(StatedNetwork):
     """Pays once more for its logits: the optimum is a bound that it does not reach."""
 

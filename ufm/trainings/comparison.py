@@ -21,6 +21,7 @@ __all__ = [
     "gram_matrices",
     "gram_of",
     "phase_of",
+    "phase_of_classes",
     "rank_of",
     "resolution_of",
 ]
@@ -66,25 +67,38 @@ def rank_of(logits: Array, unit: float = 1.0) -> int:
     return int((np.linalg.svd(logits, compute_uv=False) > resolution_of(logits, unit)).sum())
 
 
-def phase_of(logits: Array, prior: ClassPrior, unit: float = 1.0) -> str:
-    """``"none"``, ``"partial"``, ``"total"`` or ``"tail"``: of logits (K, K) at :func:`resolution_of` them.
-
-    What an optimum's :class:`ufm.Geometry` says of exact collapse is said of collapse to the resolution. Classes of
-    different counts coincide there where their logits vanish, else they are a tail at most.
+def phase_of(logits: Array, prior: ClassPrior) -> str:
+    """``"none"``, ``"partial"`` or ``"total"``: of groups in logits (K, K), at :func:`resolution_of` them.
 
     >>> phase_of(1e-9 * np.random.default_rng(0).normal(size=(4, 4)), ClassPrior([9, 9, 2, 2]))
     'total'
-    >>> [phase_of(np.diag([9.0, 4.0, s, t]), ClassPrior([9, 4, 2, 1])) for s, t in ((0, 0), (0.03, 0.02), (2, 1))]
+    """
+    centred_logits = logits - logits.mean(axis=0)
+    return str(collapse(centred_logits, [group.classes for group in prior.groups], resolution_of(centred_logits))[1])
+
+
+def phase_of_classes(logits: Array, prior: ClassPrior, unit: float = 1.0) -> str:
+    """``"none"``, ``"partial"``, ``"total"`` or ``"tail"``: of classes in logits (K, K), at :func:`resolution_of` them.
+
+    What an optimum's :class:`ufm.Geometry` says of what coincides exactly is said of what does to the resolution, also
+    of some classes of a group, as in codes of low rank. Classes of different counts coincide where their logits vanish,
+    else they are a tail at most.
+
+    >>> priors = ClassPrior([9, 4, 2, 1]), ClassPrior.balanced(4)
+    >>> [phase_of_classes(np.diag([9.0, 4.0, s, t]), priors[0]) for s, t in ((0, 0), (0.03, 0.02), (2, 1))]
     ['total', 'tail', 'none']
+    >>> phase_of_classes(np.outer([1, 1, -1, -1], [1, 1, -1, -1]), priors[1])
+    'partial'
     """
     z, groups = logits - logits.mean(axis=0), [group.classes for group in prior.groups]
     resolution, lengths = resolution_of(z, unit), np.linalg.norm(z, axis=0)
-    flags, phase = collapse(z, groups, resolution)
     if (lengths <= resolution).sum() > 1:
         return str(Phase.TOTAL)
-    if phase == Phase.NONE and coinciding(z, groups, TAIL * float(lengths.max()), flags):
-        return str(Phase.TAIL)
-    return str(phase)
+    place = {k: a for a, members in enumerate(groups) for k in members}
+    if any(len({place[k] for k in found}) < len(found) for found in coinciding(z, groups, resolution)):
+        return str(Phase.PARTIAL)
+    flags = collapse(z, groups, resolution)[0]
+    return str(Phase.TAIL if coinciding(z, groups, TAIL * float(lengths.max()), flags) else Phase.NONE)
 
 
 def gram_matrices(classifier: Array, means: Array) -> dict[str, Array]:

@@ -11,8 +11,9 @@ class means cost no more than samples.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -31,7 +32,7 @@ from ufm.networks.stated import StatedNetwork
 from ufm.problem import Problem
 from ufm.solution import LocalMinimum, Solution
 from ufm.solvers import solve
-from ufm.trainings.comparison import phase_of, rank_of
+from ufm.trainings.comparison import phase_of_classes, rank_of
 from ufm.trainings.config import fitted_datasets
 from ufm.trainings.judgement import EXCESS, TOLERANCE
 from ufm.trainings.optimisation import Fit, descend
@@ -172,26 +173,25 @@ class StatedTraining:
     def trap(self) -> LocalMinimum | None:
         """The local minimum of the theory that the network is in: same objective, same singular values.
 
-        Of a problem that is not convex those are what its search found. Of a convex one they are the minima among the
-        logits of the network's rank, zero included: a linear equilibrium layer whose A is rho on the directions in use
-        and small beside them cannot leave one, by :mod:`ufm.landscape`. Which classes share a direction in a code is a
-        matter of the start, so logits are not compared. None where no minimum is like the network.
+        Of a problem that is not convex those are what its search found. Where the gauge is a nuclear norm they are the
+        minima among the logits of the network's rank, zero included: a linear equilibrium layer whose A is rho on the
+        directions in use and small beside them cannot leave one, by :mod:`ufm.landscape`. Which classes share a
+        direction in a code is a matter of the start, so logits are not compared. None where no minimum is like the
+        network.
         """
-        for minimum in self._minima:
+        for minimum in itertools.chain(self.solution.local_minima, self._minima_of_rank()):
             if self._like(minimum.value, minimum.singular_values):
                 return minimum
         return None
 
-    @property
-    def _minima(self) -> tuple[LocalMinimum, ...]:
+    def _minima_of_rank(self) -> Iterator[LocalMinimum]:
         problem, rank = self.problem, self.rank
-        if self.solution.local_minima:
-            return self.solution.local_minima
-        if not problem.is_convex or not problem.is_spectral or rank >= rank_of(self.solution.logits, self.unit):
-            return ()
+        if not problem.has_nuclear_norm or rank >= rank_of(self.solution.logits, self.unit):
+            return
         if rank == 0:
             zero = np.zeros(problem.targets.shape)
-            return (LocalMinimum(problem.objective(zero), 1.0, 0.0, None, zero, zero, None),)
+            yield LocalMinimum(problem.objective(zero), 1.0, 0.0, None, zero, zero, None)
+            return
         searched = solve(
             problem.architecture,
             problem.prior,
@@ -200,7 +200,7 @@ class StatedTraining:
             method="search",
             dim=rank,
         )
-        return searched.local_minima
+        yield from searched.local_minima
 
     def _like(self, value: float, singular_values: Array) -> bool:
         size = max(self.unit, float(np.linalg.norm(singular_values)))
@@ -229,7 +229,7 @@ class StatedTraining:
         """
         if not isinstance(self.problem.prior, ClassPrior):
             return None
-        return phase_of(self.logits, self.problem.prior, self.unit)
+        return phase_of_classes(self.logits, self.problem.prior, self.unit)
 
     @property
     def group_scales(self) -> tuple[float | None, ...]:
