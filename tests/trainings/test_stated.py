@@ -281,6 +281,15 @@ def test_float32_gets_near() -> None:
     assert found.status == "agrees", str(found)
 
 
+@pytest.mark.parametrize("architecture", [DECAY, ufm.LayerPeeled(1.0, 1.0)])
+def test_a_loose_tolerance_makes_no_trap(architecture: ufm.Architecture) -> None:
+    """By the saddle at 0, where weights start, the gradient is below 1e-2."""
+    found = train_problem(architecture, PRIOR, gradient_tol=1e-2, device="cpu")
+    assert found.fit.converged
+    assert found.objective_error > 0.01
+    assert found.status == "unconverged", str(found)
+
+
 def test_a_minimum_that_float32_is_in_is_named() -> None:
     """Its gradient meets no tolerance, and where it ended was not looked for."""
     lam = 2 / (60 * 0.2)
@@ -444,6 +453,15 @@ class Own(ufm.Architecture):
         ((DECAY, PRIOR), {"inputs": np.zeros((26, 3)), "columns": np.zeros(26, int)}, "columns must occur as often"),
         ((DECAY, PRIOR), {"inputs": np.full((26, 3), 1e200), "columns": np.zeros(26, int)}, "inputs must have a root"),
         ((DECAY, PRIOR), {"inputs": np.full((26, 3), 1e-9), "columns": np.zeros(26, int)}, "inputs must have a root"),
+        ((DECAY, PRIOR), {"inputs": np.ones((26, 3)) * 1j, "columns": np.zeros(26, int)}, "inputs must be real"),
+        (
+            (DECAY, PRIOR),
+            {"inputs": np.ma.masked_less(np.eye(26), 1), "columns": [0] * 26},
+            "inputs must have no masked",
+        ),
+        ((DECAY, PRIOR), {"inputs": [[1], [2, 3]], "columns": [0, 1]}, "inputs must be an array"),
+        ((DECAY, PRIOR), {"inputs": np.eye(26), "columns": np.full(26, 10**12)}, "columns must occur as often"),
+        ((DECAY, PRIOR), {"progress": 3}, "progress must be callable"),
         ((DECAY, PRIOR), {"start": "anywhere"}, "start"),
         ((DECAY, PRIOR), {"dim": 0}, "dim"),
         ((DECAY, PRIOR), {"starts": 0}, "starts"),

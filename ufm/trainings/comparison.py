@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufm._validation import array
 from ufm.geometry import centred, coinciding, collapse
 from ufm.labels import ClassPrior
 from ufm.measures import measure
@@ -112,7 +113,7 @@ def gram_matrices(classifier: Array, means: Array) -> dict[str, Array]:
     >>> gram["features"].tolist(), gram["classifier"].tolist()
     ([[1.0, -1.0], [-1.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]])
     """
-    w, h = (np.asarray(x, dtype=np.float64) for x in (classifier, means))
+    w, h = array("classifier", classifier), array("means", means)
     if w.ndim != 2 or h.shape != w.shape[::-1]:
         raise ValueError(f"classifier (K, d) and means (d, K) must fit together, got shapes {w.shape} and {h.shape}")
     m = centred(h)

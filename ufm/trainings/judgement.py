@@ -5,7 +5,7 @@ from __future__ import annotations
 from ufm._validation import positive
 from ufm.trainings.comparison import RESOLUTION
 
-__all__ = ["EXCESS", "MARGIN", "STATUSES", "TOLERANCE", "judge"]
+__all__ = ["EXCESS", "MARGIN", "STATIONARY", "STATUSES", "TOLERANCE", "judge"]
 
 STATUSES = ("agrees", "near-threshold", "trapped", "disagrees", "nonlinear", "failed")
 
@@ -16,6 +16,9 @@ MARGIN = 0.15
 #: A stationary point whose objective is above the predicted optimum by more than this fraction is no global optimum,
 #: and nothing may be below that optimum by more than it.
 EXCESS = 1e-6
+#: Largest entry of a gradient at a point that is called stationary, whatever tolerance a training was given: descents
+#: pass by saddles, at 0 above all, with a small one.
+STATIONARY = 1e-5
 
 
 def judge(
@@ -45,7 +48,7 @@ def judge(
         predicted_scale, scale: s_B.
         predicted_phase, phase: as of :class:`ufm.Geometry`.
         predicted_objective, objective: L at the optimum and at the end of the training.
-        converged: whether the training ended at a stationary point.
+        converged: whether the training ended at a stationary point, with a gradient of at most :data:`STATIONARY`.
         is_modelled: see :class:`ufm.deq.TrainingConfig`.
         distance: how far n_B is from the threshold, :attr:`ufm.trainings.Prediction.distance`; default
             ``|n_B/n_B* - 1|``.

@@ -15,7 +15,7 @@ from ufm.measures import Measures
 from ufm.trainings.budgets import Budgets, predict_from_budgets
 from ufm.trainings.comparison import beside, gram_matrices
 from ufm.trainings.config import TrainingConfig
-from ufm.trainings.judgement import judge
+from ufm.trainings.judgement import STATIONARY, judge
 from ufm.trainings.optimisation import Fit, Network
 from ufm.trainings.prediction import Prediction
 
@@ -95,7 +95,7 @@ class TrainingResult:
             scale=self.scale,
             phase=str(self.measures.phase),
             objective=self.fit.objective,
-            converged=self.fit.converged,
+            converged=self.fit.converged and self.fit.gradient <= STATIONARY,
             is_modelled=self.config.is_modelled,
             distance=prediction.distance,
         )

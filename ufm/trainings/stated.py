@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufm._extras import optional
-from ufm._validation import integer, one_of, positive
+from ufm._validation import array, as_array, integer, one_of, positive
 from ufm.data import DATASETS, load_dataset
 from ufm.geometry import group_scales
 from ufm.labels import ClassPrior, Labels
@@ -34,7 +34,7 @@ from ufm.solution import LocalMinimum, Solution
 from ufm.solvers import solve
 from ufm.trainings.comparison import phase_of_classes, rank_of
 from ufm.trainings.config import fitted_datasets
-from ufm.trainings.judgement import EXCESS, TOLERANCE
+from ufm.trainings.judgement import EXCESS, STATIONARY, TOLERANCE
 from ufm.trainings.optimisation import Fit, descend
 from ufm.trainings.running import Progress, device_named, threads
 from ufm.trainings.units import logit_unit, risk_unit
@@ -243,10 +243,10 @@ class StatedTraining:
         ``"agrees"``: the objective is the predicted one to the square of 1 %, and the logits are to 1 %, or, where the
         problem is not convex, their singular values; where budgets are idle, the objective alone. ``"trapped"``: a
         stationary point above the optimum; :attr:`trap` says whether the theory has it. ``"below"``: below the
-        predicted value, which then is no global optimum. ``"unconverged"``: above it, and not at a stationary point;
-        or so little above it that the gradient is below its tolerance though logits are elsewhere, as of a loss that
-        saturates. ``"above"``: above it, and it is a bound that the network, or its encoder, does not reach
-        (:attr:`is_attained`).
+        predicted value, which then is no global optimum. ``"unconverged"``: above it, and not at a stationary point, to
+        a hundred times the default ``gradient_tol``, unless it is in a minimum that is known; or so little above it
+        that the gradient is below its tolerance though logits are elsewhere, as of a loss that saturates. ``"above"``:
+        above it, and it is a bound that the network, or its encoder, does not reach (:attr:`is_attained`).
         """
         error, (below, above) = self.objective_error, self._resolution
         if error < -below:
@@ -263,8 +263,11 @@ class StatedTraining:
             return "above"
         if error <= below and self.trap is None:
             return "unconverged"
+        loose = self.fit.gradient > STATIONARY * _order(risk_unit(self.solution))
+        if self.fit.converged and not loose:
+            return "trapped"
         # single precision seldom meets a tolerance of the gradient: there the minimum itself has to be known
-        return "trapped" if self.fit.converged or (self._is_coarse and self.trap is not None) else "unconverged"
+        return "trapped" if (self.fit.converged or self._is_coarse) and self.trap is not None else "unconverged"
 
     def _total(self, logits: Array, bias: Array | None) -> Array:
         return self.problem.centred(logits if bias is None else logits + bias[:, None])
@@ -400,6 +403,8 @@ def train_problem(
     )
     max_iterations = integer("max_iterations", max_iterations, minimum=1)
     target_device = device_named(one_of("device", device, ("auto", "cpu", "cuda")))
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be callable, as progress(description, iterations, None), got {progress!r}")
     x, j = _samples(counts, dataset, inputs, columns, seed, root)
     where = torch.from_numpy(j)
     data = torch.from_numpy(x).to(target_device, kind)
@@ -534,9 +539,9 @@ def _samples(
             )
         data = load_dataset(dataset, root, split=known[dataset], counts=counts, seed=seed).whitened()
         return np.asarray(data.inputs, dtype=float), np.asarray(data.labels, dtype=np.int64)
-    x, j = np.asarray(inputs, dtype=float), np.asarray(columns)
-    if x.ndim < 2 or not x.size or not np.isfinite(x).all():
-        raise ValueError(f"inputs must be finite, of shape (N, p), got shape {x.shape}")
+    x, j = array("inputs", inputs), as_array("columns", columns)
+    if x.ndim < 2:
+        raise ValueError(f"inputs must have shape (N, p), got {x.shape}")
     largest = float(np.abs(x).max())
     size = largest * float(np.sqrt(np.mean((x / largest) ** 2))) if largest else 1.0
     if not _INPUTS[0] <= size <= _INPUTS[1]:
@@ -544,9 +549,9 @@ def _samples(
             f"inputs must have a root mean square between {_INPUTS[0]:g} and {_INPUTS[1]:g}, got {size:.3g}: divide "
             "them by it"
         )
-    if j.shape != (len(x),) or not np.issubdtype(j.dtype, np.integer):
+    if j.shape != (len(x),) or j.dtype.kind not in "iu":
         raise ValueError(f"columns must be {len(x)} integers, one a sample, got shape {j.shape} of {j.dtype}")
-    if j.min() < 0 or tuple(np.bincount(j, minlength=len(counts)).tolist()) != counts:
+    if j.min() < 0 or j.max() >= len(counts) or tuple(np.bincount(j, minlength=len(counts)).tolist()) != counts:
         raise ValueError(f"columns must occur as often as prior says, {counts}, got {np.unique(j, return_counts=True)}")
     return x.reshape(len(x), -1), j.astype(np.int64)
 

@@ -24,7 +24,7 @@ from ufm.data import available_counts
 from ufm.sweeps import Failure, versioned
 from ufm.sweeps.engine import MAX_IN_FLIGHT, Engine, decode_result, point_key
 from ufm.trainings.config import TrainingConfig
-from ufm.trainings.judgement import STATUSES, judge
+from ufm.trainings.judgement import STATIONARY, STATUSES, judge
 from ufm.trainings.prediction import minority_threshold, model_of, predict
 from ufm.trainings.result import TrainingResult
 from ufm.trainings.running import Progress
@@ -409,7 +409,7 @@ def _rejudged(config: SweepConfig, point: SweepPoint) -> SweepPoint:
         scale=cast(float, point.scale),
         phase=cast(str, point.phase),
         objective=cast(float, point.objective),
-        converged=cast(bool, point.converged),
+        converged=cast(bool, point.converged) and (point.gradient is None or point.gradient <= STATIONARY),
         is_modelled=training.is_modelled,
         distance=distance,
     )
