@@ -584,7 +584,7 @@ def test_autocast_of_older_torch(monkeypatch):
                 warnings.simplefilter("ignore", DeprecationWarning)
                 assert _autocast("cpu") == (torch.bfloat16 if cast else None)
                 wanted = torch.bfloat16 if cast else torch.float32
-                assert _resolution(torch.float32, torch.device("cpu")) == wanted
+                assert _resolution(torch.float32, "cpu") == wanted
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -321,7 +321,8 @@ class DEQ(nn.Module):
         with torch.no_grad():
             point = run_solver(self.solver, f, z0.detach(), tol, steps, options)
         info = Info._of(point)
-        dtype = _resolution(point.dtype, z0.device)
+        # The name of a device takes microseconds.
+        dtype = _resolution(point.dtype, "cpu" if z0.is_cpu else z0.device.type)
         self._judge("forward", self.solver, info, tol, steps, dtype, point.done)
         wanted = self.indexing is not None or self.n_states is not None
         if not torch.is_grad_enabled():
@@ -663,7 +664,7 @@ _RECORDING = () if _find_mode is None or _modes is None else (_modes.PROXY, _mod
 
 def _is_recording() -> bool:
     """Whether operations are recorded as a graph, or done on tensors without values: ``make_fx``, ``linearize``."""
-    return any(_find_mode(mode) is not None for mode in _RECORDING)
+    return any(map(_find_mode, _RECORDING))
 
 
 def _refuse_transforms(gradient: str) -> None:
@@ -752,9 +753,9 @@ class _ImplicitGradient(torch.autograd.Function):
         return y, None, None, None
 
 
-def _resolution(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+def _resolution(dtype: torch.dtype, device: str) -> torch.dtype:
     """The coarser of ``dtype`` and what autocast computes in; autocast leaves float64 alone."""
-    cast = None if dtype == torch.float64 else _autocast(device.type)
+    cast = None if dtype == torch.float64 else _autocast(device)
     return dtype if cast is None else max(dtype, cast, key=lambda kind: torch.finfo(kind).eps)
 
 

@@ -42,7 +42,7 @@ class Structure:
     """
 
     def __init__(self, z0: State) -> None:
-        tensors = list(_tensors(z0, "z0"))
+        tensors = [_checked(z0, "z0")] if isinstance(z0, Tensor) else list(_tensors(z0, "z0"))
         if not tensors:
             raise ValueError(f"z0 must hold at least one tensor, got {z0!r}")
         for t in tensors:
@@ -117,16 +117,21 @@ class _OfRows:
         return self.structure.pack(self.f(self.structure.unpack(rows)), "f")
 
 
+def _checked(z: Tensor, name: str) -> Tensor:
+    """A tensor; TypeError where solvers cannot compute with its numbers."""
+    if not (z.is_floating_point() or z.is_complex()):
+        raise TypeError(f"{name} must be a floating-point tensor, got {describe(z)}")
+    if z.dtype.itemsize < 2:  # there is hardly an operation on these
+        raise TypeError(f"{name} must be in 16 bits or more, got {describe(z)}")
+    if not is_dense(z):
+        raise TypeError(f"{name} must be a dense tensor, got {describe(z)}")
+    return z
+
+
 def _tensors(z: State, name: str) -> Iterator[Tensor]:
     """The tensors of a state in order; TypeError where there is something else."""
     if isinstance(z, Tensor):
-        if not (z.is_floating_point() or z.is_complex()):
-            raise TypeError(f"{name} must be a floating-point tensor, got {describe(z)}")
-        if z.dtype.itemsize < 2:  # there is hardly an operation on these
-            raise TypeError(f"{name} must be in 16 bits or more, got {describe(z)}")
-        if not is_dense(z):
-            raise TypeError(f"{name} must be a dense tensor, got {describe(z)}")
-        yield z
+        yield _checked(z, name)
     elif isinstance(z, dict):
         for value in z.values():
             yield from _tensors(value, name)
