@@ -145,8 +145,11 @@ def test_steps_of_a_kernel_need_no_tensor_operation():
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("name", ["tanh", "a row that is not a number", "one that runs away"])
-def test_two_threads_find_the_same_bits(solver, name, monkeypatch):
-    """Rows in the second half and in the first that something happens to, and others that have converged."""
+@pytest.mark.parametrize("threads", [2, 4, None], ids=["a team of two", "of four", "a thread of our own"])
+def test_several_threads_find_the_same_bits(solver, name, threads, monkeypatch):
+    """Rows in each part that something happens to, and others that have converged."""
+    if threads is not None and not compiled.has_team():
+        pytest.skip("torch brings no GNU OpenMP")
     h = draw(5, 9, 6)
     rates = torch.linspace(0.1, 0.95, 9, dtype=torch.float64)[:, None]
     if name != "tanh":
@@ -160,11 +163,17 @@ def test_two_threads_find_the_same_bits(solver, name, monkeypatch):
             )
 
     alone = solve()
+    run, runs = CompiledSteps._run, []
+    monkeypatch.setattr(CompiledSteps, "_run", lambda self, *a: runs.append(self.parts) or run(self, *a))
     monkeypatch.setattr(compiled, "SHARED", 2)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(compiled, "SHARED_PLAIN", 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads or 3)
+    if threads is None:
+        monkeypatch.setattr(compiled, "has_team", lambda: False)
     shared, second = solve(), compiled._second
     if "number" not in name:  # else tensor operations take all steps
-        assert second.cache_info().currsize == 1
+        assert set(runs) == {threads or 2}
+        assert second.cache_info().currsize == (threads is None)
     for name in ("z", "residuals", "steps", "converged"):
         torch.testing.assert_close(getattr(shared, name), getattr(alone, name), rtol=0, atol=0, equal_nan=True)
     second.cache_clear()
@@ -213,9 +222,10 @@ def test_without_numba(error, monkeypatch):
 
 
 @pytest.mark.parametrize(("threads", "asked", "used"), [(2, None, True), (3, None, False), (3, True, True)])
-def test_large_states_are_left_to_many_threads(monkeypatch, threads, asked, used):
+def test_large_states_are_left_to_many_threads_where_there_is_no_team(monkeypatch, threads, asked, used):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(compiled, "LARGE", 5)
+    monkeypatch.setattr(compiled, "has_team", lambda: False)
     for rows, expected in ((3, used), (2, True)):
         state = Iteration(lambda z: 0.5 * z + 1, torch.zeros(rows, 2), 1e-6, 100, None, Options(compiled=asked))
         CompiledSteps.attach(state)

@@ -20,13 +20,13 @@ from ufm.deq import _vectors
 from ufm.deq.iteration import FIRST_MEMORY
 
 with optional("fast"):
-    from numba import carray, njit, typeof
+    from numba import carray, cfunc, njit, typeof, types
 
 __all__ = ["BUILT_IN", "address", "anderson", "bind", "broyden", "commit", "entry", "plain"]
 
 #: Digest of what is built into the machine code from other files, which Numba does not look at: see
 #: ``tests/test_machine_code.py``.
-BUILT_IN = "51d1c2d5e63673a4"
+BUILT_IN = "18e2f13568dd8811"
 
 #: A difference is made orthogonal a second time where the first has left less than this part of it.
 AGAIN = 0.1
@@ -88,9 +88,14 @@ TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, SMALL,
 
 #: What is where: sizes, and addresses of what is shared with the state; then the numbers of the memory, whose last ones
 #: are how many slots it may have, how many are enough where all goes well, or in a block, and how many of these it has;
-#: and which rows took the step that was proposed.
+#: and which rows took the step that was proposed. Then what a team of threads is told: how many parts there are of the
+#: rows, which is the next that nobody has taken, the kernel and its arguments; and what the kernel found of each part.
 ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS, SCRATCH = range(FIRST_MEMORY)
 SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, ENOUGH, SLOTS, PROPOSED = range(FIRST_MEMORY + 1, FIRST_MEMORY + 8)
+PARTS, NEXT_PART, KERNEL, ARGUMENTS, FOUND = *range(PROPOSED + 1, PROPOSED + 5), PROPOSED + 13
+
+#: Kernels of a step, in the order in which a team is told of them.
+KERNELS = ("plain", "anderson", "broyden")
 
 #: What a kernel found of a step: something for tensor operations; nothing but the best state as a whole so far; another
 #: number of units met the tolerance; none such, or rows on their way to 0; or nothing in the part of the rows that was
@@ -98,9 +103,8 @@ SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, ENOUGH, SLOTS, PROPOSED = range(FIR
 RARE, USUAL, MORE, OTHER, PART = range(5)
 
 #: Of the numbers that a kernel fills: the largest residual, the least size, how many rows have met the tolerance,
-#: the least MOST so far, at which row something rare was met, the ends of LARGEST, and at which row another part of the
-#: rows met something.
-MOST, LEAST_SIZE, NUMBER, LEAST_MOST, ROW, MOST_LARGEST, LEAST_LARGEST, OTHER_ROW = range(8)
+#: the least MOST so far, the ends of LARGEST, and at which row of each part something rare was met.
+MOST, LEAST_SIZE, NUMBER, LEAST_MOST, MOST_LARGEST, LEAST_LARGEST, ROW = range(7)
 
 
 #: Columns of the slots that rows use.
@@ -126,7 +130,7 @@ def _shared(where, like):
         carray(_vectors.pointer(where[FLOATS]), (MARK + 1, rows), like.dtype),
         carray(_vectors.pointer(where[LONGS]), (LIMIT + 1, rows), np.int64),
         carray(_vectors.pointer(where[FLAGS]), (3, rows), np.bool_),
-        carray(_vectors.pointer(where[ENDS]), (OTHER_ROW + 1,), np.float64),
+        carray(_vectors.pointer(where[ENDS]), (ROW + where[PARTS],), np.float64),
     )
 
 
@@ -152,6 +156,12 @@ def bind(
     floats[LARGEST] = 0
     longs[LIMIT] = limit
     flags[IS_LAST] = is_last
+
+
+@_part
+def _rows(where, part, parts):
+    """The first row of a part, and that after its last."""
+    return where[ROWS] * part // parts, where[ROWS] * (part + 1) // parts
 
 
 @_part
@@ -242,17 +252,18 @@ def _commit(numbers, floats, longs, flags, plain, guarded, ends):
 
 
 @_compiled
-def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plain, guarded, calm, first, begin, end):
+def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plain, guarded, calm, first, part, parts):
     """Residuals of the rows and what follows, and the next plain step: f(z) into out, rows that are held stay at z.
 
     RARE where more happens, see :func:`_is_usual`; then nothing but norm, size and fresh has changed, and rows that are
     worse than their best are no longer its last. ``best`` holds z and f(z) of the best iterates of the rows without
     ``IS_LAST``, of the others ``last_z`` and ``last_image`` are. Without ``calm`` norm and size are all that is found;
     at the ``first`` evaluation the largest size is filled. ``like``: an array of the dtype; ``where``: what is where;
-    then addresses of rows, of which those from ``begin`` to ``end`` are looked at: PART where these are not all.
+    then addresses of rows, of which one of so many parts is looked at: PART where these are not all.
     """
     numbers, floats, longs, flags, ends = _shared(where, like)
     width, row, floor = where[WIDTH], like.itemsize * where[WIDTH], numbers[FLOOR]
+    begin, end = _rows(where, part, parts)
     for i in range(begin, end):
         z, image = z_at + i * row, image_at + i * row
         total, whole = _vectors.look(like, z, image, 0, width)
@@ -270,7 +281,7 @@ def plain(like, where, z_at, image_at, out_at, last_z_at, last_image_at, is_plai
             _vectors.copy(like, z if flags[HELD, i] or flags[MET, i] else image, out_at + i * row, width)
     if first:
         ends[MOST_LARGEST], ends[LEAST_LARGEST] = floats[LARGEST].max(), floats[LARGEST].min()
-    if end - begin < where[ROWS]:
+    if parts > 1:
         return PART
     found = _commit(numbers, floats, longs, flags, is_plain, guarded, ends)
     if first:
@@ -290,10 +301,10 @@ STOP, NEXT = -1.0, -2.0
 
 
 @_part
-def _scratch(where, like, second):
-    """Addresses of three numbers a slot and of five rows, of the first thread's or the second's."""
+def _scratch(where, like, part):
+    """Addresses of three numbers a slot and of five rows, for a part of the rows."""
     slots, row = like.itemsize * where[SLOTS], like.itemsize * where[WIDTH]
-    first = where[SCRATCH] + (3 * slots + 5 * row if second else 0)
+    first = where[SCRATCH] + part * (3 * slots + 5 * row)
     rest = first + 3 * slots
     return first, first + slots, first + 2 * slots, rest, rest + row, rest + 2 * row, rest + 3 * row, rest + 4 * row
 
@@ -352,7 +363,7 @@ def _clear(like, address, width):
 
 @_compiled
 def anderson(
-    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, begin, end,
+    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, part, parts,
 ):  # fmt: skip
     """Judge an accelerated step row by row as :func:`plain` does, take it into the memory and write the next iterate.
 
@@ -366,9 +377,10 @@ def anderson(
     rows, width, slots, item = where[ROWS], where[WIDTH], where[SLOTS], like.itemsize
     row, floor = item * width, numbers[FLOOR]
     half = row * slots
-    now_at, first_at, second_at, residual, change, moved, _, _ = _scratch(where, like, begin > 0)
+    now_at, first_at, second_at, residual, change, moved, _, _ = _scratch(where, like, part)
     now, first, second = _row(like, now_at, slots), _row(like, first_at, slots), _row(like, second_at, slots)
     ahead, counts = 2 * half * rows > AHEAD, _counts(where)
+    begin, end = _rows(where, part, parts)
     for i in range(begin, end):
         residuals = where[FIRST_MEMORY] + 2 * half * i
         images = residuals + half
@@ -388,7 +400,7 @@ def anderson(
             residual, change, out,
         )  # fmt: skip
         if length == STOP:
-            ends[ROW if begin == 0 else OTHER_ROW] = i
+            ends[ROW + part] = i
             return RARE
         if length == NEXT:
             continue
@@ -443,7 +455,7 @@ def anderson(
         _take_slot(counts, i, where[MEMORY], where[ENOUGH] if quick else where[MEMORY])
     if started >= 0:
         return USUAL
-    return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)
+    return PART if parts > 1 else _commit(numbers, floats, longs, flags, is_plain, True, ends)
 
 
 #: Columns of the memory of :func:`broyden`, a row for each block of slots: addresses of directions, of images where any
@@ -498,7 +510,7 @@ def _quotient(like, x, by, out, width):
 
 @_compiled
 def broyden(
-    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, begin, end,
+    like, where, z_at, image_at, out_at, last_z_at, last_image_at, next_image_at, is_plain, started, part, parts,
 ):  # fmt: skip
     """The same for Broyden's method, whose memory is in blocks of slots, see :class:`ufm.deq.solvers._Broyden`.
 
@@ -514,8 +526,9 @@ def broyden(
     lengths = carray(_vectors.pointer(where[SECOND_MEMORY]), (rows,), np.float64)
     proposed = carray(_vectors.pointer(where[PROPOSED]), (rows,), np.bool_)
     all_gamma, counts = _row(like, where[THIRD_MEMORY], rows), _counts(where)
-    _, _, _, residual, change, step, _, _ = _scratch(where, like, begin > 0)
+    _, _, _, residual, change, step, _, _ = _scratch(where, like, part)
     size = row * some * where[SLOTS] * rows
+    begin, end = _rows(where, part, parts)
     for i in range(begin, end):
         is_next = i + 1 < end and not flags[HELD, i + 1]
         if AHEAD < size <= FAR and is_next:
@@ -540,7 +553,7 @@ def broyden(
             residual, change, out,
         )  # fmt: skip
         if length == STOP:
-            ends[ROW if begin == 0 else OTHER_ROW] = i
+            ends[ROW + part] = i
             return RARE
         if length == NEXT:
             continue
@@ -605,7 +618,7 @@ def broyden(
         counts[i, USED], counts[i, SLOT] = used + 1, slot + 1 if slot + 1 < capacity else 0
     if started >= 0:
         return USUAL
-    return PART if end - begin < rows else _commit(numbers, floats, longs, flags, is_plain, True, ends)
+    return PART if parts > 1 else _commit(numbers, floats, longs, flags, is_plain, True, ends)
 
 
 @cache
@@ -617,3 +630,35 @@ def entry(name: str, itemsize: int) -> Any:
     like, where, flag, place = np.empty(1, f"f{itemsize}"), np.empty(1, np.int64), True, 0
     rest = [place] * 5 + [flag] * 4 + [place] * 2 if name == "plain" else [place] * 6 + [flag] + [place] * 3
     return globals()[name].compile(tuple(typeof(value) for value in (like, where, *rest)))
+
+
+@cache
+def of_a_team(itemsize: int) -> Any:
+    """The C function that each thread of a team runs: of where everything is. It takes parts while there are any."""
+    dtype = np.dtype(f"f{itemsize}")
+
+    def run(data):
+        head, like = carray(data, (FOUND,), np.int64), carray(data, (1,), dtype)
+        parts = head[PARTS]
+        where = carray(data, (FOUND + parts,), np.int64)
+        z, image, out, last_z, last_image = (
+            where[ARGUMENTS],
+            where[ARGUMENTS + 1],
+            where[ARGUMENTS + 2],
+            where[ARGUMENTS + 3],
+            where[ARGUMENTS + 4],
+        )
+        a, b, c, d = where[ARGUMENTS + 5], where[ARGUMENTS + 6], where[ARGUMENTS + 7], where[ARGUMENTS + 8]
+        part = _vectors.take(data, NEXT_PART)
+        while part < parts:
+            if where[KERNEL] == 0:
+                flags = a != 0, b != 0, c != 0, d != 0
+                found = plain(like, where, z, image, out, last_z, last_image, *flags, part, parts)
+            elif where[KERNEL] == 1:
+                found = anderson(like, where, z, image, out, last_z, last_image, a, b != 0, c, part, parts)
+            else:
+                found = broyden(like, where, z, image, out, last_z, last_image, a, b != 0, c, part, parts)
+            where[FOUND + part] = found
+            part = _vectors.take(data, NEXT_PART)
+
+    return cfunc(types.void(types.voidptr), cache=True)(run)

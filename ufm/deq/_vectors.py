@@ -41,6 +41,7 @@ __all__ = [
     "square",
     "step",
     "subtract",
+    "take",
     "times",
 ]
 
@@ -252,6 +253,18 @@ def fetch(context, address):
         return context.get_dummy_value()
 
     return types.void(types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def take(context, data, place):
+    """Count the whole number in a place up by one, and return what it was: each to one of several threads alone."""
+
+    def generate(context, builder, signature, values):
+        word = context.get_value_type(types.intp)
+        address = builder.gep(builder.bitcast(values[0], word.as_pointer()), [values[1]])
+        return builder.atomic_rmw("add", address, ir.Constant(word, 1), "acq_rel")
+
+    return types.intp(types.voidptr, types.intp), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -7,8 +7,11 @@ operations: a kernel then changes nothing, and the state is as if there were no 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import ctypes
 import functools
 import os
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -24,7 +27,7 @@ with optional("deq"):
 
 __all__ = ["CompiledSteps", "can_compile"]
 
-#: Entries of a state up to which kernels in cache are taken over more than two threads that tensor operations use.
+#: Entries of a state up to which kernels in two threads are taken over more that tensor operations use.
 LARGE = 2**18
 
 
@@ -57,8 +60,9 @@ def _load() -> ModuleType:
     return _kernels
 
 
-#: Entries of a state from which on a second thread takes half of its rows, if torch may have two.
-SHARED = 2**16
+#: Entries of a state from which on its rows are shared between threads, if torch may have more than one; for plain steps,
+#: which are little work, it takes more.
+SHARED, SHARED_PLAIN = 2**14, 2**16
 
 #: An array of each dtype, by the size of its entries.
 _LIKE: dict[int, Any] = {4: np.empty(1, np.float32), 8: np.empty(1, np.float64)}
@@ -69,9 +73,33 @@ def address(array: Any) -> int:
     return int(_load().address(array))
 
 
+#: The process that threads were looked for in: one that is forked has none.
+PROCESS = os.getpid()
+
+
+@functools.cache
+def _parallel() -> Any:
+    """``GOMP_parallel`` of the OpenMP that torch brings, None where that is another.
+
+    Its threads wait for the next work for a while, awake: another of ours would wait for a core, and they are there
+    within microseconds.
+    """
+    for path in sorted((Path(torch.__file__).parent / "lib").glob("libgomp*")):
+        with contextlib.suppress(OSError, AttributeError):
+            function = ctypes.CDLL(str(path)).GOMP_parallel
+            function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint), None
+            return function
+    return None
+
+
+def has_team() -> bool:
+    """Whether kernels may have the threads that tensor operations have."""
+    return os.getpid() == PROCESS and _parallel() is not None
+
+
 @functools.cache
 def _second() -> concurrent.futures.ThreadPoolExecutor:
-    """The second thread."""
+    """A second thread, where there is no team."""
     return concurrent.futures.ThreadPoolExecutor(1, "ufm-deq")
 
 
@@ -130,16 +158,20 @@ class CompiledSteps:
         self.small = -np.inf  # images below this are on their way to 0
         self.records = state.options.trace or bool(state.options.states)
         rows = state.z.shape[0]
-        #: Rows, and those that are this thread's.
-        self.rows, self.half = rows, rows
-        if rows > 1 and state.z.numel() >= SHARED and torch.get_num_threads() > 1:
-            self.half = rows // 2
+        #: Threads that share the rows, and in how many parts; whether they are a team.
+        self.threads = torch.get_num_threads() if state.z.numel() >= SHARED else 1
+        self.team = self.threads > 1 and has_team()
+        self.parts = min(self.threads if self.team else 2, self.threads, rows)
+        #: The rows after each part, and a call of the team for a kernel of the steps.
+        self.after = rows * np.arange(1, self.parts + 1) // self.parts
+        self.call: Any = None
         #: z and f(z) of the last step that a kernel judged.
         self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
-        #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.PROPOSED``.
+        #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.FOUND``.
         self.like = _LIKE[state.z.element_size()]
-        self.where = np.zeros(self.kernels.PROPOSED + 1, np.int64)
-        self.numbers, self.ends = np.zeros(self.kernels.ABSOLUTE + 1), np.zeros(self.kernels.OTHER_ROW + 1)
+        self.where = np.zeros(self.kernels.FOUND + self.parts, np.int64)
+        self.where[self.kernels.PARTS] = self.parts
+        self.numbers, self.ends = np.zeros(self.kernels.ABSOLUTE + 1), np.zeros(self.kernels.ROW + self.parts)
         self.told: Any = None  # the dtype that f is known to return
         #: Room that kernels work in, so many numbers.
         self.needed, self.scratch = 0, np.empty(0, self.like.dtype)
@@ -153,10 +185,10 @@ class CompiledSteps:
     def attach(state: Iteration) -> None:
         """Let the state use kernels where there are any for it.
 
-        Unless they are asked for, not for a large state where torch has more than two threads: a kernel has two.
+        Unless they are asked for, not for a large state where torch has more than two threads and a kernel only two.
         """
         rows, asked = state.z, state.options.compiled
-        if asked is None and rows.numel() > LARGE and torch.get_num_threads() > 2:
+        if asked is None and rows.numel() > LARGE and torch.get_num_threads() > 2 and not has_team():
             return
         usual = state.relative is None and rows.is_cpu and rows.shape[0] == state.judged
         if usual and rows.numel() > 0 and type(rows) is Tensor and can_compile(asked):
@@ -194,7 +226,7 @@ class CompiledSteps:
         found = self.kernels.entry("plain", self.like.itemsize)(
             *(self.like, self.where, state.z.data_ptr(), image, 0),
             *(self.last[0].data_ptr(), self.last[1].data_ptr(), not state.accelerated),
-            *(guard is not None, calm, first, 0, self.rows),
+            *(guard is not None, calm, first, 0, 1),
         )
         if found == self.kernels.RARE:
             self.release()
@@ -314,7 +346,7 @@ class CompiledSteps:
         z = state.image if state.held is None else torch.where(state.held[:, None], state.z, state.image)
         now, last = z.data_ptr(), self.last[0].data_ptr()
         self._tell()
-        alone, like, where, rows = self.half == self.rows, self.like, self.where, self.rows
+        alone, like, where = self.parts == 1 or z.numel() < SHARED_PLAIN, self.like, self.where
         kernel, rare, usual = kernels.entry("plain", self.like.itemsize), kernels.RARE, kernels.USUAL
         while True:
             image = self._evaluate(z)
@@ -328,11 +360,11 @@ class CompiledSteps:
             # Where a row was not held, its image was the next z.
             following = 0 if kept else out.data_ptr()
             if alone:
-                found = kernel(like, where, now, image, following, last, now, True, False, True, False, 0, rows)
+                found = kernel(like, where, now, image, following, last, now, True, False, True, False, 0, 1)
             else:
                 points = (now, image, following, last, now)
                 alive = (z, out, self.image, self.last)
-                found = self._run(kernel, (*points, True, False, True, False), (True, False), alive)
+                found = self._run("plain", (*points, True, False, True, False), (True, False), alive)
             if found == rare:
                 self._leave()
                 return
@@ -366,7 +398,7 @@ class CompiledSteps:
         last_image, before, spare, copied = state.image, state.image.data_ptr(), None, False
         kernel, now, last = self.kernels.entry(memory.kernel, self.like.itemsize), z.data_ptr(), last_z.data_ptr()
         self._tell(memory)
-        alone, like, where, rows = self.half == self.rows, self.like, self.where, self.rows
+        alone, like, where = self.parts == 1, self.like, self.where
         memory.astray = state.dtype != z.dtype  # for it will be rounded
         self.taken.fill(not memory.astray)
         while True:
@@ -388,11 +420,11 @@ class CompiledSteps:
             if memory.share(where):
                 self._make_room()
             if alone:
-                found = kernel(like, where, now, image, following, last, before, after, plain, -1, 0, rows)
+                found = kernel(like, where, now, image, following, last, before, after, plain, -1, 0, 1)
             else:
                 points = (now, image, following, last, before, after)
                 alive = (memory, z, out, self.image, last_z, last_image, image_rows)
-                found = self._run(kernel, (*points, plain, -1), (plain, True), alive)
+                found = self._run(memory.kernel, (*points, plain, -1), (plain, True), alive)
             if found == rare:
                 self.left = out
                 self._leave()
@@ -426,9 +458,7 @@ class CompiledSteps:
         self._tell(memory)
         self.flags[self.kernels.HELD] = False if state.held is None else state.held.numpy()
         # Rows that a kernel had come to before it met something rare have taken the step.
-        started = (
-            (0, 0) if self.left is None else (int(self.ends[self.kernels.ROW]), int(self.ends[self.kernels.OTHER_ROW]))
-        )
+        started = [0] * self.parts if self.left is None else self.ends[self.kernels.ROW :].astype(int).tolist()
         out = torch.empty_like(z) if self.left is None else self.left
         # The first step is a plain one.
         self.taken[:] = (state.z == (image if self.proposal is None else self.proposal)).all(dim=1).numpy()
@@ -436,35 +466,43 @@ class CompiledSteps:
         if memory.share(self.where):
             self._make_room()
         points = [*(t.data_ptr() for t in (state.z, state.image, out, z, image)), 0]
-        for first, part in zip(started, ((0, self.half), (self.half, self.rows)), strict=True):
-            getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, first, *part)
+        for part, first in enumerate(started):
+            getattr(self.kernels, memory.kernel)(self.like, self.where, *points, False, first, part, self.parts)
         memory.steps += 1
         return out
 
     def _make_room(self) -> None:
-        """Have room to work in, for each thread, for as many slots as the memory has by now."""
-        needed = 2 * (3 * int(self.where[self.kernels.SLOTS]) + 5 * int(self.where[self.kernels.WIDTH]))
+        """Have room to work in, for each part, for as many slots as the memory has by now."""
+        needed = self.parts * (3 * int(self.where[self.kernels.SLOTS]) + 5 * int(self.where[self.kernels.WIDTH]))
         if needed > self.needed:
             self.needed, self.scratch = needed, np.empty(needed + LINE // self.like.itemsize, self.like.dtype)
             self.where[self.kernels.SCRATCH] = -(-address(self.scratch) // LINE) * LINE
 
-    def _run(self, kernel: Any, arguments: tuple[Any, ...], told: tuple[bool, bool], alive: tuple[Any, ...]) -> int:
-        """What a kernel finds of a step in two threads, for a large state.
+    def _run(self, name: str, arguments: tuple[Any, ...], told: tuple[bool, bool], alive: tuple[Any, ...]) -> int:
+        """What a kernel finds of a step in several threads, for a large state.
 
         Args:
-            kernel, arguments: and what it is called with, but for the rows.
+            name, arguments: of the kernel, and what it is called with, but for the part.
             told: whether the step was plain, and whether it is guarded.
-            alive: whose addresses are among the arguments; the other thread keeps them, whatever interrupts this one.
+            alive: whose addresses are among the arguments; another thread keeps them, whatever interrupts this one.
         """
-        like, where, rows, half, ends, kernels = self.like, self.where, self.rows, self.half, self.ends, self.kernels
+        like, where, parts, kernels = self.like, self.where, self.parts, self.kernels
         # All rows of a part have taken the step where nothing says another.
-        ends[kernels.ROW], ends[kernels.OTHER_ROW] = half, rows
-        other = _second().submit(_call, (self, *alive), kernel, like, where, *arguments, half, rows)
-        found = kernel(like, where, *arguments, 0, half)
-        if found == kernels.RARE or other.result() == kernels.RARE:
-            other.result()
-            return int(kernels.RARE)
-        return int(kernels.commit(like, where, *told))
+        self.ends[kernels.ROW :] = self.after
+        if self.team:
+            if self.call is None:
+                run = kernels.of_a_team(like.itemsize)
+                self.call = functools.partial(_parallel(), run.address, address(where), self.threads, 0)
+                where[kernels.KERNEL] = kernels.KERNELS.index(name)
+            where[kernels.NEXT_PART] = 0
+            where[kernels.ARGUMENTS : kernels.ARGUMENTS + len(arguments)] = arguments
+            self.call()
+            found = where[kernels.FOUND :].tolist()
+        else:
+            kernel = kernels.entry(name, like.itemsize)
+            other = _second().submit(_call, (self, *alive), kernel, like, where, *arguments, 1, parts)
+            found = [kernel(like, where, *arguments, 0, parts), other.result()]
+        return int(kernels.RARE if kernels.RARE in found else kernels.commit(like, where, *told))
 
     # Evaluations ----------------------------------------------------------------------------------------------------
 

@@ -141,10 +141,10 @@ class DEQ(nn.Module):
         n_states: states that ``info.states`` keeps, at equal distances up to ``max_steps``; instead of ``indexing``.
         eval_tol, eval_max_steps: tolerance and steps after ``eval()``; default: as in training.
         compiled: whether what a step does beside ``f`` is done on a CPU by loops compiled with Numba, to rounding the
-            same as the tensor operations. Default: where Numba is installed (``pip install 'ufm[fast]'``), but
-            for states of more than 2^18 entries where torch has more than two threads, for a loop has two at most, one
-            below 2^16 entries; Numba takes half a second to import, and once in an installation some seconds to
-            compile.
+            same as the tensor operations. Default: where Numba is installed (``pip install 'ufm[fast]'``). From 2^14
+            entries on a loop has the threads that torch has, of the GNU OpenMP that torch brings on Linux; elsewhere
+            two at most, and states of more than 2^18 entries are left to tensor operations where torch has more.
+            Numba takes half a second to import, and once in an installation some seconds to compile.
 
     Each of these may be given for one call alone: ``deq(f, z0, tol=1e-3)``.
 
