@@ -60,8 +60,8 @@ def _load() -> ModuleType:
     return _kernels
 
 
-#: Entries of a state from which on its rows are shared between threads, if torch may have more than one; for plain steps,
-#: which are little work, it takes more.
+#: Entries of a state from which on its rows are shared between threads, if torch may have more than one; plain steps,
+#: which are little work, take more.
 SHARED, SHARED_PLAIN = 2**14, 2**16
 
 #: An array of each dtype, by the size of its entries.
