@@ -8,6 +8,7 @@ import signal
 import time
 import types
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -442,13 +443,22 @@ def kept(h, of):
     last = []
 
     def f(z):
-        if last:
-            last.pop()[:] = np.nan
+        former = last.pop() if last else None
+        if callable(former):
+            former = former()
+        if former is not None:
+            former[:] = np.nan
         image = 0.5 * torch.cos(z) + h
         last.append(of(image))
         return image
 
     return f
+
+
+def from_storage(image):
+    """Where an image can be had again though no tensor of it is kept."""
+    storage, shape, dtype = image.untyped_storage(), image.shape, image.dtype
+    return lambda: torch.empty(0, dtype=dtype).set_(storage, 0, shape)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -464,6 +474,8 @@ def test_large_images_that_another_has_are_copied(solver):
         "a view": kept(h, lambda t: t.view(-1)),
         "detached": kept(h, lambda t: t.detach()),
         "as an array": kept(h, lambda t: t.numpy()),
+        "by its storage": kept(h, from_storage),
+        "by a weak reference": kept(h, weakref.ref),
     }
     found = {
         name: get_solver(solver)(f, 0 * h, 1e-10, 60, None, Options(compiled=True, trace=True))

@@ -703,3 +703,28 @@ def test_broyden_has_patience_where_it_stands_still():
     a, h = 0.99 * torch.block_diag(*turns).double(), draw(36, 2, 40)
     _, info = DEQ("broyden", on_failure="raise")(lambda z: z @ a.T + h, torch.zeros_like(h))
     assert info.all_converged
+
+
+def by_data(z, image):
+    z.data.copy_(image)
+
+
+def by_an_array(z, image):
+    z.numpy()[:] = image.numpy()
+
+
+@pytest.mark.parametrize("write", [by_data, by_an_array])
+@pytest.mark.parametrize("compiled", [None, False])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_argument_written_to_behind_the_back_of_its_version(solver, compiled, write):
+    """What f returns is then z, and their difference 0."""
+    h = draw(2, 4, 6)
+    image = cosine(h)
+
+    def f(z):
+        write(z, image(z))
+        return z
+
+    point = get_solver(solver)(f, torch.zeros_like(h), 1e-10, 80, None, Options(compiled=compiled))
+    assert point.converged.all()
+    torch.testing.assert_close(image(point.z), point.z, rtol=0, atol=1e-8)

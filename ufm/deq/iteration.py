@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
@@ -178,26 +179,30 @@ def _is_safe(norm: Tensor) -> bool:
     return float(low) > least_norm(norm.dtype) and float(high) < math.inf
 
 
-def _references() -> int:
-    """What Python counts of an object that one variable has."""
-    image = object()
-    return sys.getrefcount(image)
+def _references() -> tuple[int, int]:
+    """What Python counts of a tensor that one variable has, and of its storage, which torch has too."""
+    image = torch.empty(1)
+    storage = image.untyped_storage()
+    return sys.getrefcount(image), sys.getrefcount(storage)
 
 
-#: References to an image that nobody else has.
-ALONE = _references()
+#: References to an image that nobody else has, and to its storage.
+ALONE, STORAGE_ALONE = _references()
 
 
 def _is_nobody_elses(references: int, image: Tensor) -> bool:
     """Whether a caller who had so many references to a tensor is the only one who has its numbers.
 
-    There may be no other reference, of C++ neither, which torch counts among Python's, nor another tensor with the
-    storage; nor may the memory be an array's, for a storage cannot be resized then.
+    There may be no other reference, of C++ neither, which torch counts among Python's, nor a weak one, nor another
+    tensor with the storage, which nobody else may have either; nor may the memory be an array's, for a storage cannot
+    be resized then.
     """
     storage = image.untyped_storage()
     return (
         references <= ALONE
         and torch._C._storage_Use_Count(storage._cdata) <= 2  # with the one that was asked for here
+        and sys.getrefcount(storage) <= STORAGE_ALONE
+        and not (weakref.getweakrefcount(image) or weakref.getweakrefcount(storage))
         and storage.resizable()
     )
 
@@ -507,7 +512,11 @@ class Iteration:
             point = rows.clone()
         point = point if point.shape == shape else point.view(shape)
         version = None if point.is_inference() else point._version
-        return self._take(f, f(point), point, version, rows)
+        image = f(point)
+        # The version says nothing of what is written through ``z.data`` or an array: the first copy does.
+        if self.writes is None and point.dtype == rows.dtype and not self.fresh_images:
+            self.writes = not torch.equal(point.view(rows.shape), rows)
+        return self._take(f, image, point, version, rows)
 
     def _shape_of(self, rows: Tensor) -> torch.Size:
         """Shape of the state with these samples."""
