@@ -162,6 +162,21 @@ def test_a_solution_in_other_dimensions_is_another_problem() -> None:
     assert train_problem(DECAY, PRIOR, dim=3, solution=ufm.solve(DECAY, PRIOR, dim=8), device="cpu").status == "agrees"
 
 
+def test_next_to_a_threshold_the_minimum_that_it_is_in_is_not_the_optimum() -> None:
+    """One per cent above n_B* the minority's s is .014 beside logits of 3, and worth 2e-6 of the objective."""
+    lam = 2 * math.sqrt(4.95) / (2 * 40 + 2 * 5)
+    model, prior = ufm.PenalisedDEQ(lam, lam, 0.5), ufm.ClassPrior([40, 40, 5, 5])
+    found = train_problem(model, prior, start="zero", device="cpu")
+    assert found.solution.geometry.phase == "none"
+    assert found.phase == "partial"
+    assert abs(found.objective_error) < 1e-5
+    assert found.logits_error < 0.01
+    assert found.status == "trapped", str(found)
+    assert found.trap is not None
+    assert found.trap.rank == 2
+    assert train_problem(model, prior, solution=found.solution, device="cpu").status == "agrees"
+
+
 def test_zero_is_a_trap_of_losses_that_are_not_convex_too() -> None:
     """The search from many starts leaves it; a layer whose A is 0 does not."""
     found = train_problem(

@@ -53,6 +53,9 @@ _COARSE = 1e-3
 _SMALL = 1e-3
 #: What budgets press with, ``mu tau``, relative to the risk, up to which they are idle: a solver's rounding.
 _IDLE = 1e-9
+#: Relative error of an objective that a converged training in double precision resolves, and how much nearer a minimum
+#: that is known has to be than the optimum for it to be the one that the training is in.
+_RESOLVED, _NEARER = 1e-8, 0.1
 #: What is left of features by the best output layer, relative to them, up to which an encoder has them.
 _REACHED = {"float64": 1e-6, "float32": 1e-3}
 #: Root mean square of inputs that weights drawn for inputs of size 1 can be trained on.
@@ -179,10 +182,23 @@ class StatedTraining:
         direction in a code is a matter of the start, so logits are not compared. None where no minimum is like the
         network.
         """
-        for minimum in itertools.chain(self.solution.local_minima, self._minima_of_rank()):
-            if self._like(minimum.value, minimum.singular_values):
-                return minimum
-        return None
+        minima = itertools.chain(self.solution.local_minima, self._minima_of_rank())
+        alike = [x for x in minima if self._like(x.value, x.singular_values)]
+        return min(alike, key=lambda x: abs(x.value - self.fit.objective), default=None)
+
+    @property
+    def _is_beside(self) -> bool:
+        """Whether it is in a known minimum that is not the optimum, though hardly above it and much like it.
+
+        So it is next to a threshold, where a direction that has not opened would be short, and where two codes differ
+        in classes of nearly the same counts.
+        """
+        if self._is_coarse or not self.fit.converged or self.objective_error <= _RESOLVED:
+            return False
+        known = self.solution.local_minima or self.rank < rank_of(self.solution.logits, self.unit)
+        if not known or self.trap is None:
+            return False
+        return abs(self._relative(self.trap.value)) <= _NEARER * self.objective_error
 
     def _minima_of_rank(self) -> Iterator[LocalMinimum]:
         problem, rank = self.problem, self.rank
@@ -242,7 +258,8 @@ class StatedTraining:
 
         ``"agrees"``: the objective is the predicted one to the square of 1 %, and the logits are to 1 %, or, where the
         problem is not convex, their singular values; where budgets are idle, the objective alone. ``"trapped"``: a
-        stationary point above the optimum; :attr:`trap` says whether the theory has it. ``"below"``: below the
+        stationary point above the optimum; :attr:`trap` says whether the theory has it. So is one that agrees so far,
+        where a minimum that the theory has is ten times nearer. ``"below"``: below the
         predicted value, which then is no global optimum. ``"unconverged"``: above it, and not at a stationary point, to
         a hundred times the default ``gradient_tol``, unless it is in a minimum that is known; or so little above it
         that the gradient is below its tolerance though logits are elsewhere, as of a loss that saturates. ``"above"``:
@@ -258,7 +275,7 @@ class StatedTraining:
             or (searched and self._like(self.solution.value, self.solution.singular_values))
         )
         if error <= above and same:
-            return "agrees"
+            return "trapped" if self._is_beside else "agrees"
         if not self.is_attained:
             return "above"
         if error <= below and self.trap is None:
