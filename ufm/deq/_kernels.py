@@ -89,13 +89,11 @@ TOL, SLACK, QUANTUM, FLOOR, RUNAWAY, RECORD, GROWTH, ROUNDING, DEPENDENT, SMALL,
 #: What is where: sizes, and addresses of what is shared with the state; then the numbers of the memory, whose last ones
 #: are how many slots it may have, how many are enough where all goes well, or in a block, and how many of these it has;
 #: and which rows took the step that was proposed. Then what a team of threads is told: how many parts there are of the
-#: rows, which is the next that nobody has taken, the kernel and its arguments; and what the kernel found of each part.
+#: rows, which is the next that nobody has taken, and a kernel's arguments; and what the kernel found of each part.
 ROWS, WIDTH, NUMBERS, FLOATS, LONGS, FLAGS, BEST, ENDS, SCRATCH = range(FIRST_MEMORY)
 SECOND_MEMORY, THIRD_MEMORY, COUNTS, MEMORY, ENOUGH, SLOTS, PROPOSED = range(FIRST_MEMORY + 1, FIRST_MEMORY + 8)
-PARTS, NEXT_PART, KERNEL, ARGUMENTS, FOUND = *range(PROPOSED + 1, PROPOSED + 5), PROPOSED + 13
-
-#: Kernels of a step, in the order in which a team is told of them.
-KERNELS = ("plain", "anderson", "broyden")
+PARTS, NEXT_PART, ARGUMENTS = range(PROPOSED + 1, PROPOSED + 4)
+FOUND = ARGUMENTS + 9
 
 #: What a kernel found of a step: something for tensor operations; nothing but the best state as a whole so far; another
 #: number of units met the tolerance; none such, or rows on their way to 0; or nothing in the part of the rows that was
@@ -632,33 +630,42 @@ def entry(name: str, itemsize: int) -> Any:
     return globals()[name].compile(tuple(typeof(value) for value in (like, where, *rest)))
 
 
+@_part
+def _told(data):
+    """What is where, of an address; and the arguments of a kernel of accelerated steps."""
+    where = carray(data, (FOUND + carray(data, (FOUND,), np.int64)[PARTS],), np.int64)
+    first = where[ARGUMENTS], where[ARGUMENTS + 1], where[ARGUMENTS + 2], where[ARGUMENTS + 3], where[ARGUMENTS + 4]
+    return where, (*first, where[ARGUMENTS + 5], where[ARGUMENTS + 6] != 0, where[ARGUMENTS + 7])
+
+
 @cache
-def of_a_team(itemsize: int) -> Any:
-    """The C function that each thread of a team runs: of where everything is. It takes parts while there are any."""
+def of_a_team(name: str, itemsize: int) -> Any:
+    """What each thread of a team runs for a kernel: a C function of where everything is, which takes parts of the rows
+    while there are any.
+    """
     dtype = np.dtype(f"f{itemsize}")
 
-    def run(data):
-        head, like = carray(data, (FOUND,), np.int64), carray(data, (1,), dtype)
-        parts = head[PARTS]
-        where = carray(data, (FOUND + parts,), np.int64)
-        z, image, out, last_z, last_image = (
-            where[ARGUMENTS],
-            where[ARGUMENTS + 1],
-            where[ARGUMENTS + 2],
-            where[ARGUMENTS + 3],
-            where[ARGUMENTS + 4],
-        )
-        a, b, c, d = where[ARGUMENTS + 5], where[ARGUMENTS + 6], where[ARGUMENTS + 7], where[ARGUMENTS + 8]
+    def run_plain(data):
+        like, (where, told) = carray(data, (1,), dtype), _told(data)
+        flags = told[5] != 0, told[6], told[7] != 0, where[ARGUMENTS + 8] != 0
         part = _vectors.take(data, NEXT_PART)
-        while part < parts:
-            if where[KERNEL] == 0:
-                flags = a != 0, b != 0, c != 0, d != 0
-                found = plain(like, where, z, image, out, last_z, last_image, *flags, part, parts)
-            elif where[KERNEL] == 1:
-                found = anderson(like, where, z, image, out, last_z, last_image, a, b != 0, c, part, parts)
-            else:
-                found = broyden(like, where, z, image, out, last_z, last_image, a, b != 0, c, part, parts)
-            where[FOUND + part] = found
+        while part < where[PARTS]:
+            where[FOUND + part] = plain(like, where, *told[:5], *flags, part, where[PARTS])
             part = _vectors.take(data, NEXT_PART)
 
+    def run_anderson(data):
+        like, (where, told) = carray(data, (1,), dtype), _told(data)
+        part = _vectors.take(data, NEXT_PART)
+        while part < where[PARTS]:
+            where[FOUND + part] = anderson(like, where, *told, part, where[PARTS])
+            part = _vectors.take(data, NEXT_PART)
+
+    def run_broyden(data):
+        like, (where, told) = carray(data, (1,), dtype), _told(data)
+        part = _vectors.take(data, NEXT_PART)
+        while part < where[PARTS]:
+            where[FOUND + part] = broyden(like, where, *told, part, where[PARTS])
+            part = _vectors.take(data, NEXT_PART)
+
+    run = {"plain": run_plain, "anderson": run_anderson, "broyden": run_broyden}[name]
     return cfunc(types.void(types.voidptr), cache=True)(run)

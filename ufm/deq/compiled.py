@@ -491,9 +491,8 @@ class CompiledSteps:
         self.ends[kernels.ROW :] = self.after
         if self.team:
             if self.call is None:
-                run = kernels.of_a_team(like.itemsize)
+                run = kernels.of_a_team(name, like.itemsize)
                 self.call = functools.partial(_parallel(), run.address, address(where), self.threads, 0)
-                where[kernels.KERNEL] = kernels.KERNELS.index(name)
             where[kernels.NEXT_PART] = 0
             where[kernels.ARGUMENTS : kernels.ARGUMENTS + len(arguments)] = arguments
             self.call()
