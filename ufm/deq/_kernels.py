@@ -523,7 +523,7 @@ def broyden(
     memory = carray(_vectors.pointer(where[FIRST_MEMORY]), (where[SLOTS], 3), np.int64)
     lengths = carray(_vectors.pointer(where[SECOND_MEMORY]), (rows,), np.float64)
     proposed = carray(_vectors.pointer(where[PROPOSED]), (rows,), np.bool_)
-    all_gamma, counts = _row(like, where[THIRD_MEMORY], rows), _counts(where)
+    scaled, all_gamma, counts = where[THIRD_MEMORY] != 0, _row(like, where[THIRD_MEMORY], rows), _counts(where)
     _, _, _, residual, change, step, _, _ = _scratch(where, like, part)
     size = row * some * where[SLOTS] * rows
     begin, end = _rows(where, part, parts)
@@ -555,7 +555,8 @@ def broyden(
             return RARE
         if length == NEXT:
             continue
-        slot, gamma, least = counts[i, SLOT], float(all_gamma[i]), numbers[ROUNDING] * float(floats[SIZE, i])
+        slot, gamma = counts[i, SLOT], float(all_gamma[i]) if scaled else 1.0
+        least = numbers[ROUNDING] * float(floats[SIZE, i])
         # The residual changes by what its length does at least: rows of the step before are seldom looked at.
         if follows and not abs(floats[NORM, i] - former) > least:
             _, _, square = _vectors.look_at_points(like, z, image, last_z, last_image, residual, change, step, width)

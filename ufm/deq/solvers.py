@@ -473,11 +473,10 @@ class _Broyden(_Acceleration):
     kernel = "broyden"
 
     def __init__(self, state: Iteration, memory: int) -> None:
-        units, m = state.z.shape
+        m = state.z.shape[1]
         if state.options.memory is None and m <= BROYDEN_SHORT:
             memory = max(memory, 2 * m)
         super().__init__(state, memory)
-        self.gamma = state.z.new_ones(units, 1)
         self.scaled = False
         self.number = 0  # of factors that tensor operations have
         self.step: Tensor | None = None  # the next one, as they found it
@@ -487,6 +486,11 @@ class _Broyden(_Acceleration):
         self.lengths: Any = None
         self.apart = False  # whether there are such w_j
         self.until = 0  # steps up to which they need no more, and know where all this is
+
+    @cached_property
+    def gamma(self) -> Tensor:
+        """Of all units, (units, 1)."""
+        return self.state.z.new_ones(self.state.z.shape[0], 1)
 
     @cached_property
     def all_directions(self) -> Tensor:
@@ -552,13 +556,14 @@ class _Broyden(_Acceleration):
     def share(self, where: Any) -> bool:
         if self.steps < self.until and (self.apart or not self.astray):
             return False
-        units, m = self.state.z.shape
+        (units, m), taken = self.state.z.shape, 0
         if self.counts is None:
             self.counts, self.lengths = np.zeros((units, 2), np.int64), np.empty(units)
+        else:
+            taken = int(self.counts[:, 1].max())
         # A slot for each term and one for the last step.
         capacity = min(self.memory, self.state.max_steps) + 1
-        some = min(ROOM, capacity)
-        needed = min(int(self.counts[:, 1].max()) + 2, capacity)
+        some, needed = min(ROOM, capacity), min(taken + 2, capacity)
         while some * len(self.blocks) < needed:
             self.blocks.append((room(self.state.z, units, some, m), None, np.empty((units, some))))
         self.apart = self.apart or self.astray or self.steps >= self.memory
@@ -569,8 +574,8 @@ class _Broyden(_Acceleration):
             np.int64,
         )
         where[FIRST_MEMORY : FIRST_MEMORY + 7] = (
-            *(address(self.addresses), address(self.lengths), self.gamma.data_ptr(), address(self.counts)),
-            *(capacity, some, len(self.blocks)),
+            *(address(self.addresses), address(self.lengths), self.gamma.data_ptr() if self.scaled else 0),
+            *(address(self.counts), capacity, some, len(self.blocks)),
         )
         # A step takes one slot more, and at the end the oldest one's; what was proposed with that is none of H.
         left = some * len(self.blocks) - needed
