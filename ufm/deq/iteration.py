@@ -250,8 +250,8 @@ def _rounded(number: float, dtype: torch.dtype) -> float:
 
 def _copied(rows: Tensor, dtype: torch.dtype) -> Tensor:
     """A contiguous copy of a dtype."""
-    if rows.dtype is dtype and not rows.is_neg():  # the same, sooner
-        return rows.clone(memory_format=torch.contiguous_format)
+    if rows.dtype is dtype and rows.is_contiguous() and not rows.is_neg():  # the same, sooner
+        return rows.clone()
     return rows.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 
