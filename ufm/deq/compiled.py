@@ -162,9 +162,7 @@ class CompiledSteps:
         self.threads = torch.get_num_threads() if state.z.numel() >= SHARED else 1
         self.team = self.threads > 1 and has_team()
         self.parts = min(self.threads if self.team else 2, self.threads, rows)
-        #: The rows after each part, and a call of the team for a kernel of the steps.
-        self.after = rows * np.arange(1, self.parts + 1) // self.parts
-        self.call: Any = None
+        self.call: Any = None  # of the team, for a kernel of the steps
         #: z and f(z) of the last step that a kernel judged.
         self.last: tuple[Tensor, Tensor] = state.best[0], state.best[1]
         #: An array of the dtype, and sizes and addresses of what is shared, see ``_kernels.FOUND``.
@@ -180,6 +178,11 @@ class CompiledSteps:
         #: What was last proposed, and which rows took it as their step.
         self.proposal: Tensor | None = None
         self.taken = np.zeros(rows, np.bool_)
+
+    @functools.cached_property
+    def after(self) -> Any:
+        """The rows after each part."""
+        return self.state.z.shape[0] * np.arange(1, self.parts + 1) // self.parts
 
     @staticmethod
     def attach(state: Iteration) -> None:

@@ -515,7 +515,7 @@ class Iteration:
         image = f(point)
         # The version says nothing of what is written through ``z.data`` or an array: the first copy does.
         if self.writes is None and point.dtype == rows.dtype and not self.fresh_images:
-            self.writes = not torch.equal(point.view(rows.shape), rows)
+            self.writes = not torch.equal(point if point.shape == rows.shape else point.view(rows.shape), rows)
         return self._take(f, image, point, version, rows)
 
     def _shape_of(self, rows: Tensor) -> torch.Size:
