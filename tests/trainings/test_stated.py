@@ -282,6 +282,14 @@ def test_optima_that_break_the_symmetry_are_found_behind_a_saddle() -> None:
     assert abs(float(lengths.square().sum()) - 0.55) < 1e-5
 
 
+def test_a_flat_saddle_next_to_a_threshold_is_left() -> None:
+    """Its gradient is below 1e-7 where the fourth direction is a thousandth of the first: it passed for a trap."""
+    found = train_problem(ufm.Gain(0.3, 0.3, 0.5, "ode"), ufm.ClassPrior([40] * 2 + [26] * 3), device="cpu")
+    assert found.status == "agrees", str(found)
+    assert found.objective_error < 1e-8
+    assert found.phase == found.solution.geometry.phase == "none"
+
+
 def test_of_several_starts_the_lowest_counts() -> None:
     prior, model = ufm.ClassPrior([20] * 3 + [6] * 3), ufm.LayerPeeled(1.0, 2.0, **RELU)
     solution = ufm.solve(model, prior)

@@ -62,6 +62,8 @@ _REACHED = {"float64": 1e-6, "float32": 1e-3}
 _INPUTS = (1e-3, 1e3)
 #: How far weights are moved from where a training of a problem that is not convex has ended, to see whether it stays.
 SHAKE = 1e-3
+#: What the gradient's tolerance is multiplied by then, where the problem is convex.
+FINER = 1e-2
 #: Most iterations with each slope of a leaky ReLU that leads to the ReLU.
 WAY = 60
 #: Curvature that the augmented Lagrangian of E_A adds, times E_A^2, and at most so many rounds.
@@ -193,7 +195,7 @@ class StatedTraining:
         So it is next to a threshold, where a direction that has not opened would be short, and where two codes differ
         in classes of nearly the same counts.
         """
-        if self._is_coarse or not self.fit.converged or self.objective_error <= _RESOLVED:
+        if self._is_coarse or self.objective_error <= _RESOLVED:
             return False
         known = self.solution.local_minima or self.rank < rank_of(self.solution.logits, self.unit)
         if not known or self.trap is None:
@@ -275,7 +277,9 @@ class StatedTraining:
             or (searched and self._like(self.solution.value, self.solution.singular_values))
         )
         if error <= above and same:
-            return "trapped" if self._is_beside else "agrees"
+            if not self._is_beside:
+                return "agrees"
+            return "trapped" if self.fit.converged else "unconverged"
         if not self.is_attained:
             return "above"
         if error <= below and self.trap is None:
@@ -388,8 +392,9 @@ def train_problem(
         seed: of the draw of images and of the initial weights.
         dtype: ``"float64"`` or ``"float32"``.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        max_iterations: of L-BFGS; of a problem that is not convex twice, for where it ends the weights are moved by a
-            thousandth and it goes on from there; with E_A for every multiplier.
+        max_iterations: of L-BFGS; of a problem that is not convex, and where it ends above the optimum, twice: the
+            weights are moved by a thousandth and it goes on from there (not with a ``gradient_tol`` above 1e-5); with
+            E_A for every multiplier.
         gradient_tol: largest entry of the gradient at which training ends, default 1e-7, 1e-5 in float32, times the
             unit of the risk (:func:`ufm.trainings.units.risk_unit`) where that is below .1 or above 10.
         root: folder of the data set's files.
@@ -440,7 +445,7 @@ def train_problem(
                 seed=weights,
                 dtype=kind,
             ).to(target_device)
-            fitted = _descended(trained, data, evaluate, max_iterations, tol, progress)
+            fitted = _descended(trained, solution, data, evaluate, max_iterations, tol, progress)
             with torch.no_grad():
                 found.append(_measured(problem, solution, trained, data, j, fitted, _REACHED[dtype]))
     return min(found, key=lambda training: training.fit.objective)
@@ -471,6 +476,7 @@ def _built(build: Callable[..., StatedNetwork], *arguments: Any, **options: Any)
 
 def _descended(
     network: StatedNetwork,
+    solution: Solution,
     data: Tensor,
     evaluate: _Evaluate,
     max_iterations: int,
@@ -481,7 +487,7 @@ def _descended(
         output = network(data)
         return cast(Tensor, _Risk.apply(output.logits, evaluate)) + network.decay(output)
 
-    def descended() -> Fit:
+    def descended(tol: float = tol) -> Fit:
         # with a slope that is not the true one it is a way to somewhere
         most = min(WAY, max_iterations) if network.leak else max_iterations
         return descend(network, data, value, max_iterations=most, gradient_tol=tol, progress=progress)
@@ -490,12 +496,19 @@ def _descended(
         network.leak = leak
         fitted = descended() if not network.map_budget else _within_budget(network, descended, tol)
     ended = fitted.converged or (data.dtype == torch.float32 and fitted.iterations < max_iterations)
-    if not network.problem.is_convex and ended:
+    resolved = _COARSE if data.dtype == torch.float32 else _RESOLVED
+    unit = risk_unit(solution)
+    above = fitted.objective - solution.value > resolved * max(abs(solution.value), min(1.0, unit))
+    goes_on = network.is_attained and tol <= STATIONARY * _order(unit) and above
+    if ended and (goes_on or not network.problem.is_convex):
         # The way from a start without preferences can end at a saddle between optima that break its symmetry.
         network.shake(SHAKE)
-        again = descended() if not network.map_budget else _within_budget(network, descended, tol)
+        # Next to a threshold the ways out of a saddle of lower rank are so flat that gradients are below tol for long.
+        finer = FINER * tol if network.problem.is_convex else tol
+        again = descended(finer) if not network.map_budget else _within_budget(network, descended, tol)
         fitted = dataclasses.replace(
             again,
+            converged=again.gradient <= tol,
             iterations=fitted.iterations + again.iterations,
             evaluations=fitted.evaluations + again.evaluations,
             seconds=fitted.seconds + again.seconds,
