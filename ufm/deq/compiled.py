@@ -514,7 +514,6 @@ class CompiledSteps:
         It may be f's own, for kernels copy what they keep.
         """
         state = self.state
-        state.z = rows
         self.image, self.owned = state.look(rows)
         state.count += 1
         try:

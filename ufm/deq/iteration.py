@@ -235,11 +235,11 @@ def least_norm(dtype: torch.dtype) -> float:
     return float(info.tiny**0.5 / info.eps)
 
 
-@cache
-def _quantum(dtype: torch.dtype) -> float:
-    """A few of the least numbers of a dtype."""
+@lru_cache(64)
+def _quantum(dtype: torch.dtype, numbers: int) -> float:
+    """The length of a row of so many numbers that are a few of the least ones of a dtype."""
     info = torch.finfo(dtype)
-    return float(SLACK * info.tiny * info.eps)
+    return float(SLACK * info.tiny * info.eps * max(numbers, 1) ** 0.5)
 
 
 @lru_cache(64)
@@ -326,7 +326,7 @@ class Iteration:
         self._begun: tuple[Tensor, Tensor] | None = None
         self.held: Tensor | None = None
         self.num_held = 0
-        self.quantum = _quantum(wide) * max(self.z.numel() // max(self.judged, 1), 1) ** 0.5
+        self.quantum = _quantum(wide, self.z.numel() // max(self.judged, 1))
         self.guard: Guard | None = None
         self.event = self.accelerated = self.probed = False
         self.vanishing: Tensor | None = None  # samples that shrink towards 0, until they have been moved there

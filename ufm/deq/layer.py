@@ -318,7 +318,7 @@ class DEQ(nn.Module):
     def _solve(self, f: Callable[[Tensor], Tensor], z0: Tensor) -> tuple[Tensor, Info]:
         """Both passes of :meth:`forward`, once its arguments are checked."""
         tol, steps, options = self._tolerance(), self._steps(), self._options()
-        with torch.no_grad():
+        with _unrecorded():
             point = run_solver(self.solver, f, z0.detach(), tol, steps, options)
         info = Info._of(point)
         # The name of a device takes microseconds.
@@ -411,7 +411,7 @@ class DEQ(nn.Module):
         adjoint = (_AdjointOfRows if parts else _Adjoint)(f, image, root, wide)
         samples = "coupled" if info.coupled and self.samples == "separate" else self.samples
         options = replace(self._options(), samples=samples, compact=None, states=(), stop_mode="rel")
-        with torch.no_grad():
+        with _unrecorded():
             point = run_solver(self.backward_solver, adjoint, wide, self.backward_tol, self.backward_max_steps, options)
         info.backward = Info._of(point)
         tol, steps = self.backward_tol, self.backward_max_steps
@@ -622,6 +622,19 @@ def unit_scale(gradient: Tensor, by_sample: bool) -> Tensor:
     if gradient.is_cpu and math.isfinite(largest := float(torch.linalg.vector_norm(gradient, ord=math.inf))):
         return gradient.new_tensor(2.0 ** (max(math.frexp(largest)[1] - 1, LEAST_EXPONENT)) if largest else 1.0)
     return power_of_two(torch.where(gradient.isfinite(), gradient.abs(), 0.0).amax())
+
+
+class _unrecorded:
+    """``torch.no_grad``, which takes microseconds more."""
+
+    __slots__ = ("before",)
+
+    def __enter__(self) -> None:
+        self.before = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)
+
+    def __exit__(self, *_: object) -> None:
+        torch._C._set_grad_enabled(self.before)
 
 
 @contextlib.contextmanager
