@@ -625,6 +625,7 @@ def _measured(
         spread=float(np.abs(apart).max()),
         fit=fitted,
         network=network,
-        is_reached=_is_reached(network, solution, data, j, tol),
     )
+    if found.objective_error > _RESOLVED:  # else it is reached; a decomposition of all samples' activations tells
+        found = dataclasses.replace(found, is_reached=_is_reached(network, solution, data, j, tol))
     return dataclasses.replace(found, spread=found.spread / max(found.unit, float(np.abs(logits).max())))

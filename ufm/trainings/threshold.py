@@ -46,7 +46,8 @@ class MeasuredThreshold:
         value: mean over seeds.
         error: root of the sum of squares of ``extrapolation`` and ``spread``. With one seed the spread is unknown: the
             error is then that of the extrapolation alone, and says nothing of other seeds.
-        collapsed: largest n_B up to which, itself included, every training is collapsed; None without any.
+        collapsed: largest n_B up to which, itself included, every training is collapsed, s_B at most 1e-2, which it is
+            half a per cent above n_B* too; None without any.
         uncollapsed: smallest n_B from which on no training is.
         seeds: n_B* of every seed.
         extrapolation: largest change of a seed's n_B* on leaving one of its points out.
