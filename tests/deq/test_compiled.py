@@ -107,6 +107,25 @@ def test_no_bit_of_a_sample_depends_on_the_others(solver):
             assert alone.steps[0] == all_of_them.steps[i]
 
 
+@pytest.mark.parametrize("n", [5, 97])
+@pytest.mark.parametrize("solver", ["anderson", "broyden"])
+@pytest.mark.parametrize(("dtype", "scale", "tol"), [(torch.float64, 1, 1e-13), (torch.float32, 1e-10, 1e-6)])
+def test_no_bit_of_a_sample_depends_on_another_that_is_lost(solver, n, dtype, scale, tol):
+    """The plain steps of that one are judged by tensor operations, and kernels learn from all rows' steps."""
+    rates, h = torch.linspace(-0.8, 0.8, n, dtype=dtype), scale * draw(3, n, dtype=dtype)
+
+    def f(z):
+        astray, z = z[:-1], z[-1:]
+        astray = torch.where(astray.abs() > scale, -2 * astray, 3 * astray) + scale
+        return torch.cat((astray, rates * z + 0.1 * scale * torch.sin(z / scale) + h))
+
+    z0, options = scale * draw(4, 3, n, dtype=dtype), Options(compiled=True, patience=4)
+    batch, alone = (get_solver(solver)(f, start, tol, 60, None, options) for start in (z0, z0[-1:]))
+    assert alone.converged
+    assert torch.equal(batch.z[-1:], alone.z)
+    assert torch.equal(batch.steps[-1:], alone.steps)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_capped_solve_returns_each_samples_best(solver):
     """z -> r z (1 - z) rises and falls: the best iterate is copied where the next is worse."""

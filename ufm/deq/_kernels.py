@@ -340,8 +340,9 @@ def _judge(
     """
     width, floor = where[WIDTH], numbers[FLOOR]
     norm, size = _root(like, sums[0], residual, width, floor), _root(like, sums[1], image, width, floor)
+    # Of a step that tensor operations have judged no kernel may have looked at this row.
+    floats[NORM, i], floats[SIZE, i] = norm, size
     if started < 0:
-        floats[NORM, i], floats[SIZE, i] = norm, size
         if not _is_usual(i, numbers, floats, longs, flags, is_plain, True):
             return STOP
         _keep(i, like, where, floats, flags, last_z, last_image)
@@ -449,7 +450,12 @@ def anderson(
             now_at + item * before, scale, along, scale_change, images + row * slot, out, residuals + row * slot, width,
         )  # fmt: skip
         coefficients[slot] = along
-        quick = floats[FRESH, i] < QUICK * floats[RESIDUAL, i]
+        if started < 0:
+            quick = floats[FRESH, i] < QUICK * floats[RESIDUAL, i]
+        else:
+            total, whole = _vectors.look(like, last_z, last_image, 0, width)
+            former, now_is = (sqrt(total), norm) if numbers[ABSOLUTE] > 0 else (sqrt(total) * size, norm * sqrt(whole))
+            quick = now_is < QUICK * former
         _take_slot(counts, i, where[MEMORY], where[ENOUGH] if quick else where[MEMORY])
     if started >= 0:
         return USUAL
