@@ -66,6 +66,9 @@ def test_behind_tanh_the_optimum_is_a_bound():
     )
     assert found.status == "above", str(found)
     assert found.objective_error > 1e-3
+    # 0 is the one point that it attains
+    zero = train_monotone(0.5, 0.5, ufm.ClassPrior([4, 2]), activation="tanh", dim=4, device="cpu")
+    assert (zero.status, zero.rank) == ("agrees", 0), str(zero)
 
 
 @settings(max_examples=examples(60), deadline=None)
