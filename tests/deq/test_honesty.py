@@ -20,7 +20,7 @@ from ufm.deq import DEQ, Batchwise, ConvergenceError, ConvergenceWarning, iterat
 from ufm.deq.cells import DenseCell
 from ufm.deq.iteration import Iteration
 from ufm.deq.layer import _autocast, _resolution
-from ufm.deq.solvers import SOLVERS, Options, get_solver
+from ufm.deq.solvers import SOLVERS, Options, fixed_point, get_solver
 
 quiet = pytest.mark.filterwarnings("ignore::ufm.deq.ConvergenceWarning")
 
@@ -728,3 +728,17 @@ def test_an_argument_written_to_behind_the_back_of_its_version(solver, compiled,
     point = get_solver(solver)(f, torch.zeros_like(h), 1e-10, 80, None, Options(compiled=compiled))
     assert point.converged.all()
     torch.testing.assert_close(image(point.z), point.z, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("compiled", [None, False])
+def test_a_sample_that_shrinks_to_zero_does_so_alone(compiled):
+    """What it grew to on the way may be small beside another sample, and large beside its own start."""
+
+    def f(z):
+        return torch.where(z > 1.5, -1e3 * z, torch.where(z > 0, z + 1, 0.25 * z))
+
+    z0 = torch.tensor([[-1e4], [1.0]], dtype=torch.float64)
+    batch, alone = (fixed_point(f, start, 1e-6, 80, None, Options(compiled=compiled)) for start in (z0, z0[1:]))
+    assert batch.converged.all()
+    assert alone.converged
+    assert batch.steps[1] == alone.steps[0]

@@ -390,6 +390,11 @@ class Iteration:
         return torch.zeros(self.judged, dtype=torch.bool, device=self.z.device)
 
     @cached_property
+    def beginning(self) -> Tensor:
+        """The larger of ``|z_0|`` and ``|f(z_0)|``, shape (judged,)."""
+        return torch.maximum(norms(self.start), norms(self.start + self._first()))
+
+    @cached_property
     def lost(self) -> Tensor:
         """Samples that stay where they are while the others go on as one, shape (judged,)."""
         return torch.zeros(self.judged, dtype=torch.bool, device=self.z.device)
@@ -463,7 +468,7 @@ class Iteration:
         """
         if least < self.smallest():
             unit = self._epsilon / RUNAWAY
-            small = (self.size < unit * self.largest) & ~(self.residuals <= self.tol) & ~self.vanished
+            small = (self.size < unit * self.beginning) & ~(self.residuals <= self.tol) & ~self.vanished
             if bool(small.any()):
                 self.vanishing, self.vanished = small, self.vanished | small
 
