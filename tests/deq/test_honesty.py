@@ -742,3 +742,19 @@ def test_a_sample_that_shrinks_to_zero_does_so_alone(compiled):
     assert batch.converged.all()
     assert alone.converged
     assert batch.steps[1] == alone.steps[0]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("steps", [30, 31])
+def test_a_sample_without_a_value_has_not_converged_where_the_best_is_looked_at_again(solver, steps):
+    """Coupled, it stays where it is while the other goes to and fro; there is no f(z) there."""
+
+    def f(z):
+        return torch.where(z.abs() > 100, -torch.inf, torch.cat((2 * z[:1] - 3, 3 - z[1:])))
+
+    options = Options(samples="coupled", memory=1, patience=1, growth=1.01)
+    point = get_solver(solver)(f, torch.ones(2, 1, dtype=torch.float64), 1e-6, steps, None, options)
+    image = f(point.z)
+    fine = ((image - point.z).abs() <= 1e-6 * image.abs()).all(dim=1) & image.isfinite().all(dim=1)
+    assert not (point.converged & ~fine).any()
+    assert solver != "fixed_point" or not point.converged.any()

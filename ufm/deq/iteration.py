@@ -959,7 +959,9 @@ class Iteration:
         steps, self.compact, self.held, self.guard = self.count, None, None, None
         self._look()
         self.count += 1
-        if self._is_extreme(self._measure()):
+        numbers = self._measure()
+        # Once: where a row has no value, its image is what the first look put there.
+        if not self.extreme and self._is_extreme(numbers):
             self.extreme = True
             self._measure()
         if bool(self._far.any()):
