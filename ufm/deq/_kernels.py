@@ -485,20 +485,25 @@ def _apply(like, memory, i, first, number, some, capacity, x, width, ahead):
 
     Returns ``<e, x>`` with the direction after the last of them. ``ahead``: whether the next row's are fetched.
     """
-    slot, row = first, like.itemsize * width
-    along = _vectors.square(like, _slot(memory, DIRECTIONS, i, slot, some, row), x, width)
+    slot, block, place, row = first, first // some, first % some, like.itemsize * width
+    along = _vectors.square(like, memory[block, DIRECTIONS] + (i * some + place) * row, x, width)
     for _ in range(number):
-        ratio = _ratio(memory, i, slot, some)[0]
-        following = slot + 1 if slot + 1 < capacity else 0
-        direction = _slot(memory, DIRECTIONS, i, following, some, row)
+        at = i * some + place
+        ratio = carray(_vectors.pointer(memory[block, RATIOS] + 8 * at), (1,), np.float64)[0]
+        image = memory[block, IMAGES] + at * row
+        slot, place = slot + 1, place + 1
+        if slot == capacity:
+            slot, block, place = 0, 0, 0
+        elif place == some:
+            block, place = block + 1, 0
+        direction = memory[block, DIRECTIONS] + (i * some + place) * row
         if ahead:
             _ahead(direction + some * row, row)
         if ratio < 0:
-            _vectors.advance(like, x, _slot(memory, IMAGES, i, slot, some, row), -ratio * along, width)
+            _vectors.advance(like, x, image, -ratio * along, width)
             along = _vectors.square(like, direction, x, width)
         else:
             along = _vectors.advance(like, x, direction, ratio * along, width)
-        slot = following
     return along
 
 
