@@ -73,8 +73,18 @@ def address(array: Any) -> int:
     return int(_load().address(array))
 
 
-#: The process that threads were looked for in: one that is forked has none.
-PROCESS = os.getpid()
+#: Of the flags of a process: forked, and no program of its own since (``PF_FORKNOEXEC`` of Linux).
+FORKED = 0x40
+
+
+@functools.cache
+def _is_forked(process: int) -> bool:
+    """Whether this process, of that number, is a fork, which OpenMP's threads were left behind by; if in doubt."""
+    try:
+        stat = Path("/proc/self/stat").read_text("utf-8", errors="replace")
+        return bool(int(stat.rpartition(")")[2].split()[6]) & FORKED)
+    except (OSError, ValueError, IndexError):
+        return True
 
 
 @functools.cache
@@ -94,7 +104,7 @@ def _parallel() -> Any:
 
 def has_team() -> bool:
     """Whether kernels may have the threads that tensor operations have."""
-    return os.getpid() == PROCESS and _parallel() is not None
+    return not _is_forked(os.getpid()) and _parallel() is not None
 
 
 @functools.cache
