@@ -328,6 +328,14 @@ def test_a_torch_loss_without_a_derivative_is_named(fn, words):
         ufm.solve(ufm.LayerPeeled(0.5, 0.5), PRIOR, torch_loss(fn))
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_torch_loss_has_its_derivatives_where_the_caller_records_none(mode):
+    ours, logits = torch_loss(_cross_entropy), np.random.default_rng(0).normal(size=(4, 3))
+    with mode():
+        found = ours.gradients(logits, np.eye(4)[:, :3])
+    assert found == pytest.approx(ufm.CrossEntropy().gradients(logits, np.eye(4)[:, :3]), abs=1e-12)
+
+
 def test_what_a_torch_loss_does_to_its_arguments_is_its_own():
     """Logits doubled in place are logits doubled: torch could not differentiate it, and said so of views and leaves."""
     doubled = ufm.solve(ufm.LayerPeeled(0.5, 0.5), PRIOR, torch_loss(lambda z, t: _cross_entropy(z.mul_(2), t)))

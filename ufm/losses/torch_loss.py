@@ -41,7 +41,11 @@ class TorchLoss(Loss):
             return np.array([float(self._column(z[:, j], t[:, j])) for j in range(z.shape[1])])
 
     def gradients(self, logits: Array, targets: Array) -> Array:
-        """By one backward pass through the sum over columns."""
+        """By one backward pass through the sum over columns, also where the caller records no gradients."""
+        with self._torch.inference_mode(False), self._torch.enable_grad():
+            return self._recorded(logits, targets)
+
+    def _recorded(self, logits: Array, targets: Array) -> Array:
         z, t = self._tensors(logits, targets)
         z.requires_grad_(True)
         total: Any = sum(self._column(z[:, j], t[:, j]) for j in range(z.shape[1]))
