@@ -630,8 +630,10 @@ def broyden(
     """Solve ``z = f(z)`` by the good Broyden method on ``g(z) = f(z) - z`` from ``J_g = -I``, sample by sample.
 
     The inverse Jacobian is ``-prod_j (I + w_j e_j^T)``, a factor for each of the last steps, :data:`BROYDEN_MEMORY` or,
-    of samples of n <= :data:`BROYDEN_SHORT` numbers, 2 n if that is more: a linear map takes no more (Gay 1979). A
-    sample that goes astray is sent back, see :class:`ufm.deq.iteration.Guard`.
+    of samples of n <= :data:`BROYDEN_SHORT` numbers, 2 n if that is more: a linear map takes no more (Gay 1979).
+    Without its oldest factor a product is another matrix than the sum ``-I + sum_i u_i v_i^T`` without its oldest term,
+    and a better one: a shift of 100 numbers takes 182 steps with 8 factors and 383 with 8 terms. A sample that goes
+    astray is sent back, see :class:`ufm.deq.iteration.Guard`.
 
     Examples:
         >>> import torch
