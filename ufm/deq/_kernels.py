@@ -22,7 +22,7 @@ from ufm.deq.iteration import FIRST_MEMORY
 with optional("fast"):
     from numba import carray, cfunc, njit, typeof, types
 
-__all__ = ["BUILT_IN", "address", "anderson", "bind", "broyden", "commit", "entry", "plain"]
+__all__ = ["BUILT_IN", "address", "anderson", "bind", "broyden", "commit", "entry", "of_a_team", "plain"]
 
 #: Digest of what is built into the machine code from other files, which Numba does not look at: see
 #: ``tests/test_machine_code.py``.
@@ -549,8 +549,8 @@ def broyden(
         z, image, out = z_at + i * row, image_at + i * row, out_at + i * row
         last_z, last_image = last_z_at + i * row, last_image_at + i * row
         used, former = counts[i, USED], floats[NORM, i]
-        follows = 0 < used < capacity and proposed[i] and started < 0
-        if follows:
+        lean = 0 < used < capacity and proposed[i] and started < 0
+        if lean:
             square, whole = _vectors.look(like, z, image, residual, width)
             sums = square, whole, 1.0
         else:
@@ -569,10 +569,11 @@ def broyden(
         slot, gamma = counts[i, SLOT], float(all_gamma[i]) if scaled else 1.0
         least = numbers[ROUNDING] * float(floats[SIZE, i])
         # The residual changes by what its length does at least: rows of the step before are seldom looked at.
-        if follows and not abs(floats[NORM, i] - former) > least:
+        telling = lean and abs(floats[NORM, i] - former) > least
+        if lean and not telling:
             _, _, square = _vectors.look_at_points(like, z, image, last_z, last_image, residual, change, step, width)
             length = _root(like, square, change, width, floor)
-        telling = (follows and abs(floats[NORM, i] - former) > least) or length > least
+        telling = telling or length > least
         follows = proposed[i] and used < capacity
         if used == capacity:
             used -= 1
@@ -654,6 +655,9 @@ def _told(data):
 def of_a_team(name: str, itemsize: int) -> Any:
     """What each thread of a team runs for a kernel: a C function of where everything is, which takes parts of the rows
     while there are any.
+
+    Kernels stand in each by name: a function that closes over one is compiled again in every process, for Numba's key
+    of what it keeps holds what is closed over, and a kernel is another object each time.
     """
     dtype = np.dtype(f"f{itemsize}")
 

@@ -487,6 +487,11 @@ class _Broyden(_Acceleration):
         self.apart = False  # whether there are such w_j
         self.until = 0  # steps up to which they need no more, and know where all this is
 
+    @property
+    def capacity(self) -> int:
+        """Slots of compiled loops at most: one for each term and one for the last step."""
+        return min(self.memory, self.state.max_steps) + 1
+
     @cached_property
     def gamma(self) -> Tensor:
         """Of all units, (units, 1)."""
@@ -561,8 +566,7 @@ class _Broyden(_Acceleration):
             self.counts, self.lengths = np.zeros((units, 2), np.int64), np.empty(units)
         else:
             taken = int(self.counts[:, 1].max())
-        # A slot for each term and one for the last step.
-        capacity = min(self.memory, self.state.max_steps) + 1
+        capacity = self.capacity
         some, needed = min(ROOM, capacity), min(taken + 2, capacity)
         while some * len(self.blocks) < needed:
             self.blocks.append((room(self.state.z, units, some, m), None, np.empty((units, some))))
@@ -589,9 +593,9 @@ class _Broyden(_Acceleration):
         directions = torch.cat(all_directions, dim=1)
         images = directions if all_images[0] is None else torch.cat(all_images, dim=1)
         used, slot = torch.from_numpy(self.counts[:, :1]), torch.from_numpy(self.counts[:, 1:])
-        capacity, n = min(self.memory, self.state.max_steps) + 1, max(int(used.max()) - 1, 0)
+        n = max(int(used.max()) - 1, 0)
         # From the oldest on; what a row has fewer of than others is 0.
-        order = (slot - used + torch.arange(n + 1)) % capacity
+        order = (slot - used + torch.arange(n + 1)) % self.capacity
         order = torch.where(torch.arange(n + 1) < used, order, 0)
         e = directions.take_along_dim(order[:, :, None], dim=1)
         ratio = torch.from_numpy(np.concatenate(ratios, axis=1)).take_along_dim(order[:, :n], dim=1)[:, :, None].to(e)
